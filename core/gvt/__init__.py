@@ -1,0 +1,128 @@
+"""gvt: generative and discriminative vision, from plugins.
+
+    run = gvt.run("gan.mnist", "train.steps=200")
+    task = gvt.load(run.checkpoint)
+
+Names are imported when they are first used (PEP 562), so that `import gvt` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gvt_registry import Component
+
+if TYPE_CHECKING:
+    from gvt.api import load, resume, run
+    from gvt.build import create
+    from gvt.config import (
+        DataConfig,
+        EvaluateConfig,
+        OptimizerConfig,
+        RunConfig,
+        TrainConfig,
+        compose,
+    )
+    from gvt.data import Order, open_loader
+    from gvt.device import Placement
+    from gvt.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        GvtError,
+        Interrupted,
+        NonFiniteError,
+        OutOfMemoryError,
+        UsageError,
+    )
+    from gvt.evaluation import evaluate
+    from gvt.interfaces import (
+        Backbone,
+        Batch,
+        Dataset,
+        Discriminator,
+        Frame,
+        Generator,
+        Head,
+        Metric,
+        Phase,
+        Record,
+        Sample,
+        Step,
+        Targets,
+        Task,
+    )
+    from gvt.listener import Listener, Run
+    from gvt.metrics import StackedMetric
+    from gvt.multihead import MultiHead
+    from gvt.trainer import Trainer
+
+_HOMES = {
+    "gvt.api": ("run", "resume", "load"),
+    "gvt.build": ("create",),
+    "gvt.config": (
+        "DataConfig",
+        "EvaluateConfig",
+        "OptimizerConfig",
+        "RunConfig",
+        "TrainConfig",
+        "compose",
+    ),
+    "gvt.data": ("Order", "open_loader"),
+    "gvt.device": ("Placement",),
+    "gvt.errors": (
+        "CheckpointError",
+        "ConfigError",
+        "DataError",
+        "GvtError",
+        "Interrupted",
+        "NonFiniteError",
+        "OutOfMemoryError",
+        "UsageError",
+    ),
+    "gvt.evaluation": ("evaluate",),
+    "gvt.interfaces": (
+        "Backbone",
+        "Batch",
+        "Dataset",
+        "Discriminator",
+        "Frame",
+        "Generator",
+        "Head",
+        "Metric",
+        "Phase",
+        "Record",
+        "Sample",
+        "Step",
+        "Targets",
+        "Task",
+    ),
+    "gvt.listener": ("Listener", "Run"),
+    "gvt.metrics": ("StackedMetric",),
+    "gvt.multihead": ("MultiHead",),
+    "gvt.trainer": ("Trainer",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["Component", "__version__", "register", *_HOME_OF]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gvt")
+    if name == "register":
+        from gvt_registry import default_registry
+
+        return default_registry().register
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'gvt' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

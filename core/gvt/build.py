@@ -1,0 +1,213 @@
+"""From a configuration to a data set and a task. The order: validate, data, networks, task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gvt.config import ComponentConfig, RunConfig
+from gvt.config.parameters import check_parameters, signature_of
+from gvt.errors import ConfigError
+from gvt.interfaces import Backbone, Dataset, Head, Task
+from gvt_registry import Offer, default_registry
+
+NETWORKS = ("generator", "discriminator", "backbone")
+"""Sections of a recipe that hold one network each, built before the task, which takes them."""
+
+FACTS = ("image_shape", "num_classes", "data_range", "feature_info")
+"""Constructor parameters that follow from the data or the backbone and are no configuration."""
+
+_INJECTED = {
+    "dataset": {"split"},
+    "generator": {*FACTS} - {"feature_info"},
+    "discriminator": {*FACTS} - {"feature_info"},
+    "backbone": {*FACTS} - {"feature_info"},
+    "head": {*FACTS},
+    "task": {*FACTS, *NETWORKS, "heads"},
+}
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What networks have to know of the data; saved in checkpoints, so that they load without it.
+
+    Attributes:
+        classes: Names of the classes.
+        image_shape: (C, H, W), None where sizes differ.
+        data_range: What real images are mapped to before a discriminator.
+    """
+
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int] | None
+    data_range: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, config: RunConfig) -> DataFacts:
+        """Return the facts of an opened data set."""
+        shape = dataset.image_shape
+        classes = tuple(str(c) for c in dataset.classes)
+        return cls(classes, shape and (shape[0], shape[1], shape[2]), config.data.range)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> DataFacts:
+        """Return the facts that a checkpoint holds."""
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+        return cls(**values)
+
+    def document(self) -> dict[str, Any]:
+        """Return the facts as plain data."""
+        return asdict(self)
+
+    @property
+    def injected(self) -> dict[str, Any]:
+        """The facts by the names that constructors ask for them."""
+        return {
+            "image_shape": self.image_shape,
+            "num_classes": len(self.classes),
+            "data_range": self.data_range,
+        }
+
+
+def validate_components(config: RunConfig, trained_with: Mapping[str, str] | None = None) -> None:
+    """Check every component's name and parameters, before any data is read.
+
+    Args:
+        config: The run.
+        trained_with: For a checkpoint: the distribution of each `kind:name` then.
+
+    Raises:
+        UnknownComponent: If nobody offers one.
+        BrokenComponent: If its code cannot be imported.
+        ConfigError: If a parameter does not fit, or the task takes other networks.
+    """
+    # Imported here, since it brings torchvision, which `gvt.load` does not need.
+    from gvt.data.transforms import build_transforms
+    from gvt.optim import check_optimizer
+
+    for section, kind, component in _sections(config):
+        _checked(section, kind, component, trained_with)
+    _check_networks(config)
+    for key, optimizer in config.optimizers.items():
+        check_optimizer(key, optimizer)
+    build_transforms("data.transforms", config.data.transforms)
+    build_transforms("data.batch_transforms", config.data.batch_transforms)
+    splits = _find("dataset", config.data).load().splits
+    for key in ("split", "final"):
+        split = getattr(config.evaluate, key)
+        if split is not None and split not in splits:
+            raise ConfigError(
+                f"evaluate.{key}: {config.data.name} has no split {split!r}; it has "
+                f"{', '.join(splits)}"
+            )
+
+
+def open_dataset(config: RunConfig, split: str) -> Dataset:
+    """Open one split of the data.
+
+    Raises:
+        DataError: If it is absent or damaged.
+        ConfigError: If a parameter does not fit.
+    """
+    target, parameters = _checked("data", "dataset", config.data)
+    dataset: Dataset = _construct("data", target, {**parameters, "split": split})
+    return dataset
+
+
+def build_task(
+    config: RunConfig, facts: DataFacts, trained_with: Mapping[str, str] | None = None
+) -> Task:
+    """Build the networks and the task around them.
+
+    Raises:
+        ConfigError: If something does not fit together.
+    """
+    available = dict(facts.injected)
+
+    def build(section: str, kind: str, component: ComponentConfig) -> Any:
+        target, parameters = _checked(section, kind, component, trained_with)
+        declared, _ = signature_of(target)
+        facts_wanted = {n: v for n, v in available.items() if n in declared}
+        return _construct(section, target, {**parameters, **facts_wanted})
+
+    for name in NETWORKS:
+        component = getattr(config, name)
+        if component is not None:
+            available[name] = build(name, name, component)
+    if isinstance(available.get("backbone"), Backbone):
+        available["feature_info"] = available["backbone"].feature_info
+    if config.heads:
+        heads: dict[str, Head] = {
+            name: build(f"heads.{name}", "head", head) for name, head in config.heads.items()
+        }
+        available["heads"] = heads
+    task = build("task", "task", config.task)
+    if not isinstance(task, Task):
+        raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
+    return task
+
+
+def offers_used(config: RunConfig) -> dict[str, Offer]:
+    """Return who offers each component of a run, by `kind:name`."""
+    return {
+        f"{kind}:{component.name}": _find(kind, component)
+        for section, kind, component in _sections(config)
+    }
+
+
+def create(kind: str, name: str, **parameters: Any) -> Any:
+    """Build one component: `gvt.create("generator", "dcgan", image_shape=(1, 28, 28))`.
+
+    Raises:
+        UnknownComponent: If nobody offers it.
+        ConfigError: If a parameter is unknown, of a wrong type or missing.
+    """
+    target = default_registry().find(kind, name).load()
+    where = f"{kind} {name}"
+    return _construct(where, target, check_parameters(where, target, parameters))
+
+
+def _sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
+    """Return every component of a run with its section and kind."""
+    found: list[tuple[str, str, ComponentConfig]] = [
+        ("task", "task", config.task),
+        ("data", "dataset", config.data),
+    ]
+    found += [(n, n, c) for n in NETWORKS if (c := getattr(config, n)) is not None]
+    found += [(f"heads.{name}", "head", head) for name, head in config.heads.items()]
+    return found
+
+
+def _find(
+    kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
+) -> Offer:
+    origin = (trained_with or {}).get(f"{kind}:{config.name}", "")
+    return default_registry().find(kind, config.name, trained_with=origin)
+
+
+def _checked(
+    section: str, kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    target = _find(kind, config, trained_with).load()
+    return target, check_parameters(section, target, config.parameters, _INJECTED[kind])
+
+
+def _check_networks(config: RunConfig) -> None:
+    """Check that the recipe has the networks that its task's constructor takes."""
+    declared, _ = signature_of(_find("task", config.task).load())
+    taken = [n for n in (*NETWORKS, "heads") if n in declared]
+    for name in (*NETWORKS, "heads"):
+        if getattr(config, name) and name not in taken:
+            raise ConfigError(
+                f"{name}: task {config.task.name} takes none; it takes {', '.join(taken) or 'none'}"
+            )
+        if name in taken and not getattr(config, name) and declared[name].required:
+            raise ConfigError(f"{name}: is missing; task {config.task.name} needs it")
+
+
+def _construct(section: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    try:
+        return target(**arguments)
+    except (TypeError, ValueError) as error:
+        label = getattr(target, "__name__", str(target))
+        raise ConfigError(f"{section}: {label}: {error}") from error

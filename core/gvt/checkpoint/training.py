@@ -1,0 +1,137 @@
+"""A trainer's state as tensors by readable name and plain data, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from gvt.checkpoint import file
+from gvt.errors import CheckpointError
+from gvt.losses import check_weights
+
+if TYPE_CHECKING:
+    from gvt.trainer import Trainer
+
+State = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+def capture(trainer: Trainer) -> State:
+    """Return everything that resuming needs.
+
+    Tensors are called `task/...`, `ema/...` and `optimizer/<key>/<parameter>/<field>`. There are
+    no random states among them: every draw is a function of the seed and of its place.
+    """
+    run = trainer.run
+    tensors = {f"task/{n}": t for n, t in trainer.task.state_dict().items()}
+    if trainer.ema is not None:
+        tensors |= {f"ema/{n}": t for n, t in trainer.ema.tensors.items()}
+    values: dict[str, Any] = {}
+    scalers: dict[str, Any] = {}
+    for key, optimizer in trainer.optimizers.items():
+        state_tensors, state_values = optimizer.state()
+        tensors |= {f"optimizer/{key}/{n}": t for n, t in state_tensors.items()}
+        values |= {f"optimizer/{key}/{n}": v for n, v in state_values.items()}
+        if optimizer.scaler.is_enabled():
+            scalers[key] = optimizer.scaler.state_dict()
+    training = {
+        "step": run.step,
+        "epoch": run.epoch,
+        "position": run.step % run.steps_per_epoch,
+        "metrics": run.metrics,
+        "best": run.best,
+        "optimizer_values": values,
+        "scalers": scalers,
+    }
+    return tensors, {"training": training}
+
+
+def restore(trainer: Trainer, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
+    """Copy a state into place, so that the loop goes on where it was taken.
+
+    Raises:
+        CheckpointError: If it is the state of another task, or of other settings.
+    """
+    run, training = trainer.run, document["training"]
+    load_weights(trainer.task, under("task/", tensors))
+    if trainer.ema is not None:
+        averages = under("ema/", tensors)
+        if averages.keys() != trainer.ema.tensors.keys():
+            raise CheckpointError(
+                "the checkpoint holds no moving average of these modules; a run goes on with the "
+                "train.ema that it began with"
+            )
+        trainer.ema.load(averages)
+    for key, optimizer in trainer.optimizers.items():
+        prefix = f"optimizer/{key}/"
+        values = under(prefix, training["optimizer_values"])
+        optimizer.load_state(under(prefix, tensors), values)
+        optimizer.advance(training["step"])
+        if key in training["scalers"]:
+            optimizer.scaler.load_state_dict(training["scalers"][key])
+    run.step, run.best, run.metrics = training["step"], training["best"], dict(training["metrics"])
+
+
+def load_weights(module: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Copy weights into a module in place.
+
+    Raises:
+        CheckpointError: If a name or a shape differs; says which, and how many.
+    """
+    own = module.state_dict()
+    problems = [f"{n} is missing" for n in own if n not in tensors]
+    problems += [f"{n} is not part of it" for n in tensors if n not in own]
+    problems += [
+        f"{n} is {tuple(tensors[n].shape)}, it takes {tuple(t.shape)}"
+        for n, t in own.items()
+        if n in tensors and tensors[n].shape != t.shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise CheckpointError(f"the weights are of another model: {problems[0]}{more}")
+    module.load_state_dict(tensors)
+
+
+def under(prefix: str, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is named under a prefix, without it."""
+    return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
+
+
+class CheckpointFolder:
+    """The checkpoints of a run: the last, the best, and numbered ones if they are kept.
+
+    Args:
+        folder: Where they are.
+        keep: How many numbered ones to keep.
+        document: What each says besides the training state.
+    """
+
+    def __init__(self, folder: Path, keep: int = 0, document: Mapping[str, Any] = {}) -> None:  # noqa: B006
+        self.folder, self._keep, self._document = folder, keep, document
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint, once there is one."""
+        return self.folder / "last.safetensors"
+
+    def save(self, state: State, is_best: bool) -> Path:
+        """Write the newest checkpoint, and copies of it.
+
+        Raises:
+            NonFiniteError: If something in it is not finite; nothing is written then.
+            CheckpointError: If it cannot be written; the previous one stands then.
+        """
+        tensors, document = state
+        step = document["training"]["step"]
+        check_weights(step, tensors)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file.save(self.last, tensors, {**self._document, **document})
+        if is_best:
+            file.copy(self.last, self.folder / "best.safetensors")
+        if self._keep:
+            file.copy(self.last, self.folder / f"step_{step:08d}.safetensors")
+            for old in sorted(self.folder.glob("step_*.safetensors"))[: -self._keep]:
+                old.unlink()
+        return self.last

@@ -1,0 +1,26 @@
+"""From a recipe and overrides to a validated configuration, before any data is read."""
+
+from gvt.config.compose import compose, load_recipe
+from gvt.config.schema import (
+    Cadence,
+    ComponentConfig,
+    DataConfig,
+    EmaConfig,
+    EvaluateConfig,
+    OptimizerConfig,
+    RunConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "Cadence",
+    "ComponentConfig",
+    "DataConfig",
+    "EmaConfig",
+    "EvaluateConfig",
+    "OptimizerConfig",
+    "RunConfig",
+    "TrainConfig",
+    "compose",
+    "load_recipe",
+]

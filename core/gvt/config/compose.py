@@ -1,0 +1,190 @@
+"""Recipe + overrides = configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, MutableMapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from gvt.config import schema, text
+from gvt.errors import ConfigError
+from gvt_registry import default_registry, nearest
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_KEPT_WHEN_RENAMED = {
+    "data": set(schema.DataConfig.model_fields) - {"name"},
+    "optimizers": set(schema.OptimizerConfig.model_fields) - {"name"},
+}
+
+
+def load_recipe(recipe: str | os.PathLike[str]) -> tuple[str, str, str]:
+    """Return a recipe's name, its text, and where it stands.
+
+    Args:
+        recipe: A name in the registry, or the path of a YAML file.
+
+    Raises:
+        ConfigError: If the file cannot be read.
+        UnknownComponent: If nobody offers a recipe of that name.
+    """
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        return path.stem, text.read(path, str(recipe)), str(recipe)
+    name = os.fspath(recipe)
+    offer = default_registry().find("recipe", name)
+    package, _, file = str(offer.component.target).partition(":")
+    where = f"recipe {name} ({offer.origin})"
+    try:
+        found = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+    except (ImportError, OSError, TypeError) as error:
+        raise ConfigError(f"{where}: its file {file!r} cannot be read: {error}") from error
+    return name, found, where
+
+
+def compose(
+    recipe: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> schema.RunConfig:
+    """Return the validated configuration of a recipe with overrides such as `train.steps=200`.
+
+    Args:
+        recipe: A recipe's name, the path of a YAML file, or its content.
+        overrides: `dotted.path=value`, the value in YAML.
+
+    Raises:
+        ConfigError: One line that names the path, what is wrong, and the nearest valid name.
+    """
+    if isinstance(recipe, Mapping):
+        where, data = "the recipe", json.loads(json.dumps(recipe))
+    else:
+        name, source, where = load_recipe(recipe)
+        data = text.parse(source, where)
+        if isinstance(data, dict):
+            data.setdefault("recipe", name)
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: a recipe is a mapping with keys such as task, data, train")
+    apply_overrides(data, overrides)
+    if isinstance(data.get("heads"), dict):
+        data["heads"] = {k: v for k, v in data["heads"].items() if v is not None}
+    return validate(_with_variables(data, where, ""), where)
+
+
+def validate(data: Mapping[str, Any], where: str) -> schema.RunConfig:
+    """Return plain data as a configuration.
+
+    Raises:
+        ConfigError: If it does not fit the schema.
+    """
+    try:
+        return schema.RunConfig.model_validate_json(json.dumps(data), strict=True)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        # Of a union every branch complains; the first complaint about a path says enough.
+        lines = list(dict.fromkeys(_one_line(p, data) for p in problems))
+        more = f" (and {len(lines) - 1} more)" if len({s.split(":")[0] for s in lines}) > 1 else ""
+        raise ConfigError(f"{where}: {lines[0]}{more}") from error
+
+
+def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) -> None:
+    """Set `dotted.path=value` in a recipe's data.
+
+    Another `name` drops the old one's parameters, and `train.steps` replaces `train.epochs`.
+
+    Raises:
+        ConfigError: If one is not of that form, or leads through something without keys.
+    """
+    parsed = []
+    for override in overrides:
+        path, separator, value = override.partition("=")
+        keys = path.strip().split(".")
+        if not separator or not all(keys):
+            raise ConfigError(f"{override!r}: an override is written section.key=value")
+        parsed.append((keys, text.parse(value, f"override {override!r}") if value else ""))
+    # A new name first, so that its parameters are not dropped with the old one's.
+    for keys, value in sorted(parsed, key=lambda item: item[0][-1] != "name"):
+        _set(data, keys, value)
+    budgets = {k[1] for k, _ in parsed if k in (["train", "steps"], ["train", "epochs"])}
+    if len(budgets) == 1 and isinstance(data.get("train"), MutableMapping):
+        data["train"].pop(({"steps", "epochs"} - budgets).pop(), None)
+
+
+def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
+    section: Any = data
+    for depth, key in enumerate(keys[:-1]):
+        if section.get(key) is None:
+            section[key] = {}
+        section = section[key]
+        if not isinstance(section, MutableMapping):
+            raise ConfigError(
+                f"{'.'.join(keys)}: {'.'.join(keys[: depth + 1])} is {section!r}, "
+                "which has no keys"
+            )
+    if keys[-1] == "name" and section.get("name") not in (None, value):
+        # `data` and `optimizers` mix keys of their own with the named component's parameters.
+        kept = _KEPT_WHEN_RENAMED.get(keys[0], set()) if "schedule" not in keys else set()
+        for other in set(section) - kept:
+            del section[other]
+    section[keys[-1]] = value
+
+
+def _with_variables(value: Any, where: str, path: str) -> Any:
+    """Replace `${NAME}` by the environment variable, in every text."""
+    if isinstance(value, dict):
+        return {k: _with_variables(v, where, f"{path}.{k}".strip(".")) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_with_variables(v, where, f"{path}[{i}]") for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise ConfigError(
+                f"{where}: {path}: the environment variable {match[1]} is not set; "
+                f"set it, or give {path}=..."
+            )
+        return found
+
+    return _VARIABLE.sub(variable, value)
+
+
+def _one_line(problem: Any, data: Any) -> str:
+    """Return pydantic's complaint as `path: what is wrong; did you mean ...?`."""
+    path, model = [], schema.RunConfig
+    for step in problem["loc"]:
+        if isinstance(data, list) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        elif isinstance(data, dict) and (step in data or problem["type"] == "missing"):
+            data = data.get(step)
+        else:  # a branch of a union, which is pydantic's name and not the recipe's
+            break
+        path.append(str(step))
+    where = ".".join(path) or "recipe"
+    if problem["type"] == "extra_forbidden":
+        known = _fields(model, path[:-1])
+        hint = nearest(path[-1], known) or f"; known: {', '.join(known)}"
+        return f"{where}: unknown key{hint}"
+    if problem["type"] == "missing":
+        return f"{where}: is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch" and where == "device":
+        message = "must be auto, cpu, cuda, cuda:1, mps or xpu"
+    if problem["type"] == "value_error":
+        return f"{where}: {message}"
+    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Return the known keys of the section at a path."""
+    for key in path:
+        annotation = model.model_fields[key].annotation
+        choices = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in choices if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)

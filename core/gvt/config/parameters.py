@@ -1,0 +1,137 @@
+"""A component's parameters, as its constructor's signature declares them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from gvt.errors import ConfigError
+from gvt_registry import nearest
+
+REQUIRED: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a constructor; `default` is `REQUIRED` where it has none."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is REQUIRED
+
+    @property
+    def type_name(self) -> str:
+        """The annotation as people write it, empty where there is none."""
+        if self.annotation is Any:
+            return ""
+        if isinstance(self.annotation, type) and not typing.get_args(self.annotation):
+            return self.annotation.__name__
+        return str(self.annotation).replace("typing.", "").replace("collections.abc.", "")
+
+
+def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
+    """Return a constructor's parameters by name, and whether it takes any other as well."""
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):  # some built-in callables have none
+        return {}, True
+    function = target.__init__ if isinstance(target, type) else target
+    try:
+        hints = typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):
+        hints = {}  # an annotation that cannot be resolved here constrains nothing
+    found = {}
+    takes_any = False
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            takes_any = True
+        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            annotation = hints.get(name, Any)
+            found[name] = Parameter(name, annotation, parameter.default)
+    return found, takes_any
+
+
+def check_parameters(
+    where: str,
+    target: Callable[..., Any],
+    given: Mapping[str, Any],
+    injected: Collection[str] = (),
+) -> dict[str, Any]:
+    """Return the given parameters as their annotated types.
+
+    Args:
+        where: The section of the recipe, which an error begins with.
+        target: The class or function that they are for.
+        given: The parameters by name.
+        injected: Names that gvt fills in itself.
+
+    Raises:
+        ConfigError: If one is unknown, of a wrong type, filled in by gvt, or missing.
+    """
+    declared, takes_any = signature_of(target)
+    configurable = {n: p for n, p in declared.items() if n not in injected}
+    label = getattr(target, "__name__", str(target))
+    checked = {}
+    for name, value in given.items():
+        if name in injected:
+            raise ConfigError(f"{where}.{name}: is filled in by gvt and cannot be configured")
+        if name in configurable:
+            checked[name] = convert(f"{where}.{name}", configurable[name].annotation, value)
+        elif takes_any:
+            checked[name] = value
+        else:
+            hint = nearest(name, configurable)
+            known = ", ".join(configurable) or "none"
+            raise ConfigError(
+                f"{where}.{name}: {label} has no parameter {name!r}"
+                + (hint or f"; its parameters: {known}")
+            )
+    for name, parameter in configurable.items():
+        if parameter.required and name not in checked:
+            raise ConfigError(f"{where}.{name}: is missing; {label} needs it")
+    return checked
+
+
+def convert(where: str, annotation: Any, value: Any) -> Any:
+    """Return a value from YAML as what an annotation asks for.
+
+    Raises:
+        ConfigError: If it is of another type.
+    """
+    if annotation is Any:
+        return value
+    try:
+        adapter = _adapter(annotation)
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return value  # a type that data cannot describe: the constructor judges it
+    try:
+        # JSON's strict rules are the right ones: a list is a tuple, but true is not 1.
+        return adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = Parameter("", annotation, None).type_name
+        raise ConfigError(
+            f"{where}: {problem['msg'].removeprefix('Value error, ')}, got {value!r} "
+            f"(it takes {name})"
+        ) from error
+    except TypeError:  # not plain data: an object handed over in code
+        return value
+
+
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=False))
+    except PydanticUserError:  # a type with a configuration of its own takes no other
+        return TypeAdapter(annotation)

@@ -1,0 +1,212 @@
+"""What a recipe may say. Each field is a key in YAML, and `section.key=value` on the command line.
+
+Keys that are not listed under `task`, `data`, `generator`, `discriminator`, `backbone`, `heads.*`
+and `optimizers.*` are parameters of the component named there, checked against its constructor.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+Cadence = PositiveInt | Literal["epoch"] | None
+"""Every so many steps, at the end of every epoch, or never."""
+
+DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")]
+
+
+class Section(BaseModel):
+    """A mapping with known keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ComponentConfig(BaseModel):
+    """A component by its name in the registry; every other key is a parameter of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The keys that are not the configuration's own."""
+        return dict(self.model_extra or {})
+
+
+class DataConfig(ComponentConfig):
+    """The data set and how it is fed.
+
+    Attributes:
+        batch_size: Samples of one micro-batch on one process.
+        shuffle: Draw a new order every epoch; the order is a function of (seed, epoch).
+        workers: Processes that read samples; `auto` is none for sets that stay on the device.
+        resident: Keep the whole set on the device as uint8; `auto` when it fits.
+        range: What real images are mapped to before a discriminator sees them.
+        transforms: `torchvision.transforms.v2` by name, for each training sample.
+        batch_transforms: The same for whole training batches of images, on the device.
+    """
+
+    batch_size: PositiveInt = 128
+    shuffle: bool = True
+    workers: NonNegativeInt | Literal["auto"] = "auto"
+    resident: bool | Literal["auto"] = "auto"
+    range: tuple[float, float] | None = None
+    transforms: list[ComponentConfig] = []
+    batch_transforms: list[ComponentConfig] = []
+
+    @model_validator(mode="after")
+    def _possible(self) -> DataConfig:
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"range {list(self.range)}: the first number must be the smaller")
+        if self.resident is True and self.transforms:
+            raise ValueError(
+                "resident=true keeps whole tensors, which per-sample transforms cannot see; "
+                "use batch_transforms, or resident=false"
+            )
+        if self.resident is True and self.workers not in ("auto", 0):
+            raise ValueError("resident=true needs no workers; drop one of the two")
+        return self
+
+
+class OptimizerConfig(ComponentConfig):
+    """An optimiser of `torch.optim` by name; every other key is an argument of it.
+
+    Attributes:
+        schedule: A schedule of `torch.optim.lr_scheduler` by name, stepped every iteration;
+            an argument that says `auto` is the number of steps after the warm-up.
+        warmup: Steps of linear warm-up before the schedule begins.
+    """
+
+    schedule: ComponentConfig | None = None
+    warmup: NonNegativeInt = 0
+
+
+class EmaConfig(Section):
+    """An exponential moving average of weights, used for evaluation, pictures and `gvt.load`.
+
+    Attributes:
+        decay: Share of the old average kept each step, lower in the first steps.
+        modules: Submodules of the task that are averaged; all that are trained by default.
+    """
+
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    modules: list[str] | None = None
+
+
+class TrainConfig(Section):
+    """The loop. Give `steps` or `epochs`, not both.
+
+    Attributes:
+        steps: Iterations in all.
+        epochs: Passes over the data.
+        seed: Everything random is a function of it.
+        accumulate: Micro-batches of one iteration; the batch is so many times larger.
+        clip_norm: Largest norm of a phase's gradient.
+        clip_value: Largest absolute value of a gradient's entry.
+        ema: A moving average of weights.
+        precision: What autocast computes in; `auto` is bfloat16 on accelerators that have it.
+        memory_format: Layout of images and convolution weights.
+        compile: Compile the networks with `torch.compile`; `auto` is off.
+        deterministic: Use deterministic algorithms only, or fail where there is none.
+        checkpoint_every: When to save besides the end.
+        pictures_every: When to draw samples besides the end.
+        log_every: Steps between two readings of the losses from the device.
+        keep: Numbered checkpoints kept beside the last and the best.
+    """
+
+    steps: PositiveInt | None = None
+    epochs: PositiveInt | None = None
+    seed: int = 0
+    accumulate: PositiveInt = 1
+    clip_norm: PositiveFloat | None = None
+    clip_value: PositiveFloat | None = None
+    ema: EmaConfig | None = None
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
+    compile: bool | Literal["auto"] = "auto"
+    deterministic: bool = False
+    checkpoint_every: Cadence = 1000
+    pictures_every: Cadence = None
+    log_every: PositiveInt = 50
+    keep: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> TrainConfig:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class EvaluateConfig(Section):
+    """Looking at held-out data.
+
+    Attributes:
+        split: The split evaluated during the run; null for none.
+        every: When, besides the end.
+        final: A further split evaluated once, when the run is complete.
+        batch_size: Samples of one batch; that of the training by default.
+        best: The metric whose best checkpoint is kept as `best.safetensors`.
+        mode: Whether `best` is the largest or the smallest value.
+    """
+
+    split: str | None = None
+    every: Cadence = "epoch"
+    final: str | None = None
+    batch_size: PositiveInt | None = None
+    best: str | None = None
+    mode: Literal["max", "min"] = "max"
+
+    @model_validator(mode="after")
+    def _best_of_something(self) -> EvaluateConfig:
+        if self.best is not None and self.split is None:
+            raise ValueError("best needs a split to be measured on")
+        return self
+
+
+class FolderConfig(Section):
+    """Where run folders are made: `root/<recipe>/<time>`."""
+
+    root: str = "runs"
+
+
+class RunConfig(Section):
+    """A whole run.
+
+    Attributes:
+        recipe: The recipe's name, which names the run's folder.
+        task: What is learned.
+        data: What from.
+        generator: The networks, each by its name in the registry, as the task wants them.
+        heads: Heads by names of one's own; null removes one.
+        optimizers: By the optimiser names of the task's phases.
+        init_from: A checkpoint whose weights the networks start from where name and shape agree.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
+    """
+
+    recipe: str = "run"
+    task: ComponentConfig
+    data: DataConfig
+    generator: ComponentConfig | None = None
+    discriminator: ComponentConfig | None = None
+    backbone: ComponentConfig | None = None
+    heads: dict[str, ComponentConfig] = {}
+    optimizers: dict[str, OptimizerConfig]
+    train: TrainConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
+    run: FolderConfig = FolderConfig()
+    init_from: str | None = None
+    device: DeviceName = "auto"
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data that validates to the same configuration."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,13 @@
+"""From samples to batches on the device, in an order that is a function of (seed, epoch)."""
+
+from gvt.data.loading import Loader, ResidentLoader, WorkerLoader, evaluation_batches, open_loader
+from gvt.data.order import Order
+
+__all__ = [
+    "Loader",
+    "Order",
+    "ResidentLoader",
+    "WorkerLoader",
+    "evaluation_batches",
+    "open_loader",
+]

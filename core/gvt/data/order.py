@@ -1,0 +1,77 @@
+"""Which samples come when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gvt.errors import DataError
+from gvt.seeding import derive
+
+
+@dataclass(frozen=True)
+class Place:
+    """One micro-batch: the epoch, its number within the epoch, and the samples' indices (B,)."""
+
+    epoch: int
+    number: int
+    indices: Tensor
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of the training samples, the same for any number of processes and workers.
+
+    An iteration takes `accumulate` micro-batches on each of `world_size` processes, each of
+    `batch_size` samples; what is left of an epoch after the last whole iteration is left out.
+
+    Raises:
+        DataError: If the data does not fill one iteration.
+    """
+
+    count: int
+    batch_size: int
+    accumulate: int = 1
+    seed: int = 0
+    shuffle: bool = True
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.count < self.samples_per_step:
+            raise DataError(
+                f"the data has {self.count} samples, one step takes {self.samples_per_step}; "
+                "lower data.batch_size or train.accumulate"
+            )
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of one iteration, over all processes."""
+        return self.batch_size * self.accumulate * self.world_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole iterations that an epoch holds."""
+        return self.count // self.samples_per_step
+
+    def epoch(self, epoch: int) -> Tensor:
+        """Return the order of one epoch, (count,) int64."""
+        if not self.shuffle:
+            return torch.arange(self.count)
+        generator = torch.Generator().manual_seed(derive(self.seed, "order", epoch))
+        return torch.randperm(self.count, generator=generator)
+
+    def places(self, start_step: int = 0) -> Iterator[Place]:
+        """Yield this process's micro-batches from an iteration on, without end."""
+        epoch, first = divmod(start_step, self.steps_per_epoch)
+        while True:
+            order = self.epoch(epoch)
+            for step in range(first, self.steps_per_epoch):
+                for micro in range(self.accumulate):
+                    number = step * self.accumulate + micro
+                    begin = (number * self.world_size + self.rank) * self.batch_size
+                    yield Place(epoch, number, order[begin : begin + self.batch_size])
+            epoch, first = epoch + 1, 0

@@ -1,0 +1,161 @@
+"""Where and how a run computes. The only place that asks what hardware this is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gvt.errors import UsageError
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Everything that `auto` was resolved to.
+
+    Attributes:
+        device: The device of the task and its batches.
+        precision: `float32`, `bfloat16` or `float16`: what autocast computes in.
+        memory_format: `channels_last` or `contiguous`.
+        compile: Whether networks are compiled.
+    """
+
+    device: torch.device
+    precision: str = "float32"
+    memory_format: str = "contiguous"
+    compile: bool = False
+
+    def place(self, task: nn.Module) -> None:
+        """Move a task onto the device, in the memory format, compiling its networks if asked."""
+        task.to(self.device)
+        task.to(memory_format=_FORMATS[self.memory_format])
+        if self.compile:
+            for network in task.children():
+                network.compile()
+
+    def images(self, images: Tensor) -> Tensor:
+        """Return images on the device, float32 in [0, 1], in the memory format.
+
+        Args:
+            images: (N, C, H, W), uint8 or float in [0, 1].
+        """
+        moved = images.to(self.device, non_blocking=True)
+        if moved.dtype == torch.uint8:
+            moved = moved.to(torch.float32).div_(255)
+        return moved.to(torch.float32).contiguous(memory_format=_FORMATS[self.memory_format])
+
+    def autocast(self, precision: str | None = None) -> AbstractContextManager[Any]:
+        """Return the context that a phase computes in; `precision` overrides the run's."""
+        dtype = _DTYPES[precision or self.precision]
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+    def eager(self, wanted: bool) -> AbstractContextManager[Any]:
+        """Return a context in which compiled networks run uncompiled, if that is wanted."""
+        if wanted and self.compile:
+            return torch.compiler.set_stance("force_eager")
+        return nullcontext()
+
+    def free_bytes(self) -> int | None:
+        """Return the memory that is free on the device, None where it cannot be asked."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
+        if self.device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return None
+
+    def describe(self) -> str:
+        """Return device, precision and memory format in a few words."""
+        compiled = ", compiled" if self.compile else ""
+        return f"{name_of(self.device)}, {self.precision}, {self.memory_format}{compiled}"
+
+
+def resolve(
+    device: str = "auto",
+    precision: str = "auto",
+    memory_format: str = "auto",
+    compile: bool | str = "auto",
+    local_rank: int = 0,
+) -> Placement:
+    """Decide where and how to compute.
+
+    Raises:
+        UsageError: If the device is not there; says which are.
+    """
+    chosen = _device(device, local_rank)
+    if precision == "auto":
+        accelerated = chosen.type == "cuda" and torch.cuda.is_bf16_supported()
+        precision = "bfloat16" if accelerated or chosen.type == "xpu" else "float32"
+    if memory_format == "auto":
+        memory_format = "contiguous" if chosen.type == "mps" else "channels_last"
+    return Placement(chosen, precision, memory_format, compile is True)
+
+
+def available() -> list[str]:
+    """Return the names of the devices of this machine, the CPU last."""
+    kinds = [
+        ("cuda", torch.cuda.is_available, torch.cuda.device_count),
+        ("xpu", torch.xpu.is_available, torch.xpu.device_count),
+        ("mps", torch.backends.mps.is_available, lambda: 1),
+    ]
+    found = []
+    for kind, is_available, count in kinds:
+        if is_available():
+            found += [kind] if kind == "mps" else [f"{kind}:{i}" for i in range(count())]
+    return [*found, "cpu"]
+
+
+def name_of(device: torch.device) -> str:
+    """Return a device with its product's name, or the number of threads of the CPU."""
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+@contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Use deterministic algorithms only, inside, if that is wanted."""
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    # cuBLAS reads it when its handle is made, so it must stand before the first CUDA call.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception says that memory ran out, on whichever device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "DefaultCPUAllocator: can't allocate memory" in text
+    )
+
+
+def _device(name: str, local_rank: int) -> torch.device:
+    there = available()
+    if name == "auto":
+        name = there[0].partition(":")[0]
+    device = torch.device(name)
+    if device.type in ("cuda", "xpu") and device.index is None:
+        device = torch.device(device.type, local_rank)
+    if str(device) not in there:
+        raise UsageError(f"device={name}: there is none; this machine has {', '.join(there)}")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device

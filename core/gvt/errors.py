@@ -1,0 +1,41 @@
+"""What can go wrong in a run, each as one clear line."""
+
+from __future__ import annotations
+
+from gvt_registry.errors import GvtError, UsageError
+
+
+class ConfigError(UsageError):
+    """The recipe or an override is wrong: an unknown key, a wrong type, an impossible pair."""
+
+
+class DataError(GvtError):
+    """A data set is absent, unreadable or not what it says."""
+
+
+class CheckpointError(GvtError):
+    """A checkpoint is missing, damaged, too new, or of another model."""
+
+
+class NonFiniteError(GvtError):
+    """A loss or a weight became infinite or NaN."""
+
+
+class OutOfMemoryError(GvtError):
+    """The device's memory does not hold the step."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop, finished its step and saved; the message says how it goes on."""
+
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "GvtError",
+    "Interrupted",
+    "NonFiniteError",
+    "OutOfMemoryError",
+    "UsageError",
+]

@@ -1,0 +1,78 @@
+"""Mapping predictions from the canvas that the network saw back to the original image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gvt.errors import DataError
+from gvt.interfaces import Prediction, Record
+
+SPATIAL_KEYS = frozenset({"boxes", "masks", "semantic"})
+
+
+def to_original(predictions: list[Prediction], records: Sequence[Record]) -> list[Prediction]:
+    """Return the predictions in pixels of the original images.
+
+    Boxes become the axis-parallel hull of their mapped corners, clipped to the image. Masks and
+    semantic maps are sampled at the nearest canvas pixel; outside the canvas a mask is 0 and a
+    semantic map 255.
+
+    Raises:
+        DataError: If a sample's geometry is not known, so that nothing can be mapped back.
+    """
+    if not any(SPATIAL_KEYS & p.keys() for p in predictions):
+        return predictions
+    return [_one_to_original(p, r) for p, r in zip(predictions, records, strict=True)]
+
+
+def boxes_through(matrix: Tensor, boxes: Tensor) -> Tensor:
+    """Return (M, 4) boxes as the hull of their corners sent through a (3, 3) matrix."""
+    x = boxes[:, [0, 2, 0, 2]].double()
+    y = boxes[:, [1, 1, 3, 3]].double()
+    corners = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ matrix.to(x.device).T
+    points = corners[..., :2] / corners[..., 2:]
+    hull = torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=-1)
+    return hull.to(boxes.dtype)
+
+
+def _one_to_original(prediction: Prediction, record: Record) -> Prediction:
+    if record.geometry is None:
+        raise DataError(
+            f"{record.source}: its geometry was changed by a transform that cannot be undone, "
+            "so predictions cannot be placed in the original image"
+        )
+    height, width = record.size
+    mapped = dict(prediction)
+    if "boxes" in prediction:
+        boxes = boxes_through(record.geometry.inverse(), prediction["boxes"])
+        limit = boxes.new_tensor([width, height, width, height])
+        mapped["boxes"] = boxes.clamp(min=0).minimum(limit)
+    if "masks" in prediction:
+        mapped["masks"] = _sampled(prediction["masks"], record, outside=0)
+    if "semantic" in prediction:
+        mapped["semantic"] = _sampled(prediction["semantic"][None], record, outside=255)[0]
+    return mapped
+
+
+def _sampled(maps: Tensor, record: Record, outside: int) -> Tensor:
+    """Return (M, H, W) canvas maps at the pixel centres of the original image."""
+    assert record.geometry is not None
+    height, width = record.size
+    rows, columns = maps.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=torch.float64) + 0.5,
+        torch.arange(width, dtype=torch.float64) + 0.5,
+        indexing="ij",
+    )
+    centres = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ record.geometry.T
+    points = centres[..., :2] / centres[..., 2:]
+    grid = points / torch.tensor([columns, rows], dtype=torch.float64) * 2 - 1
+    grid = grid.to(maps.device, torch.float32).expand(len(maps), -1, -1, -1)
+    values = F.grid_sample(
+        (maps.float() - outside)[:, None], grid, mode="nearest", align_corners=False
+    )
+    return (values[:, 0] + outside).to(maps.dtype)

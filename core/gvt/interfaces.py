@@ -1,0 +1,395 @@
+"""The contracts between the core and everything that has a name. Nothing else is in here.
+
+Images are float32 in [0, 1], NCHW. Boxes are (M, 4) xyxy in pixels. `class`, `labels` and
+`semantic` count from 0 over the data set's class names, with no background entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from gvt.seeding import derive
+
+if TYPE_CHECKING:
+    from gvt.trainer import Trainer
+
+FeatureInfo = Mapping[str, tuple[int, int]]
+"""Of each feature map its (channels, stride in pixels), from the finest to the coarsest."""
+
+Prediction = dict[str, Any]
+"""One image's prediction: the keys of the targets, with `scores`."""
+
+DENSE_KEYS = frozenset({"class", "semantic"})
+"""Targets that stack to one tensor a batch; all others are ragged and stay lists."""
+
+
+# --- what a batch carries ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where a sample came from and what was done to its geometry.
+
+    Attributes:
+        source: A file name, or the split and index in a data set: what an error message names.
+        size: Height and width of the original image in pixels.
+        geometry: (3, 3) float64 matrix from original to canvas pixel coordinates (x, y, 1).
+            None where it is not known to be affine, as after random augmentation.
+    """
+
+    source: str
+    size: tuple[int, int]
+    geometry: Tensor | None = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One item of a data set.
+
+    Attributes:
+        image: (C, H, W), uint8 or float in [0, 1].
+        targets: What is known of it, by torchvision's keys; a missing key is unlabelled.
+        record: Its origin.
+        inputs: What a network may see besides the image.
+    """
+
+    image: Tensor
+    targets: Mapping[str, Any]
+    record: Record
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Sizes in pixels: `sizes` unpadded (H, W) of each image, `canvas` padded (H, W) of all."""
+
+    sizes: tuple[tuple[int, int], ...]
+    canvas: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The truth of a batch.
+
+    Attributes:
+        dense: Keys that stack: `class` (N,), `semantic` (N, H, W) with 255 for ignore. Rows of
+            samples without the key hold a filler that nobody may read.
+        ragged: Keys of varying length, one entry a sample: `boxes` (M, 4), `labels` (M,),
+            `masks` (M, H, W). Empty is (0, 4); None means that the sample lacks the key.
+        present: Of each key who has it, (N,) bool on the CPU; a key not listed all have.
+    """
+
+    dense: Mapping[str, Tensor]
+    ragged: Mapping[str, Sequence[Tensor | None]] = field(default_factory=dict)
+    present: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.dense[key] if key in self.dense else self.ragged[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.dense or key in self.ragged
+
+    def rows_with(self, keys: Iterable[str], count: int) -> Tensor | None:
+        """Return the rows, (K,) int64, of the samples that have all keys; None means all do."""
+        has = torch.ones(count, dtype=torch.bool)
+        for key in keys:
+            if key not in self:
+                return torch.zeros(0, dtype=torch.int64)
+            has &= self.present.get(key, has)
+        return None if bool(has.all()) else has.nonzero().flatten()
+
+    def per_image(self, count: int) -> list[dict[str, Any]]:
+        """Return one dict an image, with the keys that the image has."""
+        images: list[dict[str, Any]] = [{} for _ in range(count)]
+        for key in (*self.dense, *self.ragged):
+            has = self.present.get(key)
+            for index, value in enumerate(self[key]):
+                if value is not None and (has is None or has[index]):
+                    images[index][key] = value
+        return images
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a task is given.
+
+    Attributes:
+        images: (N, C, H, W) float32 in [0, 1], padded at the right and the bottom with zeros.
+        frame: The sizes before and after padding.
+        inputs: What a network may see besides the images: proposals, a question.
+        targets: The truth; None at prediction time.
+        records: Origin and geometry of each image.
+    """
+
+    images: Tensor
+    frame: Frame
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    targets: Targets | None = None
+    records: Sequence[Record] = ()
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    def pin_memory(self) -> Batch:
+        """Return it with its images in page-locked memory; DataLoader asks for this on CUDA."""
+        return replace(self, images=self.images.pin_memory())
+
+    def select(self, rows: Tensor) -> Batch:
+        """Return the batch of these rows, (K,) int64 on the CPU, in their order."""
+        keep = rows.tolist()
+        on_device = rows.to(self.images.device)
+
+        def pick(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value[rows.to(value.device)]
+            return [value[i] for i in keep] if isinstance(value, Sequence) else value
+
+        targets = self.targets and Targets(
+            dense={k: pick(v) for k, v in self.targets.dense.items()},
+            ragged={k: pick(v) for k, v in self.targets.ragged.items()},
+            present={k: pick(v) for k, v in self.targets.present.items()},
+        )
+        return Batch(
+            images=self.images[on_device],
+            frame=Frame(tuple(self.frame.sizes[i] for i in keep), self.frame.canvas),
+            inputs={k: pick(v) for k, v in self.inputs.items()},
+            targets=targets,
+            records=[self.records[i] for i in keep] if self.records else (),
+        )
+
+
+class Dataset(Protocol):
+    """A map-style data set of one split, built as `target(split=..., **parameters)`.
+
+    Attributes:
+        classes: Names of the classes, in the order of their numbers.
+        image_shape: (C, H, W) of every image, None where sizes differ.
+        splits: Names of the splits that there are, on the class.
+    """
+
+    classes: Sequence[str]
+    image_shape: tuple[int, int, int] | None
+    splits: ClassVar[tuple[str, ...]]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+@runtime_checkable
+class ResidentDataset(Protocol):
+    """A data set that can also be had as whole tensors, to be kept on the device."""
+
+    def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return all images, (N, C, H, W) uint8, and the dense targets, each of length N."""
+        ...
+
+    def record(self, index: int) -> Record:
+        """Return the origin of one image."""
+        ...
+
+
+# --- networks ---------------------------------------------------------------------------------
+
+
+class Generator(nn.Module):
+    """Latents to images.
+
+    Attributes:
+        latent_shape: Shape of one latent, without the batch.
+        image_shape: (C, H, W) of one image.
+        image_range: The range of its output; mapped to the data's range by the task.
+    """
+
+    latent_shape: tuple[int, ...]
+    image_shape: tuple[int, int, int]
+    image_range: tuple[float, float] = (-1.0, 1.0)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return images (N, C, H, W) in `image_range` for latents (N, *latent_shape)."""
+        raise NotImplementedError
+
+
+class Discriminator(nn.Module):
+    """Images to one logit each."""
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits (N,) for images (N, C, H, W) in the data's range; larger is more real."""
+        raise NotImplementedError
+
+
+class Backbone(nn.Module):
+    """Images to named feature maps.
+
+    Attributes:
+        feature_info: Of each map its (channels, stride), from the finest to the coarsest.
+    """
+
+    feature_info: FeatureInfo
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return feature maps, NCHW, for images (N, C, H, W) in [0, 1]."""
+        raise NotImplementedError
+
+
+class Head(nn.Module):
+    """Feature maps to predictions; built from `(feature_info, num_classes, ...)`.
+
+    What it computes does not depend on train or eval mode (batch norm and dropout follow it).
+
+    Attributes:
+        needs: The target keys without which a sample teaches this head nothing.
+    """
+
+    needs: tuple[str, ...] = ()
+
+    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Any:
+        """Return any tree of tensors, computed once; never looks at `batch.targets`."""
+        raise NotImplementedError
+
+    def loss(self, outputs: Any, targets: Targets) -> dict[str, Tensor]:
+        """Return named scalar losses. Every sample here has all the keys of `needs`."""
+        raise NotImplementedError
+
+    def predict(self, outputs: Any) -> list[Prediction]:
+        """Return one dict an image, in pixels of the padded canvas."""
+        raise NotImplementedError
+
+    def metric(self) -> Metric | None:
+        """Return a new metric over (predictions, targets), or None."""
+        return None
+
+
+class Metric(Protocol):
+    """What evaluation needs of a metric; every torchmetrics metric has it."""
+
+    def update(self, predictions: list[Any], targets: list[Any]) -> None: ...
+
+    def compute(self) -> Any: ...
+
+
+# --- tasks ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step within an iteration.
+
+    Attributes:
+        name: What `Task.forward` is asked for, and the losses are logged under.
+        trains: The submodule, or submodules, whose parameters it moves.
+        every: It runs in one iteration of this many...
+        offset: ...the one with `iteration % every == offset`.
+        keeps_graph: Submodules that stay differentiable though this phase does not train them,
+            because a later phase goes on through work done here.
+        optimizer: Name of its optimiser, by default that of `trains`; two phases may share one.
+        precision: `float32` where autocast would hurt, such as a gradient penalty.
+        eager: Run without the compiled code, as double backward needs.
+    """
+
+    name: str
+    trains: str | tuple[str, ...]
+    every: int = 1
+    offset: int = 0
+    keeps_graph: tuple[str, ...] = ()
+    optimizer: str | None = None
+    precision: str | None = None
+    eager: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.offset < self.every:
+            raise ValueError(
+                f"phase {self.name!r}: offset {self.offset} is not in [0, every = {self.every})"
+            )
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The submodules that it trains, always as a tuple."""
+        return (self.trains,) if isinstance(self.trains, str) else self.trains
+
+    @property
+    def optimizer_key(self) -> str:
+        """The name of its optimiser."""
+        return self.optimizer or "+".join(self.trained)
+
+
+class Step:
+    """One micro-batch of one iteration: its place, its randomness, and a memo between phases.
+
+    Attributes:
+        index: The iteration, from 0.
+        memo: Passes work from one phase to the next; dropped when the iteration ends.
+    """
+
+    def __init__(
+        self, index: int, *, seed: int = 0, part: int = 0, parts: int = 1, device: Any = "cpu"
+    ) -> None:
+        self.index = index
+        self.memo: dict[Hashable, Any] = {}
+        self._seed, self._part, self._parts, self._device = seed, part, parts, device
+        self._draws = 0
+
+    def randn(self, count: int, *shape: int) -> Tensor:
+        """Return (count, *shape) normal noise on the task's device.
+
+        It is drawn for all processes and micro-batches of the iteration and this one's rows are
+        returned, so that two processes, or two accumulated micro-batches, see what one batch of
+        twice the size would. On every device it is the same noise.
+        """
+        generator = torch.Generator().manual_seed(
+            derive(self._seed, "step", self.index, self._draws)
+        )
+        self._draws += 1
+        noise = torch.randn(self._parts * count, *shape, generator=generator)
+        return noise[self._part * count :][:count].to(self._device)
+
+
+class Task(nn.Module):
+    """What is learned: networks as submodules, and the losses of each phase.
+
+    State, devices and parameters come from `nn.Module`; the loop around it is the trainer's.
+
+    Attributes:
+        phases: The optimiser steps of one iteration, in their order.
+    """
+
+    phases: tuple[Phase, ...]
+
+    def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Return the scalar losses of one phase, already weighted; the trainer sums them.
+
+        An empty dict says that this batch teaches the phase nothing.
+        """
+        raise NotImplementedError
+
+    def predict(self, batch: Batch) -> list[Prediction]:
+        """Return one prediction an image, in pixels of the padded canvas."""
+        raise NotImplementedError(f"{type(self).__name__} makes no predictions")
+
+    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, Tensor]]:
+        """Return the predictions and the losses of a batch of the held-out split."""
+        return self.predict(batch), {}
+
+    def metric(self) -> Metric | None:
+        """Return a new metric over (predictions, targets); None where nothing is evaluated."""
+        return None
+
+    def pictures(self, seed: int) -> dict[str, Tensor]:
+        """Return named sheets of pictures for people, (N, C, H, W) in [0, 1].
+
+        The same seed and weights give the same pictures; a picture keeps its place in the sheet
+        over the run, so that it can be followed.
+        """
+        return {}
+
+    def training_step(self, trainer: Trainer, micro_batches: Sequence[Batch]) -> None:
+        """Train one iteration; override for an algorithm that phases do not describe.
+
+        Report losses with `trainer.record(name, losses)`; all the rest of the loop stays.
+        """
+        trainer.run_phases(micro_batches)

@@ -1,0 +1,126 @@
+"""Who follows a run: the display, the run folder, the plugins' hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from gvt.interfaces import Task
+
+if TYPE_CHECKING:
+    from gvt.config import RunConfig
+
+Rows = Sequence[tuple[int, Mapping[str, float]]]
+
+
+@dataclass
+class Run:
+    """A run, under way or ended.
+
+    Attributes:
+        task: What is learned; its networks are attributes of it, with the weights as trained.
+        total_steps: The step at which it is complete.
+        steps_per_epoch: Steps of one pass over the data.
+        samples_per_step: Samples of one step, over all processes.
+        step: Steps done.
+        metrics: The last evaluation's metrics, and the last losses as `loss/...` of training.
+        learning_rates: The rate of each optimiser's next step.
+        best: Value and step of the best checkpoint so far.
+        checkpoint: The last checkpoint, once there is one.
+        folder: The run's folder; None for a run in code that has none.
+        config: The resolved configuration; None for a run in code that has none.
+        outcome: `running`, `success`, `failure` or `interrupt`.
+    """
+
+    task: Task
+    total_steps: int
+    steps_per_epoch: int
+    samples_per_step: int
+    step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    best: dict[str, float] | None = None
+    checkpoint: Path | None = None
+    folder: Path | None = None
+    config: RunConfig | None = None
+    outcome: str = "running"
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.step // self.steps_per_epoch
+
+
+class Listener:
+    """Follows a run; override what is wanted. An exception here stops the run."""
+
+    def run_started(self, run: Run) -> None:
+        """Everything is built; the first step comes next."""
+
+    def step_ended(self, run: Run, losses: Mapping[str, Tensor]) -> None:
+        """A step is done; its losses are still on the device."""
+
+    def losses_read(self, run: Run, rows: Rows) -> None:
+        """The losses of all steps since the last time were fetched, and are finite."""
+
+    def epoch_ended(self, run: Run) -> None:
+        """The last step of an epoch is done."""
+
+    def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
+        """A held-out split was evaluated."""
+
+    def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
+        """The task drew pictures, (N, C, H, W) in [0, 1] each."""
+
+    def checkpoint_saved(self, run: Run, path: Path) -> None:
+        """A checkpoint stands on disk."""
+
+    def run_ended(self, run: Run, error: BaseException | None) -> None:
+        """Nothing more comes; `run.outcome` says how it went."""
+
+
+class PluginHooks(Listener):
+    """Passes a run's events on to the plugins' hooks; one that raises is reported and muted."""
+
+    def __init__(self, report: Any) -> None:
+        from gvt_registry import default_registry
+
+        self._plugins, self._report = default_registry().plugins, report
+        self._has_step_hooks = bool(self._plugins.implementations("gvt_step_ended"))
+
+    def run_started(self, run: Run) -> None:
+        """Call `gvt_run_started`."""
+        self._call("gvt_run_started", run=run)
+
+    def step_ended(self, run: Run, losses: Mapping[str, Tensor]) -> None:
+        """Call `gvt_step_ended`."""
+        if self._has_step_hooks:
+            self._call("gvt_step_ended", run=run, step=run.step, losses=losses)
+
+    def epoch_ended(self, run: Run) -> None:
+        """Call `gvt_epoch_ended`."""
+        self._call("gvt_epoch_ended", run=run, epoch=run.epoch)
+
+    def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
+        """Call `gvt_evaluated`."""
+        self._call("gvt_evaluated", run=run, step=run.step, metrics=metrics)
+
+    def checkpoint_saved(self, run: Run, path: Path) -> None:
+        """Call `gvt_checkpoint_saved`."""
+        self._call("gvt_checkpoint_saved", run=run, path=path)
+
+    def run_ended(self, run: Run, error: BaseException | None) -> None:
+        """Call `gvt_run_ended`."""
+        self._call("gvt_run_ended", run=run, outcome=run.outcome, error=error)
+
+    def _call(self, hook: str, **arguments: Any) -> None:
+        for plugin, answer in self._plugins.call(hook, **arguments):
+            if isinstance(answer, Exception | SystemExit):
+                self._report(
+                    f"plugin {plugin.name!r} ({plugin.origin}): {hook} raised "
+                    f"{type(answer).__name__}: {answer}; it is not called again in this run"
+                )

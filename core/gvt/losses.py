@@ -1,0 +1,64 @@
+"""The losses of the last steps, kept on the device until somebody reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from gvt.errors import NonFiniteError
+
+REMEDY = (
+    "lower the learning rate, clip gradients (train.clip_norm=1) or use train.precision=float32"
+)
+
+
+class LossBuffer:
+    """Scalars by step and name. Reading one makes the processor wait for the device, so they are
+    fetched together, every so often, and before anything is saved, published or evaluated.
+    """
+
+    def __init__(self) -> None:
+        self._steps: dict[int, dict[str, Tensor]] = {}
+
+    def add(self, step: int, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
+        """Add losses to those of a step, such as those of one of several micro-batches."""
+        of_step = self._steps.setdefault(step, {})
+        for name, loss in losses.items():
+            value = loss.detach() if share == 1.0 else loss.detach() * share
+            of_step[name] = of_step[name] + value if name in of_step else value
+
+    def of(self, step: int) -> dict[str, Tensor]:
+        """Return one step's losses, on the device, while they are still here."""
+        return dict(self._steps.get(step, {}))
+
+    def drain(self) -> list[tuple[int, dict[str, float]]]:
+        """Return (step, losses) of all steps since the last time, and forget them."""
+        steps, self._steps = self._steps, {}
+        flat = [loss.float() for losses in steps.values() for loss in losses.values()]
+        values = iter(torch.stack(flat).tolist() if flat else [])
+        return [(step, {name: next(values) for name in of}) for step, of in steps.items()]
+
+
+def check_losses(step: int, losses: Mapping[str, float]) -> None:
+    """Check that a step's losses are numbers.
+
+    Raises:
+        NonFiniteError: If one is infinite or NaN; names it and the step.
+    """
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise NonFiniteError(f"the loss {name!r} became {value} at step {step}; {REMEDY}")
+
+
+def check_weights(step: int, tensors: Mapping[str, Tensor]) -> None:
+    """Check that everything about to be saved after a step is finite.
+
+    Raises:
+        NonFiniteError: If a tensor is not; names it and the step.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise NonFiniteError(f"{name} is not finite after step {step}; {REMEDY}")

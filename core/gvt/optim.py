@@ -1,0 +1,208 @@
+"""Optimisers and schedules by torch's names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import lr_scheduler
+
+from gvt.config.parameters import check_parameters
+from gvt.config.schema import ComponentConfig, OptimizerConfig
+from gvt.errors import ConfigError
+from gvt_registry import nearest
+
+# What these need is more than a gradient a step, so naming them is refused early.
+_UNSUPPORTED = {
+    "LBFGS": "it evaluates the loss again within a step",
+    "ReduceLROnPlateau": "it follows a metric, and a schedule here is a function of the step",
+    "SWALR": "it belongs to a loop of its own",
+}
+_BASES = {"Optimizer", "LRScheduler"}
+
+
+class Optimizer:
+    """One optimiser with its gradient scaler and its schedule.
+
+    The schedule is a function of the iteration, so it has no state to save: it is wound forward.
+
+    Args:
+        key: Its name among the run's optimisers.
+        parameters: What it moves, by their names in the task.
+        config: The optimiser and its schedule.
+        total_steps: Length of the run, for schedules that say `auto`.
+        scaler: The gradient scaler of float16; disabled otherwise.
+
+    Raises:
+        ConfigError: If torch has none of that name, or it takes no such argument.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        parameters: Mapping[str, nn.Parameter],
+        config: OptimizerConfig,
+        total_steps: int,
+        scaler: torch.amp.GradScaler,
+    ) -> None:
+        self.key, self.parameters, self.scaler = key, dict(parameters), scaler
+        where = f"optimizers.{key}"
+        self.torch = _optimizer(where, list(parameters.values()), config)
+        self._schedule = _schedule(where, self.torch, resolved_schedule(config, total_steps))
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of a loss."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def step(self, clip_norm: float | None, clip_value: float | None) -> None:
+        """Move the parameters that have a gradient."""
+        if all(p.grad is None for p in self.parameters.values()):
+            return
+        if clip_norm is not None or clip_value is not None:
+            self.scaler.unscale_(self.torch)
+            with_gradient = [p for p in self.parameters.values() if p.grad is not None]
+            if clip_value is not None:
+                nn.utils.clip_grad_value_(with_gradient, clip_value)
+            if clip_norm is not None:
+                nn.utils.clip_grad_norm_(with_gradient, clip_norm)
+        self.scaler.step(self.torch)
+        self.scaler.update()
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        self.torch.zero_grad(set_to_none=True)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the schedule on by so many iterations."""
+        if self._schedule is not None:
+            with warnings.catch_warnings():
+                # A phase may pause in the first iterations, and resuming winds forward.
+                warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+                # SequentialLR itself still passes the epoch that torch deprecates.
+                warnings.filterwarnings("ignore", message="The epoch parameter in")
+                for _ in range(steps):
+                    self._schedule.step()
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step."""
+        return float(self.torch.param_groups[0]["lr"])
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the state's tensors and its plain values, by `parameter name/field`."""
+        tensors: dict[str, Tensor] = {}
+        values: dict[str, Any] = {}
+        for name, parameter in self.parameters.items():
+            for field, value in self.torch.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    tensors[f"{name}/{field}"] = value
+                elif value is None or isinstance(value, bool | int | float):
+                    values[f"{name}/{field}"] = value
+                else:
+                    raise ConfigError(
+                        f"optimizers.{self.key}: the state of {type(self.torch).__name__} holds "
+                        f"a {type(value).__name__} ({field}), which no checkpoint can"
+                    )
+        return tensors, values
+
+    def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Take over a state, each tensor in the memory format of its parameter."""
+        states: dict[int, dict[str, Any]] = {}
+        for index, (name, parameter) in enumerate(self.parameters.items()):
+            fields: dict[str, Any] = {}
+            for full_name, value in {**tensors, **values}.items():
+                owner, _, field = full_name.rpartition("/")
+                if owner == name:
+                    fields[field] = _like(parameter, value)
+            if fields:
+                states[index] = fields
+        # torch decides which field belongs on the device (Adam's step does not, unless fused).
+        groups = self.torch.state_dict()["param_groups"]
+        self.torch.load_state_dict({"state": states, "param_groups": groups})
+
+
+def _like(parameter: Tensor, value: Any) -> Any:
+    if isinstance(value, Tensor) and value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
+    return value
+
+
+def check_optimizer(key: str, config: OptimizerConfig) -> None:
+    """Check the names and arguments of an optimiser and its schedule, on a parameter of no use.
+
+    Raises:
+        ConfigError: If torch has none of that name, or it takes no such argument.
+    """
+    where = f"optimizers.{key}"
+    built = _optimizer(where, [nn.Parameter(torch.zeros(1))], config)
+    _schedule(where, built, resolved_schedule(config, total_steps=config.warmup + 1))
+
+
+def resolved_schedule(config: OptimizerConfig, total_steps: int) -> OptimizerConfig:
+    """Return the configuration with each `auto` of the schedule as a number of steps."""
+    if config.schedule is None:
+        return config
+    rest = max(1, total_steps - config.warmup)
+    given = {k: rest if v == "auto" else v for k, v in config.schedule.parameters.items()}
+    schedule = ComponentConfig(name=config.schedule.name, **given)
+    return config.model_copy(update={"schedule": schedule})
+
+
+def _optimizer(
+    where: str, parameters: list[nn.Parameter], config: OptimizerConfig
+) -> torch.optim.Optimizer:
+    target = _named(where, torch.optim, torch.optim.Optimizer, config.name)
+    built: torch.optim.Optimizer = _construct(
+        where, target, {"params": parameters}, config.parameters
+    )
+    return built
+
+
+def _schedule(
+    where: str, optimizer: torch.optim.Optimizer, config: OptimizerConfig
+) -> lr_scheduler.LRScheduler | None:
+    parts: list[lr_scheduler.LRScheduler] = []
+    if config.warmup:
+        start = 1 / (config.warmup + 1)
+        parts.append(lr_scheduler.LinearLR(optimizer, start, total_iters=config.warmup))
+    if config.schedule is not None:
+        where += ".schedule"
+        target = _named(where, lr_scheduler, lr_scheduler.LRScheduler, config.schedule.name)
+        parts.append(
+            _construct(where, target, {"optimizer": optimizer}, config.schedule.parameters)
+        )
+    if len(parts) == 2:
+        return lr_scheduler.SequentialLR(optimizer, parts, milestones=[config.warmup])
+    return parts[0] if parts else None
+
+
+def _construct(
+    where: str, target: Any, injected: Mapping[str, Any], given: Mapping[str, Any]
+) -> Any:
+    checked = check_parameters(where, target, given, injected=injected)
+    try:
+        return target(**injected, **checked)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{where}: {target.__name__}: {error}") from error
+
+
+def _named(where: str, module: Any, base: type, name: str) -> Any:
+    known = {
+        n: v
+        for n, v in vars(module).items()
+        if isinstance(v, type) and issubclass(v, base) and n.strip("_") not in _BASES
+    }
+    if name not in known:
+        raise ConfigError(f"{where}.name: {module.__name__} has no {name!r}{nearest(name, known)}")
+    if name in _UNSUPPORTED:
+        raise ConfigError(f"{where}.name: {name} is not supported: {_UNSUPPORTED[name]}")
+    return known[name]
+
+
+def _like(parameter: Tensor, value: Any) -> Any:
+    if isinstance(value, Tensor) and value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
+    return value

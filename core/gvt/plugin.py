@@ -1,0 +1,16 @@
+"""What the core itself offers, through the same door as every plugin."""
+
+from gvt_registry import Component, hookimpl
+
+
+@hookimpl
+def gvt_components() -> list[Component]:
+    """Offer the supervised task."""
+    return [
+        Component(
+            "task",
+            "heads",
+            "gvt.multihead:MultiHead",
+            summary="Heads on one backbone, each with the targets that it needs",
+        )
+    ]

@@ -1,0 +1,117 @@
+"""A run on the screen: a live line where there is a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from gvt.listener import Listener, Rows, Run
+
+PLAIN_SECONDS = 5.0
+"""Least time between two plain lines about losses."""
+
+
+class Display(Listener):
+    """Shows losses, samples a second and the time left.
+
+    Args:
+        headline: What was chosen: device, precision, memory format, data.
+        notes: Further lines to begin with.
+        stream: Where to write; standard error unless given.
+    """
+
+    def __init__(
+        self, headline: str, notes: Sequence[str] = (), stream: TextIO | None = None
+    ) -> None:
+        self._opening = (headline, *notes)
+        self._console = Console(file=stream, stderr=stream is None, highlight=False)
+        self._progress: Progress | None = None
+        self._first_step, self._started = 0, 0.0
+        self._read_at, self._read_step, self._shown_at = 0.0, 0, 0.0
+
+    def note(self, text: str) -> None:
+        """Print a line above the live one."""
+        self._console.print(text, soft_wrap=True, markup=False)
+
+    def run_started(self, run: Run) -> None:
+        """Print the headline and begin to count."""
+        for line in self._opening:
+            self.note(line)
+        self._first_step = self._read_step = run.step
+        self._started = self._read_at = self._shown_at = time.monotonic()
+        if self._console.is_terminal:
+            self._progress = Progress(
+                TextColumn("step"),
+                MofNCompleteColumn(),
+                BarColumn(),
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[losses]}"),
+                console=self._console,
+            )
+            self._progress.start()
+            self._bar = self._progress.add_task(
+                "", total=run.total_steps, completed=run.step, speed="", losses=""
+            )
+
+    def step_ended(self, run: Run, losses: Mapping[str, Tensor]) -> None:
+        """Move the bar."""
+        if self._progress is not None:
+            self._progress.update(self._bar, completed=run.step)
+
+    def losses_read(self, run: Run, rows: Rows) -> None:
+        """Show the mean of the losses just read."""
+        now = time.monotonic()
+        steps = run.step - self._read_step
+        speed = steps * run.samples_per_step / max(now - self._read_at, 1e-9)
+        self._read_at, self._read_step = now, run.step
+        means = _means(rows)
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+        if self._progress is not None:
+            self._progress.update(self._bar, speed=f"{speed:,.0f} samples/s", losses=losses)
+        elif now - self._shown_at >= PLAIN_SECONDS or run.step == run.total_steps:
+            self._shown_at = now
+            done = max(1, run.step - self._first_step)
+            left = (now - self._started) / done * (run.total_steps - run.step)
+            self.note(
+                f"step {run.step}/{run.total_steps}  {losses}  {speed:,.0f} samples/s  "
+                f"{_duration(left)} left"
+            )
+
+    def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
+        """Print the metrics."""
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        self.note(f"step {run.step}  {split}: {shown}")
+        self._read_at = time.monotonic()  # evaluating is no training
+
+    def run_ended(self, run: Run, error: BaseException | None) -> None:
+        """Leave the terminal as it was, and print where everything is."""
+        if self._progress is not None:
+            self._progress.stop()
+        seconds = time.monotonic() - self._started
+        done = run.step - self._first_step
+        complete = done == 0 and run.step == run.total_steps
+        self.note(
+            f"complete at step {run.step}; to extend it: gvt resume {run.folder} train.steps=N"
+            if complete
+            else f"{done} steps in {_duration(seconds)}"
+        )
+
+
+def _means(rows: Rows) -> dict[str, float]:
+    names = dict.fromkeys(name for _, losses in rows for name in losses)
+    by_name = {n: [losses[n] for _, losses in rows if n in losses] for n in names}
+    return {n: sum(values) / len(values) for n, values in by_name.items()}
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,43 @@
+"""Asking a run to stop without losing it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_MESSAGE = b"\nfinishing this step, then saving; once more aborts without saving\n"
+
+
+class StopRequest:
+    """Whether somebody asked the run to stop, with Ctrl-C or SIGTERM."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    def _receive(self, number: int, frame: Any) -> None:
+        if self.made:
+            raise KeyboardInterrupt
+        self.made = True
+        os.write(2, _MESSAGE)  # print() may be what the signal interrupted
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Take signals as requests, inside; the second one raises KeyboardInterrupt at once.
+
+    Only the main thread may do so; elsewhere signals keep their meaning.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {n: signal.signal(n, request._receive) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,327 @@
+"""The loop. One for every task, with the phases of an iteration as data."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import cache
+from itertools import takewhile
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gvt.checkpoint.training import CheckpointFolder, capture
+from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
+from gvt.data import Loader
+from gvt.device import Placement, deterministic_algorithms, is_out_of_memory, resolve
+from gvt.distributed import World
+from gvt.ema import Ema
+from gvt.errors import ConfigError, Interrupted, OutOfMemoryError
+from gvt.evaluation import evaluate, evaluating
+from gvt.interfaces import Batch, Phase, Step, Task
+from gvt.listener import Listener, Run
+from gvt.losses import LossBuffer, check_losses
+from gvt.optim import Optimizer
+from gvt.seeding import derive
+from gvt.signals import stop_requests
+from gvt_registry import nearest
+
+
+class Trainer:
+    """Trains a task.
+
+    It alone owns zero_grad, backward, accumulation, precision, clipping, stepping, schedules, the
+    moving average, evaluation, checkpoints and the moving of tensors; a task owns losses and
+    networks.
+
+    Args:
+        task: What is learned.
+        loader: Training batches.
+        optimizers: An optimiser for every name that the task's phases use.
+        train: The loop's settings.
+        placement: Where and how to compute; whatever suits this machine by default.
+        evaluation: What to evaluate when.
+        open_split: Opens a pass over a held-out split, by its name.
+        world: The processes of this run.
+        listeners: Who follows it.
+        checkpoints: Where checkpoints go; None for nowhere.
+
+    Raises:
+        ConfigError: If optimisers and phases, or averaged modules and submodules, do not match.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        loader: Loader,
+        optimizers: Mapping[str, OptimizerConfig],
+        train: TrainConfig,
+        placement: Placement | None = None,
+        *,
+        evaluation: EvaluateConfig | None = None,
+        open_split: Callable[[str], Iterable[Batch]] | None = None,
+        world: World | None = None,
+        listeners: Sequence[Listener] = (),
+        checkpoints: CheckpointFolder | None = None,
+    ) -> None:
+        self.task, self.loader, self.train = task, loader, train
+        self.placement, self.world = placement or resolve(), world or World()
+        self.evaluation = evaluation or EvaluateConfig()
+        self.open_split, self.listeners, self.checkpoints = open_split, listeners, checkpoints
+        per_epoch = loader.order.steps_per_epoch
+        total = train.steps or (train.epochs or 0) * per_epoch
+        self.run = Run(task, total, per_epoch, loader.order.samples_per_step)
+        self._losses = LossBuffer()
+        self._trainable = {n: p for n, p in task.named_parameters() if p.requires_grad}
+        self._trained_by = cache(self._parameters_of)
+        self._differentiable: tuple[str, ...] | None = None
+        self.placement.place(task)
+        self.world.share_tensors(task.state_dict().values())
+        self.optimizers = self._build_optimizers(optimizers)
+        self.ema = self._build_ema()
+
+    # --- the loop -----------------------------------------------------------------------------
+
+    def fit(self) -> Run:
+        """Train until the run is complete, and return it.
+
+        Raises:
+            Interrupted: After a first Ctrl-C or SIGTERM, when the step is done and saved.
+            NonFiniteError: If a loss or a weight is infinite or NaN.
+            OutOfMemoryError: If the device's memory does not hold a step.
+        """
+        run = self.run
+        self.task.train()
+        with self._reporting(), deterministic_algorithms(self.train.deterministic):
+            self._tell("run_started")
+            with closing(self.loader.groups(run.step)) as groups, stop_requests() as stop:
+                while run.step < run.total_steps:
+                    micro_batches = next(groups)
+                    torch.manual_seed(derive(self.train.seed, "loop", run.step, self.world.rank))
+                    self.task.training_step(self, micro_batches)
+                    run.step += 1
+                    self._after_step()
+                    if self.world.any(stop.made, self.placement.device):
+                        self._stop()
+        return run
+
+    def run_phases(self, micro_batches: Sequence[Batch]) -> None:
+        """Train one iteration: phase by phase, each over all micro-batches."""
+        size, count = self.world.size, len(micro_batches)
+        steps = [
+            Step(
+                self.run.step,
+                seed=self.train.seed,
+                part=index * size + self.world.rank,
+                parts=count * size,
+                device=self.placement.device,
+            )
+            for index in range(count)
+        ]
+        for phase in self.task.phases:
+            if self.run.step % phase.every == phase.offset:
+                self._run_phase(phase, micro_batches, steps)
+
+    def _run_phase(self, phase: Phase, micro_batches: Sequence[Batch], steps: list[Step]) -> None:
+        optimizer = self.optimizers[phase.optimizer_key]
+        share = 1 / len(micro_batches)
+        self._make_differentiable(phase)
+        optimizer.zero_grad()
+        for batch, step in zip(micro_batches, steps, strict=True):
+            with self.placement.autocast(phase.precision), self.placement.eager(phase.eager):
+                losses = self.task(phase.name, batch, step)
+            if losses:
+                optimizer.backward(torch.stack(tuple(losses.values())).sum() * share)
+                self.record(phase.name, losses, share)
+        self.world.average_gradients(self._trained_by(phase.trained))
+        optimizer.step(self.train.clip_norm, self.train.clip_value)
+
+    def record(self, phase: str, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
+        """Log losses of a phase; `share` is the part of the iteration that they stand for."""
+        alone = len(self.task.phases) == 1
+        names = {n: n if alone or n == phase else f"{phase}/{n}" for n in losses}
+        self._losses.add(self.run.step + 1, {names[n]: v for n, v in losses.items()}, share)
+
+    def _after_step(self) -> None:
+        run, train, evaluation = self.run, self.train, self.evaluation
+        for optimizer in self.optimizers.values():
+            optimizer.advance()
+        if self.ema is not None:
+            self.ema.update(run.step)
+        self._tell("step_ended", self._losses.of(run.step))
+        if run.step % train.log_every == 0:
+            self._read_losses()
+        if run.step % run.steps_per_epoch == 0:
+            self._tell("epoch_ended")
+        is_best = False
+        if evaluation.split and self._due(evaluation.every):
+            is_best = self._is_best(self._evaluate(evaluation.split))
+        if evaluation.final and run.step == run.total_steps:
+            self._evaluate(evaluation.final)
+        if self._due(train.pictures_every) or run.step == 1:
+            self._draw()
+        if self._due(train.checkpoint_every) or is_best:
+            self.save(is_best)
+
+    def _stop(self) -> None:
+        if self.run.step == self.run.total_steps:
+            return  # asked too late: it is complete
+        if not self._due(self.train.checkpoint_every):
+            self.save()
+        run = self.run
+        how = f"; go on with: gvt resume {shlex.quote(str(run.folder))}" if run.folder else ""
+        raise Interrupted(f"stopped after step {run.step} of {run.total_steps}{how}")
+
+    def _due(self, cadence: Cadence) -> bool:
+        step = self.run.step
+        every = self.run.steps_per_epoch if cadence == "epoch" else cadence
+        return step == self.run.total_steps or (every is not None and step % every == 0)
+
+    # --- what happens every so often ----------------------------------------------------------
+
+    def save(self, is_best: bool = False) -> None:
+        """Save a checkpoint, once it is sure that everything in it is finite."""
+        self._settle()
+        if self.checkpoints is not None and self.world.is_first:
+            self.run.checkpoint = self.checkpoints.save(capture(self), is_best)
+            self._tell("checkpoint_saved", self.run.checkpoint)
+
+    def _evaluate(self, split: str) -> dict[str, float]:
+        if self.open_split is None:
+            raise ConfigError(f"evaluate.split: nothing opens the split {split!r}")
+        self._settle()
+        with self._averaged(), self.placement.autocast():
+            found = evaluate(self.task, self.open_split(split), self.world)
+        self.run.metrics |= {f"{split}/{name}": value for name, value in found.items()}
+        self._tell("evaluated", split, found)
+        return found
+
+    def _is_best(self, metrics: Mapping[str, float]) -> bool:
+        name, run = self.evaluation.best, self.run
+        if name is None:
+            return False
+        if name not in metrics:
+            hint = nearest(name, metrics) or f"; there are {', '.join(metrics)}"
+            raise ConfigError(f"evaluate.best: no metric is called {name!r}{hint}")
+        sign = 1 if self.evaluation.mode == "max" else -1
+        if run.best is not None and sign * metrics[name] <= sign * run.best["value"]:
+            return False
+        run.best = {"value": metrics[name], "step": run.step}
+        return True
+
+    def _draw(self) -> None:
+        self._settle()
+        if self.world.is_first:
+            with self._averaged(), evaluating(self.task), self.placement.autocast():
+                pictures = self.task.pictures(self.train.seed)
+            if pictures:
+                self._tell("pictures_drawn", pictures)
+
+    def _settle(self) -> None:
+        """Make sure that what follows sees finite losses, and one state in all processes."""
+        self._read_losses()
+        self.world.share_tensors(self.task.buffers())
+
+    def _read_losses(self) -> None:
+        rows = self._losses.drain()
+        sound = list(takewhile(lambda row: all(map(math.isfinite, row[1].values())), rows))
+        if sound:
+            self.run.learning_rates = {k: o.learning_rate for k, o in self.optimizers.items()}
+            self.run.metrics |= {f"train/{n}": v for n, v in sound[-1][1].items()}
+            self._tell("losses_read", sound)
+        for step, losses in rows[len(sound) :]:
+            check_losses(step, losses)
+
+    # --- around it ----------------------------------------------------------------------------
+
+    def _tell(self, event: str, *arguments: Any) -> None:
+        for listener in self.listeners:
+            getattr(listener, event)(self.run, *arguments)
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Tell the listeners how the run ended, however it did."""
+        error: BaseException | None = None
+        try:
+            yield
+            self.run.outcome = "success"
+        except BaseException as caught:
+            stopped = isinstance(caught, KeyboardInterrupt)
+            self.run.outcome, error = "interrupt" if stopped else "failure", caught
+            if is_out_of_memory(caught):
+                raise self._out_of_memory() from caught
+            raise
+        finally:
+            for parameter in self._trainable.values():
+                parameter.requires_grad_(True)
+            self._tell("run_ended", error)
+
+    def _out_of_memory(self) -> OutOfMemoryError:
+        order = self.loader.order
+        return OutOfMemoryError(
+            f"out of memory on {self.placement.device} in step {self.run.step + 1}: lower "
+            f"data.batch_size (now {order.batch_size}) and raise train.accumulate (now "
+            f"{order.accumulate}) to keep the product, or use train.precision=bfloat16 (now "
+            f"{self.placement.precision})"
+        )
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.ema is None else self.ema.swapped_in()
+
+    def _make_differentiable(self, phase: Phase) -> None:
+        """Let gradients reach what a phase trains, and what it keeps a graph through."""
+        wanted = (*phase.trained, *phase.keeps_graph)
+        if wanted != self._differentiable:
+            reached = {id(p) for p in self._trained_by(wanted)}
+            for parameter in self._trainable.values():
+                parameter.requires_grad_(id(parameter) in reached)
+            self._differentiable = wanted
+
+    def _parameters_of(self, modules: tuple[str, ...]) -> list[nn.Parameter]:
+        """Return the parameters of submodules that were trainable when the task was built."""
+        prefixes = tuple(f"{m}." for m in modules)
+        return [p for n, p in self._trainable.items() if n.startswith(prefixes)]
+
+    def _build_optimizers(self, configs: Mapping[str, OptimizerConfig]) -> dict[str, Optimizer]:
+        trained: dict[str, set[int]] = {}
+        for phase in self.task.phases:
+            self._check_modules(f"phase {phase.name}", (*phase.trained, *phase.keeps_graph))
+            ids = {id(p) for p in self._trained_by(phase.trained)}
+            trained[phase.optimizer_key] = trained.get(phase.optimizer_key, set()) | ids
+        for key in (*configs, *trained):
+            if key not in trained:
+                raise ConfigError(f"optimizers.{key}: the task's optimisers are {', '.join(trained)}")
+            if key not in configs:
+                raise ConfigError(f"optimizers.{key}: is missing; the task needs it")
+            if not trained[key]:
+                raise ConfigError(f"optimizers.{key}: everything that it would train is frozen")
+        half = self.placement.precision == "float16"
+        return {
+            key: Optimizer(
+                key,
+                {n: p for n, p in self._trainable.items() if id(p) in ids},
+                configs[key],
+                self.run.total_steps,
+                torch.amp.GradScaler(self.placement.device.type, enabled=half),
+            )
+            for key, ids in trained.items()
+        }
+
+    def _build_ema(self) -> Ema | None:
+        config = self.train.ema
+        if config is None:
+            return None
+        trained = dict.fromkeys(m for phase in self.task.phases for m in phase.trained)
+        modules = config.modules if config.modules is not None else list(trained)
+        self._check_modules("train.ema.modules", modules)
+        return Ema(self.task, modules, config.decay)
+
+    def _check_modules(self, where: str, modules: Sequence[str]) -> None:
+        known = [n for n, _ in self.task.named_modules() if n]
+        for name in modules:
+            if name not in known:
+                hint = nearest(name, known)
+                raise ConfigError(f"{where}: the task has no submodule {name!r}{hint}")

@@ -1,0 +1,70 @@
+"""Image classification on any backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gvt import Batch, Head, StackedMetric, Targets
+
+
+class Classifier(Head):
+    """Dense layers on the coarsest feature map.
+
+    Args:
+        feature_info: Of each feature map its (channels, stride), the coarsest last.
+        num_classes: Number of classes.
+        hidden: Widths of hidden dense layers, with ReLU.
+        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
+            average pooling. A map that has this size already is left as it is.
+        dropout: Share of the last dense layer's inputs dropped in training.
+    """
+
+    needs = ("class",)
+
+    def __init__(
+        self,
+        feature_info: Mapping[str, tuple[int, int]],
+        num_classes: int,
+        hidden: tuple[int, ...] = (),
+        grid: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.feature, (channels, _) = list(feature_info.items())[-1]
+        self.num_classes = num_classes
+        self.pool = nn.AdaptiveAvgPool2d(grid)
+        layers: list[nn.Module] = [nn.Flatten()]
+        width = channels * grid * grid
+        for next_width in hidden:
+            layers += [nn.Linear(width, next_width), nn.ReLU()]
+            width = next_width
+        self.layers = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, num_classes))
+
+    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Return logits (N, num_classes)."""
+        feature = features[self.feature]
+        if feature.shape[-2:] != (self.pool.output_size,) * 2:
+            feature = self.pool(feature)
+        logits: Tensor = self.layers(feature)
+        return logits
+
+    def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Return the mean `cross_entropy`."""
+        return {"cross_entropy": F.cross_entropy(outputs, targets["class"])}
+
+    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """Return of each image its `class` () and `scores` (num_classes,), which sum to 1."""
+        scores = outputs.float().softmax(dim=1)
+        best = outputs.argmax(dim=1)
+        return [{"class": c, "scores": s} for c, s in zip(best, scores, strict=True)]
+
+    def metric(self) -> StackedMetric:
+        """Return the share of images whose class is right."""
+        from torchmetrics.classification import MulticlassAccuracy
+
+        accuracy = MulticlassAccuracy(max(2, self.num_classes), average="micro")
+        return StackedMetric(accuracy, "class", "class", name="accuracy")

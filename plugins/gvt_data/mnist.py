@@ -1,0 +1,132 @@
+"""MNIST, the four IDX files as they were published, carried inside the package."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gvt import DataError, Record, Sample
+
+_EMBEDDED = Path(__file__).parent / "mnist_files"
+
+# SHA-256 of the content, unzipped.
+_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+
+class MNIST:
+    """Handwritten digits: 60,000 for training and 10,000 for testing, 28x28 grey.
+
+    Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0.
+
+    Args:
+        split: `train`, `val` (the held-out end of the training images) or `test`.
+        root: A folder with the four IDX files, gzipped or not, directly or in torchvision's
+            `MNIST/raw`; the ones inside the package unless given.
+        classes: The digits to keep, in the order of their new numbers; all unless given.
+        holdout: How many of the last training images are `val` instead.
+
+    Raises:
+        DataError: If a file is missing, damaged, or is not MNIST.
+        ValueError: If a class is no digit or stands twice, or the hold-out leaves nothing.
+    """
+
+    splits = ("train", "val", "test")
+    image_shape = (1, 28, 28)
+
+    def __init__(
+        self,
+        split: str,
+        root: str | None = None,
+        classes: list[int] | None = None,
+        holdout: int = 0,
+    ) -> None:
+        kept = list(range(10)) if classes is None else classes
+        if not kept or len(set(kept)) != len(kept) or not set(kept) <= set(range(10)):
+            raise ValueError(f"classes {kept}: give digits from 0 to 9, each once")
+        if not 0 <= holdout < 60_000 or (split == "val" and not holdout):
+            raise ValueError(f"holdout {holdout}: split {split} is left without images")
+        self.split = split
+        self.classes: Sequence[str] = [str(digit) for digit in kept]
+        folder = _EMBEDDED if root is None else _folder(Path(root))
+        images, labels = _read_pair(folder, "t10k" if split == "test" else "train")
+        if split != "test":
+            end = len(labels) - holdout
+            part = slice(end, None) if split == "val" else slice(end)
+            images, labels = images[part], labels[part]
+        number = torch.full((10,), -1)
+        number[torch.tensor(kept)] = torch.arange(len(kept))
+        renumbered = number[labels.long()]
+        chosen = renumbered >= 0
+        self._images, self._labels = images[chosen], renumbered[chosen]
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one digit: image (1, 28, 28) uint8, target `class`."""
+        return Sample(self._images[index], {"class": self._labels[index]}, self.record(index))
+
+    def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return all images (N, 1, 28, 28) uint8 and their `class` (N,)."""
+        return self._images, {"class": self._labels}
+
+    def record(self, index: int) -> Record:
+        """Return the origin of one digit."""
+        return Record(f"mnist {self.split} {index}", (28, 28))
+
+
+def _folder(root: Path) -> Path:
+    for folder in (root, root / "MNIST" / "raw", root / "raw"):
+        if _find(folder, "train-images-idx3-ubyte") is not None:
+            return folder
+    raise DataError(
+        f"data.root: no MNIST in {str(root)!r}: it takes train-images-idx3-ubyte(.gz) and the "
+        "other three IDX files there or in MNIST/raw; without data.root the built-in ones are used"
+    )
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    for path in (folder / f"{name}.gz", folder / name):
+        if path.is_file():
+            return path
+    return None
+
+
+def _read_pair(folder: Path, prefix: str) -> tuple[Tensor, Tensor]:
+    names = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+    found = []
+    for name in names:
+        path = _find(folder, name)
+        if path is None:
+            raise DataError(f"{folder}: {name}(.gz) is missing")
+        found.append(_read(os.fspath(path.resolve()), path.stat().st_mtime_ns, name))
+    return found[0].reshape(-1, 1, 28, 28), found[1]
+
+
+@lru_cache(maxsize=4)
+def _read(path: str, modified: int, name: str) -> Tensor:
+    """Return the values of an IDX file, flat; `modified` makes a changed file be read anew."""
+    try:
+        content = Path(path).read_bytes()
+        if path.endswith(".gz"):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {error}; is it truncated?") from error
+    if hashlib.sha256(content).hexdigest() != _SHA256[name]:
+        raise DataError(f"{path}: its content is not MNIST's {name} (SHA-256 differs)")
+    header = 4 + 4 * content[3]  # magic number, whose last byte counts the dimensions
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).copy())

@@ -1,0 +1,103 @@
+"""A light DCGAN, after Radford and others (2015, https://arxiv.org/abs/1511.06434).
+
+Group norm stands where the paper has batch norm: an image then depends on its own latent alone,
+in training as in use, and several processes compute what one does. Pixels are doubled and
+convolved where the paper has transposed convolutions, which avoids their checkerboards.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gvt import Discriminator, Generator
+
+
+class DCGANGenerator(Generator):
+    """Noise to images in [-1, 1], through two doublings of the resolution.
+
+    Args:
+        image_shape: (C, H, W); H and W divisible by 4.
+        latent: Length of a latent.
+        width: Channels before the last layer; twice as many at the start.
+
+    Raises:
+        ValueError: If the image's sides are not divisible by 4.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], latent: int = 64, width: int = 32):
+        super().__init__()
+        channels, height, image_width = image_shape
+        if height % 4 or image_width % 4:
+            raise ValueError(f"images {height}x{image_width}: both sides have to be divisible by 4")
+        self.latent_shape = (latent,)
+        self.image_shape = image_shape
+        start = (2 * width, height // 4, image_width // 4)
+        self.layers = nn.Sequential(
+            nn.Linear(latent, start[0] * start[1] * start[2], bias=False),
+            nn.Unflatten(1, start),
+            nn.GroupNorm(8, start[0]),
+            nn.ReLU(),
+            *_upsampled(2 * width, 2 * width),
+            *_upsampled(2 * width, width),
+            nn.Conv2d(width, channels, 3, padding=1),
+            nn.Tanh(),
+        )
+        self.apply(_initialise)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return images (N, C, H, W) in [-1, 1] for latents (N, latent)."""
+        images: Tensor = self.layers(z)
+        return images
+
+
+class DCGANDiscriminator(Discriminator):
+    """Images in the data's range to logits, through two halvings of the resolution.
+
+    Args:
+        image_shape: (C, H, W); H and W divisible by 4.
+        width: Channels after the first layer; twice as many after the second.
+        dropout: Share of channels dropped after each convolution in training.
+
+    Raises:
+        ValueError: If the image's sides are not divisible by 4.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], width: int = 32, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        channels, height, image_width = image_shape
+        if height % 4 or image_width % 4:
+            raise ValueError(f"images {height}x{image_width}: both sides have to be divisible by 4")
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Dropout2d(dropout),
+            nn.Flatten(),
+            nn.Linear(2 * width * (height // 4) * (image_width // 4), 1),
+        )
+        self.apply(_initialise)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits (N,) for images (N, C, H, W)."""
+        logits: Tensor = self.layers(images)
+        return logits.squeeze(1)
+
+
+def _upsampled(channels: int, width: int) -> list[nn.Module]:
+    return [
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(channels, width, 3, padding=1, bias=False),
+        nn.GroupNorm(8, width),
+        nn.ReLU(),
+    ]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,35 @@
+"""The ground floor of gvt: components, hook specifications and the plugins that bring them.
+
+Nothing here imports torch or gvt, so that listing everything that is installed stays instant.
+"""
+
+from gvt_registry.component import KINDS, Component, Offer
+from gvt_registry.errors import (
+    AmbiguousComponent,
+    BrokenComponent,
+    GvtError,
+    UnknownComponent,
+    UsageError,
+    nearest,
+)
+from gvt_registry.hookspecs import API_VERSION, hookimpl
+from gvt_registry.plugins import Plugin, Plugins
+from gvt_registry.registry import Registry, default_registry
+
+__all__ = [
+    "API_VERSION",
+    "KINDS",
+    "AmbiguousComponent",
+    "BrokenComponent",
+    "Component",
+    "GvtError",
+    "Offer",
+    "Plugin",
+    "Plugins",
+    "Registry",
+    "UnknownComponent",
+    "UsageError",
+    "default_registry",
+    "hookimpl",
+    "nearest",
+]

@@ -1,0 +1,102 @@
+"""What a plugin offers: a kind, a name, and where the code is."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+from gvt_registry.errors import BrokenComponent, UsageError, nearest
+
+KINDS = (
+    "recipe",
+    "task",
+    "dataset",
+    "generator",
+    "discriminator",
+    "backbone",
+    "head",
+    "loss",
+    "metric",
+)
+"""The kinds of component. Few, on purpose: whatever torch or torchvision names keeps that name."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One thing with a name.
+
+    Attributes:
+        kind: One of `KINDS`.
+        name: What people type: `dcgan`, `gan.mnist`. Unique within its kind.
+        target: Where it is, as text, so that listing imports nothing: `"package.module:Attr"`,
+            or `"package:folder/file.yaml"` for a recipe. In code and in notebooks it may be the
+            object itself.
+        summary: One line for `gvt list`.
+
+    Raises:
+        UsageError: If the kind is unknown, or the name or the target is not of that form.
+    """
+
+    kind: str
+    name: str
+    target: Any = field(compare=False)
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            hint = nearest(str(self.kind), KINDS) or f"; the kinds are {', '.join(KINDS)}"
+            raise UsageError(f"component {self.name!r}: unknown kind {self.kind!r}{hint}")
+        if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
+            raise UsageError(f"{self.kind}: {self.name!r} is no name for a component")
+        if isinstance(self.target, str) and not all(self.target.partition(":")):
+            raise UsageError(
+                f"{self.kind} {self.name!r}: target {self.target!r} is not of the form "
+                "'package.module:Attr'"
+            )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A component together with the plugin that offers it.
+
+    Attributes:
+        component: The component.
+        plugin: Name of the plugin.
+        distribution: Name of its distribution, or where its code stands if it has none.
+        version: Version of the distribution, empty if it has none.
+    """
+
+    component: Component
+    plugin: str
+    distribution: str
+    version: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version, for people."""
+        return f"{self.distribution} {self.version}".strip()
+
+    def load(self) -> Any:
+        """Import the target and return it.
+
+        Raises:
+            BrokenComponent: If the module cannot be imported or has no such attribute; its
+                `details` are the full traceback.
+        """
+        target = self.component.target
+        if not isinstance(target, str):
+            return target
+        module_name, _, path = target.partition(":")
+        try:
+            found: Any = importlib.import_module(module_name)
+            for attribute in path.split("."):
+                found = getattr(found, attribute)
+        except (Exception, SystemExit) as error:
+            raise BrokenComponent(
+                f"{self.component.kind} {self.component.name!r} from {self.origin} is broken: "
+                f"{type(error).__name__}: {error}",
+                details=traceback.format_exc(),
+            ) from error
+        return found

@@ -1,0 +1,64 @@
+"""The hooks, all of them. A plugin implements those it wants and nothing else.
+
+`run` is the `gvt.Run` under way: its `config`, `folder`, `task`, `step`, `metrics`, `checkpoint`.
+Only the first process of a distributed run calls the run hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from gvt_registry.component import Component
+
+if TYPE_CHECKING:
+    import click
+
+API_VERSION = 1
+"""Major version of this page. A plugin may say which it was written for: `gvt_api = 1`."""
+
+hookspec = pluggy.HookspecMarker("gvt")
+hookimpl = pluggy.HookimplMarker("gvt")
+
+
+@hookspec
+def gvt_components() -> Iterable[Component] | Component:  # type: ignore[empty-body]
+    """Called once, when components are first asked for: what the plugin offers."""
+
+
+@hookspec
+def gvt_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Called when the command line looks for commands: further ones, beside `run` and `list`."""
+
+
+@hookspec
+def gvt_run_started(run: Any) -> None:
+    """Called once, when everything is built and before the first step, also of a resumed run."""
+
+
+@hookspec
+def gvt_step_ended(run: Any, step: int, losses: Mapping[str, Any]) -> None:
+    """Called after every step with its losses, still tensors on the device (reading one waits)."""
+
+
+@hookspec
+def gvt_epoch_ended(run: Any, epoch: int) -> None:
+    """Called after the last step of an epoch; `epoch` counts from 1."""
+
+
+@hookspec
+def gvt_evaluated(run: Any, step: int, metrics: Mapping[str, float]) -> None:
+    """Called after an evaluation with its metrics and losses."""
+
+
+@hookspec
+def gvt_checkpoint_saved(run: Any, path: Path) -> None:
+    """Called when a checkpoint stands on disk, complete."""
+
+
+@hookspec
+def gvt_run_ended(run: Any, outcome: str, error: BaseException | None) -> None:
+    """Called once at the end; `outcome` is `success`, `failure` or `interrupt`."""

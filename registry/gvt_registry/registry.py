@@ -1,0 +1,123 @@
+"""Looking components up by kind and name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any, TypeVar, overload
+
+from gvt_registry.component import KINDS, Component, Offer
+from gvt_registry.errors import AmbiguousComponent, UnknownComponent, nearest
+from gvt_registry.plugins import Plugin, Plugins
+
+T = TypeVar("T")
+
+IN_CODE = "registered in code"
+
+
+class Registry:
+    """Every component that the plugins and the running program offer."""
+
+    def __init__(self, plugins: Plugins | None = None) -> None:
+        self.plugins = Plugins() if plugins is None else plugins
+        self._collected: dict[str, list[Offer]] = {}
+        self._in_code: dict[tuple[str, str], Offer] = {}
+
+    def offers(self, kind: str | None = None) -> list[Offer]:
+        """Return what is offered, of one kind or of all, in the order of kinds and names."""
+        found = [*self._from_plugins(), *self._in_code.values()]
+        wanted = [o for o in found if kind in (None, o.component.kind)]
+        return sorted(wanted, key=lambda o: (KINDS.index(o.component.kind), o.component.name))
+
+    def find(self, kind: str, name: str, *, trained_with: str = "") -> Offer:
+        """Return the one component of this kind and name.
+
+        Args:
+            kind: One of `KINDS`.
+            name: The component's name.
+            trained_with: For a checkpoint: the distribution that brought the component then.
+
+        Raises:
+            UnknownComponent: If nobody offers it; names the nearest, and the broken plugins.
+            AmbiguousComponent: If two plugins do; names both distributions.
+        """
+        offers = self.offers(kind)
+        matches = [o for o in offers if o.component.name == name]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            both = " and ".join(sorted({f"{o.origin} (plugin {o.plugin})" for o in matches}))
+            raise AmbiguousComponent(
+                f"{kind} {name!r} is offered twice, by {both}; block one of them with "
+                f"GVT_BLOCK_PLUGINS={matches[0].plugin}"
+            )
+        raise self._unknown(kind, name, [o.component.name for o in offers], trained_with)
+
+    @overload
+    def register(self, component: Component) -> Component: ...
+    @overload
+    def register(
+        self, component: str, name: str, summary: str = ""
+    ) -> Callable[[Callable[..., T]], Callable[..., T]]: ...
+    def register(self, component: Component | str, name: str = "", summary: str = "") -> Any:
+        """Offer a component from running code, without packaging.
+
+        Either `register(Component(...))`, or a decorator: `@register("generator", "mine")`.
+        Registering the same name again replaces it, as running a notebook's cell twice does.
+        """
+        if isinstance(component, Component):
+            offer = Offer(component, plugin=IN_CODE, distribution=IN_CODE)
+            self._in_code[component.kind, component.name] = offer
+            return component
+        kind = component
+
+        def decorate(target: Callable[..., T]) -> Callable[..., T]:
+            first_line = (inspect.getdoc(target) or "").partition("\n")[0]
+            self.register(Component(kind, name, target, summary or first_line))
+            return target
+
+        return decorate
+
+    def _from_plugins(self) -> Iterator[Offer]:
+        for plugin, ask in self.plugins.implementations("gvt_components"):
+            if plugin.name not in self._collected:
+                self._collected[plugin.name] = _collect(plugin, ask)
+            yield from self._collected[plugin.name]
+
+    def _unknown(
+        self, kind: str, name: str, known: list[str], trained_with: str
+    ) -> UnknownComponent:
+        hint = nearest(name, known)
+        message = f"no {kind} is called {name!r}{hint}"
+        if trained_with:
+            message += f"; it was trained with {trained_with}: pip install {trained_with.split()[0]}"
+        elif not hint:
+            message += f"; known: {', '.join(known)}" if known else "; no plugin offers any"
+        out = [p for p in self.plugins if p.state != "ok"]
+        if out:
+            named = ", ".join(f"{p.name} ({p.state}: {p.problem})" for p in out)
+            message += f". Not available: {named}"
+        # With a near name at hand this is a typing error, and a traceback would only hide it.
+        details = "" if hint else "\n".join(p.details for p in out if p.details)
+        return UnknownComponent(message, details=details)
+
+
+def _collect(plugin: Plugin, ask: Callable[..., Any]) -> list[Offer]:
+    try:
+        answer = ask()
+        offered: Iterable[Any] = (answer,) if isinstance(answer, Component) else (answer or ())
+        components = list(offered)
+        for component in components:
+            if not isinstance(component, Component):
+                raise TypeError(f"gvt_components returned {component!r}, which is no Component")
+    except (Exception, SystemExit) as error:
+        plugin.fail(error)
+        return []
+    return [Offer(c, plugin.name, plugin.distribution, plugin.version) for c in components]
+
+
+@cache
+def default_registry() -> Registry:
+    """The registry of this process."""
+    return Registry()
