@@ -25,6 +25,7 @@ RESUME_SECTIONS = ("train", "evaluate", "run", "device")
 PINNED = ("precision", "memory_format", "compile")
 """Settings that stay what `auto` once resolved to, since results depend on them."""
 
+
 def run(
     recipe: str | os.PathLike[str] | Mapping[str, Any], *overrides: str, quiet: bool = False
 ) -> Run:
@@ -46,9 +47,7 @@ def run(
     return train(compose(recipe, overrides), quiet=quiet)
 
 
-def resume(
-    path: str | os.PathLike[str] | None = None, *overrides: str, quiet: bool = False
-) -> Run:
+def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: bool = False) -> Run:
     """Go on with a run, bit by bit as if it had never stopped.
 
     Args:
@@ -76,9 +75,7 @@ def resume(
     return train(config, folder=folder, state=(document, tensors), quiet=quiet)
 
 
-def load(
-    checkpoint: str | os.PathLike[str], *, averaged: bool = True, device: str = "cpu"
-) -> Task:
+def load(checkpoint: str | os.PathLike[str], *, averaged: bool = True, device: str = "cpu") -> Task:
     """Return the task of a checkpoint, in eval mode.
 
     Args:

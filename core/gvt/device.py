@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -55,12 +55,15 @@ class Placement:
     def autocast(self, precision: str | None = None) -> AbstractContextManager[Any]:
         """Return the context that a phase computes in; `precision` overrides the run's."""
         dtype = _DTYPES[precision or self.precision]
-        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+        if dtype == torch.float32:
+            return torch.autocast(self.device.type, enabled=False)
+        return torch.autocast(self.device.type, dtype)
 
     def eager(self, wanted: bool) -> AbstractContextManager[Any]:
         """Return a context in which compiled networks run uncompiled, if that is wanted."""
         if wanted and self.compile:
-            return torch.compiler.set_stance("force_eager")
+            stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+            return stance
         return nullcontext()
 
     def free_bytes(self) -> int | None:
@@ -100,7 +103,7 @@ def resolve(
 
 def available() -> list[str]:
     """Return the names of the devices of this machine, the CPU last."""
-    kinds = [
+    kinds: list[tuple[str, Callable[[], bool], Callable[[], int]]] = [
         ("cuda", torch.cuda.is_available, torch.cuda.device_count),
         ("xpu", torch.xpu.is_available, torch.xpu.device_count),
         ("mps", torch.backends.mps.is_available, lambda: 1),
@@ -152,7 +155,7 @@ def _device(name: str, local_rank: int) -> torch.device:
     if name == "auto":
         name = there[0].partition(":")[0]
     device = torch.device(name)
-    if device.type in ("cuda", "xpu") and device.index is None:
+    if name in ("cuda", "xpu"):
         device = torch.device(device.type, local_rank)
     if str(device) not in there:
         raise UsageError(f"device={name}: there is none; this machine has {', '.join(there)}")

@@ -51,7 +51,7 @@ class World:
         device = parameters[0].device
         flat = torch.cat([*(_flat_gradient(p) for p in parameters), has.to(device)])
         dist.all_reduce(flat)
-        *means, anywhere = flat.split([p.numel() for p in parameters] + [len(parameters)])
+        *means, anywhere = torch.split(flat, [p.numel() for p in parameters] + [len(parameters)])
         for parameter, mean, somewhere in zip(parameters, means, anywhere.tolist(), strict=True):
             if somewhere:
                 if parameter.grad is None:

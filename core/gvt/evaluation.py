@@ -15,7 +15,6 @@ from gvt.geometry import to_original
 from gvt.interfaces import Batch, Task
 
 
-
 def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -> dict[str, float]:
     """Return the metrics of a task and, as `loss/...`, its mean losses.
 
@@ -60,5 +59,3 @@ def as_floats(value: Any, name: str = "") -> dict[str, float]:
     if isinstance(value, Tensor) and value.numel() != 1:
         return {f"{name}/{i}": float(v) for i, v in enumerate(value.flatten())}
     return {name or "metric": float(value)}
-
-

@@ -21,7 +21,9 @@ class StackedMetric:
     def __init__(self, metric: Any, prediction: str, target: str, name: str) -> None:
         self._metric, self._keys, self._name = metric, (prediction, target), name
 
-    def update(self, predictions: list[dict[str, Tensor]], targets: list[dict[str, Tensor]]) -> None:
+    def update(
+        self, predictions: list[dict[str, Tensor]], targets: list[dict[str, Tensor]]
+    ) -> None:
         """Add the predictions of a batch."""
         stacked = torch.stack([p[self._keys[0]] for p in predictions])
         truth = torch.stack([t[self._keys[1]] for t in targets])

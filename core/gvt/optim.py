@@ -124,12 +124,6 @@ class Optimizer:
         self.torch.load_state_dict({"state": states, "param_groups": groups})
 
 
-def _like(parameter: Tensor, value: Any) -> Any:
-    if isinstance(value, Tensor) and value.shape == parameter.shape:
-        return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
-    return value
-
-
 def check_optimizer(key: str, config: OptimizerConfig) -> None:
     """Check the names and arguments of an optimiser and its schedule, on a parameter of no use.
 

@@ -132,9 +132,7 @@ def _splits(
     return batches
 
 
-def _resolved(
-    config: RunConfig, data: DataConfig, placement: Placement, order: Order
-) -> RunConfig:
+def _resolved(config: RunConfig, data: DataConfig, placement: Placement, order: Order) -> RunConfig:
     """Return the configuration with every `auto` replaced by what it came to."""
     settings = config.train
     total = settings.steps or (settings.epochs or 0) * order.steps_per_epoch

@@ -293,7 +293,9 @@ class Trainer:
             trained[phase.optimizer_key] = trained.get(phase.optimizer_key, set()) | ids
         for key in (*configs, *trained):
             if key not in trained:
-                raise ConfigError(f"optimizers.{key}: the task's optimisers are {', '.join(trained)}")
+                raise ConfigError(
+                    f"optimizers.{key}: the task's optimisers are {', '.join(trained)}"
+                )
             if key not in configs:
                 raise ConfigError(f"optimizers.{key}: is missing; the task needs it")
             if not trained[key]:

@@ -23,30 +23,30 @@ class GAN(Task):
         discriminator: Images in the data's range to logits.
         data_range: What real images, which come in [0, 1], are mapped to before the
             discriminator; the generator's own range unless given.
+        critic_steps: Steps of the discriminator for each one of the generator.
     """
-
-    phases = (
-        Phase("discriminator", trains="discriminator", keeps_graph=("generator",)),
-        Phase("generator", trains="generator"),
-    )
 
     def __init__(
         self,
         generator: Generator,
         discriminator: Discriminator,
         data_range: tuple[float, float] | None = None,
+        critic_steps: int = 1,
     ) -> None:
         super().__init__()
+        if critic_steps < 1:
+            raise ValueError(f"critic_steps {critic_steps}: at least 1")
+        self.phases = (
+            Phase("discriminator", trains="discriminator", keeps_graph=("generator",)),
+            Phase("generator", trains="generator", every=critic_steps, offset=critic_steps - 1),
+        )
         self.generator = generator
         self.discriminator = discriminator
         self.data_range = data_range or generator.image_range
 
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return the losses `real` and `fake` of the discriminator, or that of the generator."""
-        if "fakes" not in step.memo:
-            latents = step.randn(len(batch), *self.generator.latent_shape)
-            step.memo["fakes"] = self.to_data_range(self.generator(latents))
-        fakes = step.memo["fakes"]
+        fakes = self._fakes(len(batch), step)
         if phase == "generator":
             return {"generator": _cross_entropy(self.discriminator(fakes), real=True)}
         reals = _between((0.0, 1.0), self.data_range, batch.images)
@@ -54,6 +54,16 @@ class GAN(Task):
             "real": _cross_entropy(self.discriminator(reals), real=True),
             "fake": _cross_entropy(self.discriminator(fakes.detach()), real=False),
         }
+
+    def _fakes(self, count: int, step: Step) -> Tensor:
+        """Return this iteration's fakes, with a graph if the generator learns in it."""
+        if "fakes" not in step.memo:
+            learns = step.index % self.phases[1].every == self.phases[1].offset
+            latents = step.randn(count, *self.generator.latent_shape)
+            with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+                step.memo["fakes"] = self.to_data_range(self.generator(latents))
+        fakes: Tensor = step.memo["fakes"]
+        return fakes
 
     def to_data_range(self, images: Tensor) -> Tensor:
         """Return a generator's output in the range that the discriminator sees."""

@@ -91,7 +91,8 @@ class Registry:
         hint = nearest(name, known)
         message = f"no {kind} is called {name!r}{hint}"
         if trained_with:
-            message += f"; it was trained with {trained_with}: pip install {trained_with.split()[0]}"
+            distribution = trained_with.partition(" ")[0]
+            message += f"; it was trained with {trained_with}: pip install {distribution}"
         elif not hint:
             message += f"; known: {', '.join(known)}" if known else "; no plugin offers any"
         out = [p for p in self.plugins if p.state != "ok"]

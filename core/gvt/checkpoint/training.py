@@ -108,7 +108,7 @@ class CheckpointFolder:
         document: What each says besides the training state.
     """
 
-    def __init__(self, folder: Path, keep: int = 0, document: Mapping[str, Any] = {}) -> None:  # noqa: B006
+    def __init__(self, folder: Path, keep: int = 0, document: Mapping[str, Any] = {}) -> None:
         self.folder, self._keep, self._document = folder, keep, document
 
     @property

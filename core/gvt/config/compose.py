@@ -74,6 +74,21 @@ def compose(
     return validate(_with_variables(data, where, ""), where)
 
 
+def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -> str:
+    """Return a recipe's YAML with overrides in it, and with its comments.
+
+    Raises:
+        ConfigError: If the result is no valid recipe.
+    """
+    compose(recipe, overrides)
+    _, source, where = load_recipe(recipe)
+    if not overrides:
+        return source
+    data = text.parse_keeping_comments(source, where)
+    apply_overrides(data, overrides)
+    return text.dump(data)
+
+
 def validate(data: Mapping[str, Any], where: str) -> schema.RunConfig:
     """Return plain data as a configuration.
 
@@ -85,11 +100,14 @@ def validate(data: Mapping[str, Any], where: str) -> schema.RunConfig:
     except TypeError as error:
         raise ConfigError(f"{where}: {error}") from error
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        # Of a union every branch complains; the first complaint about a path says enough.
-        lines = list(dict.fromkeys(_one_line(p, data) for p in problems))
-        more = f" (and {len(lines) - 1} more)" if len({s.split(":")[0] for s in lines}) > 1 else ""
-        raise ConfigError(f"{where}: {lines[0]}{more}") from error
+        complaints: dict[tuple[str, str], list[str]] = {}
+        for problem in error.errors(include_url=False):
+            path, complaint, instead = _complaint(problem, data)
+            complaints.setdefault((path, instead), []).append(complaint)
+        (path, instead), found = next(iter(complaints.items()))
+        more = f" (and {len(complaints) - 1} more)" if len(complaints) > 1 else ""
+        # Of a union every branch complains, and together they say what is allowed.
+        raise ConfigError(f"{where}: {path}: {' or '.join(found)}{instead}{more}") from error
 
 
 def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) -> None:
@@ -123,8 +141,7 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
         section = section[key]
         if not isinstance(section, MutableMapping):
             raise ConfigError(
-                f"{'.'.join(keys)}: {'.'.join(keys[: depth + 1])} is {section!r}, "
-                "which has no keys"
+                f"{'.'.join(keys)}: {'.'.join(keys[: depth + 1])} is {section!r}, which has no keys"
             )
     if keys[-1] == "name" and section.get("name") not in (None, value):
         # `data` and `optimizers` mix keys of their own with the named component's parameters.
@@ -155,9 +172,9 @@ def _with_variables(value: Any, where: str, path: str) -> Any:
     return _VARIABLE.sub(variable, value)
 
 
-def _one_line(problem: Any, data: Any) -> str:
-    """Return pydantic's complaint as `path: what is wrong; did you mean ...?`."""
-    path, model = [], schema.RunConfig
+def _complaint(problem: Any, data: Any) -> tuple[str, str, str]:
+    """Return the path in the recipe that pydantic complains about, the complaint, and the value."""
+    path: list[str] = []
     for step in problem["loc"]:
         if isinstance(data, list) and isinstance(step, int) and step < len(data):
             data = data[step]
@@ -167,18 +184,16 @@ def _one_line(problem: Any, data: Any) -> str:
             break
         path.append(str(step))
     where = ".".join(path) or "recipe"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if problem["type"] == "extra_forbidden":
-        known = _fields(model, path[:-1])
-        hint = nearest(path[-1], known) or f"; known: {', '.join(known)}"
-        return f"{where}: unknown key{hint}"
-    if problem["type"] == "missing":
-        return f"{where}: is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "string_pattern_mismatch" and where == "device":
-        message = "must be auto, cpu, cuda, cuda:1, mps or xpu"
-    if problem["type"] == "value_error":
-        return f"{where}: {message}"
-    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+        known = _fields(schema.RunConfig, path[:-1])
+        message = f"unknown key{nearest(path[-1], known) or '; known: ' + ', '.join(known)}"
+    elif problem["type"] == "missing":
+        message = "is missing"
+    elif problem["type"] == "string_pattern_mismatch":
+        message = "should be auto, cpu, cuda, cuda:1, mps or xpu"
+    says_all = problem["type"] in ("extra_forbidden", "missing", "value_error")
+    return where, message, "" if says_all else f", not {problem['input']!r}"
 
 
 def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:

@@ -47,7 +47,7 @@ def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
         signature = inspect.signature(target)
     except (TypeError, ValueError):  # some built-in callables have none
         return {}, True
-    function = target.__init__ if isinstance(target, type) else target
+    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
         hints = typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):
@@ -123,8 +123,7 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
         problem = error.errors(include_url=False)[0]
         name = Parameter("", annotation, None).type_name
         raise ConfigError(
-            f"{where}: {problem['msg'].removeprefix('Value error, ')}, got {value!r} "
-            f"(it takes {name})"
+            f"{where}: {problem['msg'].removeprefix('Input ')}, not {value!r}; it takes {name}"
         ) from error
     except TypeError:  # not plain data: an object handed over in code
         return value

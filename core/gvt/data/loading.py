@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, overload
 
@@ -37,7 +37,7 @@ class Loader(Protocol):
 
     order: Order
 
-    def groups(self, start_step: int = 0) -> Iterator[list[Batch]]:
+    def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
         """Yield the micro-batches of each iteration, on the device, from one on, without end."""
         ...
 
@@ -58,9 +58,8 @@ def open_loader(
     if fits:
         resolved = config.model_copy(update={"resident": True, "workers": 0})
         return ResidentLoader(dataset, order, placement, batch_transform), resolved
-    workers = config.workers
-    if workers == "auto":
-        workers = min(8, max(0, (os.cpu_count() or 1) - 1))
+    spare = min(8, max(0, (os.cpu_count() or 1) - 1))
+    workers = spare if config.workers == "auto" else config.workers
     resolved = config.model_copy(update={"resident": False, "workers": workers})
     transform = build_transforms("data.transforms", config.transforms)
     loader = WorkerLoader(dataset, order, placement, transform, batch_transform, workers)
@@ -80,15 +79,13 @@ class ResidentLoader:
         self.order, self._placement, self._batch_transform = order, placement, batch_transform
         self._resident = _Resident(dataset, placement)
 
-    def groups(self, start_step: int = 0) -> Iterator[list[Batch]]:
+    def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
         """Yield the micro-batches of each iteration, from one on, without end."""
         places = self.order.places(start_step)
         while True:
             group = list(itertools.islice(places, self.order.accumulate))
             yield [
-                _augmented(
-                    self._resident.batch(p.indices), p, self.order, self._batch_transform
-                )
+                _augmented(self._resident.batch(p.indices), p, self.order, self._batch_transform)
                 for p in group
             ]
 
@@ -112,7 +109,7 @@ class WorkerLoader:
         self._batch_transform = batch_transform
         self._samples = _SeededSamples(dataset, transform, order.seed)
 
-    def groups(self, start_step: int = 0) -> Iterator[list[Batch]]:
+    def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
         """Yield the micro-batches of each iteration, from one on, without end."""
         places = self.order.places(start_step)
         ahead, now = itertools.tee(places)  # the workers' sampler runs ahead of what is used
@@ -200,9 +197,7 @@ class _LazyRecords(Sequence[Record]):
 class _SeededSamples(TorchDataset[Sample]):
     """Samples by (epoch, index), each with a randomness of its own."""
 
-    def __init__(
-        self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int
-    ) -> None:
+    def __init__(self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int) -> None:
         self._dataset, self._transform, self._seed = dataset, transform, seed
 
     def __len__(self) -> int:

@@ -31,7 +31,9 @@ def build_transforms(where: str, configs: Sequence[ComponentConfig]) -> Callable
         place = f"{where}[{index}]"
         if config.name not in known:
             hint = nearest(config.name, known)
-            raise ConfigError(f"{place}.name: torchvision.transforms.v2 has no {config.name!r}{hint}")
+            raise ConfigError(
+                f"{place}.name: torchvision.transforms.v2 has no {config.name!r}{hint}"
+            )
         target = getattr(v2, config.name)
         try:
             parts.append(target(**check_parameters(place, target, config.parameters)))

@@ -26,9 +26,7 @@ def environment(placement: Placement, processes: int = 1) -> dict[str, Any]:
         "memory_format": placement.memory_format,
         "threads": torch.get_num_threads(),
         "processes": processes,
-        "plugins": {
-            p.name: p.origin for p in default_registry().plugins if p.state == "ok"
-        },
+        "plugins": {p.name: p.origin for p in default_registry().plugins if p.state == "ok"},
     }
 
 

@@ -1,0 +1,128 @@
+"""The commands. Each is thin; what it needs is imported when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gvt.cli.options import debug_option, plugin_option
+from gvt_registry import KINDS
+
+if TYPE_CHECKING:
+    from gvt.listener import Run
+
+
+def _files_of(run: Run) -> str:
+    """Return the paths of what a run left, for people."""
+    from gvt.runs.folder import RunFolder
+
+    assert run.folder is not None
+    folder = RunFolder(run.folder)
+    sheets = sorted(folder.samples.glob("*.png"))
+    found = {
+        "samples": sheets[-1] if sheets else None,
+        "progress": folder.progress,
+        "losses": folder.losses_plot,
+        "metrics": folder.metrics,
+        "checkpoint": run.checkpoint,
+    }
+    return "\n".join(f"{n:<11}{p}" for n, p in found.items() if p is not None and p.exists())
+
+
+def _report(run: Run) -> None:
+    if run.folder is not None:  # only the first of several processes has one
+        click.echo(_files_of(run))
+
+
+@click.command(short_help="Train a recipe.")
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@plugin_option
+@debug_option
+def run(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Train a recipe: a name from `gvt list`, or a YAML file.
+
+    A KEY=VALUE changes one of its settings: train.steps=500, data.classes=[5], device=cpu.
+    """
+    from gvt.api import run as run_recipe
+
+    _report(run_recipe(recipe, *overrides))
+
+
+@click.command(short_help="Go on with a run.")
+@click.argument("run", required=False)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@plugin_option
+@debug_option
+def resume(run: str | None, overrides: tuple[str, ...]) -> None:
+    """Go on with a run: its folder, a checkpoint in it, or the latest one.
+
+    train.steps=N extends it.
+    """
+    from gvt.api import resume as resume_run
+
+    if run is not None and "=" in run and not Path(run).exists():
+        overrides, run = (run, *overrides), None
+    _report(resume_run(run, *overrides))
+
+
+@click.command("list", short_help="List what plugins offer.")
+@click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
+@plugin_option
+@debug_option
+def list_components(kind: str | None) -> None:
+    """List what plugins offer: recipes, tasks, networks, data sets."""
+    from gvt.cli.listing import listing
+
+    click.echo(listing(kind))
+
+
+@click.command(short_help="Describe a recipe or a component.")
+@click.argument("name")
+@plugin_option
+@debug_option
+def show(name: str) -> None:
+    """Describe a recipe or a component: parameters, plugin, size.
+
+    Where several kinds share a NAME, all are shown; KIND:NAME is one of them.
+    """
+    from gvt.cli.describe import describe
+
+    click.echo(describe(name))
+
+
+@click.command(short_help="Print a recipe, to be changed.")
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@plugin_option
+@debug_option
+def config(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Print a recipe in YAML, to be changed and run: gvt config gan.mnist > mine.yaml"""
+    from gvt.config.compose import recipe_text
+
+    click.echo(recipe_text(recipe, overrides), nl=False)
+
+
+@click.command(short_help="Tell what a checkpoint is.")
+@click.argument("file", type=click.Path(path_type=Path))
+@debug_option
+def inspect(file: Path) -> None:
+    """Tell what a checkpoint is: recipe, step, metrics, plugins, tensors."""
+    from gvt.cli.inspection import inspection
+
+    click.echo(inspection(file))
+
+
+@click.command(short_help="Show versions, devices, plugins, data.")
+@plugin_option
+@debug_option
+def doctor() -> None:
+    """Show versions, devices, plugins and data, to be pasted into a bug report."""
+    from gvt.cli.diagnosis import diagnosis
+
+    click.echo(diagnosis())
+
+
+COMMANDS = [run, resume, list_components, show, config, inspect, doctor]

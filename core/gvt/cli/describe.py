@@ -1,0 +1,86 @@
+"""`gvt show`: what a component is and takes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from gvt.build import FACTS, NETWORKS, DataFacts, build_task, create, open_dataset
+from gvt.cli.listing import aligned
+from gvt.config import compose, load_recipe
+from gvt.config.parameters import signature_of
+from gvt.errors import UsageError
+from gvt_registry import KINDS, Offer, default_registry, nearest
+
+EXAMPLE_SHAPE = (1, 28, 28)
+EXAMPLE_CLASSES = 10
+
+
+def describe(name: str) -> str:
+    """Return the description of every component of a name, or of one `KIND:NAME`.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    registry = default_registry()
+    kind, _, rest = name.partition(":")
+    if kind in KINDS and rest:
+        return _describe(registry.find(kind, rest))
+    offers = [o for o in registry.offers() if o.component.name == name]
+    if not offers:
+        known = [o.component.name for o in registry.offers()]
+        raise UsageError(f"nothing is called {name!r}{nearest(name, known) or '; see: gvt list'}")
+    # A name that two plugins claim is an error; `find` names both.
+    return "\n\n".join(_describe(registry.find(o.component.kind, name)) for o in offers)
+
+
+def _describe(offer: Offer) -> str:
+    component = offer.component
+    lines = [f"{component.kind} {component.name}", component.summary]
+    lines += [f"plugin {offer.plugin}, {offer.origin}", ""]
+    if component.kind == "recipe":
+        lines += _recipe(component.name)
+    else:
+        lines += _component(offer)
+    return "\n".join(lines)
+
+
+def _recipe(name: str) -> list[str]:
+    _, text, _ = load_recipe(name)
+    config = compose(name)
+    facts = DataFacts.of(open_dataset(config, "train"), config)
+    task = build_task(config, facts)
+    sizes = [(n, f"{_count(m):,} parameters") for n, m in task.named_children()]
+    sizes.append(("all", f"{_count(task):,} parameters"))
+    return [text.rstrip(), "", aligned(sizes)]
+
+
+def _component(offer: Offer) -> list[str]:
+    target = offer.load()
+    documentation = inspect.getdoc(target) or ""
+    declared, _ = signature_of(target)
+    own = [p for p in declared.values() if p.name not in {*FACTS, *NETWORKS, "heads", "split"}]
+    rows = [
+        (p.name, p.type_name, "required" if p.required else f"default {p.default!r}") for p in own
+    ]
+    lines = [documentation, ""] if documentation else []
+    lines += ["parameters", aligned(rows) if rows else "  none"]
+    return [*lines, *_size(offer, target)]
+
+
+def _size(offer: Offer, target: Any) -> list[str]:
+    """Return the parameter count of a network as it comes, on an example of data."""
+    declared, _ = signature_of(target)
+    example = {"image_shape": EXAMPLE_SHAPE, "num_classes": EXAMPLE_CLASSES}
+    given = {n: v for n, v in example.items() if n in declared}
+    needed = {n for n, p in declared.items() if p.required}
+    if offer.component.kind not in NETWORKS or not needed <= given.keys():
+        return []  # what it is built from is not known here
+    built = create(offer.component.kind, offer.component.name, **given)
+    shape = "x".join(str(side) for side in EXAMPLE_SHAPE)
+    of = f" for images {shape}" if "image_shape" in given else ""
+    return ["", f"{_count(built):,} parameters{of}"]
+
+
+def _count(module: Any) -> int:
+    return sum(p.numel() for p in module.parameters())

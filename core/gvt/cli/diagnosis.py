@@ -1,0 +1,53 @@
+"""`gvt doctor`: one screen for a bug report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+
+import torch
+
+from gvt import device
+from gvt.cli.listing import aligned
+from gvt.errors import GvtError
+from gvt.runs.environment import library_versions
+from gvt_registry import default_registry
+
+
+def diagnosis() -> str:
+    """Return versions, devices, plugins and data sets found."""
+    registry = default_registry()
+    free = shutil.disk_usage(".").free
+    rows = [
+        ("python", f"{sys.version.split()[0]} on {platform.platform()}"),
+        *library_versions().items(),
+        *(("device", device.name_of(torch.device(name))) for name in device.available()),
+        ("auto", device.resolve().describe()),
+        ("disk free", f"{free / 1e9:.1f} GB here"),
+        ("GVT_DATA", os.environ.get("GVT_DATA", "not set")),
+    ]
+    for plugin in registry.plugins:
+        state = plugin.state + (f": {plugin.problem}" if plugin.problem else "")
+        milliseconds = f"{plugin.load_seconds * 1000:.0f} ms"
+        rows.append((f"plugin {plugin.name}", f"{plugin.origin}, {milliseconds}, {state}"))
+        rows += [(f"plugin {plugin.name}", f"warning: {text}") for text in plugin.warnings]
+    rows += [(f"data {name}", found) for name, found in _data_sets()]
+    return aligned(rows, indent="")
+
+
+def _data_sets() -> list[tuple[str, str]]:
+    """Return of each data set whether it opens as it comes."""
+    found = []
+    for offer in default_registry().offers("dataset"):
+        name = offer.component.name
+        try:
+            dataset = offer.load()
+            count = len(dataset(split=dataset.splits[0]))
+            found.append((name, f"{count:,} images ({dataset.splits[0]})"))
+        except GvtError as error:
+            found.append((name, str(error)))
+        except TypeError:
+            found.append((name, "needs parameters, such as data.root"))
+    return found

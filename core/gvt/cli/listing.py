@@ -1,0 +1,38 @@
+"""`gvt list`: aligned text that a terminal, a pipe and grep read alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from gvt_registry import default_registry
+
+
+def listing(kind: str | None = None) -> str:
+    """Return everything that is offered, by kind, and the plugins that cannot be used."""
+    registry = default_registry()
+    offers = registry.offers(kind)
+    blocks = []
+    for heading, group in groupby(offers, key=lambda o: o.component.kind):
+        rows = [(o.component.name, o.component.summary, f"({o.origin})") for o in group]
+        blocks.append(f"{heading}\n{aligned(rows)}")
+    if not offers:
+        blocks.append(f"no plugin offers a {kind}" if kind else "no plugin offers anything")
+    out = [(p.name, p.state, p.problem, f"({p.origin})") for p in registry.plugins]
+    unusable = [row for row in out if row[1] != "ok"]
+    if unusable:
+        blocks.append(f"plugins that cannot be used\n{aligned(unusable)}")
+    warnings = [(p.name, text) for p in registry.plugins for text in p.warnings]
+    if warnings:
+        blocks.append(f"warnings\n{aligned(warnings)}")
+    return "\n\n".join(blocks)
+
+
+def aligned(rows: Iterable[Sequence[str]], indent: str = "  ") -> str:
+    """Return rows of text as columns, the last one as long as it likes."""
+    rows = list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        (indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,107 @@
+"""`gvt`: finding the command, and turning errors into one clear line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any, NoReturn
+
+import click
+
+from gvt.cli.commands import COMMANDS
+from gvt.cli.options import debug_option, is_debugging, plugin_option
+from gvt_registry import GvtError, default_registry
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """gvt's own commands, and those of plugins."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, gvt's own first."""
+        return [*super().list_commands(ctx), *sorted(self._from_plugins())]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a command; no plugin can take the name of one of gvt's own."""
+        return super().get_command(ctx, name) or self._from_plugins().get(name)
+
+    def _from_plugins(self) -> dict[str, click.Command]:
+        found: dict[str, click.Command] = {}
+        for _, answer in default_registry().plugins.call("gvt_commands"):
+            offered = [answer] if isinstance(answer, click.Command) else answer or ()
+            if isinstance(offered, list | tuple):
+                found |= {c.name: c for c in offered if isinstance(c, click.Command) and c.name}
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gvt", prog_name="gvt")
+@plugin_option
+@debug_option
+def cli() -> None:
+    """Generative and discriminative vision, from plugins.
+
+    \b
+    gvt list                            what there is
+    gvt run gan.mnist                   train a recipe
+    gvt run gan.mnist train.steps=500   with one of its settings changed
+    """
+
+
+for command in COMMANDS:
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    # The environment variable reaches the workers' and torchrun's processes, too.
+    debugging = is_debugging(arguments)
+    try:
+        code = cli.main(arguments, prog_name="gvt", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Abort:
+        return _say("interrupted", INTERRUPTED)
+    except click.ClickException as error:
+        return _usage(error, arguments)
+    except KeyboardInterrupt as error:
+        return _say(str(error) or "interrupted, without saving", INTERRUPTED)
+    except BrokenPipeError:  # `gvt list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debugging:
+            traceback.print_exc()
+        return _failed(error, debugging)
+
+
+def _failed(error: Exception, debugging: bool) -> int:
+    if isinstance(error, GvtError):
+        if error.details and not debugging:
+            print(error.details.rstrip(), file=sys.stderr)
+        return _say(f"error: {error}", error.exit_code)
+    if isinstance(error, OSError):  # full disk, no permission: the system's words say it
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"error: {where}{error.strerror or error}", 1)
+    text = " ".join(str(error).split())
+    hint = "" if debugging else " (the whole traceback: the same command with --debug)"
+    return _say(f"error: {type(error).__name__}: {text}{hint}", 1)
+
+
+def _usage(error: click.ClickException, arguments: list[str]) -> int:
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption) and "." in error.option_name:
+        message += f" A setting is written without dashes: {error.option_name.lstrip('-')}=VALUE."
+    context: Any = getattr(error, "ctx", None)
+    command = context.command_path if context else "gvt"
+    return _say(f"error: {message} See '{command} --help'.", 2)
+
+
+def _say(line: str, code: int) -> int:
+    print(line, file=sys.stderr)
+    return code
