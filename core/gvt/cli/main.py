@@ -65,12 +65,10 @@ def _exit_code(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="gvt", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Abort:
-        return _say("interrupted", INTERRUPTED)
+    except click.exceptions.Abort as error:  # what click makes of a KeyboardInterrupt
+        return _say(str(error.__cause__ or "") or "interrupted, without saving", INTERRUPTED)
     except click.ClickException as error:
         return _usage(error, arguments)
-    except KeyboardInterrupt as error:
-        return _say(str(error) or "interrupted, without saving", INTERRUPTED)
     except BrokenPipeError:  # `gvt list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

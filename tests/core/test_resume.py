@@ -1,0 +1,174 @@
+"""Resuming gives bit by bit the run that never stopped: for every recipe family."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import gvt
+
+# Everything that has a state or a place in time at once. An epoch of the few hundred images that
+# the hold-out leaves has nine steps, so that the checkpoints lie in the middle of one.
+FAMILIES = {
+    "classify.mnist": [
+        "evaluate.split=test",
+        "evaluate.final=null",
+        "heads.digit.dropout=0.3",
+        "optimizers.model.warmup=3",
+        "train.ema.decay=0.9",
+    ],
+    "gan.mnist": [
+        "generator.width=8",
+        "discriminator.width=8",
+        "discriminator.dropout=0.3",
+        "task.critic_steps=3",
+        "optimizers.generator.schedule={name: CosineAnnealingLR, T_max: auto}",
+        "optimizers.discriminator.warmup=4",
+        "train.pictures_every=5",
+    ],
+}
+COMMON = [
+    "data.classes=[3, 5]",
+    "data.holdout=57000",
+    "data.batch_size=32",
+    "train.steps=11",
+    "train.accumulate=2",
+    "train.clip_norm=1",
+    "train.checkpoint_every=4",
+    "train.keep=9",
+]
+AUGMENTED = ["data.resident=false", "data.transforms=[{name: RandomAffine, degrees: 10}]"]
+
+
+@pytest.mark.parametrize("recipe", FAMILIES)
+@pytest.mark.parametrize("workers", [None, 0, 2])
+def test_a_resumed_run_ends_with_the_same_bits(recipe, workers, tmp_path, same_tensors):
+    overrides = [*FAMILIES[recipe], *COMMON, f"run.root={tmp_path}"]
+    if workers is not None:
+        overrides += [*AUGMENTED, f"data.workers={workers}", "train.steps=6"]
+    undisturbed = gvt.run(recipe, *overrides, quiet=True)
+    final = undisturbed.checkpoint.rename(tmp_path / "undisturbed.safetensors")
+    middle = undisturbed.checkpoint.with_name("step_00000004.safetensors")
+    resumed = gvt.resume(middle, quiet=True)
+    assert resumed.step == undisturbed.step
+    same_tensors(final, resumed.checkpoint)
+
+
+def test_workers_change_nothing(tmp_path, same_tensors):
+    overrides = [*FAMILIES["classify.mnist"], *COMMON, *AUGMENTED, "train.steps=4"]
+    runs = [
+        gvt.run(
+            "classify.mnist", *overrides, f"data.workers={n}", f"run.root={tmp_path}", quiet=True
+        )
+        for n in (0, 2)
+    ]
+    same_tensors(runs[0].checkpoint, runs[1].checkpoint)
+
+
+@pytest.mark.parametrize("recipe", FAMILIES)
+def test_the_same_seed_gives_the_same_run_and_another_one_another(recipe, tmp_path, same_tensors):
+    overrides = [*FAMILIES[recipe], *COMMON, "train.steps=2", f"run.root={tmp_path}"]
+    first, again = (gvt.run(recipe, *overrides, quiet=True) for _ in range(2))
+    other = gvt.run(recipe, *overrides, "train.seed=1", quiet=True)
+    same_tensors(first.checkpoint, again.checkpoint)
+    assert first.metrics != other.metrics
+
+
+def test_extending_a_run_equals_the_longer_run(tmp_path, same_tensors):
+    overrides = [*FAMILIES["classify.mnist"], *COMMON, f"run.root={tmp_path}"]
+    constant = [*overrides, "optimizers.model.schedule=null"]
+    longer = gvt.run("classify.mnist", *constant, quiet=True)
+    shorter = gvt.run("classify.mnist", *constant, "train.steps=5", quiet=True)
+    extended = gvt.resume(shorter.folder, "train.steps=11", quiet=True)
+    same_tensors(longer.checkpoint, extended.checkpoint)
+
+
+def test_resume_without_argument_takes_the_latest_run(tmp_path):
+    root = f"run.root={tmp_path}"
+    overrides = ["data.classes=[5]", "train.steps=2", "generator.width=8", root]
+    gvt.run("gan.mnist", *overrides, quiet=True)
+    latest = gvt.run("gan.mnist", *overrides, quiet=True)
+    assert gvt.resume(None, root, "train.steps=3", quiet=True).folder == latest.folder
+
+
+def test_a_run_goes_on_with_its_data_and_networks(tmp_path):
+    run = gvt.run(
+        "gan.mnist", "data.classes=[5]", "train.steps=1", f"run.root={tmp_path}", quiet=True
+    )
+    with pytest.raises(gvt.UsageError, match=r"generator\.width=8.*init_from"):
+        gvt.resume(run.folder, "generator.width=8")
+
+
+def test_a_complete_run_is_left_as_it_is(tmp_path, capsys):
+    run = gvt.run(
+        "gan.mnist", "data.classes=[5]", "train.steps=1", f"run.root={tmp_path}", quiet=True
+    )
+    before = run.checkpoint.read_bytes()
+    again = gvt.resume(run.folder)
+    assert again.outcome == "success"
+    assert again.checkpoint.read_bytes() == before
+    assert "train.steps=N" in capsys.readouterr().err
+
+
+def start(tmp_path, *overrides):
+    """Start a GAN in a process of its own, and return it with its run's folder."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "gvt", "run", "gan.mnist", f"run.root={tmp_path}"),
+            *("generator.width=8", "discriminator.width=8", "data.classes=[5]", *overrides),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        found = list(tmp_path.glob("*/*/checkpoints/last.safetensors"))
+        if found:
+            return process, found[0].parent.parent
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(f"no checkpoint came: {process.communicate()[1]}")
+
+
+def test_killed_in_the_middle_it_ends_with_the_same_weights(tmp_path, same_tensors):
+    steps = ["train.steps=120", "train.checkpoint_every=7"]
+    killed, folder = start(tmp_path / "killed", *steps)
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    resumed = gvt.resume(folder, quiet=True)
+    undisturbed = gvt.run(
+        *("gan.mnist", "generator.width=8", "discriminator.width=8", "data.classes=[5]", *steps),
+        f"run.root={tmp_path / 'undisturbed'}",
+        quiet=True,
+    )
+    same_tensors(undisturbed.checkpoint, resumed.checkpoint)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, tmp_path):
+    process, folder = start(tmp_path, "train.steps=100000", "train.checkpoint_every=3")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = errors.splitlines()[-1]
+    assert f"go on with: gvt resume {folder}" in last
+    stopped = int(last.split("after step ")[1].split()[0])
+    assert gvt.resume(folder, f"train.steps={stopped + 1}", quiet=True).step == stopped + 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
+def test_asked_twice_it_stops_at_once(tmp_path):
+    # A step that takes very long, so that the second request comes before its end.
+    process, _ = start(tmp_path, "train.steps=9", "train.checkpoint_every=1", "data.batch_size=5000")
+    process.send_signal(signal.SIGINT)
+    while "once more" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "without saving" in errors
