@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 
 from gvt.build import DataFacts, build_task, offers_used, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
-from gvt.checkpoint.document import FORMAT_VERSION
 from gvt.checkpoint.training import CheckpointFolder, restore, under
 from gvt.config import DataConfig, RunConfig
 from gvt.data import Loader, Order, evaluation_batches, open_loader
@@ -162,8 +160,6 @@ def _document(
 ) -> dict[str, Any]:
     """Return what every checkpoint of a run says besides the training state."""
     return {
-        "format": FORMAT_VERSION,
-        "gvt": version("gvt"),
         "recipe": config.recipe,
         "config": config.document(),
         "resolved": resolved.document(),

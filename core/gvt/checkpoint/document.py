@@ -34,7 +34,7 @@ class Header:
 
 def to_metadata(document: Mapping[str, Any], tensors: TensorTable) -> dict[str, str]:
     """Return the safetensors metadata: the document with a hash over itself and the table."""
-    return {METADATA_KEY: json.dumps({**document, "sha256": _digest(document, tensors)})}
+    return {METADATA_KEY: _text({**document, "sha256": _digest(document, tensors)})}
 
 
 def read_header(path: Path) -> Header:
@@ -51,8 +51,10 @@ def read_header(path: Path) -> Header:
     if not isinstance(metadata, dict) or METADATA_KEY not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but no checkpoint of gvt")
     document = _json(path, metadata[METADATA_KEY])
+    # As text, too: an escape such as \u00fc has two spellings, and only one was written.
+    intact = metadata[METADATA_KEY] == _text(document)
     digest = document.pop("sha256", None)
-    if digest != _digest(document, tensors):
+    if not intact or digest != _digest(document, tensors):
         raise _damaged(path, "its header does not match its checksum")
     version = document.get("format")
     if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -113,6 +115,10 @@ def _digest(document: Mapping[str, Any], tensors: TensorTable) -> str:
     table = sorted((name, dtype, list(shape)) for name, (dtype, shape) in tensors.items())
     text = json.dumps([document, table], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _json(path: Path, text: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gvt.atomic import replacing
-from gvt.checkpoint.document import TensorTable, read_header, to_metadata
+from gvt.checkpoint.document import FORMAT_VERSION, TensorTable, read_header, to_metadata
 from gvt.errors import CheckpointError
 
 _DTYPE_NAMES = {
@@ -29,7 +30,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any])
     Args:
         path: Where to; its folder exists.
         tensors: By readable name. Tensors that share memory are written once.
-        document: Plain data; `aliases` is added.
+        document: Plain data; `format`, `gvt` and `aliases` are added.
 
     Raises:
         CheckpointError: If it cannot be written, as on a full disk.
@@ -40,7 +41,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any])
         for name, tensor in unique.items()
     }
     table: TensorTable = {n: (_dtype(n, t), tuple(t.shape)) for n, t in copies.items()}
-    metadata = to_metadata({**document, "aliases": aliases}, table)
+    written_by = {"format": FORMAT_VERSION, "gvt": version("gvt")}
+    metadata = to_metadata({**written_by, **document, "aliases": aliases}, table)
     with _replacing(path) as temporary:
         save_file(copies, temporary, metadata)
 

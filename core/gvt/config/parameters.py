@@ -131,6 +131,6 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=False))
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError:  # a type with a configuration of its own takes no other
         return TypeAdapter(annotation)

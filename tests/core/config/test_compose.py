@@ -1,0 +1,407 @@
+"""Recipe + overrides = configuration, or one line that says what is wrong."""
+
+import json
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gvt.config import compose, text
+from gvt.config.compose import apply_overrides, recipe_text, validate
+from gvt.errors import ConfigError
+from gvt_registry import UnknownComponent, default_registry
+
+RECIPES = [o.component.name for o in default_registry().offers("recipe")]
+
+MINIMAL = {
+    "task": {"name": "heads"},
+    "data": {"name": "mnist"},
+    "optimizers": {"model": {"name": "SGD", "lr": 0.1}},
+    "train": {"steps": 3},
+}
+
+
+def changed(**sections):
+    return {**MINIMAL, **sections}
+
+
+def complaint(recipe, *overrides):
+    """Return the one line that composing ends with."""
+    with pytest.raises(ConfigError) as caught:
+        compose(recipe, overrides)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_is_valid_and_named(recipe):
+    assert compose(recipe).recipe == recipe
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_document_validates_to_the_same_configuration(recipe):
+    config = compose(recipe)
+    assert validate(config.document(), "the document") == config
+    assert compose(config.document()) == config
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_document_written_as_yaml_is_the_same_configuration(recipe, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(text.dump(compose(recipe).document()), encoding="utf-8")
+    assert compose(path) == compose(recipe)
+
+
+def test_a_mapping_is_a_recipe_and_stays_as_it_was():
+    recipe = changed(data={"name": "mnist", "classes": [5]})
+    before = json.dumps(recipe)
+    assert compose(recipe, ["data.classes=[7]"]).data.parameters == {"classes": [7]}
+    assert json.dumps(recipe) == before
+
+
+def test_a_file_is_a_recipe_named_as_the_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.dump(MINIMAL))
+    assert compose(path).recipe == "mine"
+    assert compose(str(path)) == compose(path)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "5", "text"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
+    path = tmp_path / "mine.yaml"
+    path.write_text(content)
+    assert "mine.yaml" in complaint(path)
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(UnknownComponent, match="'gan.mnist'"):
+        compose("gan.mnits")
+
+
+# Overrides
+
+
+def overridden(data, *overrides):
+    data = json.loads(json.dumps(data))
+    apply_overrides(data, overrides)
+    return data
+
+
+def test_an_override_sets_one_value_in_yaml():
+    assert overridden({}, "a.b.c=1e-3", "a.d=[5, no]", "e={f: null}", "g=x=y") == {
+        "a": {"b": {"c": 0.001}, "d": [5, "no"]},
+        "e": {"f": None},
+        "g": "x=y",
+    }
+
+
+def test_an_override_with_nothing_behind_it_is_an_empty_text():
+    assert overridden({"init_from": "a"}, "init_from=") == {"init_from": ""}
+
+
+@pytest.mark.parametrize("override", ["train.steps", "=5", ".steps=5", "train..steps=5", "train.=5"])
+def test_an_override_of_another_form_is_refused(override):
+    assert repr(override) in complaint("gan.mnist", override)
+
+
+def test_an_override_that_is_no_yaml_is_refused_by_name():
+    assert "data.classes=[5" in complaint("gan.mnist", "data.classes=[5")
+
+
+@pytest.mark.parametrize(
+    "override", ["train.steps.deeper=5", "data.range.first=0", "task.name.x=1", "recipe.a.b=1"]
+)
+def test_an_override_through_something_without_keys_is_refused(override):
+    assert override.rpartition(".")[0] in complaint("gan.mnist", override)
+
+
+def test_another_name_drops_the_old_ones_parameters():
+    config = compose("gan.mnist", ["generator.name=other"])
+    assert config.generator.name == "other"
+    assert config.generator.parameters == {}
+
+
+def test_the_same_name_drops_nothing():
+    assert compose("gan.mnist", ["generator.name=dcgan"]) == compose("gan.mnist")
+
+
+def test_another_data_set_keeps_how_data_is_fed():
+    before, after = compose("gan.mnist"), compose("gan.mnist", ["data.name=other"])
+    assert (after.data.batch_size, after.data.range) == (before.data.batch_size, before.data.range)
+    holding = compose("classify.mnist", ["data.name=other"]).data
+    assert holding.parameters == {}
+    assert holding.batch_size == compose("classify.mnist").data.batch_size
+
+
+def test_another_optimizer_keeps_its_schedule_and_warmup():
+    overrides = ["optimizers.model.warmup=7", "optimizers.model.name=SGD"]
+    after = compose("classify.mnist", overrides).optimizers["model"]
+    assert (after.name, after.warmup, after.parameters) == ("SGD", 7, {})
+    assert after.schedule == compose("classify.mnist").optimizers["model"].schedule
+
+
+def test_another_schedule_drops_the_old_ones_parameters_alone():
+    after = compose("classify.mnist", ["optimizers.model.schedule.name=StepLR"])
+    optimizer = after.optimizers["model"]
+    assert (optimizer.schedule.name, optimizer.schedule.parameters) == ("StepLR", {})
+    assert optimizer.parameters == compose("classify.mnist").optimizers["model"].parameters
+
+
+def test_null_removes_a_head():
+    two = ["heads.other.name=classifier"]
+    assert set(compose("classify.mnist", two).heads) == {"digit", "other"}
+    assert set(compose("classify.mnist", [*two, "heads.digit=null"]).heads) == {"other"}
+
+
+def test_null_removes_a_network():
+    assert compose("gan.mnist", ["discriminator=null"]).discriminator is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "override", "steps", "epochs"),
+    [
+        ("classify.mnist", "train.steps=9", 9, None),
+        ("classify.mnist", "train.epochs=2", None, 2),
+        ("gan.mnist", "train.epochs=2", None, 2),
+        ("gan.mnist", "train.steps=9", 9, None),
+    ],
+)
+def test_one_budget_replaces_the_other(recipe, override, steps, epochs):
+    train = compose(recipe, [override]).train
+    assert (train.steps, train.epochs) == (steps, epochs)
+
+
+def test_both_budgets_are_refused():
+    assert "steps or epochs" in complaint("gan.mnist", "train.steps=1", "train.epochs=1")
+
+
+def test_no_budget_is_refused():
+    assert "steps or epochs" in complaint("gan.mnist", "train.steps=null")
+
+
+def test_the_order_of_overrides_does_not_matter():
+    overrides = [
+        "generator.width=8",
+        "generator.name=other",
+        "data.name=else",
+        "data.classes=[5]",
+        "train.epochs=1",
+    ]
+    composed = [compose("gan.mnist", order) for order in permutations(overrides)]
+    assert all(config == composed[0] for config in composed)
+    assert composed[0].generator.parameters == {"width": 8}
+    assert composed[0].data.parameters == {"classes": [5]}
+
+
+def test_of_two_values_for_one_setting_the_last_counts():
+    assert compose("gan.mnist", ["train.seed=1", "train.seed=2"]).train.seed == 2
+
+
+def test_unset_sections_come_into_being():
+    assert compose(MINIMAL, ["train.ema.decay=0.5"]).train.ema.decay == 0.5
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "near"),
+    [
+        ("trian.steps=5", "trian", "train"),
+        ("train.stesp=5", "train.stesp", "steps"),
+        ("train.ema.decai=0.5", "train.ema.decai", "decay"),
+        ("evaluate.slit=val", "evaluate.slit", "split"),
+        ("run.rot=here", "run.rot", "root"),
+        ("generater.name=dcgan", "generater", "generator"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(override, path, near):
+    line = complaint("gan.mnist", override)
+    assert f"{path}:" in line
+    assert f"'{near}'" in line
+
+
+def test_a_key_like_no_other_names_all():
+    line = complaint("gan.mnist", "train.zzz=5")
+    assert "train.zzz:" in line
+    assert "steps, epochs, seed" in line
+
+
+@pytest.mark.parametrize(
+    ("override", "path"),
+    [
+        ("train.steps=true", "train.steps"),
+        ("train.steps=0", "train.steps"),
+        ("train.steps=1.5", "train.steps"),
+        ("train.steps='5'", "train.steps"),
+        ("train.steps=many", "train.steps"),
+        ("train.seed=12:30", "train.seed"),
+        ("train.seed=2001-12-14", "train.seed"),
+        ("train.deterministic=1", "train.deterministic"),
+        ("train.precision=float8", "train.precision"),
+        ("train.compile=maybe", "train.compile"),
+        ("train.checkpoint_every=0", "train.checkpoint_every"),
+        ("train.checkpoint_every=never", "train.checkpoint_every"),
+        ("train.clip_norm=-1", "train.clip_norm"),
+        ("train.ema.decay=1", "train.ema.decay"),
+        ("train.ema.modules=[1]", "train.ema.modules"),
+        ("train=5", "train"),
+        ("data.batch_size=true", "data.batch_size"),
+        ("data.workers=-1", "data.workers"),
+        ("data.range=[a, b]", "data.range"),
+        ("data.range=5", "data.range"),
+        ("data.transforms=[5]", "data.transforms"),
+        ("data.transforms=[{size: 5}]", "data.transforms.0.name"),
+        ("device=tpu", "device"),
+        ("device=cuda:", "device"),
+        ("generator=dcgan", "generator"),
+        ("generator.name=5", "generator.name"),
+        ("optimizers.generator.warmup=-1", "optimizers.generator.warmup"),
+        ("optimizers.generator.schedule=cosine", "optimizers.generator.schedule"),
+        ("evaluate.mode=most", "evaluate.mode"),
+        ("task=null", "task"),
+        ("run.root=5", "run.root"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_its_path(override, path):
+    assert f": {path}" in complaint("gan.mnist", override)
+
+
+@pytest.mark.parametrize("value", ["[0]", "[0, 1, 2]", "[]"])
+def test_a_range_of_another_length_shows_what_was_given(value):
+    line = complaint("gan.mnist", f"data.range={value}")
+    assert "data.range" in line
+    assert value in line
+
+
+@pytest.mark.parametrize("section", ["task", "data", "optimizers", "train"])
+def test_a_missing_section_is_named(section):
+    line = complaint({k: v for k, v in MINIMAL.items() if k != section})
+    assert f"{section}: is missing" in line
+
+
+@pytest.mark.parametrize("section", ["task", "data", "backbone"])
+def test_a_component_without_a_name_is_named(section):
+    line = complaint(changed(**{section: {"width": 5}}))
+    assert f"{section}.name: is missing" in line
+
+
+def test_several_problems_are_counted():
+    line = complaint("gan.mnist", "train.seed=x", "train.log_every=x", "device=x")
+    assert "2 more" in line
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data.resident=true", "data.workers=2"], ["data", "resident", "workers"]),
+        (
+            ["data.resident=true", "data.transforms=[{name: RandomCrop, size: 28}]"],
+            ["data", "resident", "transforms"],
+        ),
+        (["data.range=[1, -1]"], ["data", "range"]),
+        (["evaluate.best=accuracy"], ["evaluate", "best", "split"]),
+    ],
+)
+def test_impossible_combinations_are_named(overrides, words):
+    line = complaint("gan.mnist", *overrides)
+    assert [word for word in words if word not in line] == []
+
+
+def test_a_key_that_stands_twice_in_a_file_is_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.dump(MINIMAL) + "train: {steps: 5}\n")
+    assert "train" in complaint(path)
+
+
+def test_a_recipe_with_what_yaml_cannot_say_names_the_path():
+    assert "data.classes" in complaint(changed(data={"name": "mnist", "classes": {5}}))
+
+
+def test_a_recipe_that_contains_itself_is_refused(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("task: &t {name: *t}\n")
+    assert "mine.yaml" in complaint(path)
+
+
+# Environment variables
+
+
+def test_a_variable_stands_for_its_value(monkeypatch):
+    monkeypatch.setenv("GVT_DATA", "/somewhere")
+    config = compose("gan.mnist", ["data.root=${GVT_DATA}/mnist", "data.classes=[1]"])
+    assert config.data.parameters == {"root": "/somewhere/mnist", "classes": [1]}
+
+
+def test_a_variable_may_stand_in_a_list(monkeypatch):
+    monkeypatch.setenv("GVT_ONE", "1")
+    config = compose("gan.mnist", ["generator.files=[a${GVT_ONE}, '${GVT_ONE}${GVT_ONE}']"])
+    assert config.generator.parameters["files"] == ["a1", "11"]
+
+
+def test_a_variable_that_is_not_set_is_named_with_the_path(monkeypatch):
+    monkeypatch.delenv("GVT_NOWHERE", raising=False)
+    line = complaint("gan.mnist", "data.root=${GVT_NOWHERE}/mnist")
+    assert "data.root:" in line
+    assert "GVT_NOWHERE" in line
+
+
+def test_an_override_takes_the_place_of_an_unset_variable(monkeypatch):
+    monkeypatch.delenv("GVT_NOWHERE", raising=False)
+    recipe = changed(data={"name": "mnist", "root": "${GVT_NOWHERE}"})
+    assert compose(recipe, ["data.root=here"]).data.parameters == {"root": "here"}
+
+
+def test_the_text_of_a_recipe_keeps_its_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv("GVT_DATA", "/somewhere")
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.dump(changed(data={"name": "mnist", "root": "${GVT_DATA}"})))
+    assert "${GVT_DATA}" in recipe_text(path, ["train.steps=7"])
+
+
+# The text of a recipe
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_without_overrides_the_text_is_the_recipes_own(recipe, tmp_path):
+    path = tmp_path / f"{recipe}.yaml"
+    path.write_text(recipe_text(recipe), encoding="utf-8")
+    assert compose(path) == compose(recipe)
+
+
+def test_with_overrides_the_text_keeps_its_comments():
+    before, after = recipe_text("gan.mnist"), recipe_text("gan.mnist", ["train.steps=7"])
+    assert before.count("#") >= 2
+    assert after == before.replace("steps: 3000", "steps: 7")
+
+
+def test_the_text_of_something_invalid_is_refused():
+    with pytest.raises(ConfigError, match=r"train\.stesp"):
+        recipe_text("gan.mnist", ["train.stesp=5"])
+
+
+settings_of_a_run = st.fixed_dictionaries(
+    {},
+    optional={
+        "train.seed": st.integers(-(2**31), 2**63 - 1),
+        "train.clip_norm": st.none() | st.floats(1e-12, 1e12),
+        "train.checkpoint_every": st.none() | st.just("epoch") | st.integers(1, 10**9),
+        "train.ema.decay": st.floats(0, 1, exclude_max=True),
+        "generator.name": st.sampled_from(["dcgan", "other"]),
+        "generator.free": st.text(st.characters(codec="utf-8", exclude_characters="$")),
+        "data.classes": st.lists(st.integers(0, 9)),
+        "discriminator": st.none(),
+        "device": st.sampled_from(["cpu", "cuda:1"]),
+    },
+).map(lambda chosen: [f"{path}={json.dumps(value)}" for path, value in chosen.items()])
+
+
+@settings(deadline=None, max_examples=50)
+@given(settings_of_a_run)
+def test_the_text_with_overrides_is_the_recipe_with_overrides(overrides):
+    config = compose("gan.mnist", overrides)
+    written = text.parse(recipe_text("gan.mnist", overrides), "the text")
+    assert compose({"recipe": "gan.mnist", **written}) == config
+    assert validate(config.document(), "the document") == config

@@ -1,0 +1,64 @@
+"""Two processes compute what one does with twice the batch."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import gvt
+
+SMALL = ["data.classes=[3, 5]", "data.holdout=57000", "train.steps=6", "device=cpu"]
+TASKS = {
+    "classify.mnist": ["evaluate.batch_size=700", "train.ema={decay: 0.9}"],
+    "gan.mnist": ["generator.width=8", "discriminator.width=8", "task.critic_steps=2"],
+}
+
+
+def torchrun(*arguments, processes=2):
+    """Run gvt in several processes of this machine, which find a free port themselves."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", "-m", "gvt", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
+def assert_close(one, other):
+    first, second = load_file(one), load_file(other)
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor, second[name], rtol=1e-4, atol=2e-5, msg=name)
+
+
+@pytest.mark.parametrize("recipe", TASKS)
+def test_two_processes_get_the_weights_of_one_with_twice_the_batch(recipe, tmp_path):
+    overrides = [*SMALL, *TASKS[recipe]]
+    done = torchrun("run", recipe, *overrides, "data.batch_size=16", f"run.root={tmp_path}/two")
+    assert done.returncode == 0, done.stderr
+    alone = gvt.run(
+        recipe, *overrides, "data.batch_size=32", f"run.root={tmp_path}/one", quiet=True
+    )
+    (folder,) = (tmp_path / "two").glob("*/*")  # the first process alone wrote one
+    assert_close(alone.checkpoint, folder / "checkpoints" / "last.safetensors")
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["processes"] == 2
+    assert done.stderr.count("2 processes") == 1
+    if recipe == "classify.mnist":
+        rows = [json.loads(r) for r in (folder / "metrics.jsonl").read_text().splitlines()]
+        (accuracy,) = (r["test/accuracy"] for r in rows if "test/accuracy" in r)
+        assert accuracy == pytest.approx(alone.metrics["test/accuracy"], abs=2e-3)
+
+
+@pytest.mark.parametrize("recipe", TASKS)
+def test_accumulation_is_the_large_batch(recipe, tmp_path):
+    overrides = [*SMALL, *TASKS[recipe], f"run.root={tmp_path}"]
+    large = gvt.run(recipe, *overrides, "data.batch_size=32", quiet=True)
+    small = gvt.run(recipe, *overrides, "data.batch_size=8", "train.accumulate=4", quiet=True)
+    assert_close(large.checkpoint, small.checkpoint)
+
+
+def test_an_error_is_one_line_for_all_processes(tmp_path):
+    done = torchrun("run", "gan.mnist", "train.stepz=1", f"run.root={tmp_path}")
+    assert done.returncode != 0
+    assert "unknown key; did you mean 'steps'" in done.stderr
