@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 # The tests' networks are small, and several processes share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,3 +27,29 @@ def same_tensors():
         assert not different
 
     return check
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Return what installs a distribution for real, here and in subprocesses, for one test."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    before = set(sys.modules)
+
+    def add(name: str, entry_points: dict[str, str], **modules: str) -> Path:
+        for module, source in modules.items():
+            (site / f"{module}.py").write_text(dedent(source), encoding="utf-8")
+        info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        points = "".join(f"{point} = {target}\n" for point, target in entry_points.items())
+        (info / "entry_points.txt").write_text(f"[gvt]\n{points}")
+        importlib.invalidate_caches()
+        return site
+
+    yield add
+    for module in set(sys.modules) - before:
+        if str(site) in str(getattr(sys.modules[module], "__file__", "")):
+            del sys.modules[module]

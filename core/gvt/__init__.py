@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         TrainConfig,
         compose,
     )
-    from gvt.data import Order, open_loader
+    from gvt.data import Loader
     from gvt.device import Placement
     from gvt.errors import (
         CheckpointError,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from gvt.listener import Listener, Run
     from gvt.metrics import StackedMetric
     from gvt.multihead import MultiHead
+    from gvt.runs.display import Display
     from gvt.trainer import Trainer
 
 _HOMES = {
@@ -69,7 +70,7 @@ _HOMES = {
         "TrainConfig",
         "compose",
     ),
-    "gvt.data": ("Order", "open_loader"),
+    "gvt.data": ("Loader",),
     "gvt.device": ("Placement",),
     "gvt.errors": (
         "CheckpointError",
@@ -101,6 +102,7 @@ _HOMES = {
     "gvt.listener": ("Listener", "Run"),
     "gvt.metrics": ("StackedMetric",),
     "gvt.multihead": ("MultiHead",),
+    "gvt.runs.display": ("Display",),
     "gvt.trainer": ("Trainer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -12,7 +12,7 @@ from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import load_weights, under
 from gvt.config import compose
 from gvt.config.compose import validate
-from gvt.device import resolve
+from gvt.device import Placement
 from gvt.errors import UsageError
 from gvt.interfaces import Task
 from gvt.listener import Run
@@ -21,6 +21,9 @@ from gvt.session import train
 
 RESUME_SECTIONS = ("train", "evaluate", "run", "device")
 """What may change when a run goes on; the data and the networks stay what they were."""
+
+FIXED = ("train.seed", "train.accumulate")
+"""What is under these sections and yet may not, since the order of the data follows from it."""
 
 PINNED = ("precision", "memory_format", "compile")
 """Settings that stay what `auto` once resolved to, since results depend on them."""
@@ -61,10 +64,11 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
         CheckpointError: If the checkpoint is damaged.
     """
     for override in overrides:
-        if override.partition("=")[0].split(".")[0] not in RESUME_SECTIONS:
+        path = override.partition("=")[0]
+        if path.split(".")[0] not in RESUME_SECTIONS or path in FIXED:
             raise UsageError(
-                f"{override!r}: a run goes on with the data and networks that it began with; for "
-                "others start a new one with init_from=CHECKPOINT"
+                f"{override!r}: a run goes on with the data, order and networks that it began "
+                "with; for others start a new one with init_from=CHECKPOINT"
             )
     root = next((o.partition("=")[2] for o in overrides if o.startswith("run.root=")), "runs")
     folder, checkpoint = _find_run(Path(path) if path is not None else None, Path(root))
@@ -92,7 +96,7 @@ def load(checkpoint: str | os.PathLike[str], *, averaged: bool = True, device: s
     task = build_task(config, DataFacts.from_document(document["data"]), document["components"])
     weights = under("task/", tensors) | (under("ema/", tensors) if averaged else {})
     load_weights(task, weights)
-    return task.to(resolve(device).device).eval()
+    return task.to(Placement.resolve(device).device).eval()
 
 
 def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:

@@ -33,6 +33,34 @@ class Placement:
     memory_format: str = "contiguous"
     compile: bool = False
 
+    @classmethod
+    def resolve(
+        cls,
+        device: str = "auto",
+        precision: str = "auto",
+        memory_format: str = "auto",
+        compile: bool | str = "auto",
+        local_rank: int = 0,
+    ) -> Placement:
+        """Decide where and how to compute.
+
+        Args:
+            device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
+            precision: `auto` is bfloat16 on accelerators that have it, float32 elsewhere.
+            memory_format: `auto` is channels_last where convolutions are faster with it.
+            compile: `auto` is off.
+            local_rank: Which of several accelerators a process of torchrun takes.
+
+        Raises:
+            UsageError: If the device is not there; says which are.
+        """
+        chosen = _device(device, local_rank)
+        if precision == "auto":
+            precision = "bfloat16" if _has_bfloat16(chosen) else "float32"
+        if memory_format == "auto":
+            memory_format = "contiguous" if chosen.type == "mps" else "channels_last"
+        return cls(chosen, precision, memory_format, compile is True)
+
     def place(self, task: nn.Module) -> None:
         """Move a task onto the device, in the memory format, compiling its networks if asked."""
         task.to(self.device)
@@ -78,27 +106,6 @@ class Placement:
         """Return device, precision and memory format in a few words."""
         compiled = ", compiled" if self.compile else ""
         return f"{name_of(self.device)}, {self.precision}, {self.memory_format}{compiled}"
-
-
-def resolve(
-    device: str = "auto",
-    precision: str = "auto",
-    memory_format: str = "auto",
-    compile: bool | str = "auto",
-    local_rank: int = 0,
-) -> Placement:
-    """Decide where and how to compute.
-
-    Raises:
-        UsageError: If the device is not there; says which are.
-    """
-    chosen = _device(device, local_rank)
-    if precision == "auto":
-        accelerated = chosen.type == "cuda" and torch.cuda.is_bf16_supported()
-        precision = "bfloat16" if accelerated or chosen.type == "xpu" else "float32"
-    if memory_format == "auto":
-        memory_format = "contiguous" if chosen.type == "mps" else "channels_last"
-    return Placement(chosen, precision, memory_format, compile is True)
 
 
 def available() -> list[str]:
@@ -148,6 +155,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and (
         "out of memory" in text or "DefaultCPUAllocator: can't allocate memory" in text
     )
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "xpu"
 
 
 def _device(name: str, local_rank: int) -> torch.device:

@@ -64,14 +64,14 @@ class World:
             for tensor in tensors:
                 dist.broadcast(tensor.data, src=0)
 
-    def mean(self, values: Mapping[str, float], weight: float) -> dict[str, float]:
-        """Return the weighted means over the processes, which all have the same keys."""
+    def add(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the sums over the processes; one that lacks a key adds nothing to it."""
         if self.size == 1:
             return dict(values)
         gathered: list[Any] = [None] * self.size
-        dist.all_gather_object(gathered, (dict(values), weight))
-        total = sum(w for _, w in gathered)
-        return {k: sum(v[k] * w for v, w in gathered) / total for k in values}
+        dist.all_gather_object(gathered, dict(values))
+        keys = dict.fromkeys(key for of_one in gathered for key in of_one)
+        return {key: sum(of_one.get(key, 0.0) for of_one in gathered) for key in keys}
 
     def share(self, value: T) -> T:
         """Return the first process's value, in every process."""

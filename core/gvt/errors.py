@@ -26,7 +26,7 @@ class OutOfMemoryError(GvtError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop, finished its step and saved; the message says how it goes on."""
+    """The run was asked to stop and finished its step; the message says how it goes on."""
 
 
 __all__ = [

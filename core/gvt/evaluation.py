@@ -19,24 +19,24 @@ def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -
     """Return the metrics of a task and, as `loss/...`, its mean losses.
 
     Predictions are compared with the truth in pixels of the original images. A loss is the mean
-    over the samples of the batches that had it.
+    over the samples that had it.
     """
     world = world or World()
     metric = task.metric()
     totals: dict[str, float] = defaultdict(float)
-    counts: dict[str, int] = defaultdict(int)
+    counts: dict[str, float] = defaultdict(float)
     with evaluating(task):
         for batch in batches:
             predictions, losses = task.evaluate(batch)
             if metric is not None and batch.targets is not None:
                 truth = to_original(batch.targets.per_image(len(batch)), batch.records)
                 metric.update(to_original(predictions, batch.records), truth)
-            for name, loss in losses.items():
-                totals[name] += float(loss) * len(batch)
-                counts[name] += len(batch)
+            for name, (loss, count) in losses.items():
+                totals[name] += float(loss) * count
+                counts[name] += count
+    totals, counts = world.add(totals), world.add(counts)
     found = {} if metric is None else as_floats(metric.compute())
-    means = {f"loss/{n}": totals[n] / counts[n] for n in totals}
-    return {**found, **world.mean(means, sum(counts.values()) or 1)}
+    return {**found, **{f"loss/{name}": totals[name] / counts[name] for name in totals}}
 
 
 @contextmanager

@@ -31,12 +31,12 @@ def to_original(predictions: list[Prediction], records: Sequence[Record]) -> lis
 
 def boxes_through(matrix: Tensor, boxes: Tensor) -> Tensor:
     """Return (M, 4) boxes as the hull of their corners sent through a (3, 3) matrix."""
-    x = boxes[:, [0, 2, 0, 2]].double()
-    y = boxes[:, [1, 1, 3, 3]].double()
-    corners = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ matrix.to(x.device).T
+    exact = boxes.cpu().double()  # some accelerators have no float64
+    x, y = exact[:, [0, 2, 0, 2]], exact[:, [1, 1, 3, 3]]
+    corners = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ matrix.T
     points = corners[..., :2] / corners[..., 2:]
     hull = torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=-1)
-    return hull.to(boxes.dtype)
+    return hull.to(boxes.device, boxes.dtype)
 
 
 def _one_to_original(prediction: Prediction, record: Record) -> Prediction:

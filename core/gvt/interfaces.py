@@ -371,8 +371,11 @@ class Task(nn.Module):
         """Return one prediction an image, in pixels of the padded canvas."""
         raise NotImplementedError(f"{type(self).__name__} makes no predictions")
 
-    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, Tensor]]:
-        """Return the predictions and the losses of a batch of the held-out split."""
+    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
+        """Return the predictions for a held-out batch, and its losses.
+
+        Each loss comes with the number of samples that it is the mean of.
+        """
         return self.predict(batch), {}
 
     def metric(self) -> Metric | None:

@@ -27,11 +27,12 @@ class Run:
         steps_per_epoch: Steps of one pass over the data.
         samples_per_step: Samples of one step, over all processes.
         step: Steps done.
-        metrics: The last evaluation's metrics, and the last losses as `loss/...` of training.
+        metrics: The last losses as `train/...`, the last evaluations as `<split>/...`.
         learning_rates: The rate of each optimiser's next step.
         best: Value and step of the best checkpoint so far.
         checkpoint: The last checkpoint, once there is one.
         folder: The run's folder; None for a run in code that has none.
+        resume_command: What goes on with it, once it has stopped.
         config: The resolved configuration; None for a run in code that has none.
         outcome: `running`, `success`, `failure` or `interrupt`.
     """
@@ -46,6 +47,7 @@ class Run:
     best: dict[str, float] | None = None
     checkpoint: Path | None = None
     folder: Path | None = None
+    resume_command: str = ""
     config: RunConfig | None = None
     outcome: str = "running"
 

@@ -69,11 +69,11 @@ class MultiHead(Task):
         """Return one prediction an image."""
         return self._predict(self._outputs(self.backbone(batch.images), batch))
 
-    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, Tensor]]:
-        """Return predictions and losses from one pass."""
+    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
+        """Return predictions, and losses with the number of samples of each, from one pass."""
         features = self.backbone(batch.images)
         outputs = self._outputs(features, batch)
-        losses: dict[str, Tensor] = {}
+        losses: dict[str, tuple[Tensor, int]] = {}
         for name, head in self._heads():
             selected = _taught(head, features, batch)
             if selected is None:
@@ -81,7 +81,8 @@ class MultiHead(Task):
             # Only where some samples lack targets is a head run on the others alone again.
             whole = selected[1] is batch
             of_selected = outputs[name] if whole else head(*selected)
-            losses |= self._losses(name, head, of_selected, selected[1].targets)
+            found = self._losses(name, head, of_selected, selected[1].targets)
+            losses |= {n: (loss, len(selected[1])) for n, loss in found.items()}
         return self._predict(outputs), losses
 
     def metric(self) -> Metric | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
@@ -13,9 +16,9 @@ from torch import Tensor, nn
 from gvt.build import DataFacts, build_task, offers_used, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, restore, under
-from gvt.config import DataConfig, RunConfig
-from gvt.data import Loader, Order, evaluation_batches, open_loader
-from gvt.device import Placement, resolve
+from gvt.config import RunConfig
+from gvt.data import Loader
+from gvt.device import Placement
 from gvt.distributed import World, local_rank, world
 from gvt.errors import CheckpointError
 from gvt.interfaces import Batch, Dataset
@@ -27,6 +30,7 @@ from gvt.runs.folder import RunFolder
 from gvt.runs.recorder import Recorder
 from gvt.seeding import derive, seed_everything
 from gvt.trainer import Trainer
+from gvt_registry import default_registry
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
 """A checkpoint's document and tensors."""
@@ -49,7 +53,7 @@ def train(
     """
     trained_with = state[0]["components"] if state else None
     validate_components(config, trained_with)
-    placement = resolve(
+    placement = Placement.resolve(
         config.device,
         config.train.precision,
         config.train.memory_format,
@@ -62,8 +66,8 @@ def train(
         seed_everything(derive(config.train.seed, "networks"))
         task = build_task(config, facts, trained_with)
         notes = _initialise(task, config.init_from) if state is None else []
-        loader, data = _open_loader(dataset, config, placement, processes)
-        resolved = _resolved(config, data, placement, loader.order)
+        loader = Loader(dataset, config.data, config.train, placement, processes)
+        resolved = _resolved(config, placement, loader)
         trainer = Trainer(
             task,
             loader,
@@ -71,7 +75,7 @@ def train(
             config.train,
             placement,
             evaluation=config.evaluate,
-            open_split=_splits(resolved, placement, processes),
+            open_split=_splits(resolved, loader),
             world=processes,
         )
         document = _document(config, resolved, facts, placement, processes)
@@ -86,27 +90,13 @@ def train(
         return trainer.fit()
 
 
-def _open_loader(
-    dataset: Dataset, config: RunConfig, placement: Placement, processes: World
-) -> tuple[Loader, DataConfig]:
-    order = Order(
-        len(dataset),
-        config.data.batch_size,
-        config.train.accumulate,
-        config.train.seed,
-        config.data.shuffle,
-        processes.rank,
-        processes.size,
-    )
-    return open_loader(dataset, config.data, order, placement)
-
-
 def _follow(
     trainer: Trainer, folder: RunFolder, document: dict[str, Any], display: Display | None
 ) -> None:
     """Let the run's folder, the plugins and the screen follow a run."""
     folder.describe(document["resolved"], document["environment"])
     trainer.run.folder = folder.path
+    trainer.run.resume_command = _resume_command(folder)
     trainer.checkpoints = CheckpointFolder(folder.checkpoints, trainer.train.keep, document)
     if trainer.checkpoints.last.exists():
         trainer.run.checkpoint = trainer.checkpoints.last
@@ -115,25 +105,25 @@ def _follow(
     trainer.listeners = [*screen, Recorder(folder), PluginHooks(report)]
 
 
-def _splits(
-    config: RunConfig, placement: Placement, processes: World
-) -> Callable[[str], Iterable[Batch]]:
+def _resume_command(folder: RunFolder) -> str:
+    """Return the command that goes on with a run, with the plugin files that it needs."""
+    words = ["gvt", "resume", str(folder.path)]
+    for plugin in default_registry().plugins:
+        if plugin.is_file:
+            words += ["--plugin", plugin.distribution]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def _splits(config: RunConfig, loader: Loader) -> Callable[[str], Iterable[Batch]]:
     """Return what opens a pass over a held-out split; its data is opened once."""
     opened = cache(partial(open_dataset, config))
-
-    def batches(split: str) -> Iterable[Batch]:
-        size = config.evaluate.batch_size or config.data.batch_size
-        return evaluation_batches(
-            opened(split), config.data, size, placement, processes.rank, processes.size
-        )
-
-    return batches
+    return lambda split: loader.held_out(opened(split), config.evaluate.batch_size)
 
 
-def _resolved(config: RunConfig, data: DataConfig, placement: Placement, order: Order) -> RunConfig:
+def _resolved(config: RunConfig, placement: Placement, loader: Loader) -> RunConfig:
     """Return the configuration with every `auto` replaced by what it came to."""
     settings = config.train
-    total = settings.steps or (settings.epochs or 0) * order.steps_per_epoch
+    total = settings.steps or (settings.epochs or 0) * loader.order.steps_per_epoch
     settings = settings.model_copy(
         update={
             "precision": placement.precision,
@@ -144,7 +134,7 @@ def _resolved(config: RunConfig, data: DataConfig, placement: Placement, order: 
     optimizers = {k: resolved_schedule(o, total) for k, o in config.optimizers.items()}
     update = {
         "device": str(placement.device),
-        "data": data,
+        "data": loader.config,
         "train": settings,
         "optimizers": optimizers,
     }
@@ -193,16 +183,22 @@ def _initialise(task: nn.Module, path: str | None) -> list[str]:
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return a line for each thing that results depend on and that is not what it was."""
+    consequences = {
+        "device": "results may differ in the last bits",
+        "threads": "results may differ in the last bits",
+        "versions": "results may differ in the last bits",
+        "processes": "a step now takes another number of samples",
+    }
     return [
-        f"{name} was {then[name]}, now {now[name]}: results may differ in the last bits"
-        for name in ("device", "threads", "processes", "versions")
+        f"{name}: was {then[name]}, now {now[name]}; {consequence}"
+        for name, consequence in consequences.items()
         if then.get(name) != now[name]
     ]
 
 
 def _headline(config: RunConfig, dataset: Dataset, trainer: Trainer) -> str:
     count = sum(p.numel() for p in trainer.task.parameters())
-    where = "on the device" if config.data.resident else f"{config.data.workers} workers"
+    where = "on the device" if config.data.resident is True else f"{config.data.workers} workers"
     processes = f" | {trainer.world.size} processes" if trainer.world.size > 1 else ""
     return (
         f"{config.recipe}: {trainer.placement.describe()} | {config.data.name}, {len(dataset):,} "

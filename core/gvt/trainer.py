@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import cache
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from gvt.checkpoint.training import CheckpointFolder, capture
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data import Loader
-from gvt.device import Placement, deterministic_algorithms, is_out_of_memory, resolve
+from gvt.device import Placement, deterministic_algorithms, is_out_of_memory
 from gvt.distributed import World
 from gvt.ema import Ema
 from gvt.errors import ConfigError, Interrupted, OutOfMemoryError
@@ -68,9 +67,11 @@ class Trainer:
         checkpoints: CheckpointFolder | None = None,
     ) -> None:
         self.task, self.loader, self.train = task, loader, train
-        self.placement, self.world = placement or resolve(), world or World()
+        self.placement, self.world = placement or Placement.resolve(), world or World()
         self.evaluation = evaluation or EvaluateConfig()
         self.open_split, self.listeners, self.checkpoints = open_split, listeners, checkpoints
+        if (train.accumulate, train.seed) != (loader.order.accumulate, loader.order.seed):
+            raise ConfigError("train: the loader was opened with another accumulate or seed")
         per_epoch = loader.order.steps_per_epoch
         total = train.steps or (train.epochs or 0) * per_epoch
         self.run = Run(task, total, per_epoch, loader.order.samples_per_step)
@@ -96,6 +97,7 @@ class Trainer:
         run = self.run
         self.task.train()
         with self._reporting(), deterministic_algorithms(self.train.deterministic):
+            self._rehearse()
             self._tell("run_started")
             with closing(self.loader.groups(run.step)) as groups, stop_requests() as stop:
                 while run.step < run.total_steps:
@@ -171,9 +173,9 @@ class Trainer:
             return  # asked too late: it is complete
         if not self._due(self.train.checkpoint_every):
             self.save()
-        run = self.run
-        how = f"; go on with: gvt resume {shlex.quote(str(run.folder))}" if run.folder else ""
-        raise Interrupted(f"stopped after step {run.step} of {run.total_steps}{how}")
+        saved = "saved" if self.checkpoints else "not saved, since there is no folder for it"
+        how = f"; go on with: {self.run.resume_command}" if self.run.resume_command else ""
+        raise Interrupted(f"stopped after step {self.run.step} and {saved}{how}")
 
     def _due(self, cadence: Cadence) -> bool:
         step = self.run.step
@@ -189,9 +191,28 @@ class Trainer:
             self.run.checkpoint = self.checkpoints.save(capture(self), is_best)
             self._tell("checkpoint_saved", self.run.checkpoint)
 
-    def _evaluate(self, split: str) -> dict[str, float]:
+    def _rehearse(self) -> None:
+        """Evaluate one batch, so that what cannot work fails before anything is learned.
+
+        Raises:
+            ConfigError: If the task cannot be evaluated, or has no metric of the wanted name.
+        """
+        split = self.evaluation.split
+        if split is None:
+            return
         if self.open_split is None:
             raise ConfigError(f"evaluate.split: nothing opens the split {split!r}")
+        try:
+            with self.placement.autocast():
+                found = evaluate(self.task, islice(self.open_split(split), 1), self.world)
+        except NotImplementedError as error:
+            raise ConfigError(f"evaluate.split: {error}, so it cannot be evaluated") from error
+        if self.evaluation.best is not None and self.evaluation.best not in found:
+            hint = nearest(self.evaluation.best, found) or f"; there are {', '.join(found)}"
+            raise ConfigError(f"evaluate.best: no metric is called {self.evaluation.best!r}{hint}")
+
+    def _evaluate(self, split: str) -> dict[str, float]:
+        assert self.open_split is not None  # the rehearsal made sure
         self._settle()
         with self._averaged(), self.placement.autocast():
             found = evaluate(self.task, self.open_split(split), self.world)
@@ -203,9 +224,6 @@ class Trainer:
         name, run = self.evaluation.best, self.run
         if name is None:
             return False
-        if name not in metrics:
-            hint = nearest(name, metrics) or f"; there are {', '.join(metrics)}"
-            raise ConfigError(f"evaluate.best: no metric is called {name!r}{hint}")
         sign = 1 if self.evaluation.mode == "max" else -1
         if run.best is not None and sign * metrics[name] <= sign * run.best["value"]:
             return False

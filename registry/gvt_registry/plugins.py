@@ -57,6 +57,11 @@ class Plugin:
         """The distribution and its version, for people."""
         return f"{self.distribution} {self.version}".strip()
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it was loaded from a file, and not from an installed distribution."""
+        return self.distribution.endswith(".py")
+
     def fail(self, error: BaseException, state: str = "broken") -> None:
         """Record why this plugin cannot be used."""
         text = " ".join(str(error).split())

@@ -91,8 +91,7 @@ class Registry:
         hint = nearest(name, known)
         message = f"no {kind} is called {name!r}{hint}"
         if trained_with:
-            distribution = trained_with.partition(" ")[0]
-            message += f"; it was trained with {trained_with}: pip install {distribution}"
+            message += f"; it was trained with {trained_with}: {_how_to_get(trained_with)}"
         elif not hint:
             message += f"; known: {', '.join(known)}" if known else "; no plugin offers any"
         out = [p for p in self.plugins if p.state != "ok"]
@@ -102,6 +101,14 @@ class Registry:
         # With a near name at hand this is a typing error, and a traceback would only hide it.
         details = "" if hint else "\n".join(p.details for p in out if p.details)
         return UnknownComponent(message, details=details)
+
+
+def _how_to_get(origin: str) -> str:
+    if origin == IN_CODE:
+        return "register it again first"
+    if origin.endswith(".py"):
+        return f"--plugin {origin}"
+    return f"pip install {origin.partition(' ')[0]}"
 
 
 def _collect(plugin: Plugin, ask: Callable[..., Any]) -> list[Offer]:

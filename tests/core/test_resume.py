@@ -164,7 +164,9 @@ def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
 def test_asked_twice_it_stops_at_once(tmp_path):
     # A step that takes very long, so that the second request comes before its end.
-    process, _ = start(tmp_path, "train.steps=9", "train.checkpoint_every=1", "data.batch_size=5000")
+    process, _ = start(
+        tmp_path, "train.steps=9", "train.checkpoint_every=1", "data.batch_size=5000"
+    )
     process.send_signal(signal.SIGINT)
     while "once more" not in process.stderr.readline():
         assert process.poll() is None

@@ -11,7 +11,6 @@ import gvt
 from gvt.checkpoint import file
 from gvt.checkpoint.training import CheckpointFolder, restore
 from gvt.config import EmaConfig
-from gvt.data import Order, ResidentLoader
 
 CPU = gvt.Placement(torch.device("cpu"))
 
@@ -63,8 +62,7 @@ SGD = gvt.OptimizerConfig(name="SGD", lr=0.1)
 
 def trainer(task, optimizers, *, batch_size=4, listeners=(), folder=None, keep=0, **settings):
     train = gvt.TrainConfig(**{"steps": 4, **settings})
-    order = Order(16, batch_size, train.accumulate)
-    loader = ResidentLoader(Points(), order, CPU)
+    loader = gvt.Loader(Points(), gvt.DataConfig(name="points", batch_size=batch_size), train, CPU)
     checkpoints = CheckpointFolder(folder, keep, {"config": {}}) if folder else None
     return gvt.Trainer(
         task, loader, optimizers, train, CPU, listeners=listeners, checkpoints=checkpoints
@@ -228,7 +226,7 @@ def test_checkpoints_come_every_so_often_and_so_many_are_kept(tmp_path):
     log = Log()
     trainer(
         *(TwoNets(A), {"a": SGD}),
-        **{"steps": 9, "checkpoint_every": 2, "keep": 2, "folder": tmp_path, "listeners": [log]},
+        steps=9, checkpoint_every=2, keep=2, folder=tmp_path, listeners=[log],
     ).fit()
     assert [s for event, s in log.events if event == "saved"] == [2, 4, 6, 8, 9]
     assert sorted(p.name for p in tmp_path.iterdir()) == [
@@ -324,8 +322,8 @@ def test_every_optimizer_resumes_bitwise(name, tmp_path):
 def test_lower_precision_trains(precision):
     placement = gvt.Placement(torch.device("cpu"), precision=precision)
     log = Log()
-    loader = ResidentLoader(Points(), Order(16, 4), placement)
     train = gvt.TrainConfig(steps=30)
+    loader = gvt.Loader(Points(), gvt.DataConfig(name="points", batch_size=4), train, placement)
     gvt.Trainer(TwoNets(A), loader, {"a": SGD}, train, placement, listeners=[log]).fit()
     assert log.rows[-1][1]["a"] < log.rows[0][1]["a"] / 4
 
@@ -339,11 +337,10 @@ def test_a_phase_may_ask_for_float32():
             return super().forward(phase, batch, step)
 
     placement = gvt.Placement(torch.device("cpu"), precision="bfloat16")
-    loader = ResidentLoader(Points(), Order(16, 4), placement)
+    train = gvt.TrainConfig(steps=1)
+    loader = gvt.Loader(Points(), gvt.DataConfig(name="points", batch_size=4), train, placement)
     exact = gvt.Phase("b", trains="b", precision="float32")
-    gvt.Trainer(
-        Watching(A, exact), loader, {"a": SGD, "b": SGD}, gvt.TrainConfig(steps=1), placement
-    ).fit()
+    gvt.Trainer(Watching(A, exact), loader, {"a": SGD, "b": SGD}, train, placement).fit()
     assert seen == {"a": torch.bfloat16, "b": torch.float32}
 
 

@@ -72,7 +72,9 @@ def _read_table(path: Path) -> tuple[dict[str, Any], int]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-                raise _damaged(path, f"it ends or begins wrong ({size} bytes); is it truncated?")
+                raise CheckpointError(
+                    f"{path}: no checkpoint: no safetensors file, or a truncated one ({size} bytes)"
+                )
             text = file.read(length)
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint {str(path)!r}") from error

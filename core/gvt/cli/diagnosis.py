@@ -24,7 +24,7 @@ def diagnosis() -> str:
         ("python", f"{sys.version.split()[0]} on {platform.platform()}"),
         *library_versions().items(),
         *(("device", device.name_of(torch.device(name))) for name in device.available()),
-        ("auto", device.resolve().describe()),
+        ("auto", device.Placement.resolve().describe()),
         ("disk free", f"{free / 1e9:.1f} GB here"),
         ("GVT_DATA", os.environ.get("GVT_DATA", "not set")),
     ]

@@ -1,13 +1,6 @@
 """From samples to batches on the device, in an order that is a function of (seed, epoch)."""
 
-from gvt.data.loading import Loader, ResidentLoader, WorkerLoader, evaluation_batches, open_loader
+from gvt.data.loading import Loader
 from gvt.data.order import Order
 
-__all__ = [
-    "Loader",
-    "Order",
-    "ResidentLoader",
-    "WorkerLoader",
-    "evaluation_batches",
-    "open_loader",
-]
+__all__ = ["Loader", "Order"]

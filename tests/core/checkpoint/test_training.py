@@ -43,7 +43,14 @@ def test_load_takes_the_average_where_there_is_one(runs):
 
 def test_inspect_tells_what_it_is(runs):
     text = inspection(runs["classify.mnist"].checkpoint)
-    for said in ("classify.mnist", "step", "val/accuracy", "backbone:small_cnn", "gvt 0.1.0", "3, 5"):
+    for said in (
+        "classify.mnist",
+        "step",
+        "val/accuracy",
+        "backbone:small_cnn",
+        "gvt 0.1.0",
+        "3, 5",
+    ):
         assert said in text
 
 

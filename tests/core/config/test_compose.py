@@ -1,6 +1,8 @@
 """Recipe + overrides = configuration, or one line that says what is wrong."""
 
 import json
+import subprocess
+import sys
 from itertools import permutations
 
 import pytest
@@ -76,7 +78,7 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
 
 
 def test_an_unknown_recipe_names_the_nearest():
-    with pytest.raises(UnknownComponent, match="'gan.mnist'"):
+    with pytest.raises(UnknownComponent, match=r"'gan\.mnist'"):
         compose("gan.mnits")
 
 
@@ -101,7 +103,9 @@ def test_an_override_with_nothing_behind_it_is_an_empty_text():
     assert overridden({"init_from": "a"}, "init_from=") == {"init_from": ""}
 
 
-@pytest.mark.parametrize("override", ["train.steps", "=5", ".steps=5", "train..steps=5", "train.=5"])
+@pytest.mark.parametrize(
+    "override", ["train.steps", "=5", ".steps=5", "train..steps=5", "train.=5"]
+)
 def test_an_override_of_another_form_is_refused(override):
     assert repr(override) in complaint("gan.mnist", override)
 
@@ -337,7 +341,7 @@ def test_a_variable_stands_for_its_value(monkeypatch):
 
 def test_a_variable_may_stand_in_a_list(monkeypatch):
     monkeypatch.setenv("GVT_ONE", "1")
-    config = compose("gan.mnist", ["generator.files=[a${GVT_ONE}, '${GVT_ONE}${GVT_ONE}']"])
+    config = compose("gan.mnist", ["generator.files=['a${GVT_ONE}', '${GVT_ONE}${GVT_ONE}']"])
     assert config.generator.parameters["files"] == ["a1", "11"]
 
 
@@ -390,7 +394,9 @@ settings_of_a_run = st.fixed_dictionaries(
         "train.checkpoint_every": st.none() | st.just("epoch") | st.integers(1, 10**9),
         "train.ema.decay": st.floats(0, 1, exclude_max=True),
         "generator.name": st.sampled_from(["dcgan", "other"]),
-        "generator.free": st.text(st.characters(codec="utf-8", exclude_characters="$")),
+        "generator.free": st.text(
+            st.characters(codec="utf-8", exclude_characters="$\x85\u2028\u2029")
+        ),
         "data.classes": st.lists(st.integers(0, 9)),
         "discriminator": st.none(),
         "device": st.sampled_from(["cpu", "cuda:1"]),
@@ -405,3 +411,14 @@ def test_the_text_with_overrides_is_the_recipe_with_overrides(overrides):
     written = text.parse(recipe_text("gan.mnist", overrides), "the text")
     assert compose({"recipe": "gan.mnist", **written}) == config
     assert validate(config.document(), "the document") == config
+
+
+def test_a_recipe_may_be_registered_in_code():
+    """In a fresh process, since what is registered stays."""
+    program = (
+        "import gvt\n"
+        f"gvt.register(gvt.Component('recipe', 'in.code', {MINIMAL!r}))\n"
+        "print(gvt.compose('in.code', ['train.steps=7']).train.steps)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, [b"7"]), done.stderr.decode()

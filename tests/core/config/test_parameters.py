@@ -166,12 +166,17 @@ class Mode(Enum):
         (bool, True, True),
         (dict[str, int], {"a": 1}, {"a": 1}),
         (set[int], [1, 2], {1, 2}),
-        (nn.Module, "a name", "a name"),
     ],
 )
 def test_annotations_of_all_sorts(annotation, value, expected):
     found = convert("here", annotation, value)
     assert (found, type(found)) == (expected, type(expected))
+
+
+def test_a_word_for_what_data_cannot_describe_is_refused_in_plain_words():
+    with pytest.raises(ConfigError, match=r"^here: .*Module") as caught:
+        convert("here", nn.Module, "a name")
+    assert "json" not in str(caught.value).lower()
 
 
 def test_an_object_handed_over_in_code_is_left_as_it_is():

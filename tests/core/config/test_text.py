@@ -93,15 +93,11 @@ def test_a_file_in_another_encoding_is_named(tmp_path):
         text.read(path, "mine.yaml")
 
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text(st.characters(codec="utf-8"))
-)
+# Unicode's other line ends are left out: ruamel.yaml folds them into spaces.
+letters = st.characters(codec="utf-8", exclude_characters="\x85\u2028\u2029")
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(letters)
 documents = st.dictionaries(
-    st.text(st.characters(codec="utf-8"), min_size=1),
+    st.text(letters, min_size=1),
     st.recursive(
         scalars,
         lambda inner: st.lists(inner) | st.dictionaries(st.text("ab:#-"), inner),

@@ -1,0 +1,191 @@
+"""Where batches come from: the device's own memory, or samples read one by one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, overload
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from gvt.data.collate import collate
+from gvt.data.transforms import transform_sample
+from gvt.device import Placement
+from gvt.errors import DataError, GvtError
+from gvt.interfaces import Batch, Dataset, Frame, Record, Sample, Targets
+from gvt.seeding import derive, seeded
+
+Keys = Iterable[tuple[int, Tensor]]
+"""Of each batch the epoch and the indices of its samples, (N,) int64."""
+
+
+class Source(Protocol):
+    """A data set, ready to be asked for batches."""
+
+    def batches(self, keys: Keys) -> Iterator[Batch]:
+        """Yield the batches of these samples, on the device."""
+        ...
+
+
+class Resident:
+    """Whole tensors on the device, as uint8."""
+
+    def __init__(self, dataset: Any, placement: Placement) -> None:
+        images, targets = dataset.tensors()
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise DataError(
+                f"{type(dataset).__name__}.tensors() gave images of {images.dtype} and shape "
+                f"{tuple(images.shape)}; it takes uint8, (N, C, H, W)"
+            )
+        self._dataset, self._placement = dataset, placement
+        self._images = images.to(placement.device)
+        self._targets = {k: v.to(placement.device) for k, v in targets.items()}
+
+    def batches(self, keys: Keys) -> Iterator[Batch]:
+        """Yield the batches of these samples."""
+        for _, indices in keys:
+            yield self._batch(indices)
+
+    def _batch(self, indices: Tensor) -> Batch:
+        there = indices.to(self._images.device)
+        images = self._placement.images(self._images[there])
+        canvas = (int(images.shape[-2]), int(images.shape[-1]))
+        return Batch(
+            images=images,
+            frame=Frame((canvas,) * len(indices), canvas),
+            targets=Targets({k: v[there] for k, v in self._targets.items()}),
+            records=_LazyRecords(self._dataset, indices),
+        )
+
+
+class Streamed:
+    """Samples read one by one, by this process or by workers, the same ones either way.
+
+    Each sample's randomness is a function of (seed, epoch, index).
+
+    Args:
+        dataset: The data set.
+        placement: Where batches go.
+        workers: Processes that read; 0 is this one.
+        transform: What is done to each sample.
+        seed: Where randomness comes from.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        placement: Placement,
+        workers: int = 0,
+        transform: Callable[..., Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._samples = _SeededSamples(dataset, transform, seed)
+        self._placement, self._workers = placement, workers
+
+    def batches(self, keys: Keys) -> Iterator[Batch]:
+        """Yield the batches of these samples, on the device."""
+        loader = DataLoader(
+            self._samples,
+            batch_sampler=_Sampler(keys),
+            num_workers=self._workers,
+            collate_fn=_collate_or_error,
+            # A generator of its own: without one, `iter(loader)` draws from the default one.
+            generator=torch.Generator().manual_seed(0),
+            pin_memory=self._placement.device.type == "cuda",
+            worker_init_fn=_leave_signals_to_the_loop,
+        )
+        for batch in loader:
+            if isinstance(batch, GvtError):
+                raise batch
+            yield _on_device(batch, self._placement)
+
+
+class _Sampler:
+    """The keys of single samples, a list for each batch."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch, indices in self._keys:
+            yield [(epoch, index) for index in indices.tolist()]
+
+
+class _LazyRecords(Sequence[Record]):
+    """Records made when they are looked at, since a training step does not."""
+
+    def __init__(self, dataset: Any, indices: Tensor) -> None:
+        self._dataset, self._indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return _LazyRecords(self._dataset, self._indices[index])
+        record: Record = self._dataset.record(int(self._indices[index]))
+        return record
+
+
+class _SeededSamples(TorchDataset[Sample | GvtError]):
+    """Samples by (epoch, index), each with a randomness of its own."""
+
+    def __init__(self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int) -> None:
+        self._dataset, self._transform, self._seed = dataset, transform, seed
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, key: Any) -> Sample | GvtError:
+        """Return the sample; an error, too, since one raised in a worker comes as its traceback."""
+        epoch, index = key
+        try:
+            with seeded(derive(self._seed, "sample", epoch, index)):
+                sample = self._dataset[index]
+                if self._transform is not None:
+                    sample = transform_sample(self._transform, sample)
+        except GvtError as error:
+            return error
+        return sample
+
+
+def _collate_or_error(samples: Sequence[Sample | GvtError]) -> Batch | GvtError:
+    errors = [s for s in samples if isinstance(s, GvtError)]
+    if errors:
+        return errors[0]
+    try:
+        return collate([s for s in samples if isinstance(s, Sample)])
+    except GvtError as error:
+        return error
+
+
+def _leave_signals_to_the_loop(worker: int) -> None:
+    # Ctrl-C reaches the whole process group; the loop still wants this step's batches.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _on_device(batch: Batch, placement: Placement) -> Batch:
+    def moved(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(placement.device, non_blocking=True)
+        return [moved(v) for v in value] if isinstance(value, list) else value
+
+    targets = batch.targets and Targets(
+        dense={k: moved(v) for k, v in batch.targets.dense.items()},
+        ragged={k: moved(v) for k, v in batch.targets.ragged.items()},
+        present=batch.targets.present,
+    )
+    return replace(
+        batch,
+        images=placement.images(batch.images),
+        inputs={k: moved(v) for k, v in batch.inputs.items()},
+        targets=targets,
+    )

@@ -1,0 +1,183 @@
+"""Batches, from the device's memory or from workers, augmented or not."""
+
+from itertools import chain, islice
+
+import pytest
+import torch
+
+import gvt
+from gvt.config import DataConfig
+from gvt.data.collate import collate
+from gvt.data.transforms import build_transforms, transform_sample
+from gvt.distributed import World
+from gvt.errors import DataError
+
+CPU = gvt.Placement(torch.device("cpu"))
+
+
+class Shades:
+    """Twenty images, each of one shade; one of them may be broken."""
+
+    classes = ("a", "b")
+    image_shape = (1, 6, 6)
+    splits = ("train",)
+
+    def __init__(self, broken=None):
+        self.broken = broken
+
+    def __len__(self):
+        return 20
+
+    def tensors(self):
+        shades = torch.arange(0, 240, 12, dtype=torch.uint8)
+        ramp = torch.arange(36, dtype=torch.uint8).view(1, 6, 6)
+        return shades.view(-1, 1, 1, 1) // 2 + ramp, {"class": torch.arange(20) % 2}
+
+    def record(self, index):
+        return gvt.Record(f"shade {index}", (6, 6))
+
+    def __getitem__(self, index):
+        if index == self.broken:
+            raise DataError(f"shade {index}: cannot be read")
+        images, targets = self.tensors()
+        return gvt.Sample(images[index], {"class": targets["class"][index]}, self.record(index))
+
+
+def groups(count, start=0, dataset=None, **settings):
+    config = DataConfig(name="shades", batch_size=3, **settings)
+    train = gvt.TrainConfig(steps=1, accumulate=2, seed=5)
+    loader = gvt.Loader(dataset or Shades(), config, train, CPU)
+    return list(islice(loader.groups(start), count)), loader.config
+
+
+def images_of(found):
+    return torch.cat([batch.images for group in found for batch in group])
+
+
+def test_resident_and_read_batches_are_the_same():
+    resident, config = groups(5)
+    assert config.resident is True
+    for workers in (0, 2):
+        read, config = groups(5, resident=False, workers=workers)
+        assert (config.resident, config.workers) == (False, workers)
+        assert torch.equal(images_of(read), images_of(resident))
+        for one, other in zip(chain(*read), chain(*resident), strict=True):
+            assert torch.equal(one.targets["class"], other.targets["class"])
+            assert [r.source for r in one.records] == [r.source for r in other.records]
+            assert one.frame == other.frame
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        {"transforms": [{"name": "RandomAffine", "degrees": 30}]},
+        {"batch_transforms": [{"name": "GaussianNoise"}], "resident": False},
+        {"batch_transforms": [{"name": "GaussianNoise"}]},
+    ],
+)
+def test_augmentation_is_a_function_of_its_place(augmentation):
+    state = torch.get_rng_state()
+    from_start, _ = groups(6, **augmentation)
+    torch.rand(100)  # what others draw changes nothing
+    later, _ = groups(2, start=4, **augmentation)
+    torch.set_rng_state(state)
+    assert torch.equal(images_of(from_start[4:]), images_of(later))
+    assert not torch.equal(images_of(from_start), images_of(groups(6)[0]))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_epoch_augments_a_sample_anew():
+    found, _ = groups(7, transforms=[{"name": "RandomAffine", "degrees": 30}])
+    views = {}
+    for batch in chain(*found):
+        for record, image in zip(batch.records, batch.images, strict=True):
+            views.setdefault(record.source, []).append(image)
+    twice = [v for v in views.values() if len(v) > 1]
+    # A small rotation may leave few pixels as they were by chance, but not every image.
+    assert sum(torch.equal(v[0], v[1]) for v in twice) < len(twice) / 4
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_sample_that_cannot_be_read_is_one_line(workers):
+    with pytest.raises(DataError, match=r"^shade 7: cannot be read$"):
+        groups(4, dataset=Shades(broken=7), resident=False, workers=workers)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("world", [1, 3])
+def test_evaluation_sees_every_sample_once(resident, world):
+    config = DataConfig(name="shades", batch_size=4, resident=resident, workers=0)
+    train = gvt.TrainConfig(steps=1)
+    sources = []
+    for rank in range(world):
+        loader = gvt.Loader(Shades(), config, train, CPU, World(rank, world))
+        held_out = loader.held_out(Shades())
+        sources += [record.source for batch in held_out for record in batch.records]
+    assert sorted(sources) == sorted(f"shade {i}" for i in range(20))
+
+
+def sample(height, width, **targets):
+    image = torch.full((3, height, width), 255, dtype=torch.uint8)
+    return gvt.Sample(image, targets, gvt.Record("a", (height, width)))
+
+
+def test_images_of_different_sizes_are_padded_and_their_sizes_kept():
+    boxes = torch.tensor([[0.0, 0, 2, 2]])
+    batch = collate(
+        [
+            sample(4, 6, boxes=boxes, semantic=torch.ones(4, 6), masks=torch.ones(1, 4, 6)),
+            sample(5, 3, boxes=torch.zeros(0, 4), masks=torch.zeros(0, 5, 3)),
+        ]
+    )
+    assert batch.frame == gvt.Frame(((4, 6), (5, 3)), (5, 6))
+    assert batch.images.shape == (2, 3, 5, 6)
+    assert batch.images[0, :, 4:].sum() == 0
+    assert batch.targets["masks"][0].shape == (1, 5, 6)
+    assert batch.targets["boxes"][1].shape == (0, 4)
+    assert batch.targets["semantic"][0, 4].tolist() == [255] * 6
+    assert batch.targets["semantic"][1].unique().tolist() == [255]
+    assert batch.targets.rows_with(["semantic"], 2).tolist() == [0]
+    assert batch.targets.rows_with(["boxes"], 2) is None
+    assert batch.targets.rows_with(["class"], 2).tolist() == []
+    assert [sorted(t) for t in batch.targets.per_image(2)] == [
+        ["boxes", "masks", "semantic"],
+        ["boxes", "masks"],
+    ]
+
+
+def test_grey_and_colour_in_one_batch_name_both_images():
+    grey = gvt.Sample(torch.zeros(1, 4, 4), {}, gvt.Record("grey.png", (4, 4)))
+    with pytest.raises(DataError, match=r"a has 3 channels, grey\.png has 1"):
+        collate([grey, sample(4, 4)])
+
+
+def test_a_transform_moves_boxes_and_masks_with_the_image():
+    flip = build_transforms("data.transforms", [_named("RandomHorizontalFlip", p=1.0)])
+    mask = torch.zeros(1, 4, 6)
+    mask[0, :, 0] = 1
+    flipped = transform_sample(
+        flip, sample(4, 6, boxes=torch.tensor([[0.0, 0, 2, 3]]), masks=mask, semantic=mask[0])
+    )
+    assert flipped.targets["boxes"].tolist() == [[4, 0, 6, 3]]
+    assert flipped.targets["masks"][0, :, 5].tolist() == [1] * 4
+    assert flipped.targets["semantic"][:, 5].tolist() == [1] * 4
+    assert flipped.record.geometry is None
+
+
+def _named(name, **parameters):
+    return gvt.config.ComponentConfig(name=name, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (("RandomAfine", {}), "did you mean 'RandomAffine'"),
+        (("RandomAffine", {"degres": 3}), "no parameter 'degres'; did you mean 'degrees'"),
+        (("RandomAffine", {}), "degrees: is missing"),
+        (("RandomErasing", {"p": 7}), "RandomErasing"),
+    ],
+)
+def test_a_wrong_transform_is_one_line(config, says):
+    name, parameters = config
+    with pytest.raises(gvt.ConfigError, match=says):
+        build_transforms("data.transforms", [_named(name, **parameters)])

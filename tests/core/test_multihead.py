@@ -1,0 +1,183 @@
+"""Several heads on one backbone, each with the targets that it needs."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import gvt
+from gvt.evaluation import evaluate
+from gvt.interfaces import Step
+
+
+class Backbone(gvt.Backbone):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, padding=1)
+        self.feature_info = {"c1": (3, 1)}
+        self.passes = 0
+
+    def forward(self, images):
+        self.passes += 1
+        return {"c1": self.conv(images)}
+
+
+class Mean(gvt.Metric):
+    def __init__(self):
+        self.pairs = []
+
+    def update(self, predictions, targets):
+        self.pairs += zip(predictions, targets, strict=True)
+
+    def compute(self):
+        return {"pairs": len(self.pairs)}
+
+
+class Classes(gvt.Head):
+    needs = ("class",)
+
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(3, 2)
+
+    def forward(self, features, batch):
+        return self.dense(features["c1"].mean(dim=(2, 3)))
+
+    def loss(self, outputs, targets):
+        return {"ce": F.cross_entropy(outputs, targets["class"])}
+
+    def predict(self, outputs):
+        return [{"class": c} for c in outputs.argmax(1)]
+
+    def metric(self):
+        return Mean()
+
+
+class Maps(gvt.Head):
+    needs = ("semantic",)
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+
+    def forward(self, features, batch):
+        return self.conv(features["c1"])
+
+    def loss(self, outputs, targets):
+        return {"ce": F.cross_entropy(outputs, targets["semantic"], ignore_index=255)}
+
+    def predict(self, outputs):
+        return [{"semantic": m} for m in outputs.argmax(1)]
+
+    def metric(self):
+        return Mean()
+
+
+def batch(class_of=(True,) * 4, map_of=(True,) * 4):
+    size = len(class_of)
+    torch.manual_seed(0)
+    return gvt.Batch(
+        images=torch.rand(size, 1, 5, 5),
+        frame=gvt.Frame(((5, 5),) * size, (5, 5)),
+        targets=gvt.Targets(
+            dense={
+                "class": torch.arange(size) % 2,
+                "semantic": torch.randint(0, 2, (size, 5, 5)),
+            },
+            present={"class": torch.tensor(class_of), "semantic": torch.tensor(map_of)},
+        ),
+        records=[gvt.Record(f"image {i}", (5, 5)) for i in range(size)],
+    )
+
+
+@pytest.fixture
+def task():
+    torch.manual_seed(0)
+    return gvt.MultiHead(Backbone(), {"name": Classes(), "map": Maps()}, weights={"map": 0.5})
+
+
+def losses_of(task, batch):
+    return task("supervised", batch, Step(0))
+
+
+def test_one_backbone_pass_serves_all_heads(task):
+    found = losses_of(task, batch())
+    assert found.keys() == {"name/ce", "map/ce"}
+    assert task.backbone.passes == 1
+
+
+def test_weights_are_factors_of_the_losses(task):
+    plain = gvt.MultiHead(task.backbone, dict(task.heads.items()))
+    weighted, own = losses_of(task, batch()), losses_of(plain, batch())
+    assert weighted["map/ce"] == 0.5 * own["map/ce"]
+    assert weighted["name/ce"] == own["name/ce"]
+
+
+def test_a_head_learns_from_the_samples_that_have_its_targets(task):
+    partial = batch(class_of=(True, False, True, False))
+    alone = batch().select(torch.tensor([0, 2]))
+    torch.testing.assert_close(
+        losses_of(task, partial)["name/ce"], losses_of(task, alone)["name/ce"]
+    )
+
+
+def test_a_head_without_any_target_has_no_loss(task):
+    found = losses_of(task, batch(class_of=(False,) * 4))
+    assert found.keys() == {"map/ce"}
+    sum(found.values()).backward()
+    assert task.heads["name"].dense.weight.grad is None
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_losses_and_predictions_do_not_depend_on_the_mode(task, training):
+    expected = losses_of(task, batch())
+    task.train(training)
+    predictions, losses = task.evaluate(batch())
+    assert losses == {name: (loss, 4) for name, loss in expected.items()}
+    assert len(predictions) == 4
+    assert predictions[0].keys() == {"name", "map"}
+
+
+def test_evaluation_compares_what_has_a_truth_and_predicts_all(task):
+    partial = batch(class_of=(True, False, True, False))
+    predictions, losses = task.evaluate(partial)
+    assert len(predictions) == 4
+    assert losses["name/ce"] == (losses_of(task, partial)["name/ce"], 2)
+    found = evaluate(task, [partial, batch()])
+    assert found["name/pairs"] == 6
+    assert found["map/pairs"] == 8
+
+
+def test_a_single_head_keeps_its_own_names():
+    task = gvt.MultiHead(Backbone(), {"name": Classes()})
+    assert losses_of(task, batch()).keys() == {"ce"}
+    assert task.predict(batch())[0].keys() == {"class"}
+    assert evaluate(task, [batch()]).keys() == {"pairs", "loss/ce"}
+
+
+def test_prediction_needs_no_targets(task):
+    bare = gvt.Batch(torch.rand(2, 1, 5, 5), gvt.Frame(((5, 5),) * 2, (5, 5)))
+    assert len(task.predict(bare)) == 2
+
+
+@pytest.mark.parametrize(
+    ("heads", "weights", "says"), [({}, None, "at least one"), ({"a": Classes()}, {"b": 1.0}, "b")]
+)
+def test_what_does_not_fit_is_refused(heads, weights, says):
+    with pytest.raises(ValueError, match=says):
+        gvt.MultiHead(Backbone(), heads, weights)
+
+
+def test_validation_losses_are_means_over_samples(task):
+    whole = batch()
+    parts = [whole.select(torch.tensor([0, 1, 2])), whole.select(torch.tensor([3]))]
+    together, apart = evaluate(task, [whole]), evaluate(task, parts)
+    assert apart["loss/name/ce"] == pytest.approx(together["loss/name/ce"], rel=1e-6)
+
+
+def test_a_loss_counts_only_the_samples_that_had_it(task):
+    labelled = batch(class_of=(True, True, True, False))
+    found = evaluate(task, [labelled, batch(class_of=(True, False, False, False))])
+    kept = batch().select(torch.tensor([0, 1, 2, 0]))
+    # The mean over the four samples with a class, wherever the batches end.
+    assert found["loss/name/ce"] == pytest.approx(evaluate(task, [kept])["loss/name/ce"], rel=1e-6)
