@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from gvt.interfaces import Task
+from gvt_registry import Plugins
 
 if TYPE_CHECKING:
     from gvt.config import RunConfig
@@ -86,13 +87,16 @@ class Listener:
 
 
 class PluginHooks(Listener):
-    """Passes a run's events on to the plugins' hooks; one that raises is reported and muted."""
+    """Passes a run's events on to the plugins' hooks; one that raises is reported and muted.
 
-    def __init__(self, report: Any) -> None:
-        from gvt_registry import default_registry
+    Args:
+        plugins: The plugins.
+        report: Called with a line about a hook that raised.
+    """
 
-        self._plugins, self._report = default_registry().plugins, report
-        self._has_step_hooks = bool(self._plugins.implementations("gvt_step_ended"))
+    def __init__(self, plugins: Plugins, report: Callable[[str], object]) -> None:
+        self._plugins, self._report = plugins, report
+        self._has_step_hooks = bool(plugins.implementations("gvt_step_ended"))
 
     def run_started(self, run: Run) -> None:
         """Call `gvt_run_started`."""
@@ -124,5 +128,5 @@ class PluginHooks(Listener):
             if isinstance(answer, Exception | SystemExit):
                 self._report(
                     f"plugin {plugin.name!r} ({plugin.origin}): {hook} raised "
-                    f"{type(answer).__name__}: {answer}; it is not called again in this run"
+                    f"{type(answer).__name__}: {answer}; it is switched off"
                 )

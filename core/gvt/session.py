@@ -102,7 +102,7 @@ def _follow(
         trainer.run.checkpoint = trainer.checkpoints.last
     report = display.note if display else warnings.warn
     screen: list[Listener] = [display] if display else []
-    trainer.listeners = [*screen, Recorder(folder), PluginHooks(report)]
+    trainer.listeners = [*screen, Recorder(folder), PluginHooks(default_registry().plugins, report)]
 
 
 def _resume_command(folder: RunFolder) -> str:

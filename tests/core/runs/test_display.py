@@ -1,0 +1,61 @@
+"""A run on the screen."""
+
+import io
+
+import pytest
+import torch
+
+import gvt
+from gvt.listener import Run
+from gvt.runs import display
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def follow(stream, total=3):
+    shown = gvt.Display("headline: cpu, float32", ["a note"], stream=stream)
+    run = Run(gvt.MultiHead.__new__(gvt.MultiHead), total, 2, 64)
+    shown.run_started(run)
+    for step in range(1, total + 1):
+        run.step = step
+        shown.step_ended(run, {"real": torch.tensor(0.5)})
+        shown.losses_read(run, [(step, {"real": 0.25 * step})])
+    shown.evaluated(run, "val", {"accuracy": 0.75})
+    shown.run_ended(run, None)
+    return stream.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def every_line(monkeypatch):
+    monkeypatch.setattr(display, "PLAIN_SECONDS", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_where_there_is_no_terminal_there_are_plain_lines():
+    lines = follow(io.StringIO()).splitlines()
+    assert not any("\x1b" in line or "\r" in line for line in lines)
+    assert lines[:2] == ["headline: cpu, float32", "a note"]
+    assert lines[2].startswith("step 1/3  real 0.2500")
+    assert "samples/s" in lines[2]
+    assert lines[2].endswith("left")
+    assert lines[5] == "step 3  val: accuracy 0.7500"
+    assert lines[6].startswith("3 steps in")
+
+
+def test_on_a_terminal_there_is_a_live_line():
+    text = follow(Terminal())
+    assert "\x1b[?25l" in text  # the cursor is hidden...
+    assert "\x1b[?25h" in text  # ...and comes back
+    assert "3/3" in text
+
+
+def test_a_complete_run_says_how_it_is_extended():
+    stream = io.StringIO()
+    shown = gvt.Display("headline", stream=stream)
+    run = Run(gvt.MultiHead.__new__(gvt.MultiHead), 3, 2, 64, step=3, folder="runs/a/b")
+    shown.run_started(run)
+    shown.run_ended(run, None)
+    assert "gvt resume runs/a/b train.steps=N" in stream.getvalue()

@@ -1,0 +1,142 @@
+"""What a run leaves on disk."""
+
+import json
+import re
+
+import pytest
+import torch
+from PIL import Image
+
+import gvt
+from gvt.config.text import parse
+from gvt.runs.folder import RunFolder
+from gvt.runs.pictures import PADDING, save_progress, save_sheet, sheet_path
+from gvt.runs.plots import read_curves
+
+SMALL = ["data.classes=[5]", "data.batch_size=16", "generator.width=8", "discriminator.width=8"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    return gvt.run(
+        "gan.mnist", *SMALL, "train.steps=6", "train.pictures_every=2", f"run.root={root}", quiet=True
+    )
+
+
+def rows(folder):
+    return [json.loads(r) for r in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_everything_that_was_promised_is_there(run):
+    names = {p.relative_to(run.folder).as_posix() for p in run.folder.rglob("*") if p.is_file()}
+    sheets = {f"samples/samples_{step:08d}.png" for step in (1, 2, 4, 6)}
+    assert names == sheets | {
+        "checkpoints/last.safetensors",
+        "config.yaml",
+        "environment.json",
+        "losses.png",
+        "metrics.jsonl",
+        "progress.png",
+    }
+
+
+def test_the_configuration_is_resolved_and_gives_the_same_run(run, same_tensors, tmp_path):
+    resolved = parse((run.folder / "config.yaml").read_text(), "config.yaml")
+    assert "auto" not in json.dumps(resolved)
+    again = gvt.run(run.folder / "config.yaml", f"run.root={tmp_path}", quiet=True)
+    assert again.folder.parent == tmp_path / "gan.mnist"
+    same_tensors(run.checkpoint, again.checkpoint)
+
+
+def test_the_environment_says_what_results_depend_on(run):
+    environment = json.loads((run.folder / "environment.json").read_text())
+    assert environment["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert environment["threads"] == torch.get_num_threads()
+    assert environment["device"].startswith("cpu")
+    assert "gan" in environment["plugins"]
+
+
+def test_every_step_has_a_line_with_its_losses(run):
+    found = rows(run.folder)
+    assert [r["step"] for r in found] == list(range(1, 7))
+    losses = {"train/discriminator/real", "train/discriminator/fake", "train/generator"}
+    assert all(losses <= r.keys() for r in found)
+
+
+def test_progress_is_one_latent_over_the_run(run):
+    progress = Image.open(run.folder / "progress.png")
+    assert progress.size == (2 * (28 + PADDING) + PADDING,) * 2  # four moments
+    for index, step in enumerate((1, 2, 4, 6)):
+        sheet = Image.open(run.folder / "samples" / f"samples_{step:08d}.png")
+        row, column = divmod(index, 2)
+        x, y = (PADDING + i * (28 + PADDING) for i in (column, row))
+        box = (PADDING, PADDING, PADDING + 28, PADDING + 28)
+        assert progress.crop((x, y, x + 28, y + 28)).tobytes() == sheet.crop(box).tobytes()
+
+
+def test_a_resumed_run_counts_no_step_twice(tmp_path):
+    run = gvt.run(
+        *("gan.mnist", *SMALL, "train.steps=6", "train.checkpoint_every=3", "train.keep=5"),
+        f"run.root={tmp_path}",
+        quiet=True,
+    )
+    gvt.resume(run.folder / "checkpoints" / "step_00000003.safetensors", quiet=True)
+    found = rows(run.folder)
+    assert [r["step"] for r in found] == [1, 2, 3, 4, 5, 6, 3, 4, 5, 6]
+    assert found[6] == {"event": "resumed", "step": 3}
+    for points in read_curves(run.folder / "metrics.jsonl").values():
+        assert [step for step, _ in points] == list(range(1, 7))
+
+
+def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"step": 1, "train/a": 0.5}\n{"step": 2, "tra')
+    assert read_curves(file) == {"train/a": [(1, 0.5)]}
+
+
+def test_two_runs_of_one_second_have_two_folders(tmp_path):
+    folders = [RunFolder.create(tmp_path, "gan.mnist").path for _ in range(5)]
+    assert len(set(folders)) == 5
+    assert all(re.fullmatch(r"[\w.-]+", folder.name) for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"), [("a:b/c?", "a_b_c_"), ("con", "_con"), ("...", "run"), ("COM1.x", "_COM1.x")]
+)
+def test_names_are_valid_on_windows(tmp_path, recipe, name):
+    assert RunFolder.create(tmp_path, recipe).path.parent.name == name
+
+
+def test_the_latest_run_is_the_last_started_or_resumed(tmp_path):
+    with pytest.raises(gvt.UsageError, match="no run under"):
+        RunFolder.latest(tmp_path)
+    first, second = (RunFolder.create(tmp_path, recipe) for recipe in ("a", "b"))
+    for folder in (second, first):
+        folder.describe({}, {})
+    assert RunFolder.latest(tmp_path).path == first.path
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_sheet_shows_its_pictures(tmp_path, channels):
+    pictures = torch.rand(5, channels, 7, 9)
+    save_sheet(pictures, tmp_path / "sheet.png")
+    image = Image.open(tmp_path / "sheet.png").convert("RGB")
+    assert image.size == (3 * (9 + PADDING) + PADDING, 2 * (7 + PADDING) + PADDING)
+    expected = pictures[4].expand(3, -1, -1).mul(255).round()[:, 3, 5]
+    corner = (PADDING + (9 + PADDING) + 5, PADDING + (7 + PADDING) + 3)
+    assert list(image.getpixel(corner)) == expected.tolist()
+
+
+def test_of_a_long_run_so_many_moments_are_chosen(tmp_path):
+    for step in range(130):
+        save_sheet(torch.full((1, 1, 4, 4), step / 130), sheet_path(tmp_path / "s", "a", step))
+    save_progress(tmp_path / "s", "a", (4, 4), tmp_path / "progress.png")
+    assert Image.open(tmp_path / "progress.png").size == (10 * (4 + PADDING) + PADDING,) * 2
+
+
+def test_killed_before_its_first_checkpoint_it_begins_again(tmp_path, same_tensors):
+    run = gvt.run("gan.mnist", *SMALL, "train.steps=2", f"run.root={tmp_path}", quiet=True)
+    kept = run.checkpoint.rename(tmp_path / "kept.safetensors")
+    again = gvt.resume(run.folder, quiet=True)
+    same_tensors(kept, again.checkpoint)

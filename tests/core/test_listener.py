@@ -1,0 +1,119 @@
+"""Plugins follow a run by hooks; one that raises is reported and stops nothing."""
+
+import sys
+
+import pytest
+
+import gvt
+from gvt_registry import Plugins, Registry
+
+SMALL = ["data.classes=[5]", "data.batch_size=16", "generator.width=8", "discriminator.width=8"]
+
+
+class Follower:
+    """Remembers every run hook's call."""
+
+    def __init__(self):
+        self.seen = []
+
+    def gvt_run_started(self, run):
+        self.seen.append(("started", run.step, run.folder.name))
+
+    def gvt_step_ended(self, run, step, losses):
+        self.seen.append(("step", step, sorted(losses)))
+
+    def gvt_epoch_ended(self, epoch):
+        self.seen.append(("epoch", epoch))
+
+    def gvt_evaluated(self, step, metrics):
+        self.seen.append(("evaluated", step, metrics["accuracy"]))
+
+    def gvt_checkpoint_saved(self, run, path):
+        self.seen.append(("saved", run.step, path.name))
+
+    def gvt_run_ended(self, outcome, error):
+        self.seen.append(("ended", outcome, type(error).__name__))
+
+
+@pytest.fixture
+def follower(tmp_path, monkeypatch):
+    """Install the follower as a plugin file, which is how code gets in from outside."""
+    file = tmp_path / "follower_plugin.py"
+    file.write_text(
+        "from gvt_registry import hookimpl\n"
+        "follower = None\n"
+        + "".join(
+            f"@hookimpl\ndef gvt_{name}({arguments}):\n    follower.gvt_{name}({arguments})\n"
+            for name, arguments in [
+                ("run_started", "run"),
+                ("step_ended", "run, step, losses"),
+                ("epoch_ended", "epoch"),
+                ("evaluated", "step, metrics"),
+                ("checkpoint_saved", "run, path"),
+                ("run_ended", "outcome, error"),
+            ]
+        )
+    )
+    plugins = Plugins()
+    plugin = plugins.load_file(file)
+    plugin.module.follower = Follower()
+    registry = Registry(plugins)
+    monkeypatch.setattr("gvt.session.default_registry", lambda: registry)
+    yield plugin.module.follower
+    del sys.modules["follower_plugin"]
+
+
+def test_hooks_carry_the_whole_run(follower, tmp_path):
+    run = gvt.run(
+        *("classify.mnist", "data.holdout=59500", "data.batch_size=250", "train.epochs=2"),
+        *("evaluate.split=test", "evaluate.final=null", f"run.root={tmp_path}"),
+        quiet=True,
+    )
+    accuracies = [e[2] for e in follower.seen if e[0] == "evaluated"]
+    losses = ["cross_entropy"]
+    assert follower.seen == [
+        ("started", 0, run.folder.name),
+        ("step", 1, losses),
+        ("step", 2, losses),
+        ("epoch", 1),
+        ("evaluated", 2, accuracies[0]),
+        ("saved", 2, "last.safetensors"),
+        ("step", 3, losses),
+        ("step", 4, losses),
+        ("epoch", 2),
+        ("evaluated", 4, accuracies[1]),
+        ("saved", 4, "last.safetensors"),
+        ("ended", "success", "NoneType"),
+    ]
+    assert accuracies[1] == run.metrics["test/accuracy"]
+
+
+def test_a_hook_that_raises_is_reported_once_and_changes_nothing(
+    follower, tmp_path, capsys, same_tensors
+):
+    overrides = [*SMALL, "train.steps=3", f"run.root={tmp_path}"]
+    quiet = gvt.run("gan.mnist", *overrides, quiet=True)
+
+    def raising(run, step, losses):
+        raise RuntimeError("no more paper")
+
+    follower.gvt_step_ended = raising
+    follower.seen.clear()
+    run = gvt.run("gan.mnist", *overrides)
+    shown = capsys.readouterr().err
+    assert shown.count("no more paper") == 1
+    assert "follower_plugin" in shown
+    assert run.outcome == "success"
+    assert ("ended", "success", "NoneType") in follower.seen
+    same_tensors(quiet.checkpoint, run.checkpoint)
+
+
+def test_a_failure_is_told(follower, tmp_path):
+    with pytest.raises(gvt.NonFiniteError):
+        gvt.run(
+            *("gan.mnist", *SMALL, "train.steps=30", "train.log_every=1", f"run.root={tmp_path}"),
+            "optimizers.generator.name=SGD",
+            "optimizers.generator.lr=1e30",
+            quiet=True,
+        )
+    assert follower.seen[-1] == ("ended", "failure", "NonFiniteError")
