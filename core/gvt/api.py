@@ -64,8 +64,8 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
         CheckpointError: If the checkpoint is damaged.
     """
     for override in overrides:
-        path = override.partition("=")[0]
-        if path.split(".")[0] not in RESUME_SECTIONS or path in FIXED:
+        setting = override.partition("=")[0]
+        if setting.split(".")[0] not in RESUME_SECTIONS or setting in FIXED:
             raise UsageError(
                 f"{override!r}: a run goes on with the data, order and networks that it began "
                 "with; for others start a new one with init_from=CHECKPOINT"

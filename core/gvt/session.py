@@ -82,6 +82,7 @@ def train(
         if state is not None:
             restore(trainer, state[1], state[0])
             notes += _changes(state[0]["environment"], document["environment"])
+        trainer.rehearse()  # before there is a folder that somebody would have to delete
         if processes.is_first:
             display = None if quiet else Display(_headline(resolved, dataset, trainer), notes)
             folder = folder or RunFolder.create(Path(config.run.root), config.recipe)

@@ -76,6 +76,7 @@ class Trainer:
         total = train.steps or (train.epochs or 0) * per_epoch
         self.run = Run(task, total, per_epoch, loader.order.samples_per_step)
         self._losses = LossBuffer()
+        self._rehearsed = False
         self._trainable = {n: p for n, p in task.named_parameters() if p.requires_grad}
         self._trained_by = cache(self._parameters_of)
         self._differentiable: tuple[str, ...] | None = None
@@ -97,7 +98,7 @@ class Trainer:
         run = self.run
         self.task.train()
         with self._reporting(), deterministic_algorithms(self.train.deterministic):
-            self._rehearse()
+            self.rehearse()
             self._tell("run_started")
             with closing(self.loader.groups(run.step)) as groups, stop_requests() as stop:
                 while run.step < run.total_steps:
@@ -191,19 +192,20 @@ class Trainer:
             self.run.checkpoint = self.checkpoints.save(capture(self), is_best)
             self._tell("checkpoint_saved", self.run.checkpoint)
 
-    def _rehearse(self) -> None:
-        """Evaluate one batch, so that what cannot work fails before anything is learned.
+    def rehearse(self) -> None:
+        """Evaluate one batch, once, so that what cannot work fails before anything is learned.
 
         Raises:
             ConfigError: If the task cannot be evaluated, or has no metric of the wanted name.
         """
         split = self.evaluation.split
-        if split is None:
+        if split is None or self._rehearsed:
             return
+        self._rehearsed = True
         if self.open_split is None:
             raise ConfigError(f"evaluate.split: nothing opens the split {split!r}")
         try:
-            with self.placement.autocast():
+            with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
                 found = evaluate(self.task, islice(self.open_split(split), 1), self.world)
         except NotImplementedError as error:
             raise ConfigError(f"evaluate.split: {error}, so it cannot be evaluated") from error

@@ -18,7 +18,7 @@ class DCGANGenerator(Generator):
     Args:
         image_shape: (C, H, W); H and W divisible by 4.
         latent: Length of a latent.
-        width: Channels before the last layer; twice as many at the start.
+        width: Channels of the convolutions; twice as many at the start.
 
     Raises:
         ValueError: If the image's sides are not divisible by 4.
@@ -37,8 +37,8 @@ class DCGANGenerator(Generator):
             nn.Unflatten(1, start),
             nn.GroupNorm(8, start[0]),
             nn.ReLU(),
-            *_upsampled(2 * width, 2 * width),
             *_upsampled(2 * width, width),
+            *_upsampled(width, width),
             nn.Conv2d(width, channels, 3, padding=1),
             nn.Tanh(),
         )

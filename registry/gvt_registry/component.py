@@ -50,6 +50,8 @@ class Component:
             raise UsageError(f"component {self.name!r}: unknown kind {self.kind!r}{hint}")
         if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
             raise UsageError(f"{self.kind}: {self.name!r} is no name for a component")
+        if not isinstance(self.summary, str):
+            raise UsageError(f"{self.kind} {self.name!r}: its summary {self.summary!r} is no text")
         if isinstance(self.target, str) and not all(self.target.partition(":")):
             raise UsageError(
                 f"{self.kind} {self.name!r}: target {self.target!r} is not of the form "

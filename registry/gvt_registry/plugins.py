@@ -102,11 +102,17 @@ class Plugins:
         for known in self:
             if known.distribution == resolved:
                 return known
-        if file.stem in sys.modules or importlib.util.find_spec(file.stem) is not None:
+        if any(p.name == file.stem for p in self):
+            raise UsageError(f"plugin file {str(path)!r}: a plugin {file.stem!r} exists; rename it")
+        if _is_another_module(file):
             raise UsageError(f"plugin file {str(path)!r}: a module {file.stem!r} exists; rename it")
         plugin = Plugin(file.stem, resolved)
         self._load(plugin, lambda: _import_file(file.stem, file))
         if plugin.state != "ok":
+            # Nothing of it stays, so that it can be mended and loaded again.
+            sys.modules.pop(file.stem, None)
+            if self._manager.has_plugin(file.stem):
+                self._manager.unregister(name=file.stem)
             raise UsageError(
                 f"plugin file {str(path)!r} is {plugin.state}: {plugin.problem}",
                 details=plugin.details,
@@ -168,20 +174,21 @@ class Plugins:
         started = time.perf_counter()
         try:
             module = load()
+            if not hasattr(module, "__dict__"):
+                raise TypeError(f"its entry point leads to {module!r}, which is no module")
             declared = getattr(module, "gvt_api", API_VERSION)
             if declared != API_VERSION:
                 plugin.state = "incompatible"
                 plugin.problem = (
-                    f"written for version {declared} of the plugin API, this is version "
+                    f"written for version {declared!r} of the plugin API, this is version "
                     f"{API_VERSION}: install a matching {plugin.distribution}"
                 )
                 return
             self._manager.register(module, name=plugin.name)
+            plugin.warnings.extend(self._misspelled(module))
             plugin.module = module
         except (Exception, SystemExit) as error:
             plugin.fail(error)
-        else:
-            plugin.warnings.extend(self._misspelled(module))
         finally:
             plugin.load_seconds = time.perf_counter() - started
 
@@ -189,9 +196,10 @@ class Plugins:
         for caller in self._manager.get_hookcallers(module) or ():
             if not caller.has_spec():
                 yield f"no hook is called {caller.name!r}{nearest(caller.name, self._hook_names)}"
+        home = getattr(module, "__name__", None)  # an entry point may lead to an object
         for name, value in vars(module).items():
             unmarked = inspect.isfunction(value) and not hasattr(value, "gvt_impl")
-            if name in self._hook_names and unmarked and value.__module__ == module.__name__:
+            if name in self._hook_names and unmarked and value.__module__ == home:
                 yield f"{name} is not called: it lacks @gvt_registry.hookimpl"
 
 
@@ -204,11 +212,23 @@ def _passing_declared(
     return call
 
 
+def _is_another_module(file: Path) -> bool:
+    """Return whether a file's name is that of a module other than the file itself."""
+    if file.stem in sys.modules:
+        return True
+    spec = importlib.util.find_spec(file.stem)  # `python -m` has the current folder on its path
+    return spec is not None and (
+        spec.origin is None or Path(spec.origin).resolve() != file.resolve()
+    )
+
+
 def _import_file(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # a .py file that exists has a loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # Processes that are spawned, such as workers on Windows and macOS, import it by its name.
+    sys.path.append(str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except BaseException:

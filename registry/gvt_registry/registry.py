@@ -48,9 +48,12 @@ class Registry:
             return matches[0]
         if matches:
             both = " and ".join(sorted({f"{o.origin} (plugin {o.plugin})" for o in matches}))
+            plugins = [o.plugin for o in matches if o.plugin != IN_CODE]
+            # Of two with one entry-point name, blocking the plain name would block both.
+            blocked = next((p for p in plugins if ":" in p), plugins[0])
             raise AmbiguousComponent(
                 f"{kind} {name!r} is offered twice, by {both}; block one of them with "
-                f"GVT_BLOCK_PLUGINS={matches[0].plugin}"
+                f"GVT_BLOCK_PLUGINS={blocked}"
             )
         raise self._unknown(kind, name, [o.component.name for o in offers], trained_with)
 

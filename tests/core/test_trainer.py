@@ -226,7 +226,11 @@ def test_checkpoints_come_every_so_often_and_so_many_are_kept(tmp_path):
     log = Log()
     trainer(
         *(TwoNets(A), {"a": SGD}),
-        steps=9, checkpoint_every=2, keep=2, folder=tmp_path, listeners=[log],
+        steps=9,
+        checkpoint_every=2,
+        keep=2,
+        folder=tmp_path,
+        listeners=[log],
     ).fit()
     assert [s for event, s in log.events if event == "saved"] == [2, 4, 6, 8, 9]
     assert sorted(p.name for p in tmp_path.iterdir()) == [

@@ -50,4 +50,6 @@ def _data_sets() -> list[tuple[str, str]]:
             found.append((name, str(error)))
         except TypeError:
             found.append((name, "needs parameters, such as data.root"))
+        except (Exception, SystemExit) as error:  # a plugin's data set may raise anything
+            found.append((name, f"cannot be opened: {type(error).__name__}: {error}"))
     return found

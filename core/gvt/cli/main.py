@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -29,18 +28,29 @@ class Commands(click.Group):
 
     def _from_plugins(self) -> dict[str, click.Command]:
         found: dict[str, click.Command] = {}
-        for _, answer in default_registry().plugins.call("gvt_commands"):
-            offered = [answer] if isinstance(answer, click.Command) else answer or ()
-            if isinstance(offered, list | tuple):
-                found |= {c.name: c for c in offered if isinstance(c, click.Command) and c.name}
+        for plugin, answer in default_registry().plugins.call("gvt_commands"):
+            if isinstance(answer, BaseException):
+                continue
+            try:
+                offered = [answer] if isinstance(answer, click.Command) else list(answer or ())
+            except (Exception, SystemExit) as error:
+                offered = [error]
+            found |= {c.name: c for c in offered if isinstance(c, click.Command) and c.name}
+            rubbish = [c for c in offered if not isinstance(c, click.Command)]
+            plugin.warnings += [f"gvt_commands gave {c!r}, which is no command" for c in rubbish]
         return found
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="gvt", prog_name="gvt")
 @plugin_option
 @debug_option
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Generative and discriminative vision, from plugins.
 
     \b
@@ -48,6 +58,8 @@ def cli() -> None:
     gvt run gan.mnist                   train a recipe
     gvt run gan.mnist train.steps=500   with one of its settings changed
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 for command in COMMANDS:
@@ -69,9 +81,6 @@ def _exit_code(arguments: list[str]) -> int:
         return _say(str(error.__cause__ or "") or "interrupted, without saving", INTERRUPTED)
     except click.ClickException as error:
         return _usage(error, arguments)
-    except BrokenPipeError:  # `gvt list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if debugging:
             traceback.print_exc()
@@ -80,7 +89,7 @@ def _exit_code(arguments: list[str]) -> int:
 
 def _failed(error: Exception, debugging: bool) -> int:
     if isinstance(error, GvtError):
-        if error.details and not debugging:
+        if error.details and not (debugging and error.__cause__):  # whose traceback says it
             print(error.details.rstrip(), file=sys.stderr)
         return _say(f"error: {error}", error.exit_code)
     if isinstance(error, OSError):  # full disk, no permission: the system's words say it

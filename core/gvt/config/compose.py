@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -38,12 +39,15 @@ def load_recipe(recipe: str | os.PathLike[str]) -> tuple[str, str, str]:
         return path.stem, text.read(path, str(recipe)), str(recipe)
     name = os.fspath(recipe)
     offer = default_registry().find("recipe", name)
-    package, _, file = str(offer.component.target).partition(":")
     where = f"recipe {name} ({offer.origin})"
+    if isinstance(offer.component.target, Mapping):  # registered in code
+        return name, text.dump(dict(offer.component.target)), where
+    package, _, file = str(offer.component.target).partition(":")
     try:
         found = resources.files(package).joinpath(file).read_text(encoding="utf-8")
-    except (ImportError, OSError, TypeError) as error:
-        raise ConfigError(f"{where}: its file {file!r} cannot be read: {error}") from error
+    except (Exception, SystemExit) as error:  # importing its package may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{where}: its file {file!r} cannot be read: {reason}") from error
     return name, found, where
 
 
@@ -60,7 +64,7 @@ def compose(
         ConfigError: One line that names the path, what is wrong, and the nearest valid name.
     """
     if isinstance(recipe, Mapping):
-        where, data = "the recipe", json.loads(json.dumps(recipe))
+        where, data = "the recipe", copy.deepcopy(dict(recipe))
     else:
         name, source, where = load_recipe(recipe)
         data = text.parse(source, where)
@@ -71,7 +75,11 @@ def compose(
     apply_overrides(data, overrides)
     if isinstance(data.get("heads"), dict):
         data["heads"] = {k: v for k, v in data["heads"].items() if v is not None}
-    return validate(_with_variables(data, where, ""), where)
+    try:
+        plain = _with_variables(data, where, "")
+    except RecursionError as error:
+        raise ConfigError(f"{where}: something in it contains itself") from error
+    return validate(plain, where)
 
 
 def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -> str:
@@ -107,7 +115,9 @@ def validate(data: Mapping[str, Any], where: str) -> schema.RunConfig:
         (path, instead), found = next(iter(complaints.items()))
         more = f" (and {len(complaints) - 1} more)" if len(complaints) > 1 else ""
         # Of a union every branch complains, and together they say what is allowed.
-        raise ConfigError(f"{where}: {path}: {' or '.join(found)}{instead}{more}") from error
+        raise ConfigError(
+            f"{where}: {path}: {' or '.join(dict.fromkeys(found))}{instead}{more}"
+        ) from error
 
 
 def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) -> None:
@@ -153,12 +163,14 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
 
 def _with_variables(value: Any, where: str, path: str) -> Any:
     """Replace `${NAME}` by the environment variable, in every text."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {k: _with_variables(v, where, f"{path}.{k}".strip(".")) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_with_variables(v, where, f"{path}[{i}]") for i, v in enumerate(value)]
-    if not isinstance(value, str):
+    if value is None or isinstance(value, bool | int | float):
         return value
+    if not isinstance(value, str):
+        raise ConfigError(f"{where}: {path}: a {type(value).__name__} cannot stand in a recipe")
 
     def variable(match: re.Match[str]) -> str:
         found = os.environ.get(match[1])
@@ -188,6 +200,8 @@ def _complaint(problem: Any, data: Any) -> tuple[str, str, str]:
     if problem["type"] == "extra_forbidden":
         known = _fields(schema.RunConfig, path[:-1])
         message = f"unknown key{nearest(path[-1], known) or '; known: ' + ', '.join(known)}"
+    elif problem["type"] == "missing" and isinstance(problem["input"], list):
+        return where, "has too few values", f", not {problem['input']!r}"
     elif problem["type"] == "missing":
         message = "is missing"
     elif problem["type"] == "string_pattern_mismatch":

@@ -6,7 +6,6 @@ import inspect
 import json
 import typing
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,9 +120,12 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
         # JSON's strict rules are the right ones: a list is a tuple, but true is not 1.
         return adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        with suppress(ValidationError):  # JSON knows nothing of abstract types such as Number
-            return adapter.validate_python(value, strict=True)
         problem = error.errors(include_url=False)[0]
+        try:  # JSON knows nothing of abstract types such as Number
+            return adapter.validate_python(value, strict=True)
+        except ValidationError as other:
+            if problem["type"] == "needs_python_object":
+                problem = other.errors(include_url=False)[0]
         name = Parameter("", annotation, None).type_name
         raise ConfigError(
             f"{where}: {problem['msg'].removeprefix('Input ')}, not {value!r}; it takes {name}"

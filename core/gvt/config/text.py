@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from gvt.errors import ConfigError
@@ -18,7 +19,9 @@ def parse(text: str, where: str) -> Any:
     Raises:
         ConfigError: If it is no YAML, or a key stands twice; names the line.
     """
-    return _load(YAML(typ="safe", pure=True), text, where)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    return _load(yaml, text, where)
 
 
 def parse_keeping_comments(text: str, where: str) -> Any:
@@ -49,6 +52,14 @@ def read(path: Path, where: str) -> str:
         raise ConfigError(f"{where}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where}: is no UTF-8 text (byte {error.start})") from error
+
+
+class _Constructor(SafeConstructor):
+    """Without what YAML 1.2 dropped: a date is a word, and so is `=`."""
+
+
+for _tag in ("timestamp", "value"):
+    _Constructor.add_constructor(f"tag:yaml.org,2002:{_tag}", SafeConstructor.construct_yaml_str)
 
 
 def _load(yaml: YAML, text: str, where: str) -> Any:

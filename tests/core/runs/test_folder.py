@@ -20,7 +20,12 @@ SMALL = ["data.classes=[5]", "data.batch_size=16", "generator.width=8", "discrim
 def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     return gvt.run(
-        "gan.mnist", *SMALL, "train.steps=6", "train.pictures_every=2", f"run.root={root}", quiet=True
+        "gan.mnist",
+        *SMALL,
+        "train.steps=6",
+        "train.pictures_every=2",
+        f"run.root={root}",
+        quiet=True,
     )
 
 
@@ -102,7 +107,8 @@ def test_two_runs_of_one_second_have_two_folders(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "name"), [("a:b/c?", "a_b_c_"), ("con", "_con"), ("...", "run"), ("COM1.x", "_COM1.x")]
+    ("recipe", "name"),
+    [("a:b/c?", "a_b_c_"), ("con", "_con"), ("...", "run"), ("COM1.x", "_COM1.x")],
 )
 def test_names_are_valid_on_windows(tmp_path, recipe, name):
     assert RunFolder.create(tmp_path, recipe).path.parent.name == name
