@@ -16,6 +16,12 @@ import torch
 from safetensors.torch import load_file
 
 
+@pytest.fixture(autouse=True)
+def _own_path(monkeypatch):
+    """Forget the folders of the plugin files that a test loaded."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
 @pytest.fixture
 def same_tensors():
     """Return a check that two checkpoints hold the same bits under the same names."""

@@ -10,7 +10,7 @@ from typing import Any
 from gvt.build import DataFacts, build_task
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import load_weights, under
-from gvt.config import compose
+from gvt.config import RunConfig, compose
 from gvt.config.compose import validate
 from gvt.device import Placement
 from gvt.errors import UsageError
@@ -19,11 +19,11 @@ from gvt.listener import Run
 from gvt.runs.folder import RunFolder
 from gvt.session import train
 
-RESUME_SECTIONS = ("train", "evaluate", "run", "device")
-"""What may change when a run goes on; the data and the networks stay what they were."""
+CHANGEABLE = ("train", "evaluate", "run", "device")
+"""What may change when a run goes on."""
 
-FIXED = ("train.seed", "train.accumulate")
-"""What is under these sections and yet may not, since the order of the data follows from it."""
+FIXED = ("seed", "accumulate", "ema")
+"""What is under `train` and yet may not: order and averages follow from it."""
 
 PINNED = ("precision", "memory_format", "compile")
 """Settings that stay what `auto` once resolved to, since results depend on them."""
@@ -55,28 +55,23 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
 
     Args:
         path: A run's folder or a checkpoint in it; the latest run unless given.
-        overrides: Such as `train.steps=N`, to extend it. Only what is under `train`, `evaluate`,
-            `run` and `device` may change.
+        overrides: Such as `train.steps=N`, to extend it. The data, its order, the networks, the
+            optimisers and the moving average stay what they were.
         quiet: Show nothing.
 
     Raises:
         UsageError: If there is nothing to resume, or an override would change the model.
         CheckpointError: If the checkpoint is damaged.
     """
-    for override in overrides:
-        setting = override.partition("=")[0]
-        if setting.split(".")[0] not in RESUME_SECTIONS or setting in FIXED:
-            raise UsageError(
-                f"{override!r}: a run goes on with the data, order and networks that it began "
-                "with; for others start a new one with init_from=CHECKPOINT"
-            )
     root = next((o.partition("=")[2] for o in overrides if o.startswith("run.root=")), "runs")
     folder, checkpoint = _find_run(Path(path) if path is not None else None, Path(root))
     if not checkpoint.exists():
-        return train(compose(folder.config, overrides), folder=folder, quiet=quiet)
-    document, tensors = checkpoint_file.load(checkpoint)
-    config = compose(_pinned(document), overrides)
-    return train(config, folder=folder, state=(document, tensors), quiet=quiet)
+        config = _changed(compose(folder.config), compose(folder.config, overrides))
+        return train(config, folder=folder, quiet=quiet)
+    state = checkpoint_file.load(checkpoint)
+    before = _pinned(state[0])
+    config = _changed(compose(before), compose(before, overrides))
+    return train(config, folder=folder, state=state, quiet=quiet)
 
 
 def load(checkpoint: str | os.PathLike[str], *, averaged: bool = True, device: str = "cpu") -> Task:
@@ -97,6 +92,23 @@ def load(checkpoint: str | os.PathLike[str], *, averaged: bool = True, device: s
     weights = under("task/", tensors) | (under("ema/", tensors) if averaged else {})
     load_weights(task, weights)
     return task.to(Placement.resolve(device).device).eval()
+
+
+def _changed(before: RunConfig, after: RunConfig) -> RunConfig:
+    """Return the new configuration of a run that goes on.
+
+    Raises:
+        UsageError: If it changes what has to stay.
+    """
+    fixed = [n for n in RunConfig.model_fields if n not in CHANGEABLE]
+    changed = [n for n in fixed if getattr(before, n) != getattr(after, n)]
+    changed += [f"train.{n}" for n in FIXED if getattr(before.train, n) != getattr(after.train, n)]
+    if changed:
+        raise UsageError(
+            f"{changed[0]}: a run goes on with the data, order, networks and averages that it "
+            "began with; for others start a new one with init_from=CHECKPOINT"
+        )
+    return after
 
 
 def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)  # it can only be read by setting it
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -15,11 +18,13 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be written; the old file then stands as it was.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, for PIL
+    # One name for each path, so that a kill leaves at most one; the suffix stays, for PIL.
+    temporary = path.with_name(f".unfinished.{path.name}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_UMASK)  # safetensors lets nobody else read what it writes
         temporary.replace(path)
         _sync_folder(path.parent)
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 from gvt.config import ComponentConfig, RunConfig
 from gvt.config.parameters import check_parameters, signature_of
 from gvt.errors import ConfigError
-from gvt.interfaces import Backbone, Dataset, Head, Task
+from gvt.interfaces import Dataset, Head, Task
 from gvt_registry import Offer, default_registry
 
 NETWORKS = ("generator", "discriminator", "backbone")
@@ -92,7 +92,7 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
         check_optimizer(key, optimizer)
     build_transforms("data.transforms", config.data.transforms)
     build_transforms("data.batch_transforms", config.data.batch_transforms)
-    splits = _find("dataset", config.data).load().splits
+    splits = getattr(_find("dataset", config.data).load(), "splits", ("train",))
     for key in ("split", "final"):
         split = getattr(config.evaluate, key)
         if split is not None and split not in splits:
@@ -134,8 +134,8 @@ def build_task(
         component = getattr(config, name)
         if component is not None:
             available[name] = build(name, name, component)
-    if isinstance(available.get("backbone"), Backbone):
-        available["feature_info"] = available["backbone"].feature_info
+    if "backbone" in available:
+        available["feature_info"] = _feature_info(available["backbone"])
     if config.heads:
         heads: dict[str, Head] = {
             name: build(f"heads.{name}", "head", head) for name, head in config.heads.items()
@@ -145,6 +145,13 @@ def build_task(
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
     return task
+
+
+def _feature_info(backbone: Any) -> Any:
+    info = getattr(backbone, "feature_info", None)
+    if not info:
+        raise ConfigError(f"backbone: {type(backbone).__name__} has no feature_info")
+    return info
 
 
 def offers_used(config: RunConfig) -> dict[str, Offer]:

@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gvt.errors import UsageError
+from gvt.errors import OutOfMemoryError, UsageError
 
+_MEMORY = Path("/proc/meminfo")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
@@ -47,7 +49,7 @@ class Placement:
         Args:
             device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
             precision: `auto` is bfloat16 on accelerators that have it, float32 elsewhere.
-            memory_format: `auto` is channels_last where convolutions are faster with it.
+            memory_format: `auto` is channels_last, but on mps contiguous.
             compile: `auto` is off.
             local_rank: Which of several accelerators a process of torchrun takes.
 
@@ -66,7 +68,7 @@ class Placement:
         task.to(self.device)
         task.to(memory_format=_FORMATS[self.memory_format])
         if self.compile:
-            for network in task.children():
+            for network in _networks(task):
                 network.compile()
 
     def images(self, images: Tensor) -> Tensor:
@@ -98,8 +100,9 @@ class Placement:
         """Return the memory that is free on the device, None where it cannot be asked."""
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0])
-        if self.device.type == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
-            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if self.device.type == "cpu" and _MEMORY.exists():
+            lines = dict(line.split(":", 1) for line in _MEMORY.read_text().splitlines())
+            return int(lines["MemAvailable"].split()[0]) * 1024
         return None
 
     def describe(self) -> str:
@@ -147,14 +150,40 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception says that memory ran out, on whichever device."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "DefaultCPUAllocator: can't allocate memory" in text
+@contextmanager
+def explained_memory(placement: Placement, batch_size: int, accumulate: int) -> Iterator[None]:
+    """Say in one line what to change if memory runs out inside.
+
+    Raises:
+        OutOfMemoryError: In place of what torch raises.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"out of memory on {placement.device}: lower data.batch_size (now {batch_size}) and "
+            f"raise train.accumulate (now {accumulate}) to keep the product, lower "
+            "evaluate.batch_size, or use train.precision=bfloat16 (now "
+            f"{placement.precision}) or data.resident=false"
+        ) from error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    signs = ("out of memory", "DefaultCPUAllocator: can't allocate memory", "_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        sign in str(error) for sign in signs
     )
+
+
+def _networks(task: nn.Module) -> Iterator[nn.Module]:
+    """Yield what a task calls: its submodules, and those in its dicts and lists of modules."""
+    for child in task.children():
+        if isinstance(child, nn.ModuleDict | nn.ModuleList):
+            yield from child.children()
+        else:
+            yield child
 
 
 def _has_bfloat16(device: torch.device) -> bool:
@@ -167,7 +196,10 @@ def _device(name: str, local_rank: int) -> torch.device:
     there = available()
     if name == "auto":
         name = there[0].partition(":")[0]
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"device={name}: should be one of auto, {', '.join(there)}") from None
     if name in ("cuda", "xpu"):
         device = torch.device(device.type, local_rank)
     if str(device) not in there:

@@ -10,13 +10,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,11 @@ class World:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
-    def any(self, flag: bool, device: torch.device) -> bool:
+    def any(self, flag: bool) -> bool:
         """Return whether any process says so; all get the same answer."""
         if self.size == 1:
             return flag
-        votes = torch.tensor([float(flag)], device=device)
+        votes = torch.tensor([float(flag)])  # on the CPU, so that no accelerator is waited for
         dist.all_reduce(votes)
         return bool(votes.item())
 
@@ -47,11 +45,11 @@ class World:
         """
         if self.size == 1 or not parameters:
             return
-        has = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32)
-        device = parameters[0].device
-        flat = torch.cat([*(_flat_gradient(p) for p in parameters), has.to(device)])
+        anywhere = torch.tensor([float(p.grad is not None) for p in parameters])
+        dist.all_reduce(anywhere)
+        flat = torch.cat([_flat_gradient(p) for p in parameters])
         dist.all_reduce(flat)
-        *means, anywhere = torch.split(flat, [p.numel() for p in parameters] + [len(parameters)])
+        means = torch.split(flat, [p.numel() for p in parameters])
         for parameter, mean, somewhere in zip(parameters, means, anywhere.tolist(), strict=True):
             if somewhere:
                 if parameter.grad is None:
@@ -73,30 +71,26 @@ class World:
         keys = dict.fromkeys(key for of_one in gathered for key in of_one)
         return {key: sum(of_one.get(key, 0.0) for of_one in gathered) for key in keys}
 
-    def share(self, value: T) -> T:
-        """Return the first process's value, in every process."""
-        if self.size == 1:
-            return value
-        values: list[Any] = [value]
-        dist.broadcast_object_list(values, src=0)
-        shared: T = values[0]
-        return shared
-
 
 def local_rank() -> int:
     """Return which of this machine's processes this is, as torchrun numbers them."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def processes_here() -> int:
+    """Return how many processes of the run share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 @contextmanager
-def world(device: torch.device) -> Iterator[World]:
+def world() -> Iterator[World]:
     """Join the other processes that torchrun started, if it did."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not dist.is_initialized():
         yield World()
         return
     joined = not dist.is_initialized()
     if joined:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group()  # gloo for the CPU, and what fits for an accelerator
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:

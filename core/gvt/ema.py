@@ -49,11 +49,11 @@ class Ema:
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Let the task have the averages, inside, and its own weights back afterwards."""
-        with torch.no_grad():
-            own = {n: t.detach().clone() for n, t in self._live.items()}
-            for name, tensor in self._live.items():
-                tensor.copy_(self.tensors[name])
+        own = {n: t.detach().clone() for n, t in self._live.items()}
         try:
+            with torch.no_grad():
+                for name, tensor in self._live.items():
+                    tensor.copy_(self.tensors[name])
             yield
         finally:
             with torch.no_grad():

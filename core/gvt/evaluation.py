@@ -23,6 +23,8 @@ def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -
     """
     world = world or World()
     metric = task.metric()
+    if metric is not None:  # also in a process that gets no batch, for the others wait for it
+        metric.to(next(task.parameters()).device)
     totals: dict[str, float] = defaultdict(float)
     counts: dict[str, float] = defaultdict(float)
     with evaluating(task):

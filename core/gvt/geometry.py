@@ -24,7 +24,7 @@ def to_original(predictions: list[Prediction], records: Sequence[Record]) -> lis
     Raises:
         DataError: If a sample's geometry is not known, so that nothing can be mapped back.
     """
-    if not any(SPATIAL_KEYS & p.keys() for p in predictions):
+    if not any(map(_is_spatial, predictions)):
         return predictions
     return [_one_to_original(p, r) for p, r in zip(predictions, records, strict=True)]
 
@@ -39,7 +39,19 @@ def boxes_through(matrix: Tensor, boxes: Tensor) -> Tensor:
     return hull.to(boxes.device, boxes.dtype)
 
 
+def _is_spatial(prediction: Prediction) -> bool:
+    return any(
+        _is_spatial(value) if isinstance(value, dict) else key in SPATIAL_KEYS
+        for key, value in prediction.items()
+    )
+
+
 def _one_to_original(prediction: Prediction, record: Record) -> Prediction:
+    by_head = {k: v for k, v in prediction.items() if isinstance(v, dict)}
+    if by_head:
+        return {**prediction, **{k: _one_to_original(v, record) for k, v in by_head.items()}}
+    if not _is_spatial(prediction):
+        return prediction
     if record.geometry is None:
         raise DataError(
             f"{record.source}: its geometry was changed by a transform that cannot be undone, "

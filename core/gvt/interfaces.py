@@ -268,6 +268,8 @@ class Head(nn.Module):
 class Metric(Protocol):
     """What evaluation needs of a metric; every torchmetrics metric has it."""
 
+    def to(self, device: torch.device) -> Any: ...
+
     def update(self, predictions: list[Any], targets: list[Any]) -> None: ...
 
     def compute(self) -> Any: ...
@@ -306,6 +308,12 @@ class Phase:
             raise ValueError(
                 f"phase {self.name!r}: offset {self.offset} is not in [0, every = {self.every})"
             )
+        if self.precision not in (None, "float32", "bfloat16", "float16"):
+            raise ValueError(f"phase {self.name!r}: no precision is called {self.precision!r}")
+
+    def is_due(self, iteration: int) -> bool:
+        """Whether it runs in an iteration."""
+        return iteration % self.every == self.offset
 
     @property
     def trained(self) -> tuple[str, ...]:

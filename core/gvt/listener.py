@@ -113,7 +113,7 @@ class PluginHooks(Listener):
 
     def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
         """Call `gvt_evaluated`."""
-        self._call("gvt_evaluated", run=run, step=run.step, metrics=metrics)
+        self._call("gvt_evaluated", run=run, step=run.step, split=split, metrics=metrics)
 
     def checkpoint_saved(self, run: Run, path: Path) -> None:
         """Call `gvt_checkpoint_saved`."""

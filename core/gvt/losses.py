@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -53,12 +53,17 @@ def check_losses(step: int, losses: Mapping[str, float]) -> None:
             raise NonFiniteError(f"the loss {name!r} became {value} at step {step}; {REMEDY}")
 
 
-def check_weights(step: int, tensors: Mapping[str, Tensor]) -> None:
+def check_weights(step: int, tensors: Mapping[str, Tensor], buffers: Collection[str]) -> None:
     """Check that everything about to be saved after a step is finite.
+
+    Buffers may be infinite, as an attention mask is, but not NaN.
 
     Raises:
         NonFiniteError: If a tensor is not; names it and the step.
     """
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if not tensor.is_floating_point():
+            continue
+        broken = torch.isnan(tensor) if name in buffers else ~torch.isfinite(tensor)
+        if bool(broken.any()):
             raise NonFiniteError(f"{name} is not finite after step {step}; {REMEDY}")

@@ -21,13 +21,18 @@ class StackedMetric:
     def __init__(self, metric: Any, prediction: str, target: str, name: str) -> None:
         self._metric, self._keys, self._name = metric, (prediction, target), name
 
+    def to(self, device: torch.device) -> StackedMetric:
+        """Put its state where the predictions will be."""
+        self._metric.to(device)
+        return self
+
     def update(
         self, predictions: list[dict[str, Tensor]], targets: list[dict[str, Tensor]]
     ) -> None:
         """Add the predictions of a batch."""
         stacked = torch.stack([p[self._keys[0]] for p in predictions])
         truth = torch.stack([t[self._keys[1]] for t in targets])
-        self._metric.to(stacked.device).update(stacked, truth)
+        self._metric.update(stacked, truth)
 
     def compute(self) -> Any:
         """Return the metric's value over everything added, over all processes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gvt.interfaces import (
@@ -135,6 +136,11 @@ class _MultiHeadMetric:
         self, metrics: Mapping[str, Metric], needs: Mapping[str, tuple[str, ...]], single: bool
     ) -> None:
         self._metrics, self._needs, self._single = metrics, needs, single
+
+    def to(self, device: torch.device) -> _MultiHeadMetric:
+        for metric in self._metrics.values():
+            metric.to(device)
+        return self
 
     def update(self, predictions: list[Any], targets: list[Any]) -> None:
         for name, metric in self._metrics.items():

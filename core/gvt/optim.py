@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -71,6 +71,13 @@ class Optimizer:
         self.scaler.step(self.torch)
         self.scaler.update()
 
+    def drop_gradients_except(self, trained: Sequence[nn.Parameter]) -> None:
+        """Drop the gradients of what a phase does not train."""
+        kept = {id(p) for p in trained}
+        for parameter in self.parameters.values():
+            if id(parameter) not in kept:
+                parameter.grad = None
+
     def zero_grad(self) -> None:
         """Drop all gradients."""
         self.torch.zero_grad(set_to_none=True)
@@ -110,15 +117,12 @@ class Optimizer:
 
     def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Take over a state, each tensor in the memory format of its parameter."""
-        states: dict[int, dict[str, Any]] = {}
-        for index, (name, parameter) in enumerate(self.parameters.items()):
-            fields: dict[str, Any] = {}
-            for full_name, value in {**tensors, **values}.items():
-                owner, _, field = full_name.rpartition("/")
-                if owner == name:
-                    fields[field] = _like(parameter, value)
-            if fields:
-                states[index] = fields
+        fields: dict[str, dict[str, Any]] = {}
+        for full_name, value in {**tensors, **values}.items():
+            name, _, field = full_name.rpartition("/")
+            fields.setdefault(name, {})[field] = _like(self.parameters[name], value)
+        names = list(self.parameters)
+        states = {names.index(name): of_one for name, of_one in fields.items()}
         # torch decides which field belongs on the device (Adam's step does not, unless fused).
         groups = self.torch.state_dict()["param_groups"]
         self.torch.load_state_dict({"state": states, "param_groups": groups})
@@ -131,8 +135,15 @@ def check_optimizer(key: str, config: OptimizerConfig) -> None:
         ConfigError: If torch has none of that name, or it takes no such argument.
     """
     where = f"optimizers.{key}"
-    built = _optimizer(where, [nn.Parameter(torch.zeros(1))], config)
-    _schedule(where, built, resolved_schedule(config, total_steps=config.warmup + 1))
+    built = _optimizer(where, [nn.Parameter(torch.zeros(1, 1))], config)
+    schedule = _schedule(where, built, resolved_schedule(config, total_steps=config.warmup + 1))
+    if schedule is not None:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                for _ in range(config.warmup + 2):
+                    schedule.step()
+        except (ArithmeticError, ValueError, TypeError) as error:
+            raise ConfigError(f"{where}.schedule: {type(error).__name__}: {error}") from error
 
 
 def resolved_schedule(config: OptimizerConfig, total_steps: int) -> OptimizerConfig:

@@ -18,8 +18,8 @@ from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, restore, under
 from gvt.config import RunConfig
 from gvt.data import Loader
-from gvt.device import Placement
-from gvt.distributed import World, local_rank, world
+from gvt.device import Placement, explained_memory
+from gvt.distributed import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
 from gvt.interfaces import Batch, Dataset
 from gvt.listener import Listener, PluginHooks, Run
@@ -60,7 +60,8 @@ def train(
         config.train.compile,
         local_rank(),
     )
-    with world(placement.device) as processes:
+    memory = explained_memory(placement, config.data.batch_size, config.train.accumulate)
+    with memory, world() as processes:
         dataset = open_dataset(config, "train")
         facts = DataFacts.of(dataset, config)
         seed_everything(derive(config.train.seed, "networks"))
@@ -97,7 +98,7 @@ def _follow(
     """Let the run's folder, the plugins and the screen follow a run."""
     folder.describe(document["resolved"], document["environment"])
     trainer.run.folder = folder.path
-    trainer.run.resume_command = _resume_command(folder)
+    trainer.run.resume_command = _resume_command(folder, trainer.world.size)
     trainer.checkpoints = CheckpointFolder(folder.checkpoints, trainer.train.keep, document)
     if trainer.checkpoints.last.exists():
         trainer.run.checkpoint = trainer.checkpoints.last
@@ -106,12 +107,14 @@ def _follow(
     trainer.listeners = [*screen, Recorder(folder), PluginHooks(default_registry().plugins, report)]
 
 
-def _resume_command(folder: RunFolder) -> str:
+def _resume_command(folder: RunFolder, processes: int) -> str:
     """Return the command that goes on with a run, with the plugin files that it needs."""
     words = ["gvt", "resume", str(folder.path)]
+    if processes > 1:
+        words = ["torchrun", f"--nproc-per-node={processes_here()}", "-m", *words]
     for plugin in default_registry().plugins:
-        if plugin.is_file:
-            words += ["--plugin", plugin.distribution]
+        if plugin.path is not None:
+            words += ["--plugin", str(plugin.path)]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
@@ -123,9 +126,8 @@ def _splits(config: RunConfig, loader: Loader) -> Callable[[str], Iterable[Batch
 
 def _resolved(config: RunConfig, placement: Placement, loader: Loader) -> RunConfig:
     """Return the configuration with every `auto` replaced by what it came to."""
-    settings = config.train
-    total = settings.steps or (settings.epochs or 0) * loader.order.steps_per_epoch
-    settings = settings.model_copy(
+    total = config.train.total_steps(loader.order.steps_per_epoch)
+    settings = config.train.model_copy(
         update={
             "precision": placement.precision,
             "memory_format": placement.memory_format,

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _MESSAGE = b"\nfinishing this step, then saving; once more aborts without saving\n"
@@ -22,7 +22,8 @@ class StopRequest:
         if self.made:
             raise KeyboardInterrupt
         self.made = True
-        os.write(2, _MESSAGE)  # print() may be what the signal interrupted
+        with suppress(OSError):  # standard error may be closed
+            os.write(2, _MESSAGE)  # print() may be what the signal interrupted
 
 
 @contextmanager
@@ -40,4 +41,5 @@ def stop_requests() -> Iterator[StopRequest]:
         yield request
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None is a handler that was not set from Python; it cannot be set from here either.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

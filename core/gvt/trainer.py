@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from gvt.checkpoint.training import CheckpointFolder, capture
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data import Loader
-from gvt.device import Placement, deterministic_algorithms, is_out_of_memory
+from gvt.device import Placement, deterministic_algorithms, explained_memory
 from gvt.distributed import World
 from gvt.ema import Ema
-from gvt.errors import ConfigError, Interrupted, OutOfMemoryError
+from gvt.errors import ConfigError, Interrupted
 from gvt.evaluation import evaluate, evaluating
 from gvt.interfaces import Batch, Phase, Step, Task
 from gvt.listener import Listener, Run
 from gvt.losses import LossBuffer, check_losses
 from gvt.optim import Optimizer
-from gvt.seeding import derive
+from gvt.seeding import derive, seed_everything
 from gvt.signals import stop_requests
 from gvt_registry import nearest
 
@@ -73,8 +73,7 @@ class Trainer:
         if (train.accumulate, train.seed) != (loader.order.accumulate, loader.order.seed):
             raise ConfigError("train: the loader was opened with another accumulate or seed")
         per_epoch = loader.order.steps_per_epoch
-        total = train.steps or (train.epochs or 0) * per_epoch
-        self.run = Run(task, total, per_epoch, loader.order.samples_per_step)
+        self.run = Run(task, train.total_steps(per_epoch), per_epoch, loader.order.samples_per_step)
         self._losses = LossBuffer()
         self._rehearsed = False
         self._trainable = {n: p for n, p in task.named_parameters() if p.requires_grad}
@@ -97,17 +96,20 @@ class Trainer:
         """
         run = self.run
         self.task.train()
-        with self._reporting(), deterministic_algorithms(self.train.deterministic):
+        order, placement = self.loader.order, self.placement
+        memory = explained_memory(placement, order.batch_size, self.train.accumulate)
+        deterministic = deterministic_algorithms(self.train.deterministic)
+        with memory, self._reporting(), deterministic:
             self.rehearse()
             self._tell("run_started")
             with closing(self.loader.groups(run.step)) as groups, stop_requests() as stop:
                 while run.step < run.total_steps:
                     micro_batches = next(groups)
-                    torch.manual_seed(derive(self.train.seed, "loop", run.step, self.world.rank))
+                    seed_everything(derive(self.train.seed, "loop", run.step, self.world.rank))
                     self.task.training_step(self, micro_batches)
                     run.step += 1
                     self._after_step()
-                    if self.world.any(stop.made, self.placement.device):
+                    if self.world.any(stop.made):
                         self._stop()
         return run
 
@@ -125,7 +127,7 @@ class Trainer:
             for index in range(count)
         ]
         for phase in self.task.phases:
-            if self.run.step % phase.every == phase.offset:
+            if phase.is_due(self.run.step):
                 self._run_phase(phase, micro_batches, steps)
 
     def _run_phase(self, phase: Phase, micro_batches: Sequence[Batch], steps: list[Step]) -> None:
@@ -139,7 +141,9 @@ class Trainer:
             if losses:
                 optimizer.backward(torch.stack(tuple(losses.values())).sum() * share)
                 self.record(phase.name, losses, share)
-        self.world.average_gradients(self._trained_by(phase.trained))
+        trained = self._trained_by(phase.trained)
+        optimizer.drop_gradients_except(trained)  # of what the graph only led through
+        self.world.average_gradients(trained)
         optimizer.step(self.train.clip_norm, self.train.clip_value)
 
     def record(self, phase: str, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
@@ -174,6 +178,8 @@ class Trainer:
             return  # asked too late: it is complete
         if not self._due(self.train.checkpoint_every):
             self.save()
+        if not self.world.is_first:
+            raise Interrupted(f"process {self.world.rank} stopped with the first one")
         saved = "saved" if self.checkpoints else "not saved, since there is no folder for it"
         how = f"; go on with: {self.run.resume_command}" if self.run.resume_command else ""
         raise Interrupted(f"stopped after step {self.run.step} and {saved}{how}")
@@ -198,23 +204,29 @@ class Trainer:
         Raises:
             ConfigError: If the task cannot be evaluated, or has no metric of the wanted name.
         """
-        split = self.evaluation.split
-        if split is None or self._rehearsed:
+        if self._rehearsed:
             return
         self._rehearsed = True
+        best, found = self.evaluation.best, dict[str, float]()
+        for key in ("final", "split"):  # it is the latter's metrics that the best is one of
+            split = getattr(self.evaluation, key)
+            if split is not None:
+                found = self._rehearsed_on(f"evaluate.{key}", split)
+        if best is not None and best not in found:
+            hint = nearest(best, found) or f"; there are {', '.join(found)}"
+            raise ConfigError(f"evaluate.best: no metric is called {best!r}{hint}")
+
+    def _rehearsed_on(self, key: str, split: str) -> dict[str, float]:
         if self.open_split is None:
-            raise ConfigError(f"evaluate.split: nothing opens the split {split!r}")
+            raise ConfigError(f"{key}: nothing opens the split {split!r}")
         try:
             with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
-                found = evaluate(self.task, islice(self.open_split(split), 1), self.world)
+                return evaluate(self.task, islice(self.open_split(split), 1), self.world)
         except NotImplementedError as error:
-            raise ConfigError(f"evaluate.split: {error}, so it cannot be evaluated") from error
-        if self.evaluation.best is not None and self.evaluation.best not in found:
-            hint = nearest(self.evaluation.best, found) or f"; there are {', '.join(found)}"
-            raise ConfigError(f"evaluate.best: no metric is called {self.evaluation.best!r}{hint}")
+            raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
     def _evaluate(self, split: str) -> dict[str, float]:
-        assert self.open_split is not None  # the rehearsal made sure
+        assert self.open_split is not None  # the rehearsal needed it, too
         self._settle()
         with self._averaged(), self.placement.autocast():
             found = evaluate(self.task, self.open_split(split), self.world)
@@ -271,22 +283,23 @@ class Trainer:
         except BaseException as caught:
             stopped = isinstance(caught, KeyboardInterrupt)
             self.run.outcome, error = "interrupt" if stopped else "failure", caught
-            if is_out_of_memory(caught):
-                raise self._out_of_memory() from caught
             raise
         finally:
             for parameter in self._trainable.values():
                 parameter.requires_grad_(True)
-            self._tell("run_ended", error)
+            self._differentiable = None
+            self._tell_end(error)
 
-    def _out_of_memory(self) -> OutOfMemoryError:
-        order = self.loader.order
-        return OutOfMemoryError(
-            f"out of memory on {self.placement.device} in step {self.run.step + 1}: lower "
-            f"data.batch_size (now {order.batch_size}) and raise train.accumulate (now "
-            f"{order.accumulate}) to keep the product, or use train.precision=bfloat16 (now "
-            f"{self.placement.precision})"
-        )
+    def _tell_end(self, error: BaseException | None) -> None:
+        """Tell every listener, whatever another one raises; the run's own error comes first."""
+        raised = []
+        for listener in self.listeners:
+            try:
+                listener.run_ended(self.run, error)
+            except Exception as trouble:
+                raised.append(trouble)
+        if raised and error is None:
+            raise raised[0]
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.ema is None else self.ema.swapped_in()

@@ -58,7 +58,7 @@ class GAN(Task):
     def _fakes(self, count: int, step: Step) -> Tensor:
         """Return this iteration's fakes, with a graph if the generator learns in it."""
         if "fakes" not in step.memo:
-            learns = step.index % self.phases[1].every == self.phases[1].offset
+            learns = self.phases[1].is_due(step.index)
             latents = step.randn(count, *self.generator.latent_shape)
             with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
                 step.memo["fakes"] = self.to_data_range(self.generator(latents))

@@ -50,8 +50,8 @@ def gvt_epoch_ended(run: Any, epoch: int) -> None:
 
 
 @hookspec
-def gvt_evaluated(run: Any, step: int, metrics: Mapping[str, float]) -> None:
-    """Called after an evaluation with its metrics and losses."""
+def gvt_evaluated(run: Any, step: int, split: str, metrics: Mapping[str, float]) -> None:
+    """Called after an evaluation of a held-out split, with its metrics and losses."""
 
 
 @hookspec

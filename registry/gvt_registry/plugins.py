@@ -39,6 +39,7 @@ class Plugin:
         warnings: What is wrong with a plugin that works, such as a misspelled hook.
         load_seconds: How long its import took.
         module: The imported plugin, once it is ok.
+        path: Its file, if it was loaded from one and not from an installed distribution.
     """
 
     name: str
@@ -50,17 +51,13 @@ class Plugin:
     warnings: list[str] = field(default_factory=list)
     load_seconds: float = 0.0
     module: Any = None
+    path: Path | None = None
     muted: set[str] = field(default_factory=set, repr=False)
 
     @property
     def origin(self) -> str:
         """The distribution and its version, for people."""
         return f"{self.distribution} {self.version}".strip()
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it was loaded from a file, and not from an installed distribution."""
-        return self.distribution.endswith(".py")
 
     def fail(self, error: BaseException, state: str = "broken") -> None:
         """Record why this plugin cannot be used."""
@@ -106,7 +103,7 @@ class Plugins:
             raise UsageError(f"plugin file {str(path)!r}: a plugin {file.stem!r} exists; rename it")
         if _is_another_module(file):
             raise UsageError(f"plugin file {str(path)!r}: a module {file.stem!r} exists; rename it")
-        plugin = Plugin(file.stem, resolved)
+        plugin = Plugin(file.stem, resolved, path=file.resolve())
         self._load(plugin, lambda: _import_file(file.stem, file))
         if plugin.state != "ok":
             # Nothing of it stays, so that it can be mended and loaded again.
@@ -118,6 +115,8 @@ class Plugins:
                 details=plugin.details,
             )
         self._plugins.append(plugin)
+        # Processes that are spawned, such as workers on Windows and macOS, import it by its name.
+        sys.path.append(str(file.resolve().parent))
         return plugin
 
     def implementations(self, hook: str) -> list[tuple[Plugin, Callable[..., Any]]]:
@@ -227,8 +226,6 @@ def _import_file(name: str, path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None  # a .py file that exists has a loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    # Processes that are spawned, such as workers on Windows and macOS, import it by its name.
-    sys.path.append(str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, TypeVar, overload
@@ -109,7 +110,7 @@ class Registry:
 def _how_to_get(origin: str) -> str:
     if origin == IN_CODE:
         return "register it again first"
-    if origin.endswith(".py"):
+    if os.sep in origin:  # a distribution's name has none, a file's path has
         return f"--plugin {origin}"
     return f"pip install {origin.partition(' ')[0]}"
 

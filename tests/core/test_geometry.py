@@ -45,6 +45,14 @@ def test_masks_and_maps_follow_an_enlargement_with_padding():
     assert torch.equal(back["masks"], torch.stack([small == 5, small == 0]))
 
 
+def test_predictions_of_several_heads_are_all_placed():
+    record = gvt.Record("a", (28, 28), affine(0.5, 0.5))
+    boxes = {"boxes": torch.tensor([[0.0, 0, 14, 14]])}
+    (back,) = to_original([{"semantic": {"class": 1}, "finder": boxes}], [record])
+    assert back["finder"]["boxes"].tolist() == [[0, 0, 28, 28]]
+    assert back["semantic"] == {"class": 1}
+
+
 def test_outside_the_canvas_nothing_is_claimed():
     crop = {"semantic": torch.ones(2, 2, dtype=torch.int64), "masks": torch.ones(1, 2, 2)}
     (back,) = to_original([crop], [gvt.Record("a", (2, 4), affine(shift_x=-2))])

@@ -25,8 +25,8 @@ class Follower:
     def gvt_epoch_ended(self, epoch):
         self.seen.append(("epoch", epoch))
 
-    def gvt_evaluated(self, step, metrics):
-        self.seen.append(("evaluated", step, metrics["accuracy"]))
+    def gvt_evaluated(self, step, split, metrics):
+        self.seen.append(("evaluated", step, metrics["accuracy"], split))
 
     def gvt_checkpoint_saved(self, run, path):
         self.seen.append(("saved", run.step, path.name))
@@ -48,7 +48,7 @@ def follower(tmp_path, monkeypatch):
                 ("run_started", "run"),
                 ("step_ended", "run, step, losses"),
                 ("epoch_ended", "epoch"),
-                ("evaluated", "step, metrics"),
+                ("evaluated", "step, split, metrics"),
                 ("checkpoint_saved", "run, path"),
                 ("run_ended", "outcome, error"),
             ]
@@ -76,12 +76,12 @@ def test_hooks_carry_the_whole_run(follower, tmp_path):
         ("step", 1, losses),
         ("step", 2, losses),
         ("epoch", 1),
-        ("evaluated", 2, accuracies[0]),
+        ("evaluated", 2, accuracies[0], "test"),
         ("saved", 2, "last.safetensors"),
         ("step", 3, losses),
         ("step", 4, losses),
         ("epoch", 2),
-        ("evaluated", 4, accuracies[1]),
+        ("evaluated", 4, accuracies[1], "test"),
         ("saved", 4, "last.safetensors"),
         ("ended", "success", "NoneType"),
     ]

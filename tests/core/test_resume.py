@@ -57,6 +57,13 @@ def test_a_resumed_run_ends_with_the_same_bits(recipe, workers, tmp_path, same_t
     same_tensors(final, resumed.checkpoint)
 
 
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    overrides = ["data.classes=[5]", "generator.width=8", "train.steps=2", f"run.root={root}"]
+    return gvt.run("gan.mnist", *overrides, quiet=True)
+
+
 def test_workers_change_nothing(tmp_path, same_tensors):
     overrides = [*FAMILIES["classify.mnist"], *COMMON, *AUGMENTED, "train.steps=4"]
     runs = [
@@ -94,12 +101,25 @@ def test_resume_without_argument_takes_the_latest_run(tmp_path):
     assert gvt.resume(None, root, "train.steps=3", quiet=True).folder == latest.folder
 
 
-def test_a_run_goes_on_with_its_data_and_networks(tmp_path):
-    run = gvt.run(
-        "gan.mnist", "data.classes=[5]", "train.steps=1", f"run.root={tmp_path}", quiet=True
-    )
-    with pytest.raises(gvt.UsageError, match=r"generator\.width=8.*init_from"):
-        gvt.resume(run.folder, "generator.width=8")
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("generator.width=8", "generator"),
+        ("data.classes=[4]", "data"),
+        ("optimizers.generator.lr=1", "optimizers"),
+        ("train.seed=3", "train.seed"),
+        ("train={steps: 9, seed: 3}", "train.seed"),
+        ("train.ema=null", "train.ema"),
+    ],
+)
+def test_a_run_goes_on_with_its_data_and_networks(override, named, small_run):
+    with pytest.raises(gvt.UsageError, match=rf"^{named}: .*init_from"):
+        gvt.resume(small_run.folder, override)
+
+
+def test_a_run_cannot_end_before_where_it_is(small_run):
+    with pytest.raises(gvt.UsageError, match=r"train\.steps: the run is at step 2 already"):
+        gvt.resume(small_run.folder, "train.steps=1", quiet=True)
 
 
 def test_a_complete_run_is_left_as_it_is(tmp_path, capsys):
@@ -122,6 +142,7 @@ def start(tmp_path, *overrides):
         ],
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
@@ -150,9 +171,14 @@ def test_killed_in_the_middle_it_ends_with_the_same_weights(tmp_path, same_tenso
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, tmp_path):
-    process, folder = start(tmp_path, "train.steps=100000", "train.checkpoint_every=3")
-    process.send_signal(number)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, workers, tmp_path):
+    process, folder = start(
+        *(tmp_path, "train.steps=100000", "train.checkpoint_every=3"),
+        *("data.resident=false", f"data.workers={workers}"),
+    )
+    # As a terminal, systemd and Slurm do: the workers are asked, too.
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     last = errors.splitlines()[-1]

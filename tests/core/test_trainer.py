@@ -115,6 +115,14 @@ def test_what_the_user_froze_stays_frozen():
     assert not task.a.bias.requires_grad
 
 
+def test_what_a_graph_leads_through_is_not_moved_though_it_shares_the_optimizer():
+    task = TwoNets(gvt.Phase("b", trains="b", keeps_graph=("a",), optimizer="both"))
+    task.phases += (gvt.Phase("a", trains="a", every=9, offset=8, optimizer="both"),)
+    before = task.a.weight.clone()
+    trainer(task, {"both": SGD}, steps=2).fit()
+    assert torch.equal(task.a.weight, before)
+
+
 def test_keeps_graph_leaves_the_other_network_differentiable():
     task = TwoNets(gvt.Phase("b", trains="b", keeps_graph=("a",)), A)
     trainer(task, {"a": SGD, "b": SGD}, steps=1).fit()
@@ -222,6 +230,60 @@ def test_what_is_not_finite_stops_the_run_and_is_never_saved(what, tmp_path):
     assert log.events[-1] == ("failure", "NonFiniteError")
 
 
+def test_an_infinite_buffer_is_no_accident(tmp_path):
+    task = TwoNets(A)
+    task.register_buffer("mask", torch.tensor([0.0, -math.inf]))
+    trainer(task, {"a": SGD}, folder=tmp_path).fit()
+    assert load_file(tmp_path / "last.safetensors")["task/mask"][1] == -math.inf
+
+
+def test_every_listener_hears_of_the_end_and_the_runs_own_error_comes_first():
+    class Raising(gvt.Listener):
+        def run_ended(self, run, error):
+            raise OSError("no space for the plot")
+
+    class Broken(TwoNets):
+        def forward(self, phase, batch, step):
+            raise RuntimeError("the step itself")
+
+    log = Log()
+    with pytest.raises(RuntimeError, match="the step itself"):
+        trainer(Broken(A), {"a": SGD}, listeners=[Raising(), log]).fit()
+    assert log.events == [("failure", "RuntimeError")]
+    log = Log()
+    with pytest.raises(OSError, match="no space"):
+        trainer(TwoNets(A), {"a": SGD}, steps=1, listeners=[Raising(), log]).fit()
+    assert log.events[-1] == ("success", "NoneType")
+
+
+@pytest.mark.parametrize("key", ["split", "final"])
+def test_what_cannot_be_evaluated_is_said_before_the_first_step(key):
+    task = TwoNets(A)
+    train = gvt.TrainConfig(steps=3)
+    loader = gvt.Loader(Points(), gvt.DataConfig(name="points", batch_size=4), train, CPU)
+    evaluation = gvt.EvaluateConfig(**{key: "train"})
+    made = gvt.Trainer(
+        *(task, loader, {"a": SGD}, train, CPU),
+        evaluation=evaluation,
+        open_split=lambda split: loader.held_out(Points()),
+    )
+    with pytest.raises(gvt.ConfigError, match=rf"evaluate\.{key}: TwoNets makes no predictions"):
+        made.fit()
+    assert task.calls == []
+
+
+def test_compiling_reaches_every_network_that_is_called():
+    class Nested(TwoNets):
+        def __init__(self, *phases):
+            super().__init__(*phases)
+            self.heads = nn.ModuleDict({"one": nn.Linear(1, 1)})
+
+    task = Nested(A)
+    gvt.Placement(torch.device("cpu"), compile=True).place(task)
+    compiled = {n for n, m in task.named_modules() if m._compiled_call_impl is not None}
+    assert compiled == {"a", "b", "heads.one"}
+
+
 def test_checkpoints_come_every_so_often_and_so_many_are_kept(tmp_path):
     log = Log()
     trainer(
@@ -287,6 +349,12 @@ def test_an_algorithm_of_its_own_keeps_the_rest_of_the_loop(tmp_path):
         ((A,), {"a": gvt.OptimizerConfig(name="Adam", lr=-1.0)}, {}, "Invalid learning rate"),
         ((A,), {"a": gvt.OptimizerConfig(name="Adam", rl=1.0)}, {}, "no parameter 'rl'"),
         ((A,), {"a": gvt.OptimizerConfig(name="LBFGS")}, {}, "LBFGS is not supported"),
+        (
+            (A,),
+            {"a": gvt.OptimizerConfig(name="SGD", schedule={"name": "ReduceLROnPlateau"})},
+            {},
+            "ReduceLROnPlateau is not supported",
+        ),
         (
             (A,),
             {"a": gvt.OptimizerConfig(name="SGD", schedule={"name": "StepLR"})},

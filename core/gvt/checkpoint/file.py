@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -10,7 +11,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as load_bytes
+from safetensors.torch import save_file
 from torch import Tensor
 
 from gvt.atomic import replacing
@@ -55,7 +57,8 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     header = read_header(path)
     try:
-        tensors = load_file(path)
+        # Not load_file: its tensors map the file, which Windows then does not let be replaced.
+        tensors = load_bytes(path.read_bytes())
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged: {error}") from error
     document = dict(header.document)
@@ -67,7 +70,7 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def copy(source: Path, target: Path) -> None:
     """Copy a checkpoint, so that `target` is at every moment absent, the old one or the new one."""
     with _replacing(target) as temporary:
-        temporary.write_bytes(source.read_bytes())
+        shutil.copyfile(source, temporary)
 
 
 def _without_twins(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from gvt.checkpoint import file
-from gvt.errors import CheckpointError
+from gvt.errors import CheckpointError, ConfigError
 from gvt.losses import check_weights
 
 if TYPE_CHECKING:
@@ -23,9 +23,12 @@ def capture(trainer: Trainer) -> State:
 
     Tensors are called `task/...`, `ema/...` and `optimizer/<key>/<parameter>/<field>`. There are
     no random states among them: every draw is a function of the seed and of its place.
+
+    Raises:
+        NonFiniteError: If something in it is not finite.
     """
-    run = trainer.run
-    tensors = {f"task/{n}": t for n, t in trainer.task.state_dict().items()}
+    run, task = trainer.run, trainer.task
+    tensors = {f"task/{n}": t for n, t in task.state_dict().items()}
     if trainer.ema is not None:
         tensors |= {f"ema/{n}": t for n, t in trainer.ema.tensors.items()}
     values: dict[str, Any] = {}
@@ -36,6 +39,8 @@ def capture(trainer: Trainer) -> State:
         values |= {f"optimizer/{key}/{n}": v for n, v in state_values.items()}
         if optimizer.scaler.is_enabled():
             scalers[key] = optimizer.scaler.state_dict()
+    buffers = {name for name, _ in task.named_buffers()}
+    check_weights(run.step, tensors, {f"{group}/{n}" for group in ("task", "ema") for n in buffers})
     training = {
         "step": run.step,
         "epoch": run.epoch,
@@ -52,18 +57,17 @@ def restore(trainer: Trainer, tensors: Mapping[str, Tensor], document: Mapping[s
     """Copy a state into place, so that the loop goes on where it was taken.
 
     Raises:
-        CheckpointError: If it is the state of another task, or of other settings.
+        CheckpointError: If it is the state of another task.
+        ConfigError: If it is beyond the end of the run.
     """
     run, training = trainer.run, document["training"]
+    if training["step"] > run.total_steps:
+        raise ConfigError(
+            f"train.steps: the run is at step {training['step']} already, beyond {run.total_steps}"
+        )
     load_weights(trainer.task, under("task/", tensors))
     if trainer.ema is not None:
-        averages = under("ema/", tensors)
-        if averages.keys() != trainer.ema.tensors.keys():
-            raise CheckpointError(
-                "the checkpoint holds no moving average of these modules; a run goes on with the "
-                "train.ema that it began with"
-            )
-        trainer.ema.load(averages)
+        trainer.ema.load(under("ema/", tensors))
     for key, optimizer in trainer.optimizers.items():
         prefix = f"optimizer/{key}/"
         values = under(prefix, training["optimizer_values"])
@@ -120,18 +124,25 @@ class CheckpointFolder:
         """Write the newest checkpoint, and copies of it.
 
         Raises:
-            NonFiniteError: If something in it is not finite; nothing is written then.
             CheckpointError: If it cannot be written; the previous one stands then.
         """
         tensors, document = state
         step = document["training"]["step"]
-        check_weights(step, tensors)
         self.folder.mkdir(parents=True, exist_ok=True)
-        file.save(self.last, tensors, {**self._document, **document})
-        if is_best:
-            file.copy(self.last, self.folder / "best.safetensors")
-        if self._keep:
-            file.copy(self.last, self.folder / f"step_{step:08d}.safetensors")
-            for old in sorted(self.folder.glob("step_*.safetensors"))[: -self._keep]:
-                old.unlink()
+        numbered = self.folder / f"step_{step:08d}.safetensors"
+        # `last` comes last: it says which is the best, and that has to stand already.
+        paths = [self.folder / "best.safetensors"] if is_best else []
+        paths += [numbered, self.last] if self._keep else [self.last]
+        file.save(paths[0], tensors, {**self._document, **document})
+        for path in paths[1:]:
+            file.copy(paths[0], path)
+        self._prune(numbered)
         return self.last
+
+    def _prune(self, newest: Path) -> None:
+        """Delete numbered checkpoints: old ones, and those of a future that a resumed run left."""
+        found = sorted(self.folder.glob("step_*.safetensors"))
+        if self._keep:
+            past = [path for path in found if path <= newest]
+            for path in {*found} - {*past[-self._keep :]}:
+                path.unlink()

@@ -9,11 +9,12 @@ from gvt.build import FACTS, NETWORKS, DataFacts, build_task, create, open_datas
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.parameters import signature_of
-from gvt.errors import UsageError
+from gvt.errors import ConfigError, UsageError
 from gvt_registry import KINDS, Offer, default_registry, nearest
 
 EXAMPLE_SHAPE = (1, 28, 28)
 EXAMPLE_CLASSES = 10
+EXAMPLE_FEATURES = {"stage1": (32, 2), "stage2": (64, 4)}
 
 
 def describe(name: str) -> str:
@@ -71,14 +72,22 @@ def _component(offer: Offer) -> list[str]:
 def _size(offer: Offer, target: Any) -> list[str]:
     """Return the parameter count of a network as it comes, on an example of data."""
     declared, _ = signature_of(target)
-    example = {"image_shape": EXAMPLE_SHAPE, "num_classes": EXAMPLE_CLASSES}
+    example = {
+        "image_shape": EXAMPLE_SHAPE,
+        "num_classes": EXAMPLE_CLASSES,
+        "feature_info": EXAMPLE_FEATURES,
+    }
     given = {n: v for n, v in example.items() if n in declared}
     needed = {n for n, p in declared.items() if p.required}
-    if offer.component.kind not in NETWORKS or not needed <= given.keys():
+    if offer.component.kind not in (*NETWORKS, "head") or not needed <= given.keys():
         return []  # what it is built from is not known here
-    built = create(offer.component.kind, offer.component.name, **given)
+    try:
+        built = create(offer.component.kind, offer.component.name, **given)
+    except ConfigError as error:  # the example does not suit it
+        return ["", str(error)]
     shape = "x".join(str(side) for side in EXAMPLE_SHAPE)
-    of = f" for images {shape}" if "image_shape" in given else ""
+    suits = {"image_shape": f"images {shape}", "feature_info": f"features {EXAMPLE_FEATURES}"}
+    of = "".join(f" for {text}" for name, text in suits.items() if name in given)
     return ["", f"{_count(built):,} parameters{of}"]
 
 

@@ -37,7 +37,9 @@ class Commands(click.Group):
                 offered = [error]
             found |= {c.name: c for c in offered if isinstance(c, click.Command) and c.name}
             rubbish = [c for c in offered if not isinstance(c, click.Command)]
-            plugin.warnings += [f"gvt_commands gave {c!r}, which is no command" for c in rubbish]
+            for text in (f"gvt_commands gave {c!r}, which is no command" for c in rubbish):
+                if text not in plugin.warnings:
+                    plugin.warnings.append(text)
         return found
 
 
@@ -72,12 +74,13 @@ def main() -> NoReturn:
 
 
 def _exit_code(arguments: list[str]) -> int:
-    # The environment variable reaches the workers' and torchrun's processes, too.
     debugging = is_debugging(arguments)
     try:
         code = cli.main(arguments, prog_name="gvt", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Abort as error:  # what click makes of a KeyboardInterrupt
+    except click.exceptions.Abort as error:  # what click makes of a KeyboardInterrupt...
+        if isinstance(error.__cause__, EOFError):  # ...and of a file that ends too early
+            return _failed(error.__cause__, debugging)
         return _say(str(error.__cause__ or "") or "interrupted, without saving", INTERRUPTED)
     except click.ClickException as error:
         return _usage(error, arguments)
@@ -104,6 +107,9 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
     message = error.format_message()
     if isinstance(error, click.NoSuchOption) and "." in error.option_name:
         message += f" A setting is written without dashes: {error.option_name.lstrip('-')}=VALUE."
+    if isinstance(error, click.exceptions.NoSuchCommand):
+        troubles = [w for p in default_registry().plugins for w in p.warnings if "_commands" in w]
+        message = " ".join([message, *troubles])
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "gvt"
     return _say(f"error: {message} See '{command} --help'.", 2)

@@ -181,7 +181,8 @@ def _with_variables(value: Any, where: str, path: str) -> Any:
             )
         return found
 
-    return _VARIABLE.sub(variable, value)
+    found = _VARIABLE.sub(variable, value)
+    return os.path.expanduser(found) if found.startswith("~/") else found  # noqa: PTH111
 
 
 def _complaint(problem: Any, data: Any) -> tuple[str, str, str]:

@@ -126,7 +126,7 @@ class TrainConfig(Section):
 
     steps: PositiveInt | None = None
     epochs: PositiveInt | None = None
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     accumulate: PositiveInt = 1
     clip_norm: PositiveFloat | None = None
     clip_value: PositiveFloat | None = None
@@ -139,6 +139,10 @@ class TrainConfig(Section):
     pictures_every: Cadence = None
     log_every: PositiveInt = 50
     keep: NonNegativeInt = 0
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Return the budget in steps."""
+        return self.steps or (self.epochs or 0) * steps_per_epoch
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainConfig:

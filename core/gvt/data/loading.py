@@ -13,9 +13,9 @@ import torch
 from gvt.config.schema import DataConfig, TrainConfig
 from gvt.data.order import Order, Place
 from gvt.data.sources import Resident, Source, Streamed
-from gvt.data.transforms import build_transforms
+from gvt.data.transforms import build_transforms, transform_sample
 from gvt.device import Placement
-from gvt.distributed import World
+from gvt.distributed import World, processes_here
 from gvt.errors import ConfigError
 from gvt.geometry import SPATIAL_KEYS
 from gvt.interfaces import Batch, Dataset, ResidentDataset
@@ -23,6 +23,9 @@ from gvt.seeding import derive, seeded
 
 RESIDENT_SHARE = 0.25
 """A set stays on the device if it takes at most this share of the memory that is free."""
+
+UNKNOWN_MEMORY_LIMIT = 1 << 30
+"""Bytes that a resident set may take where free memory cannot be asked."""
 
 
 class Loader:
@@ -66,6 +69,9 @@ class Loader:
         transform = build_transforms("data.transforms", config.transforms)
         self._batch_transform = build_transforms("data.batch_transforms", config.batch_transforms)
         self._source = self._open(dataset, transform)
+        self._held_out: dict[int, tuple[Dataset, Source]] = {}
+        if transform is not None and dataset.image_shape is not None:
+            _check_size(dataset, transform)
 
     def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
         """Yield the micro-batches of each iteration, on the device, from one on, without end."""
@@ -88,16 +94,34 @@ class Loader:
             dataset: The held-out data.
             batch_size: Samples of a batch; that of the training unless given.
         """
+        if id(dataset) not in self._held_out:
+            self._held_out[id(dataset)] = (dataset, self._open(dataset))
+        _, source = self._held_out[id(dataset)]
         size, count = batch_size or self.config.batch_size, len(dataset)
         starts = range(self._world.rank * size, count, self._world.size * size)
         indices = (torch.arange(start, min(start + size, count)) for start in starts)
-        return self._open(dataset).batches((0, of_batch) for of_batch in indices)
+        return source.batches((0, of_batch) for of_batch in indices)
 
     def _open(self, dataset: Dataset, transform: Callable[..., Any] | None = None) -> Source:
         if self.config.resident is True and isinstance(dataset, ResidentDataset):
             return Resident(dataset, self._placement)
         workers = int(self.config.workers)
         return Streamed(dataset, self._placement, workers, transform, self.order.seed)
+
+
+def _check_size(dataset: Dataset, transform: Callable[..., Any]) -> None:
+    """Check that training keeps the size that networks are built for and evaluation sees.
+
+    Raises:
+        ConfigError: If the transforms change it.
+    """
+    with seeded(0):
+        shape = tuple(transform_sample(transform, dataset[0]).image.shape)
+    if shape != dataset.image_shape:
+        raise ConfigError(
+            f"data.transforms: they turn images {dataset.image_shape} into {shape}, and evaluation "
+            "would see the former; use transforms that keep the size"
+        )
 
 
 def _resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> DataConfig:
@@ -109,7 +133,7 @@ def _resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Dat
         config.resident == "auto" and not reads and _fits(dataset, placement)
     ):
         return config.model_copy(update={"resident": True, "workers": 0})
-    spare = min(8, max(0, (os.cpu_count() or 1) - 1))
+    spare = min(8, max(0, (os.cpu_count() or 1) // processes_here() - 1))
     workers = spare if config.workers == "auto" else config.workers
     return config.model_copy(update={"resident": False, "workers": workers})
 
@@ -138,4 +162,4 @@ def _fits(dataset: Dataset, placement: Placement) -> bool:
     size = len(dataset)
     for length in dataset.image_shape:
         size *= length
-    return free is None or size <= RESIDENT_SHARE * free
+    return size <= (UNKNOWN_MEMORY_LIMIT if free is None else RESIDENT_SHARE * free)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -16,7 +19,7 @@ from gvt.data.collate import collate
 from gvt.data.transforms import transform_sample
 from gvt.device import Placement
 from gvt.errors import DataError, GvtError
-from gvt.interfaces import Batch, Dataset, Frame, Record, Sample, Targets
+from gvt.interfaces import DENSE_KEYS, Batch, Dataset, Frame, Record, Sample, Targets
 from gvt.seeding import derive, seeded
 
 Keys = Iterable[tuple[int, Tensor]]
@@ -40,6 +43,12 @@ class Resident:
             raise DataError(
                 f"{type(dataset).__name__}.tensors() gave images of {images.dtype} and shape "
                 f"{tuple(images.shape)}; it takes uint8, (N, C, H, W)"
+            )
+        ragged = sorted(targets.keys() - DENSE_KEYS)
+        if ragged:
+            raise DataError(
+                f"{type(dataset).__name__}.tensors() gave {', '.join(ragged)}; only "
+                f"{', '.join(sorted(DENSE_KEYS))} can be whole tensors"
             )
         self._dataset, self._placement = dataset, placement
         self._images = images.to(placement.device)
@@ -147,13 +156,20 @@ class _SeededSamples(TorchDataset[Sample | GvtError]):
     def __getitem__(self, key: Any) -> Sample | GvtError:
         """Return the sample; an error, too, since one raised in a worker comes as its traceback."""
         epoch, index = key
+        place = derive(self._seed, "sample", epoch, index)
+        # The loop seeds these two anew at every step, so nothing has to be put back.
+        random.seed(place)
+        np.random.seed(place % 2**32)
         try:
-            with seeded(derive(self._seed, "sample", epoch, index)):
+            with seeded(place):
                 sample = self._dataset[index]
                 if self._transform is not None:
                     sample = transform_sample(self._transform, sample)
         except GvtError as error:
             return error
+        except Exception as error:
+            line = " ".join(f"sample {index}: {type(error).__name__}: {error}".split())
+            return DataError(line, details=traceback.format_exc())
         return sample
 
 
@@ -168,8 +184,10 @@ def _collate_or_error(samples: Sequence[Sample | GvtError]) -> Batch | GvtError:
 
 
 def _leave_signals_to_the_loop(worker: int) -> None:
-    # Ctrl-C reaches the whole process group; the loop still wants this step's batches.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches the whole process group, and so does a SIGTERM of systemd or Slurm; the loop
+    # still wants this step's batches. Workers end by themselves when their parent does.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _on_device(batch: Batch, placement: Placement) -> Batch:

@@ -13,10 +13,9 @@ from torchvision.transforms import v2
 from gvt.config.parameters import check_parameters
 from gvt.config.schema import ComponentConfig
 from gvt.errors import ConfigError
+from gvt.geometry import SPATIAL_KEYS
 from gvt.interfaces import Sample
 from gvt_registry import nearest
-
-_SPATIAL = ("boxes", "masks", "semantic")
 
 
 def build_transforms(where: str, configs: Sequence[ComponentConfig]) -> Callable[..., Any] | None:
@@ -49,7 +48,7 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
     """
     height, width = sample.image.shape[-2:]
     wrapped: dict[str, Any] = {"image": tv_tensors.Image(sample.image), **sample.targets}
-    for key in set(_SPATIAL) & wrapped.keys():
+    for key in SPATIAL_KEYS & wrapped.keys():
         wrapped[key] = (
             tv_tensors.BoundingBoxes(wrapped[key], format="XYXY", canvas_size=(height, width))
             if key == "boxes"

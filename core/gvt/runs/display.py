@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TextIO
@@ -29,7 +30,11 @@ class Display(Listener):
         self, headline: str, notes: Sequence[str] = (), stream: TextIO | None = None
     ) -> None:
         self._opening = (headline, *notes)
-        self._console = Console(file=stream, stderr=stream is None, highlight=False)
+        stream = sys.stderr if stream is None else stream
+        # Whatever FORCE_COLOR says: control codes belong on a terminal.
+        self._console = Console(
+            file=stream, force_terminal=None if stream.isatty() else False, highlight=False
+        )
         self._progress: Progress | None = None
         self._first_step, self._started = 0, 0.0
         self._read_at, self._read_step, self._shown_at = 0.0, 0, 0.0
@@ -49,9 +54,9 @@ class Display(Listener):
                 TextColumn("step"),
                 MofNCompleteColumn(),
                 BarColumn(),
-                TextColumn("{task.fields[speed]}"),
+                TextColumn("{task.fields[speed]}", markup=False),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[losses]}"),
+                TextColumn("{task.fields[losses]}", markup=False),
                 console=self._console,
             )
             self._progress.start()
@@ -93,6 +98,8 @@ class Display(Listener):
         """Leave the terminal as it was, and print where everything is."""
         if self._progress is not None:
             self._progress.stop()
+        if run.outcome == "failure" and run.checkpoint is not None:
+            self.note(f"what was saved last goes on with: {run.resume_command}")
         seconds = time.monotonic() - self._started
         done = run.step - self._first_step
         complete = done == 0 and run.step == run.total_steps

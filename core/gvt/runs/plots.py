@@ -22,8 +22,10 @@ def read_curves(metrics: Path) -> Curves:
     curves: Curves = defaultdict(list)
     for line in metrics.read_text(encoding="utf-8").splitlines():
         try:
-            row: dict[str, Any] = json.loads(line)
+            row: Any = json.loads(line)
         except ValueError:
+            continue
+        if not isinstance(row, dict) or "step" not in row:
             continue
         if row.get("event") == "resumed":
             for name, points in curves.items():

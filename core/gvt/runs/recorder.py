@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -23,6 +24,7 @@ class Recorder(Listener):
     def run_started(self, run: Run) -> None:
         """Note in the metrics where a resumed run goes on."""
         if run.step or self._folder.metrics.exists():
+            _end_last_line(self._folder.metrics)
             self._append({"event": "resumed", "step": run.step})
 
     def losses_read(self, run: Run, rows: Rows) -> None:
@@ -45,7 +47,8 @@ class Recorder(Listener):
         for name, sheet in pictures.items():
             save_sheet(sheet, sheet_path(samples, name, run.step))
         name, sheet = next(iter(pictures.items()))
-        save_progress(samples, name, (sheet.shape[-2], sheet.shape[-1]), self._folder.progress)
+        size = (sheet.shape[-2], sheet.shape[-1])
+        save_progress(samples, name, size, self._folder.progress, until=run.step)
 
     def run_ended(self, run: Run, error: BaseException | None) -> None:
         """Draw the curves."""
@@ -55,3 +58,10 @@ class Recorder(Listener):
     def _append(self, *lines: Mapping[str, Any]) -> None:
         with self._folder.metrics.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def _end_last_line(path: Path) -> None:
+    """End a line that a kill cut off, so that what follows begins a new one."""
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")

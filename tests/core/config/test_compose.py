@@ -1,6 +1,7 @@
 """Recipe + overrides = configuration, or one line that says what is wrong."""
 
 import json
+import re
 import subprocess
 import sys
 from itertools import permutations
@@ -378,7 +379,7 @@ def test_without_overrides_the_text_is_the_recipes_own(recipe, tmp_path):
 def test_with_overrides_the_text_keeps_its_comments():
     before, after = recipe_text("gan.mnist"), recipe_text("gan.mnist", ["train.steps=7"])
     assert before.count("#") >= 2
-    assert after == before.replace("steps: 3000", "steps: 7")
+    assert after == re.sub(r"steps: \d+", "steps: 7", before)
 
 
 def test_the_text_of_something_invalid_is_refused():

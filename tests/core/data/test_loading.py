@@ -1,7 +1,9 @@
 """Batches, from the device's memory or from workers, augmented or not."""
 
+import random
 from itertools import chain, islice
 
+import numpy as np
 import pytest
 import torch
 
@@ -101,6 +103,51 @@ def test_an_epoch_augments_a_sample_anew():
 def test_a_sample_that_cannot_be_read_is_one_line(workers):
     with pytest.raises(DataError, match=r"^shade 7: cannot be read$"):
         groups(4, dataset=Shades(broken=7), resident=False, workers=workers)
+
+
+class Noisy(Shades):
+    """Draws from every generator that data sets draw from."""
+
+    def __getitem__(self, index):
+        noise = torch.tensor([random.random(), np.random.rand(), torch.rand(()).item()])
+        image = noise.view(1, 1, 3).expand(1, 6, 3).repeat(1, 1, 2)
+        return gvt.Sample(image, {"class": torch.tensor(0)}, self.record(index))
+
+
+def test_randomness_of_any_kind_is_a_function_of_the_sample():
+    here, _ = groups(6, dataset=Noisy(), resident=False, workers=0)
+    there, _ = groups(6, dataset=Noisy(), resident=False, workers=2)
+    later, _ = groups(2, start=4, dataset=Noisy(), resident=False, workers=1)
+    assert torch.equal(images_of(here), images_of(there))
+    assert torch.equal(images_of(here[4:]), images_of(later))
+    assert len(images_of(here).unique(dim=0)) == len(images_of(here))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_any_error_of_a_data_set_is_one_line_with_its_traceback_behind(workers):
+    class Failing(Shades):
+        def __getitem__(self, index):
+            raise EOFError("the file\nends too early")
+
+    with pytest.raises(DataError, match="EOFError: the file ends too early") as caught:
+        groups(1, dataset=Failing(), resident=False, workers=workers)
+    assert "\n" not in str(caught.value)
+    assert "__getitem__" in caught.value.details
+
+
+def test_whole_tensors_are_those_that_stack():
+    class Angles(Shades):
+        def tensors(self):
+            images, targets = super().tensors()
+            return images, {**targets, "angle": torch.zeros(20)}
+
+    with pytest.raises(DataError, match="gave angle; only class, semantic"):
+        groups(1, dataset=Angles())
+
+
+def test_transforms_that_change_the_size_are_refused():
+    with pytest.raises(gvt.ConfigError, match=r"\(1, 6, 6\) into \(1, 3, 3\)"):
+        groups(1, transforms=[{"name": "Resize", "size": 3}])
 
 
 @pytest.mark.parametrize("resident", [True, False])

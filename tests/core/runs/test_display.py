@@ -34,7 +34,9 @@ def every_line(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
 
 
-def test_where_there_is_no_terminal_there_are_plain_lines():
+@pytest.mark.parametrize("force", ["", "1"])
+def test_where_there_is_no_terminal_there_are_plain_lines(force, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", force)
     lines = follow(io.StringIO()).splitlines()
     assert not any("\x1b" in line or "\r" in line for line in lines)
     assert lines[:2] == ["headline: cpu, float32", "a note"]

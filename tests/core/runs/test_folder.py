@@ -1,6 +1,7 @@
 """What a run leaves on disk."""
 
 import json
+import os
 import re
 
 import pytest
@@ -100,6 +101,39 @@ def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path):
     assert read_curves(file) == {"train/a": [(1, 0.5)]}
 
 
+def test_after_a_line_cut_off_the_resumed_run_begins_a_new_one(tmp_path):
+    run = gvt.run(
+        *("gan.mnist", *SMALL, "train.steps=4", "train.checkpoint_every=2", "train.keep=5"),
+        f"run.root={tmp_path}",
+        quiet=True,
+    )
+    metrics = run.folder / "metrics.jsonl"
+    metrics.write_text(metrics.read_text()[:-20])
+    gvt.resume(run.folder / "checkpoints" / "step_00000002.safetensors", quiet=True)
+    lines = metrics.read_text().splitlines()
+    assert json.loads(lines[4]) == {"event": "resumed", "step": 2}
+    assert [step for step, _ in read_curves(metrics)["train/generator"]] == [1, 2, 3, 4]
+
+
+def test_what_a_resumed_run_left_behind_as_future_is_gone(tmp_path):
+    overrides = [*SMALL, "train.checkpoint_every=1", "train.pictures_every=1", "train.keep=3"]
+    run = gvt.run("gan.mnist", *overrides, "train.steps=6", f"run.root={tmp_path}", quiet=True)
+    checkpoints = run.folder / "checkpoints"
+    again = gvt.resume(checkpoints / "step_00000004.safetensors", "train.steps=5", quiet=True)
+    numbers = sorted(p.name for p in checkpoints.glob("step_*"))
+    assert numbers == ["step_00000004.safetensors", "step_00000005.safetensors"]
+    assert again.step == 5
+    side = 3 * (28 + PADDING) + PADDING  # five moments, and not the sixth
+    assert Image.open(run.folder / "progress.png").size == (side, side - 28 - PADDING)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_files_are_for_everybody_whom_the_umask_lets_read(run):
+    plain = (run.folder / "metrics.jsonl").stat().st_mode
+    for file in (run.checkpoint, run.folder / "config.yaml", run.folder / "progress.png"):
+        assert file.stat().st_mode == plain
+
+
 def test_two_runs_of_one_second_have_two_folders(tmp_path):
     folders = [RunFolder.create(tmp_path, "gan.mnist").path for _ in range(5)]
     assert len(set(folders)) == 5
@@ -123,6 +157,13 @@ def test_the_latest_run_is_the_last_started_or_resumed(tmp_path):
     assert RunFolder.latest(tmp_path).path == first.path
 
 
+def test_a_single_picture_is_framed_like_the_others(tmp_path):
+    save_sheet(torch.ones(1, 1, 3, 3), tmp_path / "one.png")
+    image = Image.open(tmp_path / "one.png")
+    assert image.size == (3 + 2 * PADDING,) * 2
+    assert image.getpixel((0, 0)) == (128, 128, 128)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_sheet_shows_its_pictures(tmp_path, channels):
     pictures = torch.rand(5, channels, 7, 9)
@@ -137,7 +178,7 @@ def test_a_sheet_shows_its_pictures(tmp_path, channels):
 def test_of_a_long_run_so_many_moments_are_chosen(tmp_path):
     for step in range(130):
         save_sheet(torch.full((1, 1, 4, 4), step / 130), sheet_path(tmp_path / "s", "a", step))
-    save_progress(tmp_path / "s", "a", (4, 4), tmp_path / "progress.png")
+    save_progress(tmp_path / "s", "a", (4, 4), tmp_path / "progress.png", until=129)
     assert Image.open(tmp_path / "progress.png").size == (10 * (4 + PADDING) + PADDING,) * 2
 
 
