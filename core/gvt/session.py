@@ -51,8 +51,7 @@ def train(
         state: The checkpoint that it goes on from.
         quiet: Show nothing.
     """
-    trained_with = state[0]["components"] if state else None
-    validate_components(config, trained_with)
+    validate_components(config, state[0]["components"] if state else None)
     placement = Placement.resolve(
         config.device,
         config.train.precision,
@@ -62,34 +61,42 @@ def train(
     )
     memory = explained_memory(placement, config.data.batch_size, config.train.accumulate)
     with memory, world() as processes:
-        dataset = open_dataset(config, "train")
-        facts = DataFacts.of(dataset, config)
-        seed_everything(derive(config.train.seed, "networks"))
-        task = build_task(config, facts, trained_with)
-        notes = _initialise(task, config.init_from) if state is None else []
-        loader = Loader(dataset, config.data, config.train, placement, processes)
-        resolved = _resolved(config, placement, loader)
-        trainer = Trainer(
-            task,
-            loader,
-            config.optimizers,
-            config.train,
-            placement,
-            evaluation=config.evaluate,
-            open_split=_splits(resolved, loader),
-            world=processes,
-        )
-        document = _document(config, resolved, facts, placement, processes)
-        if state is not None:
-            restore(trainer, state[1], state[0])
-            notes += _changes(state[0]["environment"], document["environment"])
+        trainer, document, opening = _build(config, placement, processes, state)
         trainer.rehearse()  # before there is a folder that somebody would have to delete
         if processes.is_first:
-            display = None if quiet else Display(_headline(resolved, dataset, trainer), notes)
             folder = folder or RunFolder.create(Path(config.run.root), config.recipe)
-            _follow(trainer, folder, document, display)
-        trainer.run.config = resolved
+            _follow(trainer, folder, document, None if quiet else Display(*opening))
         return trainer.fit()
+
+
+def _build(
+    config: RunConfig, placement: Placement, processes: World, state: State | None
+) -> tuple[Trainer, dict[str, Any], tuple[str, list[str]]]:
+    """Return the trainer, what its checkpoints say, and the first lines of the display."""
+    dataset = open_dataset(config, "train")
+    facts = DataFacts.of(dataset, config)
+    seed_everything(derive(config.train.seed, "networks"))
+    task = build_task(config, facts, state[0]["components"] if state else None)
+    notes = _initialise(task, config.init_from) if state is None else []
+    loader = Loader(dataset, config.data, config.train, placement, processes)
+    resolved = _resolved(config, placement, loader)
+    trainer = Trainer(
+        task,
+        loader,
+        config.optimizers,
+        config.train,
+        placement,
+        evaluation=config.evaluate,
+        open_split=_splits(resolved, loader),
+        world=processes,
+    )
+    trainer.run.config = resolved
+    document = _document(config, resolved, facts, placement, processes)
+    if state is not None:
+        restore(trainer, state[1], state[0])
+        state[1].clear()  # a second copy of everything, which a long run need not hold
+        notes += _changes(state[0]["environment"], document["environment"])
+    return trainer, document, (_headline(resolved, dataset, trainer), notes)
 
 
 def _follow(

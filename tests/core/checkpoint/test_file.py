@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import resource
 import sys
 
 import pytest
@@ -161,6 +160,7 @@ def test_no_file_is_one_line(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_when_the_disk_is_full_the_previous_checkpoint_stays(checkpoint):
+    resource = pytest.importorskip("resource")
     before = checkpoint.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), limits[1]))
