@@ -104,7 +104,7 @@ def test_resume_without_argument_takes_the_latest_run(tmp_path):
 @pytest.mark.parametrize(
     ("override", "named"),
     [
-        ("generator.width=8", "generator"),
+        ("generator.width=16", "generator"),
         ("data.classes=[4]", "data"),
         ("optimizers.generator.lr=1", "optimizers"),
         ("train.seed=3", "train.seed"),

@@ -110,6 +110,8 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
     if isinstance(error, click.exceptions.NoSuchCommand):
         troubles = [w for p in default_registry().plugins for w in p.warnings if "_commands" in w]
         message = " ".join([message, *troubles])
+        if any(o.component.name == arguments[0] for o in default_registry().offers("recipe")):
+            message += f" A recipe is run so: gvt run {arguments[0]}."
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "gvt"
     return _say(f"error: {message} See '{command} --help'.", 2)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 from torch import Tensor
 
 from gvt.listener import Listener, Rows, Run
@@ -35,7 +36,7 @@ class Display(Listener):
         self._console = Console(
             file=stream, force_terminal=None if stream.isatty() else False, highlight=False
         )
-        self._progress: Progress | None = None
+        self._progress: _TwoLines | None = None
         self._first_step, self._started = 0, 0.0
         self._read_at, self._read_step, self._shown_at = 0.0, 0, 0.0
 
@@ -50,18 +51,17 @@ class Display(Listener):
         self._first_step = self._read_step = run.step
         self._started = self._read_at = self._shown_at = time.monotonic()
         if self._console.is_terminal:
-            self._progress = Progress(
+            self._progress = _TwoLines(
                 TextColumn("step"),
                 MofNCompleteColumn(),
                 BarColumn(),
                 TextColumn("{task.fields[speed]}", markup=False),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[losses]}", markup=False),
                 console=self._console,
             )
             self._progress.start()
             self._bar = self._progress.add_task(
-                "", total=run.total_steps, completed=run.step, speed="", losses=""
+                "", total=run.total_steps, completed=run.step, speed=""
             )
 
     def step_ended(self, run: Run, losses: Mapping[str, Tensor]) -> None:
@@ -78,7 +78,8 @@ class Display(Listener):
         means = _means(rows)
         losses = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         if self._progress is not None:
-            self._progress.update(self._bar, speed=f"{speed:,.0f} samples/s", losses=losses)
+            self._progress.update(self._bar, speed=f"{speed:,.0f} samples/s")
+            self._progress.losses = losses
         elif now - self._shown_at >= PLAIN_SECONDS or run.step == run.total_steps:
             self._shown_at = now
             done = max(1, run.step - self._first_step)
@@ -108,6 +109,17 @@ class Display(Listener):
             if complete
             else f"{done} steps in {_duration(seconds)}"
         )
+
+
+class _TwoLines(Progress):
+    """The bar, and below it the losses, which are too long for one line of a terminal."""
+
+    losses = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return what is drawn."""
+        yield self.make_tasks_table(self.tasks)
+        yield Text(self.losses)
 
 
 def _means(rows: Rows) -> dict[str, float]:

@@ -51,7 +51,7 @@ class RunFolder:
         """
         found = list(root.glob("*/*/config.yaml"))
         if not found:
-            raise UsageError(f"no run under {str(root)!r}; start one: gvt run gan.mnist")
+            raise UsageError(f"no run under {str(root)!r}; start one: gvt run RECIPE")
         return cls(max(found, key=lambda path: path.stat().st_mtime_ns).parent)
 
     @property
