@@ -15,6 +15,7 @@ from gvt_registry import Component
 
 if TYPE_CHECKING:
     from gvt.api import load, resume, run
+    from gvt.batch import Batch, Frame, Record, Sample, Targets
     from gvt.build import create
     from gvt.config import (
         DataConfig,
@@ -39,18 +40,13 @@ if TYPE_CHECKING:
     from gvt.evaluation import evaluate
     from gvt.interfaces import (
         Backbone,
-        Batch,
         Dataset,
         Discriminator,
-        Frame,
         Generator,
         Head,
         Metric,
         Phase,
-        Record,
-        Sample,
         Step,
-        Targets,
         Task,
     )
     from gvt.listener import Listener, Run
@@ -61,6 +57,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "gvt.api": ("run", "resume", "load"),
+    "gvt.batch": ("Batch", "Frame", "Record", "Sample", "Targets"),
     "gvt.build": ("create",),
     "gvt.config": (
         "DataConfig",
@@ -85,18 +82,13 @@ _HOMES = {
     "gvt.evaluation": ("evaluate",),
     "gvt.interfaces": (
         "Backbone",
-        "Batch",
         "Dataset",
         "Discriminator",
-        "Frame",
         "Generator",
         "Head",
         "Metric",
         "Phase",
-        "Record",
-        "Sample",
         "Step",
-        "Targets",
         "Task",
     ),
     "gvt.listener": ("Listener", "Run"),

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gvt.batch import Batch
 from gvt.distributed import World
 from gvt.geometry import to_original
-from gvt.interfaces import Batch, Task
+from gvt.interfaces import Task
 
 
 def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -> dict[str, float]:

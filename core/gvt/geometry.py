@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gvt.batch import Record
 from gvt.errors import DataError
-from gvt.interfaces import Prediction, Record
+from gvt.interfaces import Prediction
 
 SPATIAL_KEYS = frozenset({"boxes", "masks", "semantic"})
 

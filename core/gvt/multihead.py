@@ -8,17 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gvt.interfaces import (
-    Backbone,
-    Batch,
-    Head,
-    Metric,
-    Phase,
-    Prediction,
-    Step,
-    Targets,
-    Task,
-)
+from gvt.batch import Batch, Targets
+from gvt.interfaces import Backbone, Head, Metric, Phase, Prediction, Step, Task
 
 
 class MultiHead(Task):

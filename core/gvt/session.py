@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from gvt.batch import Batch
 from gvt.build import DataFacts, build_task, offers_used, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, restore, under
@@ -21,7 +22,7 @@ from gvt.data import Loader
 from gvt.device import Placement, explained_memory
 from gvt.distributed import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
-from gvt.interfaces import Batch, Dataset
+from gvt.interfaces import Dataset
 from gvt.listener import Listener, PluginHooks, Run
 from gvt.optim import resolved_schedule
 from gvt.runs.display import Display

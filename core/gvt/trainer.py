@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gvt.batch import Batch
 from gvt.checkpoint.training import CheckpointFolder, capture
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data import Loader
@@ -20,7 +21,7 @@ from gvt.distributed import World
 from gvt.ema import Ema
 from gvt.errors import ConfigError, Interrupted
 from gvt.evaluation import evaluate, evaluating
-from gvt.interfaces import Batch, Phase, Step, Task
+from gvt.interfaces import Phase, Step, Task
 from gvt.listener import Listener, Run
 from gvt.losses import LossBuffer, check_losses
 from gvt.optim import Optimizer

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gvt.batch import DENSE_KEYS, Batch, Frame, Sample, Targets
 from gvt.errors import DataError
-from gvt.interfaces import DENSE_KEYS, Batch, Frame, Sample, Targets
 
 FILLERS = {"class": 0, "semantic": 255}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from gvt.batch import Batch
 from gvt.config.schema import DataConfig, TrainConfig
 from gvt.data.order import Order, Place
 from gvt.data.sources import Resident, Source, Streamed
@@ -18,7 +19,7 @@ from gvt.device import Placement
 from gvt.distributed import World, processes_here
 from gvt.errors import ConfigError
 from gvt.geometry import SPATIAL_KEYS
-from gvt.interfaces import Batch, Dataset, ResidentDataset
+from gvt.interfaces import Dataset, ResidentDataset
 from gvt.seeding import derive, seeded
 
 RESIDENT_SHARE = 0.25

@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from gvt.batch import DENSE_KEYS, Batch, Frame, Record, Sample, Targets
 from gvt.data.collate import collate
 from gvt.data.transforms import transform_sample
 from gvt.device import Placement
 from gvt.errors import DataError, GvtError
-from gvt.interfaces import DENSE_KEYS, Batch, Dataset, Frame, Record, Sample, Targets
+from gvt.interfaces import Dataset
 from gvt.seeding import derive, seeded
 
 Keys = Iterable[tuple[int, Tensor]]

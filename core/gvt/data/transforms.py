@@ -10,11 +10,11 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from gvt.batch import Sample
 from gvt.config.parameters import check_parameters
 from gvt.config.schema import ComponentConfig
 from gvt.errors import ConfigError
 from gvt.geometry import SPATIAL_KEYS
-from gvt.interfaces import Sample
 from gvt_registry import nearest
 
 
