@@ -106,7 +106,8 @@ class Trainer:
             with closing(self.loader.groups(run.step)) as groups, stop_requests() as stop:
                 while run.step < run.total_steps:
                     micro_batches = next(groups)
-                    seed_everything(derive(self.train.seed, "loop", run.step, self.world.rank))
+                    seed = derive(self.train.seed, "loop", run.step, self.world.rank)
+                    seed_everything(seed, self.placement.device)
                     self.task.training_step(self, micro_batches)
                     run.step += 1
                     self._after_step()
