@@ -40,7 +40,9 @@ def seed_everything(seed: int, device: torch.device | None = None) -> None:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Draw from torch's default generators as seeded here, and leave them as they were.
+    """Draw from every generator as seeded here, and leave torch's as they were.
+
+    NumPy's and that of `random` are not put back: the loop seeds them anew at every step.
 
     Args:
         seed: What the generators start from inside.
@@ -50,12 +52,11 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """
     cpu = torch.default_generator
     before = cpu.get_state()
-    cpu.manual_seed(seed)
     if device is not None and device.type != "cpu":
         accelerator: Any = torch.get_device_module(device)
         which = () if device.type == "mps" else (device,)  # there is one, and it takes no name
         accelerator_before = accelerator.get_rng_state(*which)
-        accelerator.manual_seed(seed)
+    seed_everything(seed, device)
     try:
         yield
     finally:

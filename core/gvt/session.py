@@ -11,12 +11,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from gvt.batch import Batch
 from gvt.build import DataFacts, build_task, offers_used, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
-from gvt.checkpoint.training import CheckpointFolder, restore, under
+from gvt.checkpoint.training import CheckpointFolder, State, restore, under
 from gvt.config import RunConfig
 from gvt.data import Loader
 from gvt.device import Placement, explained_memory
@@ -32,9 +32,6 @@ from gvt.runs.recorder import Recorder
 from gvt.seeding import derive, seed_everything
 from gvt.trainer import Trainer
 from gvt_registry import default_registry
-
-State = tuple[dict[str, Any], dict[str, Tensor]]
-"""A checkpoint's document and tensors."""
 
 
 def train(
@@ -94,7 +91,7 @@ def _build(
     trainer.run.config = resolved
     document = _document(config, resolved, facts, placement, processes)
     if state is not None:
-        restore(trainer, state[1], state[0])
+        restore(trainer, state)
         state[1].clear()  # a second copy of everything, which a long run need not hold
         notes += _changes(state[0]["environment"], document["environment"])
     return trainer, document, (_headline(resolved, dataset, trainer), notes)

@@ -144,7 +144,8 @@ class Trainer:
                 optimizer.backward(torch.stack(tuple(losses.values())).sum() * share)
                 self.record(phase.name, losses, share)
         trained = self._trained_by(phase.trained)
-        optimizer.drop_gradients_except(trained)  # of what the graph only led through
+        if phase.keeps_graph:
+            optimizer.drop_gradients_except(trained)  # the graph only led through the others
         self.world.average_gradients(trained)
         optimizer.step(self.train.clip_norm, self.train.clip_value)
 

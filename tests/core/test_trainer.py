@@ -381,8 +381,7 @@ def test_every_optimizer_resumes_bitwise(name, tmp_path):
 
     make(3).fit()
     resumed, undisturbed = make(6), make(6)
-    document, tensors = file.load(tmp_path / "last.safetensors")
-    restore(resumed, tensors, document)
+    restore(resumed, file.load(tmp_path / "last.safetensors"))
     resumed.fit()
     undisturbed.fit()
     assert resumed.run.step == 6

@@ -15,7 +15,8 @@ from gvt.losses import check_weights
 if TYPE_CHECKING:
     from gvt.trainer import Trainer
 
-State = tuple[dict[str, Tensor], dict[str, Any]]
+State = tuple[dict[str, Any], dict[str, Tensor]]
+"""A document and tensors, as a checkpoint holds them."""
 
 
 def capture(trainer: Trainer) -> State:
@@ -50,16 +51,17 @@ def capture(trainer: Trainer) -> State:
         "optimizer_values": values,
         "scalers": scalers,
     }
-    return tensors, {"training": training}
+    return {"training": training}, tensors
 
 
-def restore(trainer: Trainer, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
+def restore(trainer: Trainer, state: State) -> None:
     """Copy a state into place, so that the loop goes on where it was taken.
 
     Raises:
         CheckpointError: If it is the state of another task.
         ConfigError: If it is beyond the end of the run.
     """
+    document, tensors = state
     run, training = trainer.run, document["training"]
     if training["step"] > run.total_steps:
         raise ConfigError(
@@ -126,7 +128,7 @@ class CheckpointFolder:
         Raises:
             CheckpointError: If it cannot be written; the previous one stands then.
         """
-        tensors, document = state
+        document, tensors = state
         step = document["training"]["step"]
         self.folder.mkdir(parents=True, exist_ok=True)
         numbered = self.folder / f"step_{step:08d}.safetensors"

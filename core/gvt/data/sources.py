@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, overload
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -157,12 +155,8 @@ class _SeededSamples(TorchDataset[Sample | GvtError]):
     def __getitem__(self, key: Any) -> Sample | GvtError:
         """Return the sample; an error, too, since one raised in a worker comes as its traceback."""
         epoch, index = key
-        place = derive(self._seed, "sample", epoch, index)
-        # The loop seeds these two anew at every step, so nothing has to be put back.
-        random.seed(place)
-        np.random.seed(place % 2**32)
         try:
-            with seeded(place):
+            with seeded(derive(self._seed, "sample", epoch, index)):
                 sample = self._dataset[index]
                 if self._transform is not None:
                     sample = transform_sample(self._transform, sample)
