@@ -6,7 +6,7 @@ Images are float32 in [0, 1], NCHW. Boxes are (M, 4) xyxy in pixels. `class`, `l
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -69,7 +69,8 @@ class Generator(nn.Module):
     Attributes:
         latent_shape: Shape of one latent, without the batch.
         image_shape: (C, H, W) of one image.
-        image_range: The range of its output; mapped to the data's range by the task.
+        image_range: The values of its output that stand for black and for white; the task maps
+            them to the data's range, and pictures are clamped to it.
     """
 
     latent_shape: tuple[int, ...]
@@ -130,9 +131,21 @@ class Head(nn.Module):
         """Return a new metric over (predictions, targets), or None."""
         return None
 
+    def errors(self, predictions: list[Prediction], targets: list[dict[str, Any]]) -> Tensor | None:
+        """Return how wrong each prediction is, (N,), 0 where it is right; None where nobody asks.
+
+        The worst ones of an evaluation are shown as a sheet. Every target here has all the keys
+        of `needs`.
+        """
+        return None
+
 
 class Metric(Protocol):
-    """What evaluation needs of a metric; every torchmetrics metric has it."""
+    """What evaluation needs of a metric; every torchmetrics metric has it.
+
+    It computes a number, a vector, a dict of them by name, and among those perhaps (K, K) tables
+    over the classes, rows for the truth, which are drawn instead of listed.
+    """
 
     def to(self, device: torch.device) -> Any: ...
 
@@ -198,6 +211,8 @@ class Step:
     Attributes:
         index: The iteration, from 0.
         memo: Passes work from one phase to the next; dropped when the iteration ends.
+        pictures: Sheets like those of `Task.pictures`, of what this very iteration trains on;
+            they are kept where pictures are due.
     """
 
     def __init__(
@@ -205,6 +220,7 @@ class Step:
     ) -> None:
         self.index = index
         self.memo: dict[Hashable, Any] = {}
+        self.pictures: dict[str, Tensor] = {}
         self._seed, self._part, self._parts, self._device = seed, part, parts, device
         self._draws = 0
 
@@ -215,11 +231,18 @@ class Step:
         returned, so that two processes, or two accumulated micro-batches, see what one batch of
         twice the size would. On every device it is the same noise.
         """
+        return self._drawn(torch.randn, count, shape)
+
+    def rand(self, count: int, *shape: int) -> Tensor:
+        """Return (count, *shape) noise, uniform in [0, 1), drawn like that of `randn`."""
+        return self._drawn(torch.rand, count, shape)
+
+    def _drawn(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
         generator = torch.Generator().manual_seed(
             derive(self._seed, "step", self.index, self._draws)
         )
         self._draws += 1
-        noise = torch.randn(self._parts * count, *shape, generator=generator)
+        noise = draw(self._parts * count, *shape, generator=generator)
         return noise[self._part * count :][:count].to(self._device)
 
 
@@ -256,11 +279,25 @@ class Task(nn.Module):
         """Return a new metric over (predictions, targets); None where nothing is evaluated."""
         return None
 
-    def pictures(self, seed: int) -> dict[str, Tensor]:
-        """Return named sheets of pictures for people, (N, C, H, W) in [0, 1].
+    def errors(
+        self, predictions: list[Prediction], targets: list[dict[str, Any]]
+    ) -> dict[str, Tensor]:
+        """Return by name how wrong each prediction is, (N,), 0 where it is right."""
+        return {}
 
-        The same seed and weights give the same pictures; a picture keeps its place in the sheet
-        over the run, so that it can be followed.
+    def sample(self, count: int, seed: int) -> Tensor:
+        """Return new pictures, (N, C, H, W) float32 in [0, 1].
+
+        Picture i of a seed is the same one whatever the count.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no pictures of its own")
+
+    def pictures(self, seed: int) -> dict[str, Tensor]:
+        """Return named sheets of pictures for people, in [0, 1].
+
+        Each is (N, C, H, W), or (rows, columns, C, H, W) where the arrangement matters. The same
+        seed and weights give the same pictures; a picture keeps its place in the sheet over the
+        run, so that it can be followed.
         """
         return {}
 

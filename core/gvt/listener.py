@@ -77,7 +77,7 @@ class Listener:
         """A held-out split was evaluated."""
 
     def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
-        """The task drew pictures, (N, C, H, W) in [0, 1] each."""
+        """The task drew pictures in [0, 1]: (N, C, H, W) or (rows, columns, C, H, W) each."""
 
     def checkpoint_saved(self, run: Run, path: Path) -> None:
         """A checkpoint stands on disk."""
@@ -107,6 +107,10 @@ class PluginHooks(Listener):
         if self._has_step_hooks:
             self._call("gvt_step_ended", run=run, step=run.step, losses=losses)
 
+    def losses_read(self, run: Run, rows: Rows) -> None:
+        """Call `gvt_losses_read`."""
+        self._call("gvt_losses_read", run=run, rows=rows)
+
     def epoch_ended(self, run: Run) -> None:
         """Call `gvt_epoch_ended`."""
         self._call("gvt_epoch_ended", run=run, epoch=run.epoch)
@@ -114,6 +118,10 @@ class PluginHooks(Listener):
     def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
         """Call `gvt_evaluated`."""
         self._call("gvt_evaluated", run=run, step=run.step, split=split, metrics=metrics)
+
+    def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
+        """Call `gvt_pictures_drawn`."""
+        self._call("gvt_pictures_drawn", run=run, step=run.step, pictures=pictures)
 
     def checkpoint_saved(self, run: Run, path: Path) -> None:
         """Call `gvt_checkpoint_saved`."""

@@ -6,7 +6,7 @@ Only the first process of a distributed run calls the run hooks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,11 @@ def gvt_step_ended(run: Any, step: int, losses: Mapping[str, Any]) -> None:
 
 
 @hookspec
+def gvt_losses_read(run: Any, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    """Called every so often with (step, losses) of all steps since the last time, as numbers."""
+
+
+@hookspec
 def gvt_epoch_ended(run: Any, epoch: int) -> None:
     """Called after the last step of an epoch; `epoch` counts from 1."""
 
@@ -52,6 +57,11 @@ def gvt_epoch_ended(run: Any, epoch: int) -> None:
 @hookspec
 def gvt_evaluated(run: Any, step: int, split: str, metrics: Mapping[str, float]) -> None:
     """Called after an evaluation of a held-out split, with its metrics and losses."""
+
+
+@hookspec
+def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None:
+    """Called with sheets by name: (N, C, H, W) or (rows, columns, C, H, W) tensors in [0, 1]."""
 
 
 @hookspec
