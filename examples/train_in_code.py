@@ -41,8 +41,8 @@ def main():
     )
     trainer.fit()
 
-    metrics = gvt.evaluate(task, loader.held_out(test_digits, batch_size=1000))
-    print(f"accuracy on {len(test_digits):,} test digits: {metrics['accuracy']:.3f}")
+    found = gvt.evaluate(task, loader.held_out(test_digits, batch_size=1000))
+    print(f"accuracy on {len(test_digits):,} test digits: {found.metrics['accuracy']:.3f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gvt_registry import Component
 
 if TYPE_CHECKING:
-    from gvt.api import load, resume, run
+    from gvt.api import resume, run
     from gvt.batch import Batch, Frame, Record, Sample, Targets
     from gvt.build import create
     from gvt.config import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         OutOfMemoryError,
         UsageError,
     )
-    from gvt.evaluation import evaluate
+    from gvt.evaluation import Evaluation, evaluate
     from gvt.interfaces import (
         Backbone,
         Dataset,
@@ -53,10 +53,12 @@ if TYPE_CHECKING:
     from gvt.metrics import StackedMetric
     from gvt.multihead import MultiHead
     from gvt.runs.display import Display
+    from gvt.saved import evaluate_checkpoint, load, sample
+    from gvt.seeding import random_source
     from gvt.trainer import Trainer
 
 _HOMES = {
-    "gvt.api": ("run", "resume", "load"),
+    "gvt.api": ("run", "resume"),
     "gvt.batch": ("Batch", "Frame", "Record", "Sample", "Targets"),
     "gvt.build": ("create",),
     "gvt.config": (
@@ -79,7 +81,7 @@ _HOMES = {
         "OutOfMemoryError",
         "UsageError",
     ),
-    "gvt.evaluation": ("evaluate",),
+    "gvt.evaluation": ("Evaluation", "evaluate"),
     "gvt.interfaces": (
         "Backbone",
         "Dataset",
@@ -95,6 +97,8 @@ _HOMES = {
     "gvt.metrics": ("StackedMetric",),
     "gvt.multihead": ("MultiHead",),
     "gvt.runs.display": ("Display",),
+    "gvt.saved": ("evaluate_checkpoint", "load", "sample"),
+    "gvt.seeding": ("random_source",),
     "gvt.trainer": ("Trainer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,4 +1,4 @@
-"""The doors in Python: run, resume, load."""
+"""The doors in Python: run and resume. Those to what was saved are in `saved`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gvt.build import DataFacts, build_task
 from gvt.checkpoint import file as checkpoint_file
-from gvt.checkpoint.training import load_weights, under
 from gvt.config import RunConfig, compose
-from gvt.config.compose import validate
-from gvt.device import Placement
 from gvt.errors import UsageError
-from gvt.interfaces import Task
 from gvt.listener import Run
 from gvt.runs.folder import RunFolder
+from gvt.saved import pinned
 from gvt.session import train
 
 CHANGEABLE = ("train", "evaluate", "run", "device")
@@ -24,9 +20,6 @@ CHANGEABLE = ("train", "evaluate", "run", "device")
 
 FIXED = ("seed", "accumulate", "ema")
 """What is under `train` and yet may not: order and averages follow from it."""
-
-PINNED = ("precision", "memory_format", "compile")
-"""Settings that stay what `auto` once resolved to, since results depend on them."""
 
 
 def run(
@@ -69,29 +62,9 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
         config = _changed(compose(folder.config), compose(folder.config, overrides))
         return train(config, folder=folder, quiet=quiet)
     state = checkpoint_file.load(checkpoint)
-    before = _pinned(state[0])
+    before = pinned(state[0])
     config = _changed(compose(before), compose(before, overrides))
     return train(config, folder=folder, state=state, quiet=quiet)
-
-
-def load(checkpoint: str | os.PathLike[str], *, averaged: bool = True, device: str = "cpu") -> Task:
-    """Return the task of a checkpoint, in eval mode.
-
-    Args:
-        checkpoint: The file.
-        averaged: Take the moving average of the weights where there is one.
-        device: Where to put it.
-
-    Raises:
-        CheckpointError: If the file is damaged, or of another model than its components build.
-        UnknownComponent: If the plugin that it was trained with is not installed.
-    """
-    document, tensors = checkpoint_file.load(Path(checkpoint))
-    config = validate(document["config"], str(checkpoint))
-    task = build_task(config, DataFacts.from_document(document["data"]), document["components"])
-    weights = under("task/", tensors) | (under("ema/", tensors) if averaged else {})
-    load_weights(task, weights)
-    return task.to(Placement.resolve(device).device).eval()
 
 
 def _changed(before: RunConfig, after: RunConfig) -> RunConfig:
@@ -127,11 +100,3 @@ def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:
     if path is not None and path.is_file():
         return folder, path
     return folder, folder.checkpoints / "last.safetensors"
-
-
-def _pinned(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint's configuration, with what results depend on as it was resolved."""
-    config: dict[str, Any] = dict(document["config"])
-    resolved = document["resolved"]["train"]
-    config["train"] = {**config["train"], **{name: resolved[name] for name in PINNED}}
-    return config

@@ -10,7 +10,7 @@ from gvt.config import ComponentConfig, RunConfig
 from gvt.config.parameters import check_parameters, signature_of
 from gvt.errors import ConfigError
 from gvt.interfaces import Dataset, Head, Task
-from gvt_registry import Offer, default_registry
+from gvt_registry import Offer, default_registry, nearest
 
 NETWORKS = ("generator", "discriminator", "backbone")
 """Sections of a recipe that hold one network each, built before the task, which takes them."""
@@ -92,14 +92,11 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
         check_optimizer(key, optimizer)
     build_transforms("data.transforms", config.data.transforms)
     build_transforms("data.batch_transforms", config.data.batch_transforms)
-    splits = getattr(_find("dataset", config.data).load(), "splits", ("train",))
+    dataset = _find("dataset", config.data).load()
     for key in ("split", "final"):
         split = getattr(config.evaluate, key)
-        if split is not None and split not in splits:
-            raise ConfigError(
-                f"evaluate.{key}: {config.data.name} has no split {split!r}; it has "
-                f"{', '.join(splits)}"
-            )
+        if split is not None:
+            _check_split(f"evaluate.{key}", config.data.name, dataset, split)
 
 
 def open_dataset(config: RunConfig, split: str) -> Dataset:
@@ -107,11 +104,21 @@ def open_dataset(config: RunConfig, split: str) -> Dataset:
 
     Raises:
         DataError: If it is absent or damaged.
-        ConfigError: If a parameter does not fit.
+        ConfigError: If a parameter does not fit, or there is no such split.
     """
     target, parameters = _checked("data", "dataset", config.data)
+    _check_split("data", config.data.name, target, split)
     dataset: Dataset = _construct("data", target, {**parameters, "split": split})
     return dataset
+
+
+def _check_split(where: str, name: str, dataset: Any, split: str) -> None:
+    splits = getattr(dataset, "splits", ("train",))
+    if split not in splits:
+        raise ConfigError(
+            f"{where}: {name} has no split {split!r}; it has {', '.join(splits)}"
+            f"{nearest(split, splits)}"
+        )
 
 
 def build_task(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +19,11 @@ from gvt.errors import OutOfMemoryError, UsageError
 _MEMORY = Path("/proc/meminfo")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+# Of glibc's malloc.h: what mallopt is asked for, and the values given.
+_M_TRIM_THRESHOLD, _NEVER = -1, -1
+_M_MMAP_THRESHOLD, _GIBIBYTE = -3, 1 << 30
+_MOST_OF_OLD_GLIBC = 1 << 25  # before 2.35 a larger threshold is refused
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ class Placement:
 
         Args:
             device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
-            precision: `auto` is bfloat16 on accelerators that have it, float32 elsewhere.
+            precision: `auto` is bfloat16 on accelerators that have it, and on CPUs with AMX if the
+                memory format is channels_last; float32 elsewhere.
             memory_format: `auto` is channels_last, but on mps contiguous.
             compile: `auto` is off.
             local_rank: Which of several accelerators a process of torchrun takes.
@@ -57,10 +65,10 @@ class Placement:
             UsageError: If the device is not there; says which are.
         """
         chosen = _device(device, local_rank)
-        if precision == "auto":
-            precision = "bfloat16" if _has_bfloat16(chosen) else "float32"
         if memory_format == "auto":
             memory_format = "contiguous" if chosen.type == "mps" else "channels_last"
+        if precision == "auto":
+            precision = "bfloat16" if _gains_by_bfloat16(chosen, memory_format) else "float32"
         return cls(chosen, precision, memory_format, compile is True)
 
     def place(self, task: nn.Module) -> None:
@@ -134,6 +142,29 @@ def name_of(device: torch.device) -> str:
     return str(device)
 
 
+def keep_freed_memory(device: torch.device) -> bool:
+    """Let malloc keep what a run on the CPU frees, for its next step; return whether it does.
+
+    By default glibc gives large blocks back to the system as soon as they are freed. A step then
+    gets its activations as fresh pages, each of which the system has to clear and map: a quarter
+    of the time of a small network's step, and more. Whether a run is struck depends on how its
+    blocks happen to lie.
+
+    It costs memory: until the process ends it keeps the most that it ever used, other than in
+    blocks of 1 GiB and more (32 MiB where glibc is older than 2.35). It is of the whole process
+    and cannot be taken back, so it is for runs, and never done on import.
+
+    Nothing is done on accelerators, without glibc (musl, macOS, Windows), and where the user
+    has settings of malloc in the environment (`MALLOC_...` or `GLIBC_TUNABLES`).
+    """
+    if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or _malloc_is_set():
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    trims_never = mallopt(_M_TRIM_THRESHOLD, _NEVER) == 1
+    sizes = (_GIBIBYTE, _MOST_OF_OLD_GLIBC)
+    return any(mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in sizes) and trims_never
+
+
 @contextmanager
 def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     """Use deterministic algorithms only, inside, if that is wanted."""
@@ -170,6 +201,12 @@ def explained_memory(placement: Placement, batch_size: int, accumulate: int) -> 
         ) from error
 
 
+def _malloc_is_set() -> bool:
+    """Return whether the environment says how malloc is to work."""
+    tuned = "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
+    return tuned or any(name.startswith("MALLOC_") for name in os.environ)
+
+
 def _is_out_of_memory(error: BaseException) -> bool:
     signs = ("out of memory", "DefaultCPUAllocator: can't allocate memory", "_ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
@@ -186,10 +223,22 @@ def _networks(task: nn.Module) -> Iterator[nn.Module]:
             yield child
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def _gains_by_bfloat16(device: torch.device, memory_format: str) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        # With contiguous tensors the copies into blocked layouts can cost more than AMX gains.
+        return memory_format == "channels_last" and _has_amx()
     return device.type == "xpu"
+
+
+def _has_amx() -> bool:
+    """Return whether this process may use AMX, Intel's matrix unit, which multiplies bfloat16."""
+    try:
+        # The second asks the system for the tiles' state, which a container may not be given.
+        return bool(torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx())
+    except AttributeError:  # torch promises neither name
+        return False
 
 
 def _device(name: str, local_rank: int) -> torch.device:

@@ -1,10 +1,11 @@
-"""Metrics and losses over held-out data."""
+"""Metrics and losses over held-out data, and the samples that were judged worst."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,11 +14,49 @@ from torch import Tensor, nn
 from gvt.batch import Batch
 from gvt.distributed import World
 from gvt.geometry import to_original
-from gvt.interfaces import Task
+from gvt.interfaces import Prediction, Task
+
+WORST = 36
+"""Samples kept for a sheet of mistakes."""
 
 
-def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -> dict[str, float]:
-    """Return the metrics of a task and, as `loss/...`, its mean losses.
+@dataclass(frozen=True)
+class Mistake:
+    """A sample with what was wrongly said of it.
+
+    Attributes:
+        error: How wrong that is, by the head's own measure.
+        image: (C, H, W) in [0, 1], on the CPU.
+        prediction: What was said, in pixels of the image.
+        target: The truth, likewise.
+        source: Where the sample came from.
+    """
+
+    error: float
+    image: Tensor
+    prediction: Prediction
+    target: dict[str, Any]
+    source: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found on held-out data.
+
+    Attributes:
+        metrics: Metrics by name and, as `loss/...`, mean losses.
+        tables: (K, K) tables over the classes by name, on the CPU; rows are the truth.
+        mistakes: By name the worst samples, the worst one first; of several processes those of
+            this one's share of the data.
+    """
+
+    metrics: dict[str, float]
+    tables: dict[str, Tensor] = field(default_factory=dict)
+    mistakes: dict[str, list[Mistake]] = field(default_factory=dict)
+
+
+def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -> Evaluation:
+    """Return what a task makes of held-out data.
 
     Predictions are compared with the truth in pixels of the original images. A loss is the mean
     over the samples that had it.
@@ -28,18 +67,24 @@ def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -
         metric.to(next(task.parameters()).device)
     totals: dict[str, float] = defaultdict(float)
     counts: dict[str, float] = defaultdict(float)
+    mistakes: dict[str, list[Mistake]] = {}
     with evaluating(task):
         for batch in batches:
             predictions, losses = task.evaluate(batch)
             if metric is not None and batch.targets is not None:
-                truth = to_original(batch.targets.per_image(len(batch)), batch.records)
+                targets = batch.targets.per_image(len(batch))
+                truth = to_original(targets, batch.records)
                 metric.update(to_original(predictions, batch.records), truth)
+                for name, errors in task.errors(predictions, targets).items():
+                    found = _wrong(batch, predictions, targets, errors)
+                    mistakes[name] = _worst([*mistakes.get(name, []), *found])
             for name, (loss, count) in losses.items():
                 totals[name] += float(loss) * count
                 counts[name] += count
     totals, counts = world.add(totals), world.add(counts)
-    found = {} if metric is None else as_floats(metric.compute())
-    return {**found, **{f"loss/{name}": totals[name] / counts[name] for name in totals}}
+    metrics, tables = ({}, {}) if metric is None else _sorted_out(metric.compute())
+    metrics |= {f"loss/{name}": totals[name] / counts[name] for name in totals}
+    return Evaluation(metrics, tables, mistakes)
 
 
 @contextmanager
@@ -55,10 +100,39 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             submodule.training = mode
 
 
-def as_floats(value: Any, name: str = "") -> dict[str, float]:
-    """Return what a metric computed as numbers by name; a vector becomes `name/0`, `name/1`..."""
+def _wrong(
+    batch: Batch, predictions: list[Prediction], targets: list[dict[str, Any]], errors: Tensor
+) -> Iterator[Mistake]:
+    """Yield those samples of a batch that are among its worst, and wrong."""
+    values, rows = errors.float().cpu().topk(min(WORST, len(errors)))
+    for error, row in zip(values.tolist(), rows.tolist(), strict=True):
+        if error > 0:
+            height, width = batch.frame.sizes[row]
+            image = batch.images[row, :, :height, :width].float().cpu()
+            source = batch.records[row].source if batch.records else ""
+            yield Mistake(error, image, predictions[row], targets[row], source)
+
+
+def _worst(mistakes: list[Mistake]) -> list[Mistake]:
+    return sorted(mistakes, key=lambda mistake: -mistake.error)[:WORST]
+
+
+def _sorted_out(value: Any, name: str = "") -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Return what a metric computed as numbers by name, and apart from them the tables.
+
+    A vector becomes `name/0`, `name/1`...
+    """
+    numbers: dict[str, float] = {}
+    tables: dict[str, Tensor] = {}
     if isinstance(value, Mapping):
-        return {k: v for n, part in value.items() for k, v in as_floats(part, n).items()}
-    if isinstance(value, Tensor) and value.numel() != 1:
-        return {f"{name}/{i}": float(v) for i, v in enumerate(value.flatten())}
-    return {name or "metric": float(value)}
+        for key, part in value.items():
+            more_numbers, more_tables = _sorted_out(part, key)
+            numbers |= more_numbers
+            tables |= more_tables
+    elif isinstance(value, Tensor) and value.ndim == 2:
+        tables[name] = value.cpu()
+    elif isinstance(value, Tensor) and value.numel() != 1:
+        numbers = {f"{name}/{i}": float(v) for i, v in enumerate(value.flatten())}
+    else:
+        numbers = {name or "metric": float(value)}
+    return numbers, tables

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Record, Sample, Targets
-from gvt.seeding import derive
+from gvt.seeding import random_source
 
 if TYPE_CHECKING:
     from gvt.trainer import Trainer
@@ -238,9 +238,7 @@ class Step:
         return self._drawn(torch.rand, count, shape)
 
     def _drawn(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
-        generator = torch.Generator().manual_seed(
-            derive(self._seed, "step", self.index, self._draws)
-        )
+        generator = random_source(self._seed, "step", self.index, self._draws)
         self._draws += 1
         noise = draw(self._parts * count, *shape, generator=generator)
         return noise[self._part * count :][:count].to(self._device)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from gvt.evaluation import Evaluation
 from gvt.interfaces import Task
 from gvt_registry import Plugins
 
@@ -73,7 +74,7 @@ class Listener:
     def epoch_ended(self, run: Run) -> None:
         """The last step of an epoch is done."""
 
-    def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
+    def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
         """A held-out split was evaluated."""
 
     def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
@@ -115,9 +116,9 @@ class PluginHooks(Listener):
         """Call `gvt_epoch_ended`."""
         self._call("gvt_epoch_ended", run=run, epoch=run.epoch)
 
-    def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
+    def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
         """Call `gvt_evaluated`."""
-        self._call("gvt_evaluated", run=run, step=run.step, split=split, metrics=metrics)
+        self._call("gvt_evaluated", run=run, step=run.step, split=split, metrics=found.metrics)
 
     def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
         """Call `gvt_pictures_drawn`."""

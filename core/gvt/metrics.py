@@ -18,7 +18,7 @@ class StackedMetric:
         name: What its value is called, where it is a single one.
     """
 
-    def __init__(self, metric: Any, prediction: str, target: str, name: str) -> None:
+    def __init__(self, metric: Any, prediction: str, target: str, name: str = "metric") -> None:
         self._metric, self._keys, self._name = metric, (prediction, target), name
 
     def to(self, device: torch.device) -> StackedMetric:

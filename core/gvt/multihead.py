@@ -83,6 +83,24 @@ class MultiHead(Task):
         needs = {n: h.needs for n, h in self._heads()}
         return _MultiHeadMetric(metrics, needs, single=len(self.heads) == 1) if metrics else None
 
+    def errors(
+        self, predictions: list[Prediction], targets: list[dict[str, Any]]
+    ) -> dict[str, Tensor]:
+        """Return as `mistakes`, or `head/mistakes`, how wrong each head is about each image."""
+        found: dict[str, Tensor] = {}
+        single = len(self.heads) == 1
+        for name, head in self._heads():
+            rows = [i for i, target in enumerate(targets) if set(head.needs) <= target.keys()]
+            if not rows:
+                continue
+            own = [predictions[i] if single else predictions[i][name] for i in rows]
+            errors = head.errors(own, [targets[i] for i in rows])
+            if errors is not None:
+                all_errors = errors.new_zeros(len(targets))
+                all_errors[rows] = errors
+                found["mistakes" if single else f"{name}/mistakes"] = all_errors
+        return found
+
     def _heads(self) -> list[tuple[str, Head]]:
         return list(self.heads.items())  # type: ignore[arg-type]
 
@@ -145,9 +163,11 @@ class _MultiHeadMetric:
                 metric.update([p for p, _ in pairs], [t for _, t in pairs])
 
     def compute(self) -> dict[str, Any]:
-        from gvt.evaluation import as_floats
-
-        found = {name: as_floats(metric.compute()) for name, metric in self._metrics.items()}
+        found = {name: _named(metric.compute()) for name, metric in self._metrics.items()}
         if self._single:
-            return next(iter(found.values()))
+            return dict(next(iter(found.values())))
         return {f"{n}/{k}": v for n, values in found.items() for k, v in values.items()}
+
+
+def _named(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {"metric": value}

@@ -25,6 +25,11 @@ def derive(seed: int, *place: int | str) -> int:
     return int.from_bytes(digest, "little") >> 1  # torch takes signed 64-bit seeds
 
 
+def random_source(seed: int, *place: int | str) -> torch.Generator:
+    """Return a generator, on the CPU, for what is drawn at one place; see `derive`."""
+    return torch.Generator().manual_seed(derive(seed, *place))
+
+
 def seed_everything(seed: int, device: torch.device | None = None) -> None:
     """Seed torch's default generator, that of a device, NumPy's old global one and `random`.
 

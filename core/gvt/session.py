@@ -19,19 +19,23 @@ from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, State, restore, under
 from gvt.config import RunConfig
 from gvt.data import Loader
-from gvt.device import Placement, explained_memory
+from gvt.device import Placement, explained_memory, keep_freed_memory
 from gvt.distributed import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
 from gvt.interfaces import Dataset
 from gvt.listener import Listener, PluginHooks, Run
 from gvt.optim import resolved_schedule
 from gvt.runs.display import Display
+from gvt.runs.drawing import save_samples
 from gvt.runs.environment import environment
 from gvt.runs.folder import RunFolder
 from gvt.runs.recorder import Recorder
 from gvt.seeding import derive, seed_everything
 from gvt.trainer import Trainer
 from gvt_registry import default_registry
+
+SHOWN = 64
+"""Training samples drawn in a run's folder."""
 
 
 def train(
@@ -57,6 +61,7 @@ def train(
         config.train.compile,
         local_rank(),
     )
+    keep_freed_memory(placement.device)
     memory = explained_memory(placement, config.data.batch_size, config.train.accumulate)
     with memory, world() as processes:
         trainer, document, opening = _build(config, placement, processes, state)
@@ -109,7 +114,11 @@ def _follow(
         trainer.run.checkpoint = trainer.checkpoints.last
     report = display.note if display else warnings.warn
     screen: list[Listener] = [display] if display else []
-    trainer.listeners = [*screen, Recorder(folder), PluginHooks(default_registry().plugins, report)]
+    classes = document["data"]["classes"]
+    if not folder.data.exists():
+        save_samples(trainer.loader.first(SHOWN), classes, folder.data)
+    hooks = PluginHooks(default_registry().plugins, report)
+    trainer.listeners = [*screen, Recorder(folder, classes), hooks]
 
 
 def _resume_command(folder: RunFolder, processes: int) -> str:

@@ -76,6 +76,7 @@ class Trainer:
         per_epoch = loader.order.steps_per_epoch
         self.run = Run(task, train.total_steps(per_epoch), per_epoch, loader.order.samples_per_step)
         self._losses = LossBuffer()
+        self._pictures: dict[str, Tensor] = {}
         self._rehearsed = False
         self._trainable = {n: p for n, p in task.named_parameters() if p.requires_grad}
         self._trained_by = cache(self._parameters_of)
@@ -131,6 +132,7 @@ class Trainer:
         for phase in self.task.phases:
             if phase.is_due(self.run.step):
                 self._run_phase(phase, micro_batches, steps)
+        self._pictures = steps[0].pictures
 
     def _run_phase(self, phase: Phase, micro_batches: Sequence[Batch], steps: list[Step]) -> None:
         optimizer = self.optimizers[phase.optimizer_key]
@@ -224,7 +226,7 @@ class Trainer:
             raise ConfigError(f"{key}: nothing opens the split {split!r}")
         try:
             with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
-                return evaluate(self.task, islice(self.open_split(split), 1), self.world)
+                return evaluate(self.task, islice(self.open_split(split), 1), self.world).metrics
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
@@ -233,9 +235,9 @@ class Trainer:
         self._settle()
         with self._averaged(), self.placement.autocast():
             found = evaluate(self.task, self.open_split(split), self.world)
-        self.run.metrics |= {f"{split}/{name}": value for name, value in found.items()}
+        self.run.metrics |= {f"{split}/{name}": value for name, value in found.metrics.items()}
         self._tell("evaluated", split, found)
-        return found
+        return found.metrics
 
     def _is_best(self, metrics: Mapping[str, float]) -> bool:
         name, run = self.evaluation.best, self.run
@@ -251,7 +253,7 @@ class Trainer:
         self._settle()
         if self.world.is_first:
             with self._averaged(), evaluating(self.task), self.placement.autocast():
-                pictures = self.task.pictures(self.train.seed)
+                pictures = self.task.pictures(self.train.seed) | self._pictures
             if pictures:
                 self._tell("pictures_drawn", pictures)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -63,8 +64,25 @@ class Classifier(Head):
         return [{"class": c, "scores": s} for c, s in zip(best, scores, strict=True)]
 
     def metric(self) -> StackedMetric:
-        """Return the share of images whose class is right."""
-        from torchmetrics.classification import MulticlassAccuracy
+        """Return `accuracy` over the images, `precision`, `recall` and `f1` as means over the
+        classes, and the table `confusion`.
+        """
+        from torchmetrics import MetricCollection, classification
 
-        accuracy = MulticlassAccuracy(max(2, self.num_classes), average="micro")
-        return StackedMetric(accuracy, "class", "class", name="accuracy")
+        count = max(2, self.num_classes)
+        metrics = {
+            "accuracy": classification.MulticlassAccuracy(count, average="micro"),
+            "precision": classification.MulticlassPrecision(count),
+            "recall": classification.MulticlassRecall(count),
+            "f1": classification.MulticlassF1Score(count),
+            "confusion": classification.MulticlassConfusionMatrix(count),
+        }
+        return StackedMetric(MetricCollection(metrics), "class", "class")
+
+    def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
+        """Return 1 minus the score of the true class where another one was predicted."""
+        truth = torch.stack([target["class"] for target in targets])
+        scores = torch.stack([prediction["scores"] for prediction in predictions])
+        predicted = torch.stack([prediction["class"] for prediction in predictions])
+        of_truth = scores.gather(1, truth[:, None]).squeeze(1)
+        return torch.where(predicted == truth, torch.zeros_like(of_truth), 1 - of_truth)

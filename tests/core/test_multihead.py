@@ -143,7 +143,7 @@ def test_evaluation_compares_what_has_a_truth_and_predicts_all(task):
     predictions, losses = task.evaluate(partial)
     assert len(predictions) == 4
     assert losses["name/ce"] == (losses_of(task, partial)["name/ce"], 2)
-    found = evaluate(task, [partial, batch()])
+    found = evaluate(task, [partial, batch()]).metrics
     assert found["name/pairs"] == 6
     assert found["map/pairs"] == 8
 
@@ -152,7 +152,7 @@ def test_a_single_head_keeps_its_own_names():
     task = gvt.MultiHead(Backbone(), {"name": Classes()})
     assert losses_of(task, batch()).keys() == {"ce"}
     assert task.predict(batch())[0].keys() == {"class"}
-    assert evaluate(task, [batch()]).keys() == {"pairs", "loss/ce"}
+    assert evaluate(task, [batch()]).metrics.keys() == {"pairs", "loss/ce"}
 
 
 def test_prediction_needs_no_targets(task):
@@ -171,13 +171,15 @@ def test_what_does_not_fit_is_refused(heads, weights, says):
 def test_validation_losses_are_means_over_samples(task):
     whole = batch()
     parts = [whole.select(torch.tensor([0, 1, 2])), whole.select(torch.tensor([3]))]
-    together, apart = evaluate(task, [whole]), evaluate(task, parts)
+    together, apart = evaluate(task, [whole]).metrics, evaluate(task, parts).metrics
     assert apart["loss/name/ce"] == pytest.approx(together["loss/name/ce"], rel=1e-6)
 
 
 def test_a_loss_counts_only_the_samples_that_had_it(task):
     labelled = batch(class_of=(True, True, True, False))
-    found = evaluate(task, [labelled, batch(class_of=(True, False, False, False))])
+    found = evaluate(task, [labelled, batch(class_of=(True, False, False, False))]).metrics
     kept = batch().select(torch.tensor([0, 1, 2, 0]))
     # The mean over the four samples with a class, wherever the batches end.
-    assert found["loss/name/ce"] == pytest.approx(evaluate(task, [kept])["loss/name/ce"], rel=1e-6)
+    assert found["loss/name/ce"] == pytest.approx(
+        evaluate(task, [kept]).metrics["loss/name/ce"], rel=1e-6
+    )

@@ -9,7 +9,7 @@ from gvt.build import FACTS, NETWORKS, DataFacts, build_task, create, open_datas
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.parameters import signature_of
-from gvt.errors import ConfigError, UsageError
+from gvt.errors import ConfigError, DataError, UsageError
 from gvt_registry import KINDS, Offer, default_registry, nearest
 
 EXAMPLE_SHAPE = (1, 28, 28)
@@ -49,7 +49,10 @@ def _describe(offer: Offer) -> str:
 def _recipe(name: str) -> list[str]:
     _, text, _ = load_recipe(name)
     config = compose(name)
-    facts = DataFacts.of(open_dataset(config, "train"), config)
+    try:
+        facts = DataFacts.of(open_dataset(config, "train"), config)
+    except (ConfigError, DataError) as error:
+        return [text.rstrip(), "", f"its size is not known without its data: {error}"]
     task = build_task(config, facts)
     sizes = [(n, f"{_count(m):,} parameters") for n, m in task.named_children()]
     sizes.append(("all", f"{_count(task):,} parameters"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from typing import Any, NoReturn
 
 import click
@@ -70,6 +71,7 @@ for command in COMMANDS:
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    warnings.showwarning = _warn  # one line, like an error
     sys.exit(_exit_code(sys.argv[1:]))
 
 
@@ -115,6 +117,10 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "gvt"
     return _say(f"error: {message} See '{command} --help'.", 2)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _say(line: str, code: int) -> int:

@@ -66,11 +66,12 @@ class Loader:
             self._world.rank,
             self._world.size,
         )
-        self.config = _resolved(dataset, config, placement)
+        self.config = resolved(dataset, config, placement)
         transform = build_transforms("data.transforms", config.transforms)
         self._batch_transform = build_transforms("data.batch_transforms", config.batch_transforms)
-        self._source = self._open(dataset, transform)
-        self._held_out: dict[int, tuple[Dataset, Source]] = {}
+        self._dataset, self._how = dataset, (transform, train.seed)
+        self._source = _source(dataset, self.config, placement, *self._how)
+        self._held_out: dict[int, HeldOut] = {}
         if transform is not None and dataset.image_shape is not None:
             _check_size(dataset, transform)
 
@@ -96,18 +97,62 @@ class Loader:
             batch_size: Samples of a batch; that of the training unless given.
         """
         if id(dataset) not in self._held_out:
-            self._held_out[id(dataset)] = (dataset, self._open(dataset))
-        _, source = self._held_out[id(dataset)]
-        size, count = batch_size or self.config.batch_size, len(dataset)
-        starts = range(self._world.rank * size, count, self._world.size * size)
-        indices = (torch.arange(start, min(start + size, count)) for start in starts)
-        return source.batches((0, of_batch) for of_batch in indices)
+            self._held_out[id(dataset)] = HeldOut(
+                dataset, self.config, self._placement, self._world
+            )
+        return self._held_out[id(dataset)].batches(batch_size)
 
-    def _open(self, dataset: Dataset, transform: Callable[..., Any] | None = None) -> Source:
-        if self.config.resident is True and isinstance(dataset, ResidentDataset):
-            return Resident(dataset, self._placement)
-        workers = int(self.config.workers)
-        return Streamed(dataset, self._placement, workers, transform, self.order.seed)
+    def first(self, count: int) -> Batch:
+        """Return the first samples of the first epoch, as training sees them."""
+        source = self._source
+        if isinstance(source, Streamed):  # no worker is worth starting for one batch
+            source = Streamed(self._dataset, self._placement, 0, *self._how)
+        place = Place(0, 0, self.order.epoch(0)[:count])
+        batch = next(iter(source.batches([(place.epoch, place.indices)])))
+        return _augmented(batch, place, self.order, self._batch_transform)
+
+
+class HeldOut:
+    """Every sample of a data set once, in order, with nothing random done to it.
+
+    Each of several processes gets every so-many-th batch.
+
+    Args:
+        dataset: The data.
+        config: How it is fed, with every `auto` resolved.
+        placement: Where batches go.
+        world: The processes that share the data.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: DataConfig,
+        placement: Placement,
+        world: World | None = None,
+    ) -> None:
+        self._count, self._batch_size = len(dataset), config.batch_size
+        self._world = world or World()
+        self._source = _source(dataset, config, placement)
+
+    def batches(self, batch_size: int | None = None) -> Iterator[Batch]:
+        """Yield this process's batches, of the configuration's size unless given."""
+        size = batch_size or self._batch_size
+        starts = range(self._world.rank * size, self._count, self._world.size * size)
+        indices = (torch.arange(start, min(start + size, self._count)) for start in starts)
+        return self._source.batches((0, of_batch) for of_batch in indices)
+
+
+def _source(
+    dataset: Dataset,
+    config: DataConfig,
+    placement: Placement,
+    transform: Callable[..., Any] | None = None,
+    seed: int = 0,
+) -> Source:
+    if config.resident is True and isinstance(dataset, ResidentDataset):
+        return Resident(dataset, placement)
+    return Streamed(dataset, placement, int(config.workers), transform, seed)
 
 
 def _check_size(dataset: Dataset, transform: Callable[..., Any]) -> None:
@@ -125,8 +170,12 @@ def _check_size(dataset: Dataset, transform: Callable[..., Any]) -> None:
         )
 
 
-def _resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> DataConfig:
-    """Return the configuration with every `auto` replaced by what it comes to."""
+def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> DataConfig:
+    """Return the configuration with every `auto` replaced by what it comes to.
+
+    Raises:
+        ConfigError: If the data is to be resident and cannot be had as whole tensors.
+    """
     if config.resident is True and not isinstance(dataset, ResidentDataset):
         raise ConfigError(f"data.resident: {config.name} cannot be had as whole tensors")
     reads = bool(config.transforms) or config.workers not in ("auto", 0)

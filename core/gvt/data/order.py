@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gvt.errors import DataError
-from gvt.seeding import derive
+from gvt.seeding import random_source
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ class Order:
         """Return the order of one epoch, (count,) int64."""
         if not self.shuffle:
             return torch.arange(self.count)
-        generator = torch.Generator().manual_seed(derive(self.seed, "order", epoch))
-        return torch.randperm(self.count, generator=generator)
+        return torch.randperm(self.count, generator=random_source(self.seed, "order", epoch))
 
     def places(self, start_step: int = 0) -> Iterator[Place]:
         """Yield this process's micro-batches from an iteration on, without end."""

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 from torch import Tensor
 
+from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
 
 PLAIN_SECONDS = 5.0
@@ -89,9 +90,9 @@ class Display(Listener):
                 f"{_duration(left)} left"
             )
 
-    def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
+    def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
         """Print the metrics."""
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
         self.note(f"step {run.step}  {split}: {shown}")
         self._read_at = time.monotonic()  # evaluating is no training
 

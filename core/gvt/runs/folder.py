@@ -80,6 +80,26 @@ class RunFolder:
         return self.path / "losses.png"
 
     @property
+    def scatter_plot(self) -> Path:
+        """The losses of two phases against each other, where a task has two."""
+        return self.path / "scatter.png"
+
+    @property
+    def data(self) -> Path:
+        """A sheet of training samples as the networks see them, with their targets."""
+        return self.path / "data.png"
+
+    @property
+    def evaluations(self) -> Path:
+        """Of each held-out split its last evaluation: numbers, tables, worst mistakes."""
+        return self.path / "evaluation"
+
+    @property
+    def report(self) -> Path:
+        """All of this on one page, for a browser."""
+        return self.path / "report.html"
+
+    @property
     def progress(self) -> Path:
         """One picture of every sheet, over the run."""
         return self.path / "progress.png"

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from gvt.atomic import replacing
+from gvt.errors import UsageError
 
 PADDING = 2
 MOST_MOMENTS = 100
@@ -23,11 +24,56 @@ def sheet_path(folder: Path, name: str, step: int) -> Path:
     return folder / f"{name}_{step:08d}.png"
 
 
+def last_sheets(folder: Path) -> dict[str, Path]:
+    """Return of each kind of sheet in a folder the one of the last step."""
+    found = sorted((m[1], int(m[2]), p) for p in folder.glob("*.png") if (m := _SHEET(p.name)))
+    return {name: path for name, _, path in found}
+
+
 def save_sheet(pictures: Tensor, path: Path) -> None:
-    """Write pictures (N, C, H, W) in [0, 1], grey or colour, as a square sheet."""
-    pixels = pictures.float().mul(255).round().byte().expand(-1, 3, -1, -1)
+    """Write pictures in [0, 1], grey or colour, as one; a single picture as it is.
+
+    Args:
+        pictures: (N, C, H, W) for a square sheet, or (rows, columns, C, H, W).
+        path: Where to write the PNG.
+    """
+    columns = math.ceil(math.sqrt(len(pictures)))
+    if pictures.ndim == 5:
+        columns = pictures.shape[1]
+        pictures = pictures.flatten(0, 1)
     path.parent.mkdir(exist_ok=True)
-    _save_tiles([Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy()], path)
+    _save_tiles(as_images(pictures), columns, path)
+
+
+def save_pictures(pictures: Tensor, path: Path) -> Path:
+    """Write pictures (N, C, H, W) in [0, 1] as one sheet, or each as `00000.png` in a folder.
+
+    Args:
+        pictures: The pictures.
+        path: A file that ends in .png, or else a folder, which is made if need be.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: If the suffix is of another format.
+    """
+    if path.suffix.lower() == ".png" and not path.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_sheet(pictures, path)
+        return path
+    if path.suffix and not path.is_dir():
+        raise UsageError(f"{path}: give a file that ends in .png, or a folder")
+    path.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(as_images(pictures)):
+        image.save(path / f"{number:05d}.png")
+    return path
+
+
+def as_images(pictures: Tensor) -> list[Image.Image]:
+    """Return pictures (N, C, H, W) in [0, 1], grey or colour, as 8-bit RGB images."""
+    pixels = pictures.float().mul(255).round().byte().expand(-1, 3, -1, -1)
+    return [Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy()]
 
 
 def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, until: int) -> None:
@@ -42,8 +88,8 @@ def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, u
         path: Where to.
         until: The last step that is shown; a resumed run may find sheets of a later one.
     """
-    steps = sorted(int(m[1]) for p in samples.iterdir() if (m := _sheet(name).fullmatch(p.name)))
-    steps = [step for step in steps if step <= until]
+    named = [m for p in samples.iterdir() if (m := _SHEET(p.name)) and m[1] == name]
+    steps = sorted(step for m in named if (step := int(m[2])) <= until)
     if len(steps) > MOST_MOMENTS:
         chosen = np.linspace(0, len(steps) - 1, MOST_MOMENTS).round().astype(int)
         steps = [steps[i] for i in chosen]
@@ -51,17 +97,22 @@ def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, u
     tiles = []
     for step in steps:
         with Image.open(sheet_path(samples, name, step)) as sheet:
-            tiles.append(sheet.crop((PADDING, PADDING, PADDING + width, PADDING + height)))
-    _save_tiles(tiles, path)
+            edge = 0 if sheet.size == (width, height) else PADDING
+            tiles.append(sheet.crop((edge, edge, edge + width, edge + height)))
+    _save_tiles(tiles, math.ceil(math.sqrt(len(tiles))), path)
 
 
-def _sheet(name: str) -> re.Pattern[str]:
-    return re.compile(re.escape(name) + r"_(\d+)\.png")
+_SHEET = re.compile(r"(.+)_(\d{8,})\.png").fullmatch
 
 
-def _save_tiles(tiles: Sequence[Image.Image], path: Path) -> None:
-    """Write pictures of one size as a square sheet, with lines between them."""
-    columns = math.ceil(math.sqrt(len(tiles)))
+def _save_tiles(tiles: Sequence[Image.Image], columns: int, path: Path) -> None:
+    """Write pictures of one size in rows, with lines between them; a single one without."""
+    with replacing(path) as file:
+        (tiles[0] if len(tiles) == 1 else tiled(tiles, columns)).save(file)
+
+
+def tiled(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Return pictures of one size as one, in rows with lines between them."""
     rows = math.ceil(len(tiles) / columns)
     width, height = tiles[0].width + PADDING, tiles[0].height + PADDING
     size = (columns * width + PADDING, rows * height + PADDING)
@@ -69,5 +120,4 @@ def _save_tiles(tiles: Sequence[Image.Image], path: Path) -> None:
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         sheet.paste(tile, (PADDING + column * width, PADDING + row * height))
-    with replacing(path) as file:
-        sheet.save(file)
+    return sheet

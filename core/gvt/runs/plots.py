@@ -1,74 +1,326 @@
-"""Curves of a run, from its `metrics.jsonl`."""
+"""What a run measured, from its `metrics.jsonl`, and pictures of it: curves, scatters, tables."""
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from gvt.atomic import replacing
 
-Curves = dict[str, list[tuple[int, float]]]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Points = list[tuple[int, float]]
+Curves = dict[str, Points]
+
+MOST_POINTS = 1000
+"""Points of one curve in an SVG; of longer ones the extremes of neighbours are kept."""
+
+COLORS = 8
+"""Colours that a page has for `curves_svg`: `--c0`, `--c1`..."""
+
+DASHES = ("-", "--", ":")
+"""Styles of lines, one after the other when the colours are used up."""
+
+MOST_CELLS, MOST_NAMES, LONGEST_NAME = 20, 50, 24
+
+_INK, _COLOR = "#010203", "#0c0c"  # what matplotlib is told, and the page's own stands for
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Log:
+    """What `metrics.jsonl` says.
+
+    Attributes:
+        curves: (step, value) by name; what a resumed run did again counts once.
+        ending: The line of the run's end; None if it is running, or was killed.
+        step: The last step of any line, 0 if there is none.
+    """
+
+    curves: Curves
+    ending: Mapping[str, Any] | None
+    step: int
+
+
+def read_log(metrics: Path) -> Log:
+    """Return what a file of metrics says; no file says nothing.
+
+    A line that was cut off, as by a kill, is left out.
+    """
+    curves: Curves = defaultdict(list)
+    ending, last = None, 0
+    for row in _rows(metrics) if metrics.exists() else ():
+        step = last = row["step"]
+        event = row.get("event")
+        ending = row if event == "ended" else None
+        if event == "resumed":
+            for name, points in curves.items():
+                curves[name] = [p for p in points if p[0] <= step]
+        if event is not None:
+            continue
+        for name, value in row.items():
+            if name not in ("step", "epoch") and isinstance(value, int | float):
+                curves[name].append((step, float(value)))
+    return Log({name: points for name, points in curves.items() if points}, ending, last)
 
 
 def read_curves(metrics: Path) -> Curves:
-    """Return (step, value) by name; what a resumed run did again counts once.
+    """Return (step, value) by name, without the learning rates."""
+    return {n: c for n, c in read_log(metrics).curves.items() if not n.startswith("lr/")}
 
-    A last line that was cut off, as by a kill, is left out.
-    """
-    curves: Curves = defaultdict(list)
-    for line in metrics.read_text(encoding="utf-8").splitlines():
+
+def panels(curves: Curves) -> dict[str, Curves]:
+    """Return curves by what they show; those of single classes, `.../0`, are left out."""
+    kinds: dict[str, Curves] = {
+        "Training losses": {},
+        "Held-out losses": {},
+        "Held-out metrics": {},
+        "Learning rates": {},
+    }
+    for name, points in curves.items():
+        if not of_one_class(name):
+            kinds[_kind(name)][name] = points
+    return {kind: drawn for kind, drawn in kinds.items() if drawn}
+
+
+def of_one_class(name: str) -> bool:
+    """Whether a number is one element of a vector, such as `val/iou/3`."""
+    return re.search(r"/\d+$", name) is not None
+
+
+def window_of(points: Points) -> int:
+    """Return over how many neighbouring steps a curve's strong line is the mean."""
+    return max(1, len(points) // 50)
+
+
+def _rows(metrics: Path) -> Iterator[dict[str, Any]]:
+    for line in metrics.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row: Any = json.loads(line)
         except ValueError:
             continue
-        if not isinstance(row, dict) or "step" not in row:
-            continue
-        if row.get("event") == "resumed":
-            for name, points in curves.items():
-                curves[name] = [p for p in points if p[0] <= row["step"]]
-            continue
-        for name, value in row.items():
-            if name not in ("step", "epoch", "event") and not name.startswith("lr/"):
-                curves[name].append((row["step"], value))
-    return dict(curves)
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            yield row
+
+
+def _kind(name: str) -> str:
+    if name.startswith("train/"):
+        return "Training losses"
+    if name.startswith("lr/"):
+        return "Learning rates"
+    return "Held-out losses" if "/loss/" in name else "Held-out metrics"
+
+
+# --- curves -----------------------------------------------------------------------------------
 
 
 def save_losses_plot(metrics: Path, path: Path) -> None:
     """Draw training losses, and beside them what was measured on held-out data."""
-    from matplotlib.figure import Figure  # takes half a second, and only the end needs it
-
-    curves = read_curves(metrics)
-    losses = {n: c for n, c in curves.items() if n.startswith("train/")}
-    others = {n: c for n, c in curves.items() if not n.startswith("train/")}
-    panels: list[tuple[str, Curves]] = [("training loss", losses)]
-    panels += [("held-out loss", {n: c for n, c in others.items() if "/loss/" in n})]
-    panels += [("held-out metric", {n: c for n, c in others.items() if "/loss/" not in n})]
-    panels = [(title, drawn) for title, drawn in panels if drawn]
-    figure = Figure(figsize=(6 * max(1, len(panels)), 4), layout="constrained")
-    for index, (title, drawn) in enumerate(panels):
-        axes = figure.add_subplot(1, len(panels), index + 1)
-        for name, points in drawn.items():
-            _draw(axes, name, points)
-        axes.set_xlabel("step")
-        axes.set_title(title)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    with replacing(path) as file:
-        figure.savefig(file, dpi=120)
+    shown = panels(read_curves(metrics))
+    with _figure((6 * max(1, len(shown)), 4)) as figure:
+        for index, (title, drawn) in enumerate(shown.items()):
+            axes = figure.add_subplot(1, len(shown), index + 1)
+            for name, points in drawn.items():
+                window = window_of(points)
+                label = name.removeprefix("train/")
+                _draw(axes, points, label=label if window == 1 else f"{label} (mean of {window})")
+            axes.set_xlabel("step")
+            axes.set_title(title)
+            axes.grid(alpha=0.3)
+            axes.legend()
+        with replacing(path) as file:
+            figure.savefig(file, dpi=120)
 
 
-def _draw(axes: Any, name: str, points: list[tuple[int, float]]) -> None:
+def curves_svg(curves: Mapping[int, Points], salt: str) -> str:
+    """Return curves as an `<svg>` element that takes its colours from the page around it.
+
+    Axes are in `currentColor`, and the curve with number i in `var(--c<i % COLORS>)` and the
+    style `DASHES[i // COLORS]`. It bears no text but numbers; names belong into the page.
+
+    Args:
+        curves: By their numbers.
+        salt: Differs between the figures of a page, so that their ids do, too.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    with _figure((4.6, 2.7), salt) as figure:
+        axes = figure.add_subplot()
+        for number, points in curves.items():
+            dashes = DASHES[number // COLORS % len(DASHES)]
+            _draw(axes, points, f"{_COLOR}{number % COLORS:02x}", dashes, MOST_POINTS)
+        axes.set_xlabel("step", color=_INK)
+        axes.tick_params(length=0, labelcolor=_INK)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axes.grid(color=_INK, alpha=0.14, linewidth=0.6)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set(color=_INK, alpha=0.5)
+        stream = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
+    return _for_a_page(stream.getvalue())
+
+
+def _for_a_page(svg: str) -> str:
+    """Return matplotlib's SVG file as an element: no size, no rules for others, short numbers."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the other ids are hashed with the salt
+    svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
+    svg = re.sub(r' d="[^"]*"', lambda m: re.sub(r"(\.\d)\d+", r"\1", m[0]), svg)
+    svg = svg.replace(_INK, "currentColor")
+    return re.sub(_COLOR + r"([\da-f]{2})", lambda m: f"var(--c{int(m[1], 16)})", svg)
+
+
+def _draw(
+    axes: Any,
+    points: Points,
+    color: str | None = None,
+    dashes: str = "-",
+    most: int | None = None,
+    label: str | None = None,
+) -> None:
     steps, values = np.array([p[0] for p in points]), np.array([p[1] for p in points])
-    label = name.removeprefix("train/")
-    window = max(1, len(values) // 50)
+    window = window_of(points)
     if window == 1:
-        axes.plot(steps, values, label=label, marker="o" if len(values) < 50 else None)
+        marker = "o" if len(values) < 50 else None
+        axes.plot(steps, values, dashes, color=color, label=label, marker=marker, markersize=4)
         return
     # The mean of neighbouring steps is what the eye looks for; the steps themselves stay visible.
     smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-    (line,) = axes.plot(steps[window - 1 :], smooth, label=f"{label} (mean of {window})")
-    axes.plot(steps, values, color=line.get_color(), alpha=0.2, linewidth=0.6)
+    places, kept = np.arange(len(smooth)), np.arange(len(values))
+    if most is not None:
+        places = np.unique(np.linspace(0, len(smooth) - 1, most // 4).round().astype(int))
+        kept = _extremes(values, most)
+    (line,) = axes.plot(
+        steps[window - 1 :][places], smooth[places], dashes, color=color, label=label
+    )
+    axes.plot(steps[kept], values[kept], color=line.get_color(), alpha=0.2, linewidth=0.6)
+
+
+def _extremes(values: np.ndarray[Any, Any], most: int) -> np.ndarray[Any, Any]:
+    """Return the places of the least and the greatest value of each stretch, in order."""
+    if len(values) <= most:
+        return np.arange(len(values))
+    stretches = np.array_split(np.arange(len(values)), most // 2)
+    return np.unique([s[pick(values[s])] for s in stretches for pick in (np.argmin, np.argmax)])
+
+
+# --- other pictures ---------------------------------------------------------------------------
+
+
+def save_scatter(metrics: Path, phases: Sequence[str], path: Path) -> None:
+    """Draw the total loss of one phase against another's, a point a step.
+
+    A phase's total at a step is the sum of `train/<phase>` and `train/<phase>/...`. Pearson's
+    correlation r stands above. Where no step has both losses nothing is written.
+
+    Args:
+        metrics: The `metrics.jsonl`.
+        phases: The names of the two phases, of the horizontal axis first.
+        path: Where to write the PNG.
+    """
+    curves = read_curves(metrics)
+    first, second = (_totals(curves, phase) for phase in phases)
+    steps = sorted(first.keys() & second.keys())
+    if not steps:
+        return
+    x, y = (np.array([total[step] for step in steps]) for total in (first, second))
+    with _figure((6, 5)) as figure:
+        axes = figure.add_subplot()
+        size = 24 if len(steps) < 500 else 8
+        dots = axes.scatter(x, y, c=steps, s=size, alpha=0.8, linewidths=0, cmap="viridis")
+        figure.colorbar(dots, ax=axes, label="step")
+        axes.set(xlabel=f"{phases[0]} loss", ylabel=f"{phases[1]} loss", title=_correlation(x, y))
+        axes.grid(alpha=0.3)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=120)
+
+
+def save_matrix(matrix: Tensor, classes: Sequence[str], path: Path, title: str = "") -> None:
+    """Draw a confusion matrix, each cell coloured by its share of its row.
+
+    Up to 20 classes the counts stand in the cells, of more than 50 only some are named.
+
+    Args:
+        matrix: (K, K) counts; rows are the truth, columns what was predicted.
+        classes: The K names; where there are not as many, the classes are numbered.
+        path: Where to write the PNG.
+        title: Stands above.
+    """
+    counts = matrix.detach().cpu().double().numpy()
+    size = len(counts)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
+    names = [_shortened(name) for name in classes] if len(classes) == size else range(size)
+    every = -(-size // MOST_NAMES)
+    ticks, labels = range(0, size, every), [str(name) for name in names][::every]
+    longest = max(map(len, labels))
+    side = min(11.0, max(2.2, 0.5 * size)) + 0.08 * longest
+    with _figure((side + 1.8, side + 0.8)) as figure:
+        axes = figure.add_subplot()
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
+        axes.set_xticks(ticks, labels, rotation=90 if longest > 2 else 0)
+        axes.set_yticks(ticks, labels)
+        axes.set(xlabel="predicted", ylabel="truth", title=title)
+        if size <= MOST_CELLS:
+            for row, column in np.ndindex(size, size):
+                color = "white" if shares[row, column] > 0.5 else "black"
+                text = _count(float(counts[row, column]))
+                axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=120)
+
+
+def _totals(curves: Curves, phase: str) -> dict[int, float]:
+    totals: dict[int, float] = defaultdict(float)
+    for name, points in curves.items():
+        if name == f"train/{phase}" or name.startswith(f"train/{phase}/"):
+            for step, value in points:
+                totals[step] += value
+    return totals
+
+
+def _correlation(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> str:
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return "r undefined"
+    return f"r = {np.corrcoef(x, y)[0, 1]:.2f}"
+
+
+def _count(value: float) -> str:
+    """Return a number that fits into a cell: 9999, 12k, 1.2M; a share with two decimals."""
+    for least, unit, name in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            return (
+                f"{value / unit:.3g}{name}" if value < 1e3 * unit else f"{value / unit:.0f}{name}"
+            )
+    return f"{value:.0f}" if value == round(value) else f"{value:.2f}"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+@contextmanager
+def _figure(size: tuple[float, float], salt: str = "gvt") -> Iterator[Figure]:
+    """Give an empty figure, in inches, of which names are text and never formulas."""
+    import matplotlib as mpl  # takes half a second, and only the end needs it
+    from matplotlib.figure import Figure
+
+    style: Any = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": salt}
+    with mpl.rc_context(style):
+        yield Figure(figsize=size, layout="constrained")

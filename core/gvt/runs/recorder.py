@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
+from gvt.runs.evaluations import save_evaluation
 from gvt.runs.folder import RunFolder
 from gvt.runs.pictures import save_progress, save_sheet, sheet_path
-from gvt.runs.plots import save_losses_plot
+from gvt.runs.plots import save_losses_plot, save_scatter
+from gvt.runs.report import write_report
+
+PROGRESS_SECONDS = 2.0
+"""Least time between two drawings of `progress.png`, which takes longer the longer a run is."""
 
 
 class Recorder(Listener):
-    """Keeps `metrics.jsonl`, `samples/`, `progress.png` and `losses.png` of a run's folder."""
+    """Keeps everything in a run's folder but its checkpoints.
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
+    Args:
+        folder: The folder.
+        classes: Names of the data's classes.
+    """
+
+    def __init__(self, folder: RunFolder, classes: Sequence[str] = ()) -> None:
+        self._folder, self._classes = folder, classes
+        self._evaluations: dict[str, tuple[int, Evaluation]] = {}
+        self._started = time.monotonic()
+        self._progress_drawn_at = 0.0
+        self._followed: tuple[str, tuple[int, int]] | None = None
 
     def run_started(self, run: Run) -> None:
         """Note in the metrics where a resumed run goes on."""
+        self._started = time.monotonic()
         if run.step or self._folder.metrics.exists():
             _end_last_line(self._folder.metrics)
             self._append({"event": "resumed", "step": run.step})
@@ -37,23 +54,47 @@ class Recorder(Listener):
         lines[-1] |= {f"lr/{key}": rate for key, rate in run.learning_rates.items()}
         self._append(*lines)
 
-    def evaluated(self, run: Run, split: str, metrics: Mapping[str, float]) -> None:
-        """Append a line with the metrics."""
-        self._append({"step": run.step, **{f"{split}/{n}": v for n, v in metrics.items()}})
+    def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
+        """Append a line with the metrics; the last evaluation of each split is drawn at the end."""
+        self._append({"step": run.step, **{f"{split}/{n}": v for n, v in found.metrics.items()}})
+        self._evaluations[split] = (run.step, found)
 
     def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
         """Save the sheets, and how the first picture of the first one came about."""
-        samples = self._folder.samples
         for name, sheet in pictures.items():
-            save_sheet(sheet, sheet_path(samples, name, run.step))
+            save_sheet(sheet, sheet_path(self._folder.samples, name, run.step))
         name, sheet = next(iter(pictures.items()))
-        size = (sheet.shape[-2], sheet.shape[-1])
-        save_progress(samples, name, size, self._folder.progress, until=run.step)
+        self._followed = (name, (sheet.shape[-2], sheet.shape[-1]))
+        if time.monotonic() - self._progress_drawn_at > PROGRESS_SECONDS:
+            self._draw_progress(run)
 
     def run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Draw the curves."""
-        if self._folder.metrics.exists():
-            save_losses_plot(self._folder.metrics, self._folder.losses_plot)
+        """Draw what is drawn once, note how it ended, and write the report."""
+        folder = self._folder
+        self._draw_progress(run)
+        for split, (step, found) in self._evaluations.items():
+            save_evaluation(folder.evaluations, split, step, found, self._classes)
+        ending = {
+            "event": "ended",
+            "step": run.step,
+            "total_steps": run.total_steps,
+            "outcome": run.outcome,
+            "error": None if error is None else str(error),
+            "seconds": round(time.monotonic() - self._started, 3),
+            "resume": run.resume_command,
+        }
+        self._append(ending)
+        save_losses_plot(folder.metrics, folder.losses_plot)
+        phases = [phase.name for phase in run.task.phases]
+        if len(phases) == 2:
+            save_scatter(folder.metrics, phases, folder.scatter_plot)
+        write_report([folder], folder.report)
+
+    def _draw_progress(self, run: Run) -> None:
+        if self._followed is not None:
+            name, size = self._followed
+            save_progress(self._folder.samples, name, size, self._folder.progress, until=run.step)
+            self._progress_drawn_at = time.monotonic()
 
     def _append(self, *lines: Mapping[str, Any]) -> None:
         with self._folder.metrics.open("a", encoding="utf-8") as file:

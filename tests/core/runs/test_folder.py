@@ -35,15 +35,19 @@ def rows(folder):
 
 
 def test_everything_that_was_promised_is_there(run):
-    names = {p.relative_to(run.folder).as_posix() for p in run.folder.rglob("*") if p.is_file()}
+    paths = {p.relative_to(run.folder) for p in run.folder.rglob("*") if p.is_file()}
+    names = {p.as_posix() for p in paths if p.parts[0] != "tensorboard"}  # a plugin's own
     sheets = {f"samples/samples_{step:08d}.png" for step in (1, 2, 4, 6)}
     assert names == sheets | {
         "checkpoints/last.safetensors",
         "config.yaml",
+        "data.png",
         "environment.json",
         "losses.png",
         "metrics.jsonl",
         "progress.png",
+        "report.html",
+        "scatter.png",
     }
 
 
@@ -64,8 +68,11 @@ def test_the_environment_says_what_results_depend_on(run):
 
 
 def test_every_step_has_a_line_with_its_losses(run):
-    found = rows(run.folder)
+    *found, end = rows(run.folder)
     assert [r["step"] for r in found] == list(range(1, 7))
+    assert (end["event"], end["step"], end["total_steps"]) == ("ended", 6, 6)
+    assert (end["outcome"], end["error"]) == ("success", None)
+    assert str(run.folder) in end["resume"]
     losses = {"train/discriminator/real", "train/discriminator/fake", "train/generator"}
     assert all(losses <= r.keys() for r in found)
 
@@ -89,8 +96,9 @@ def test_a_resumed_run_counts_no_step_twice(tmp_path):
     )
     gvt.resume(run.folder / "checkpoints" / "step_00000003.safetensors", quiet=True)
     found = rows(run.folder)
-    assert [r["step"] for r in found] == [1, 2, 3, 4, 5, 6, 3, 4, 5, 6]
-    assert found[6] == {"event": "resumed", "step": 3}
+    assert [r["step"] for r in found] == [1, 2, 3, 4, 5, 6, 6, 3, 4, 5, 6, 6]
+    assert [r.get("event") for r in found[6:8]] == ["ended", "resumed"]
+    assert found[7] == {"event": "resumed", "step": 3}
     for points in read_curves(run.folder / "metrics.jsonl").values():
         assert [step for step, _ in points] == list(range(1, 7))
 
@@ -108,7 +116,8 @@ def test_after_a_line_cut_off_the_resumed_run_begins_a_new_one(tmp_path):
         quiet=True,
     )
     metrics = run.folder / "metrics.jsonl"
-    metrics.write_text(metrics.read_text()[:-20])
+    steps = metrics.read_text().splitlines()[:4]
+    metrics.write_text("\n".join(steps)[:-20])
     gvt.resume(run.folder / "checkpoints" / "step_00000002.safetensors", quiet=True)
     lines = metrics.read_text().splitlines()
     assert json.loads(lines[4]) == {"event": "resumed", "step": 2}
@@ -157,11 +166,23 @@ def test_the_latest_run_is_the_last_started_or_resumed(tmp_path):
     assert RunFolder.latest(tmp_path).path == first.path
 
 
-def test_a_single_picture_is_framed_like_the_others(tmp_path):
-    save_sheet(torch.ones(1, 1, 3, 3), tmp_path / "one.png")
-    image = Image.open(tmp_path / "one.png")
-    assert image.size == (3 + 2 * PADDING,) * 2
-    assert image.getpixel((0, 0)) == (128, 128, 128)
+def test_a_single_picture_has_no_frame_and_its_progress_is_followed(tmp_path):
+    for step in (1, 2):
+        save_sheet(torch.full((1, 1, 3, 3), step / 2), sheet_path(tmp_path / "s", "a", step))
+    image = Image.open(sheet_path(tmp_path / "s", "a", 2))
+    assert image.size == (3, 3)
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    save_progress(tmp_path / "s", "a", (3, 3), tmp_path / "progress.png", until=2)
+    progress = Image.open(tmp_path / "progress.png")
+    assert progress.size == (2 * (3 + PADDING) + PADDING, 3 + 2 * PADDING)
+    assert progress.getpixel((PADDING, PADDING)) == (128, 128, 128)
+    assert progress.getpixel((2 * PADDING + 3, PADDING)) == (255, 255, 255)
+
+
+def test_a_sheet_is_arranged_as_its_pictures_are(tmp_path):
+    save_sheet(torch.rand(1, 10, 1, 4, 4), tmp_path / "strip.png")
+    size = Image.open(tmp_path / "strip.png").size
+    assert size == (10 * (4 + PADDING) + PADDING, 4 + 2 * PADDING)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import gvt
+import gvt.seeding
 from gvt.interfaces import Step
 from gvt_gan.task import GAN
 
@@ -79,7 +82,7 @@ def test_reals_are_mapped_to_the_data_range_and_fakes_too(task):
 
 def test_pictures_are_those_of_fixed_latents_and_clamped(task):
     first, again, other = task.pictures(0), task.pictures(0), task.pictures(1)
-    assert first["samples"].shape == (64, *SHAPE)
+    assert first["samples"].shape == (8, 8, *SHAPE)
     assert 0 <= first["samples"].min() <= first["samples"].max() <= 1
     assert torch.equal(first["samples"], again["samples"])
     assert not torch.equal(first["samples"], other["samples"])
@@ -92,3 +95,92 @@ def test_the_generator_learns_every_so_often(task):
         lazy("discriminator", batch(), step)
         assert step.memo["fakes"].requires_grad is learns
     assert [p.every for p in lazy.phases] == [1, 3]
+
+
+def test_labels_are_drawn_from_their_ranges_for_each_image(task):
+    noisy = GAN(
+        task.generator,
+        task.discriminator.eval(),
+        real_labels=(0.9, 1.0),
+        fake_labels=(0.0, 0.1),
+        generator_labels=(0.8, 0.9),
+    )
+    step, same = Step(3, seed=1), Step(3, seed=1)
+    losses = noisy("discriminator", batch(), step) | noisy("generator", batch(), step)
+    same.randn(6, *task.generator.latent_shape)
+    drawn = [0.9 + 0.1 * same.rand(6), 0.1 * same.rand(6), 0.8 + 0.1 * same.rand(6)]
+    assert all(labels.unique().numel() == 6 for labels in drawn)
+    fakes = step.memo["fakes"]
+    of_fakes = noisy.discriminator(fakes)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits
+    torch.testing.assert_close(losses["fake"], expected(of_fakes, drawn[1]))
+    torch.testing.assert_close(losses["generator"], expected(of_fakes, drawn[2]))
+
+
+@pytest.mark.parametrize("label", [[-0.1, 1.0], [0.9, 0.1], [0.0, 1.1]])
+def test_a_label_that_is_no_range_of_probabilities_is_refused(task, label):
+    with pytest.raises(ValueError, match="real_labels"):
+        GAN(task.generator, task.discriminator, real_labels=tuple(label))
+
+
+def test_together_is_one_batch_and_the_mean_over_both(task):
+    sizes = []
+    task.discriminator.eval().register_forward_hook(lambda _, i, o: sizes.append(len(i[0])))
+    together = GAN(task.generator, task.discriminator, together=True)
+    data = batch()
+    one = together("discriminator", data, Step(0))
+    two = task("discriminator", data, Step(0))
+    assert sizes == [12, 6, 6]
+    for name in ("real", "fake"):
+        torch.testing.assert_close(one[name], two[name] / 2)
+
+
+def test_training_shows_the_first_fake_of_the_iteration_as_it_was(task):
+    shown = GAN(task.generator, task.discriminator, data_range=(0.0, 1.0), show="training")
+    step = Step(0)
+    shown("discriminator", batch(), step)
+    before = step.pictures["fakes"].clone()
+    assert before.shape == (1, *SHAPE)
+    assert torch.equal(before, step.memo["fakes"][:1].detach().clamp(0, 1))
+    shown("generator", batch(), step)
+    assert torch.equal(step.pictures["fakes"], before)
+    assert shown.pictures(0) == {}
+
+
+def test_a_sample_is_the_same_whatever_the_count(task):
+    with torch.no_grad():
+        few, many = task.eval().sample(3, seed=7), task.sample(70, seed=7)
+    assert many.shape == (70, *SHAPE)
+    torch.testing.assert_close(few, many[:3], rtol=0, atol=1e-6)
+    assert not torch.allclose(many[0], many[1])
+
+
+def test_held_out_losses_are_of_labels_one_and_zero_and_do_not_change(task):
+    noisy = GAN(task.generator, task.discriminator, real_labels=(0.5, 0.6), together=True)
+    with torch.no_grad():
+        predictions, losses = noisy.eval().evaluate(batch())
+        fakes = noisy.to_data_range(noisy.generator(noisy._latents(6, 0)))
+        expected = -noisy.discriminator(fakes).sigmoid().log().mean()
+    assert predictions == []
+    assert {name: count for name, (_, count) in losses.items()} == dict.fromkeys(losses, 6)
+    torch.testing.assert_close(losses["generator"][0], expected)
+
+
+def test_the_pictures_of_training_are_the_fakes_before_the_updates(tmp_path):
+    run = gvt.run(
+        *("gan.mnist", "data.classes=[5]", "data.batch_size=16", "train.steps=3"),
+        *("generator.width=8", "discriminator.width=8", "train.ema=null", "task.show=training"),
+        *("train.pictures_every=1", "train.seed=5", f"run.root={tmp_path}"),
+        quiet=True,
+    )
+    assert [p.name for p in sorted((run.folder / "samples").iterdir())] == [
+        f"fakes_{step:08d}.png" for step in (1, 2, 3)
+    ]
+    # The first one is of the networks as they were built, and of the first iteration's latents.
+    gvt.seeding.seed_everything(gvt.seeding.derive(5, "networks"))
+    generator = gvt.create("generator", "dcgan", image_shape=SHAPE, width=8)
+    with torch.no_grad():
+        fake = generator(Step(0, seed=5).randn(16, 64))[0]
+    pixels = ((fake + 1) / 2).clamp(0, 1).mul(255).round()
+    saved = torch.from_numpy(np.array(Image.open(run.folder / "samples" / "fakes_00000001.png")))
+    assert (saved[..., 0] - pixels[0]).abs().max() <= 1  # another batch size, another last bit

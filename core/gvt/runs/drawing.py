@@ -1,0 +1,154 @@
+"""Samples for people's eyes: each picture with what is known of it drawn on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
+
+from gvt.atomic import replacing
+from gvt.batch import Batch
+from gvt.evaluation import Mistake
+from gvt.runs.pictures import tiled
+
+SIDES = (112, 320)
+"""Least and greatest side of a drawn picture, in pixels."""
+
+IGNORED = 255
+LINE = 14
+COLORS = ("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6")
+
+
+def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
+    """Draw a batch with its targets as a sheet.
+
+    Args:
+        batch: The samples.
+        classes: Names of the classes.
+        path: Where to write the PNG.
+    """
+    targets = batch.targets.per_image(len(batch)) if batch.targets else [{}] * len(batch)
+    images = [
+        batch.images[i, :, :height, :width] for i, (height, width) in enumerate(batch.frame.sizes)
+    ]
+    _save(
+        [
+            _tile(image, target, [_words(target, classes)])
+            for image, target in zip(images, targets, strict=True)
+        ],
+        path,
+    )
+
+
+def save_mistakes(mistakes: Sequence[Mistake], classes: Sequence[str], path: Path) -> None:
+    """Draw the worst samples as a sheet: what was said, and under it what would have been right."""
+    tiles = []
+    for mistake in mistakes:
+        said = _words(mistake.prediction, classes)
+        right = f"is {_words(mistake.target, classes)}"
+        tiles.append(_tile(mistake.image, mistake.prediction, [said, right]))
+    _save(tiles, path)
+
+
+def _tile(image: Tensor, known: Mapping[str, Any], captions: Sequence[str]) -> Image.Image:
+    """Return one picture, enlarged or made smaller, with what is known of it and lines below."""
+    height, width = image.shape[-2:]
+    least, greatest = SIDES
+    scale: float = max(1, least // max(height, width))
+    if max(height, width) > greatest:
+        scale = greatest / max(height, width)
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    pixels = image.float().cpu().clamp(0, 1)
+    mode = "nearest" if scale >= 1 else "area"
+    pixels = torch.nn.functional.interpolate(pixels[None], size, mode=mode)[0]
+    drawn = pixels.mul(255).round().byte().expand(3, -1, -1)
+    for part in _parts(known):
+        drawn = _overlaid(drawn, part, (size[1] / width, size[0] / height))
+    lines = [line for line in captions if line]
+    tile = Image.new("RGB", (size[1], size[0] + LINE * len(lines)), "white")
+    tile.paste(Image.fromarray(drawn.permute(1, 2, 0).numpy()))
+    pen = ImageDraw.Draw(tile)
+    for number, line in enumerate(lines):
+        pen.text((2, size[0] + LINE * number), line, fill="black", font=ImageFont.load_default(11))
+    return tile
+
+
+def _overlaid(pixels: Tensor, known: Mapping[str, Any], scale: tuple[float, float]) -> Tensor:
+    """Return (3, H, W) uint8 pixels with boxes, instance masks and classes of pixels on them."""
+    size = pixels.shape[-2:]
+    if "semantic" in known:
+        semantic = _resized(known["semantic"][None], size)[0]
+        present = [c for c in torch.unique(semantic).tolist() if c != IGNORED]
+        masks = torch.stack([semantic == c for c in present]) if present else None
+        if masks is not None:
+            colors = [COLORS[c % len(COLORS)] for c in present]
+            pixels = draw_segmentation_masks(pixels, masks, alpha=0.5, colors=colors)
+    if len(known.get("masks", ())):
+        masks = _resized(known["masks"], size).bool()
+        pixels = draw_segmentation_masks(pixels, masks, alpha=0.5, colors=_colors(known, masks))
+    if len(known.get("boxes", ())):
+        factors = torch.tensor([*scale, *scale])
+        boxes = known["boxes"].float().cpu() * factors
+        pixels = draw_bounding_boxes(pixels, boxes, colors=_colors(known, boxes), width=2)
+    return pixels
+
+
+def _resized(masks: Tensor, size: Sequence[int]) -> Tensor:
+    values = masks.cpu()[:, None].float()
+    return torch.nn.functional.interpolate(values, tuple(size), mode="nearest")[:, 0].to(
+        torch.int64
+    )
+
+
+def _colors(known: Mapping[str, Any], things: Tensor) -> list[str]:
+    """Return a colour for each thing: that of its class, or of its number where it has none."""
+    labels = known.get("labels")
+    numbers = range(len(things)) if labels is None else labels.tolist()
+    return [COLORS[n % len(COLORS)] for n in numbers]
+
+
+def _parts(known: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what several heads say apart, and what one says alone."""
+    nested = [value for value in known.values() if isinstance(value, Mapping)]
+    return nested or [known]
+
+
+def _words(known: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """Return the classes of a picture, or of the things on it, with how sure that is."""
+    return ", ".join(filter(None, (_of_part(part, classes) for part in _parts(known))))
+
+
+def _of_part(known: Mapping[str, Any], classes: Sequence[str]) -> str:
+    if "class" in known:
+        number = int(known["class"])
+        scores = known.get("scores")
+        sure = "" if scores is None else f" {float(scores[number]):.2f}"
+        return _name(number, classes) + sure
+    labels: Iterable[int] = known["labels"].tolist() if "labels" in known else ()
+    found = [_name(number, classes) for number in labels]
+    counts = {name: found.count(name) for name in dict.fromkeys(found)}
+    return ", ".join(name if n == 1 else f"{n} {name}" for name, n in counts.items())
+
+
+def _name(number: int, classes: Sequence[str]) -> str:
+    return classes[number] if 0 <= number < len(classes) else str(number)
+
+
+def _save(tiles: Sequence[Image.Image], path: Path) -> None:
+    """Write tiles as a square sheet, each in the corner of a cell of the largest one's size."""
+    path.parent.mkdir(exist_ok=True)
+    width, height = max(t.width for t in tiles), max(t.height for t in tiles)
+    cells = []
+    for tile in tiles:
+        cell = Image.new("RGB", (width, height), "white")
+        cell.paste(tile)
+        cells.append(cell)
+    columns = math.ceil(math.sqrt(len(cells)))
+    with replacing(path) as file:
+        tiled(cells, columns).save(file)

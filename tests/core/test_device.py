@@ -1,0 +1,92 @@
+"""Where and how a run computes: what `auto` comes to, and the memory that malloc keeps."""
+
+import os
+import platform
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+import torch
+
+import gvt
+from gvt.device import keep_freed_memory
+
+IS_GLIBC = platform.libc_ver()[0] == "glibc"
+HAS_AMX = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+
+# Counts the pages that the system has to map while tensors of 64 MiB come and go.
+FAULTS = """
+    import resource
+    import torch
+    from gvt.device import keep_freed_memory
+
+    def faults():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+    def step():
+        return torch.ones(16 << 20).sum()
+
+    kept = keep_freed_memory(torch.device("cpu"))
+    step()
+    before = faults()
+    for _ in range(5):
+        step()
+    print(int(kept), (faults() - before) // 5)
+"""
+PAGES = (64 << 20) // os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+
+
+def kept_and_faults(**settings):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", dedent(FAULTS)]
+    done = subprocess.run(command, env=clean | settings, capture_output=True, text=True, check=True)
+    kept, faults = map(int, done.stdout.split())
+    return bool(kept), faults
+
+
+@pytest.mark.skipif(not IS_GLIBC, reason="glibc's malloc alone is asked")
+def test_what_a_step_frees_is_there_for_the_next_one():
+    kept, faults = kept_and_faults()
+    assert kept
+    assert faults < PAGES / 50
+
+
+@pytest.mark.skipif(not IS_GLIBC, reason="glibc's malloc alone is asked")
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"MALLOC_TRIM_THRESHOLD_": "131072"},
+        {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=131072"},
+    ],
+)
+def test_what_the_user_said_of_malloc_stands(setting):
+    kept, faults = kept_and_faults(**setting)
+    assert not kept
+    # Pages are huge ones in part where the system makes them so by itself.
+    assert faults > 0
+
+
+def test_nothing_is_done_on_accelerators():
+    assert not keep_freed_memory(torch.device("cuda"))
+
+
+@pytest.mark.skipif(HAS_AMX, reason="this CPU has AMX")
+def test_a_cpu_without_amx_computes_in_float32():
+    assert gvt.Placement.resolve("cpu").precision == "float32"
+    assert gvt.Placement.resolve("cpu").memory_format == "channels_last"
+
+
+@pytest.mark.skipif(not HAS_AMX, reason="this CPU has no AMX")
+def test_amx_is_used_with_channels_last_only():
+    assert gvt.Placement.resolve("cpu").precision == "bfloat16"
+    assert gvt.Placement.resolve("cpu", memory_format="contiguous").precision == "float32"
+
+
+def test_what_is_asked_for_is_taken():
+    asked = gvt.Placement.resolve("cpu", "bfloat16", "contiguous")
+    assert (asked.precision, asked.memory_format) == ("bfloat16", "contiguous")
+    with asked.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with asked.autocast("float32"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

@@ -1,0 +1,89 @@
+"""What is found on held-out data, besides numbers."""
+
+import torch
+
+import gvt
+from gvt.evaluation import WORST, evaluate
+from gvt.interfaces import Step
+
+
+class Nearest(gvt.Task):
+    """Says the brightness of a picture, rounded, of those from 0 to 2."""
+
+    phases = (gvt.Phase("nothing", trains="scale"),)
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Linear(1, 1)
+
+    def forward(self, phase, batch, step: Step):
+        return {}
+
+    def predict(self, batch):
+        return [{"class": v} for v in (batch.images.amax(dim=(1, 2, 3)) * 2).round().long()]
+
+    def errors(self, predictions, targets):
+        pairs = zip(predictions, targets, strict=True)
+        return {"mistakes": torch.stack([(p["class"] - t["class"]).abs() for p, t in pairs])}
+
+    def metric(self):
+        from torchmetrics import MetricCollection, classification
+
+        of = {
+            "accuracy": classification.MulticlassAccuracy(3, average="micro"),
+            "recall": classification.MulticlassRecall(3, average=None),
+            "confusion": classification.MulticlassConfusionMatrix(3),
+        }
+        return gvt.StackedMetric(MetricCollection(of), "class", "class")
+
+
+def batch(said, true, sizes=None):
+    images = torch.zeros(len(said), 1, 4, 6)
+    images[:, 0, 0, 0] = torch.tensor(said) / 2
+    sizes = sizes or ((4, 6),) * len(said)
+    records = [gvt.Record(f"picture {i} of {len(said)}", (4, 6)) for i in range(len(said))]
+    targets = gvt.Targets({"class": torch.tensor(true)})
+    return gvt.Batch(images, gvt.Frame(sizes, (4, 6)), targets=targets, records=records)
+
+
+def test_numbers_and_tables_are_kept_apart():
+    found = evaluate(Nearest(), [batch([0, 1, 2, 0], [0, 1, 1, 2])])
+    assert found.metrics == {"accuracy": 0.5, "recall/0": 1.0, "recall/1": 0.5, "recall/2": 0.0}
+    assert found.tables["confusion"].tolist() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
+
+
+def test_mistakes_are_the_wrong_ones_of_all_batches_the_worst_first():
+    first = batch([0, 1, 2], [0, 2, 2], sizes=((4, 6), (3, 5), (4, 6)))
+    second = batch([2, 1], [0, 0])
+    mistakes = evaluate(Nearest(), [first, second]).mistakes["mistakes"]
+    assert [m.error for m in mistakes] == [2, 1, 1]
+    assert [m.source for m in mistakes] == ["picture 0 of 2", "picture 1 of 3", "picture 1 of 2"]
+    assert mistakes[1].image.shape == (1, 3, 5)  # without the padding
+    assert int(mistakes[0].prediction["class"]) == 2
+    assert int(mistakes[0].target["class"]) == 0
+
+
+def test_so_many_mistakes_are_kept_and_no_more():
+    wrong = batch([2] * 30 + [1] * 30, [0] * 60)
+    mistakes = evaluate(Nearest(), [wrong, wrong]).mistakes["mistakes"]
+    assert len(mistakes) == WORST
+    assert {m.error for m in mistakes} == {2}
+
+
+def test_where_all_is_right_there_are_no_mistakes():
+    found = evaluate(Nearest(), [batch([0, 1], [0, 1])])
+    assert found.mistakes == {"mistakes": []}
+
+
+def test_several_heads_have_each_their_own(tmp_path):
+    run = gvt.run(
+        *("classify.mnist", "train.steps=2", "data.holdout=59000", "evaluate.final=null"),
+        *("heads.other.name=classifier", "evaluate.best=null", f"run.root={tmp_path}"),
+        quiet=True,
+    )
+    names = {p.name for p in (run.folder / "evaluation").iterdir()}
+    heads = ("digit", "other")
+    assert names == {"val.json"} | {
+        f"val_{head}_{what}.png" for head in heads for what in ("confusion", "mistakes")
+    }
+    assert {"val/digit/f1", "val/other/precision"} <= run.metrics.keys()
