@@ -18,10 +18,9 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "quality.json"
-PAGE = HERE / "README.md"
-BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
+from page import put_table
+
+RESULTS = Path(__file__).parent / "quality.json"
 
 SEEDS = (0, 1, 2)
 MEASURED = {
@@ -85,10 +84,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only make the table anew")
     if not parser.parse_args().table:
         measure()
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", encoding="utf-8")
+    put_table("quality", table())
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
-from gvt.config.parameters import check_parameters, signature_of
+from gvt.config.parameters import Parameter, check_parameters, signature_of
 from gvt.errors import ConfigError
 from gvt.interfaces import Dataset, Head, Task
 from gvt_registry import Offer, default_registry, nearest
@@ -135,6 +135,7 @@ def build_task(
         target, parameters = _checked(section, kind, component, trained_with)
         declared, _ = signature_of(target)
         facts_wanted = {n: v for n, v in available.items() if n in declared}
+        _check_facts(section, kind, component.name, declared, facts_wanted)
         return _construct(section, target, {**parameters, **facts_wanted})
 
     for name in NETWORKS:
@@ -152,6 +153,33 @@ def build_task(
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
     return task
+
+
+def _check_facts(
+    section: str,
+    kind: str,
+    name: str,
+    declared: Mapping[str, Parameter],
+    wanted: Mapping[str, Any],
+) -> None:
+    """Check that the data has what a network is built for.
+
+    Raises:
+        ConfigError: If its images differ in size where the network has to know it, or it has no
+            classes for a head.
+    """
+    if "image_shape" in wanted and wanted["image_shape"] is None:
+        annotation = declared["image_shape"].annotation
+        if annotation is not Any and type(None) not in get_args(annotation):
+            raise ConfigError(
+                f"{section}: {name} is built for images of one size, and these differ; "
+                "give data.size"
+            )
+    if kind == "head" and wanted.get("num_classes") == 0:
+        raise ConfigError(
+            f"{section}: {name} learns classes, and the data has none; for image_folder, put the "
+            "pictures of each class into a folder of their own"
+        )
 
 
 def _feature_info(backbone: Any) -> Any:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Rows = Sequence[tuple[int, Mapping[str, float]]]
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """A run, under way or ended.
 

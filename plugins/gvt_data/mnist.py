@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gvt import DataError, Record, Sample
+from gvt import DataError
+
+from .tensor_set import TensorSet
 
 _EMBEDDED = Path(__file__).parent / "mnist_files"
 
@@ -27,7 +28,7 @@ _SHA256 = {
 }
 
 
-class MNIST:
+class MNIST(TensorSet):
     """Handwritten digits: 60,000 for training and 10,000 for testing, 28x28 grey.
 
     Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0.
@@ -44,9 +45,6 @@ class MNIST:
         ValueError: If a class is no digit or stands twice, or the hold-out leaves nothing.
     """
 
-    splits = ("train", "val", "test")
-    image_shape = (1, 28, 28)
-
     def __init__(
         self,
         split: str,
@@ -54,39 +52,12 @@ class MNIST:
         classes: list[int] | None = None,
         holdout: int = 0,
     ) -> None:
-        kept = list(range(10)) if classes is None else classes
-        if not kept or len(set(kept)) != len(kept) or not set(kept) <= set(range(10)):
-            raise ValueError(f"classes {kept}: give digits from 0 to 9, each once")
-        if not 0 <= holdout < 60_000 or (split == "val" and not holdout):
-            raise ValueError(f"holdout {holdout}: split {split} is left without images")
-        self.split = split
-        self.classes: Sequence[str] = [str(digit) for digit in kept]
-        folder = _EMBEDDED if root is None else _folder(Path(root))
-        images, labels = _read_pair(folder, "t10k" if split == "test" else "train")
-        if split != "test":
-            end = len(labels) - holdout
-            part = slice(end, None) if split == "val" else slice(end)
-            images, labels = images[part], labels[part]
-        number = torch.full((10,), -1)
-        number[torch.tensor(kept)] = torch.arange(len(kept))
-        renumbered = number[labels.long()]
-        chosen = renumbered >= 0
-        self._images, self._labels = images[chosen], renumbered[chosen]
+        def read(part: str) -> tuple[Tensor, Tensor]:
+            folder = _EMBEDDED if root is None else _folder(Path(root))
+            return _read_pair(folder, "t10k" if part == "test" else "train")
 
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return one digit: image (1, 28, 28) uint8, target `class`."""
-        return Sample(self._images[index], {"class": self._labels[index]}, self.record(index))
-
-    def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Return all images (N, 1, 28, 28) uint8 and their `class` (N,)."""
-        return self._images, {"class": self._labels}
-
-    def record(self, index: int) -> Record:
-        """Return the origin of one digit."""
-        return Record(f"mnist {self.split} {index}", (28, 28))
+        digits = [str(digit) for digit in range(10)]
+        super().__init__("mnist", split, digits, classes, holdout, read)
 
 
 def _folder(root: Path) -> Path:

@@ -77,7 +77,7 @@ def test_where_all_is_right_there_are_no_mistakes():
 
 def test_several_heads_have_each_their_own(tmp_path):
     run = gvt.run(
-        *("classify.mnist", "train.steps=2", "data.holdout=59000", "evaluate.final=null"),
+        *("classify.mnist", "train.steps=2", "data.holdout=500", "evaluate.final=null"),
         *("heads.other.name=classifier", "evaluate.best=null", f"run.root={tmp_path}"),
         quiet=True,
     )

@@ -8,7 +8,7 @@ import torch
 
 import gvt
 
-DIGITS = ("train.steps=12", "data.holdout=58500", "train.ema.decay=0.9", "evaluate.every=5")
+DIGITS = ("train.steps=12", "data.holdout=500", "train.ema.decay=0.9", "evaluate.every=5")
 FIVES = ("train.steps=2", "data.classes=[5]", "generator.width=8", "discriminator.width=8")
 
 
@@ -37,17 +37,17 @@ def test_an_evaluation_has_the_figures_of_training_to_the_last_digit(classifier,
 
 
 def test_what_is_found_goes_into_the_run(classifier):
-    found = gvt.evaluate_checkpoint(classifier.checkpoint, split="train")
+    found = gvt.evaluate_checkpoint(classifier.checkpoint, split="val")
     folder = classifier.folder / "evaluation"
-    written = json.loads((folder / "train.json").read_text())
+    written = json.loads((folder / "val.json").read_text())
     assert written["metrics"] == found.metrics
-    assert (written["split"], written["step"]) == ("train", 12)
+    assert (written["split"], written["step"]) == ("val", 12)
     table = torch.tensor(written["tables"]["confusion"])
-    assert int(table.sum()) == 1500
-    assert int(table.diag().sum()) / 1500 == pytest.approx(found.metrics["accuracy"])
-    assert {p.name for p in folder.glob("train_*")} == {
-        "train_confusion.png",
-        "train_mistakes.png",
+    assert int(table.sum()) == 500
+    assert int(table.diag().sum()) / 500 == pytest.approx(found.metrics["accuracy"])
+    assert {p.name for p in folder.glob("val_*")} == {
+        "val_confusion.png",
+        "val_mistakes.png",
     }
 
 
@@ -78,7 +78,7 @@ def test_a_gan_is_evaluated_on_held_out_pictures(gan):
         ((), None, "names? no split|evaluates no split"),
         ((), "vall", "no split 'vall'; it has train, val, test"),
         (("data.classes=[3]",), "test", "its classes are 3, but the networks were trained for 5"),
-        (("discriminator.width=16",), "test", "discriminator: the networks are those of the checkpoint"),
+        (("discriminator.width=16",), "test", "discriminator: the networks are those"),
     ],
 )
 def test_what_cannot_be_evaluated_is_one_line(gan, words, split, said):

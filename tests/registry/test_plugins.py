@@ -184,6 +184,13 @@ def gvt_run_ended(outcome):
 """
 
 
+@pytest.fixture
+def only_ours(monkeypatch):
+    """Keep gvt's own plugins with run hooks out of what is called."""
+    monkeypatch.setenv("GVT_BLOCK_PLUGINS", "tensorboard")
+
+
+@pytest.mark.usefixtures("only_ours")
 @pytest.mark.parametrize("error", ["RuntimeError('ouch')", "SystemExit(4)"])
 def test_a_hook_that_raises_is_muted_and_stops_nobody(good, install, error):
     install("gvt-noisy", {"noisy": "noisy_plugin"}, noisy_plugin=NOISY.format(error=error))
@@ -203,6 +210,7 @@ def test_a_hook_that_raises_is_muted_and_stops_nobody(good, install, error):
     assert noisy.details.startswith("Traceback")
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_a_hook_is_called_with_the_arguments_that_it_declares(install):
     source = """
     from gvt_registry import hookimpl

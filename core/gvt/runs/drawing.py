@@ -128,7 +128,7 @@ def _of_part(known: Mapping[str, Any], classes: Sequence[str]) -> str:
     if "class" in known:
         number = int(known["class"])
         scores = known.get("scores")
-        sure = "" if scores is None else f" {float(scores[number]):.2f}"
+        sure = "" if scores is None else f" ({float(scores[number]):.0%})"
         return _name(number, classes) + sure
     labels: Iterable[int] = known["labels"].tolist() if "labels" in known else ()
     found = [_name(number, classes) for number in labels]

@@ -30,6 +30,13 @@ def last_sheets(folder: Path) -> dict[str, Path]:
     return {name: path for name, _, path in found}
 
 
+def drop_sheets_after(folder: Path, step: int) -> None:
+    """Delete the sheets of later steps, which a run that goes on from there draws anew."""
+    for path in folder.glob("*.png"):
+        if (match := _SHEET(path.name)) and int(match[2]) > step:
+            path.unlink()
+
+
 def save_sheet(pictures: Tensor, path: Path) -> None:
     """Write pictures in [0, 1], grey or colour, as one; a single picture as it is.
 

@@ -102,7 +102,7 @@ def of_one_class(name: str) -> bool:
 
 
 def window_of(points: Points) -> int:
-    """Return over how many neighbouring steps a curve's strong line is the mean."""
+    """Return over how many neighbouring points a noisy curve's strong line is the mean."""
     return max(1, len(points) // 50)
 
 
@@ -136,7 +136,8 @@ def save_losses_plot(metrics: Path, path: Path) -> None:
             for name, points in drawn.items():
                 window = window_of(points)
                 label = name.removeprefix("train/")
-                _draw(axes, points, label=label if window == 1 else f"{label} (mean of {window})")
+                shown_as = label if window == 1 else f"{label} (mean of {window})"
+                _draw(axes, points, window, label=shown_as)
             axes.set_xlabel("step")
             axes.set_title(title)
             axes.grid(alpha=0.3)
@@ -145,7 +146,7 @@ def save_losses_plot(metrics: Path, path: Path) -> None:
             figure.savefig(file, dpi=120)
 
 
-def curves_svg(curves: Mapping[int, Points], salt: str) -> str:
+def curves_svg(curves: Mapping[int, Points], windows: Mapping[int, int], salt: str) -> str:
     """Return curves as an `<svg>` element that takes its colours from the page around it.
 
     Axes are in `currentColor`, and the curve with number i in `var(--c<i % COLORS>)` and the
@@ -153,6 +154,8 @@ def curves_svg(curves: Mapping[int, Points], salt: str) -> str:
 
     Args:
         curves: By their numbers.
+        windows: By the same numbers, of how many neighbours a strong line is the mean; 1 draws
+            the curve as it is.
         salt: Differs between the figures of a page, so that their ids do, too.
     """
     from matplotlib.ticker import MaxNLocator
@@ -161,7 +164,8 @@ def curves_svg(curves: Mapping[int, Points], salt: str) -> str:
         axes = figure.add_subplot()
         for number, points in curves.items():
             dashes = DASHES[number // COLORS % len(DASHES)]
-            _draw(axes, points, f"{_COLOR}{number % COLORS:02x}", dashes, MOST_POINTS)
+            color = f"{_COLOR}{number % COLORS:02x}"
+            _draw(axes, points, windows[number], color, dashes, MOST_POINTS)
         axes.set_xlabel("step", color=_INK)
         axes.tick_params(length=0, labelcolor=_INK)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -189,27 +193,26 @@ def _for_a_page(svg: str) -> str:
 def _draw(
     axes: Any,
     points: Points,
+    window: int,
     color: str | None = None,
     dashes: str = "-",
     most: int | None = None,
     label: str | None = None,
 ) -> None:
     steps, values = np.array([p[0] for p in points]), np.array([p[1] for p in points])
-    window = window_of(points)
+    kept = _extremes(values, most or len(values))
     if window == 1:
-        marker = "o" if len(values) < 50 else None
-        axes.plot(steps, values, dashes, color=color, label=label, marker=marker, markersize=4)
+        dots: dict[str, Any] = {"marker": "o", "markersize": 4} if len(values) < 50 else {}
+        axes.plot(steps[kept], values[kept], dashes, color=color, label=label, **dots)
         return
-    # The mean of neighbouring steps is what the eye looks for; the steps themselves stay visible.
+    # The mean of neighbouring steps is what the eye looks for; the steps themselves stay visible,
+    # below the strong lines of all curves.
     smooth = np.convolve(values, np.ones(window) / window, mode="valid")
-    places, kept = np.arange(len(smooth)), np.arange(len(values))
-    if most is not None:
-        places = np.unique(np.linspace(0, len(smooth) - 1, most // 4).round().astype(int))
-        kept = _extremes(values, most)
-    (line,) = axes.plot(
-        steps[window - 1 :][places], smooth[places], dashes, color=color, label=label
-    )
-    axes.plot(steps[kept], values[kept], color=line.get_color(), alpha=0.2, linewidth=0.6)
+    at = np.linspace(0, len(smooth) - 1, min(len(smooth), (most or 4 * len(smooth)) // 4))
+    at = at.round().astype(int)
+    (line,) = axes.plot(steps[window - 1 :][at], smooth[at], dashes, color=color, label=label)
+    pale = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0.6, "zorder": 1.5}
+    axes.plot(steps[kept], values[kept], **pale)
 
 
 def _extremes(values: np.ndarray[Any, Any], most: int) -> np.ndarray[Any, Any]:

@@ -14,7 +14,7 @@ from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
 from gvt.runs.evaluations import save_evaluation
 from gvt.runs.folder import RunFolder
-from gvt.runs.pictures import save_progress, save_sheet, sheet_path
+from gvt.runs.pictures import drop_sheets_after, save_progress, save_sheet, sheet_path
 from gvt.runs.plots import save_losses_plot, save_scatter
 from gvt.runs.report import write_report
 
@@ -38,8 +38,9 @@ class Recorder(Listener):
         self._followed: tuple[str, tuple[int, int]] | None = None
 
     def run_started(self, run: Run) -> None:
-        """Note in the metrics where a resumed run goes on."""
+        """Note in the metrics where a resumed run goes on, and forget what it undoes."""
         self._started = time.monotonic()
+        drop_sheets_after(self._folder.samples, run.step)
         if run.step or self._folder.metrics.exists():
             _end_last_line(self._folder.metrics)
             self._append({"event": "resumed", "step": run.step})

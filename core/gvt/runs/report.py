@@ -234,10 +234,11 @@ def _chart(
 ) -> Iterator[_Chart]:
     """Yield the chart, or none where no curve has two points: a table says it better."""
     if any(len(points) > 1 for points in curves.values()):
-        windows = sorted({window_of(points) for points in curves.values()} - {1})
-        means = f"strong lines are means of {' or '.join(map(str, windows))} steps"
-        svg = Markup(curves_svg(curves, title))
-        yield _Chart(title, svg, legend, means if windows else "")
+        noisy = not title.startswith(("lr/", "Learning rates"))
+        windows = {n: window_of(points) if noisy else 1 for n, points in curves.items()}
+        means = " or ".join(map(str, sorted({*windows.values()} - {1})))
+        note = f"strong lines are means of {means} neighbours" if means else ""
+        yield _Chart(title, Markup(curves_svg(curves, windows, title)), legend, note)
 
 
 def _without_kind(name: str) -> str:

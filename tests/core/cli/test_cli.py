@@ -410,7 +410,7 @@ def test_a_plugin_file_runs_while_others_are_broken(broken, gvt_command, plugin_
     )
     assert done.returncode == 0, done.stderr
     written = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert {"samples", "progress", "losses", "metrics", "checkpoint"} == written.keys()
+    assert {"samples", "progress", "losses", "report", "metrics", "checkpoint"} == written.keys()
     folder = tmp_path / "runs" / "gan.mnist"
     assert all(Path(p).is_file() and folder in Path(p).parents for p in written.values())
     assert "\x1b" not in done.stdout + done.stderr

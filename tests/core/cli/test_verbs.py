@@ -10,7 +10,7 @@ from PIL import Image
 import gvt
 
 FIVES = ("train.steps=2", "data.classes=[5]", "generator.width=8", "discriminator.width=8")
-DIGITS = ("train.steps=2", "data.holdout=59000")
+DIGITS = ("train.steps=2", "data.holdout=500")
 
 
 @pytest.fixture(scope="module")

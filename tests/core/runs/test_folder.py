@@ -132,6 +132,8 @@ def test_what_a_resumed_run_left_behind_as_future_is_gone(tmp_path):
     numbers = sorted(p.name for p in checkpoints.glob("step_*"))
     assert numbers == ["step_00000004.safetensors", "step_00000005.safetensors"]
     assert again.step == 5
+    sheets = sorted(p.name for p in (run.folder / "samples").iterdir())
+    assert sheets == [f"samples_{step:08d}.png" for step in range(1, 6)]
     side = 3 * (28 + PADDING) + PADDING  # five moments, and not the sixth
     assert Image.open(run.folder / "progress.png").size == (side, side - 28 - PADDING)
 

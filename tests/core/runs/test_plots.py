@@ -85,7 +85,7 @@ def test_names_are_text_and_no_formulas(metrics, tmp_path):
 @pytest.mark.parametrize("count", [1, 30, 90, 5000])
 def test_curves_are_an_element_that_takes_the_colours_of_its_page(count):
     points = [(n, float(np.sin(n / 50))) for n in range(count)]
-    svg = curves_svg({0: points, 9: points}, "here")
+    svg = curves_svg({0: points, 9: points}, {0: 1, 9: max(1, count // 50)}, "here")
     element = ET.fromstring(svg)
     assert element.tag == f"{SVG}svg"
     assert "width" not in element.attrib
@@ -98,7 +98,7 @@ def test_curves_are_an_element_that_takes_the_colours_of_its_page(count):
 def test_a_long_curve_is_thinned_and_keeps_its_extremes():
     values = np.zeros(50_000)
     values[31_234] = 7.0
-    svg = curves_svg({0: [(n, float(v)) for n, v in enumerate(values)]}, "long")
+    svg = curves_svg({0: [(n, float(v)) for n, v in enumerate(values)]}, {0: 1000}, "long")
     assert len(svg) < 60_000
     drawn = [p.get("d") for p in ET.fromstring(svg).iter(f"{SVG}path") if p.get("clip-path")]
     tops = [min(float(y) for y in re.findall(r"[ML] \S+ (\S+)", d)) for d in drawn]
@@ -109,7 +109,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_extremes():
 
 def test_ids_of_two_figures_differ():
     points = [(1, 0.0), (2, 1.0)]
-    first, second = (re.findall(r' id="([^"]*)"', curves_svg({0: points}, s)) for s in "ab")
+    first, second = (re.findall(r' id="([^"]*)"', curves_svg({0: points}, {0: 1}, s)) for s in "ab")
     assert first
     assert not set(first) & set(second)
 

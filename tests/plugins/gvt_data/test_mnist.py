@@ -94,5 +94,11 @@ def test_a_damaged_file_is_named(folder, damage, says):
 
 @pytest.mark.parametrize("classes", [[], [10], [-1], [3, 3]])
 def test_classes_are_digits(classes):
-    with pytest.raises(ValueError, match="digits from 0 to 9"):
+    with pytest.raises(ValueError, match="numbers from 0 to 9"):
         mnist.MNIST("train", classes=classes)
+
+
+@pytest.mark.parametrize(("split", "holdout"), [("val", 0), ("train", 60_000), ("train", -1)])
+def test_a_hold_out_leaves_something(split, holdout):
+    with pytest.raises(ValueError, match=f"holdout {holdout}: split {split}"):
+        mnist.MNIST(split, holdout=holdout)

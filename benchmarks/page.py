@@ -1,0 +1,15 @@
+"""The tables of benchmarks/README.md, each between two markers of its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PAGE = Path(__file__).parent / "README.md"
+
+
+def put_table(name: str, table: str, page: Path = PAGE) -> None:
+    """Put a table in place of what stands between the markers of its name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    after = rest.split(end)[1]
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")

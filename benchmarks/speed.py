@@ -1,0 +1,94 @@
+"""Measure how fast the loop is, and write the table in benchmarks/README.md.
+
+python benchmarks/speed.py            # everything; close to an hour on two quiet cores
+python benchmarks/speed.py --quick    # a smoke run of a few steps: its figures mean nothing
+python benchmarks/speed.py --table    # makes the table anew from the results that are there
+
+Results are kept in benchmarks/speed.json. `--results` and `--page` name other files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from page import PAGE, put_table
+
+HERE = Path(__file__).parent
+
+COMMANDS = (
+    "loop_overhead.py classify.mnist --rounds 20 --block 50",
+    "loop_overhead.py gan.mnist_dcgan --rounds 20 --block 10",
+    "textbook.py classify.mnist --rounds 7 --steps 200 --warmup 20 --workers 0,2",
+    "textbook.py gan.mnist_dcgan --rounds 7 --steps 30 --warmup 5 --workers 0,2",
+)
+QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
+"""What a smoke run has in place of a command's own numbers."""
+
+
+def run(command: str, quick: bool) -> dict[str, list[float]]:
+    """Run one benchmark in a process of its own; return the seconds a step of each side."""
+    words = shlex.split(command)
+    if quick:
+        words = [QUICK.get(before, word) for before, word in zip(["", *words], words, strict=False)]
+    done = subprocess.run(
+        [sys.executable, str(HERE / words[0]), *words[1:]],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    sides: dict[str, list[float]] = json.loads(done.stdout)
+    return sides
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    """Run every benchmark, and say on what."""
+    runs = {command: run(command, quick) for command in COMMANDS}
+    return {"cores": os.cpu_count(), "torch": version("torch"), "runs": runs}
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the results in Markdown."""
+    lines = [
+        f"On {results['cores']} cores without a GPU, torch {results['torch']}. Medians; the ratio "
+        "is that of neighbouring runs, the other's time over gvt's, with its quartiles.",
+        "",
+        "| command | compared with | gvt, ms a step | the other, ms a step | ratio |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for command, sides in results["runs"].items():
+        name = min((n for n in sides if n != "gvt"), key=lambda n: statistics.median(sides[n]))
+        ours, theirs = sides["gvt"], sides[name]
+        ratios = [other / own for own, other in zip(ours, theirs, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+        own, other = (1000 * statistics.median(side) for side in (ours, theirs))
+        lines.append(
+            f"| `python benchmarks/{command}` | {name} | {own:.1f} | {other:.1f} "
+            f"| {middle:.3f} ({low:.3f} to {high:.3f}) |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few steps of each")
+    parser.add_argument("--table", action="store_true", help="only make the table anew")
+    parser.add_argument("--results", type=Path, default=HERE / "speed.json")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    given = parser.parse_args()
+    if not given.table:
+        results = json.dumps(measure(given.quick), indent=2)
+        given.results.write_text(f"{results}\n", encoding="utf-8")
+    put_table("speed", table(json.loads(given.results.read_text(encoding="utf-8"))), given.page)
+
+
+if __name__ == "__main__":
+    main()

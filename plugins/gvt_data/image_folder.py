@@ -1,0 +1,191 @@
+"""A folder of one's own pictures, with or without class folders."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gvt import DataError, Record, Sample
+
+from .geometry import Fit, fitted
+from .layout import SPLITS, read_layout
+from .reading import read_picture
+
+_NAMED = 3
+"""How many of the files that cannot be read are named."""
+
+
+class ImageFolder:
+    """Pictures in a folder; the sub-folders that hold pictures are the classes.
+
+    Folders below a class belong to it. Pictures directly in the folder have no class, and then no
+    sub-folder may hold any. If the folder holds `train`, `val` or `test`, these are the splits and
+    are laid out like this themselves. Hidden files and those that are no pictures are passed over.
+    Classes are numbered over all splits. Opening lists the files; they are read when asked for.
+
+    Args:
+        split: `train`, `val` or `test`.
+        root: The folder.
+        size: Height and width in pixels of all images, or both in one number; each picture keeps
+            its own unless given.
+        fit: How a picture meets a size of another shape: `crop` fills it and takes the centre,
+            `pad` keeps everything and adds zeros at the right and the bottom, `stretch` gives up
+            the proportions. Pictures are resized by Pillow's bilinear filter, with antialiasing.
+        channels: 1 for grey, 3 for colour; pictures of any mode become so.
+        background: Red, green and blue, 0 to 255, behind what is transparent.
+        classes: The class folders to take, in the order of their numbers; all unless given.
+        val: The share of the training pictures that is `val`, where that has no folder. The choice
+            depends on the seed and each picture's own name, so the share is met roughly, and no
+            picture changes sides when others are added.
+        test: The same for `test`.
+        split_seed: Another number makes another choice.
+        unreadable: What happens to files that cannot be read: `error` stops at one when it is
+            read; `skip` reads all once at opening, leaves those out and warns of them.
+
+    Raises:
+        DataError: If the folder is missing, its layout is ambiguous, the split is empty, or a
+            picture cannot be read.
+        ValueError: If a size, share, background or class is impossible.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = SPLITS
+
+    def __init__(
+        self,
+        split: str,
+        root: str,
+        size: int | tuple[int, int] | None = None,
+        fit: Fit = "crop",
+        channels: Literal[1, 3] = 3,
+        background: tuple[int, int, int] = (255, 255, 255),
+        classes: list[str] | None = None,
+        val: float = 0.0,
+        test: float = 0.0,
+        split_seed: int = 0,
+        unreadable: Literal["error", "skip"] = "error",
+    ) -> None:
+        _check(size, background, val, test)
+        self.split = split
+        self._size = (size, size) if isinstance(size, int) else size
+        self.image_shape = None if self._size is None else (channels, *self._size)
+        self._fit, self._channels, self._background = fit, channels, background
+        folder = Path(root).expanduser()
+        layout = read_layout(folder, {"val": val, "test": test}, split_seed)
+        self.classes: Sequence[str] = _chosen(classes, layout.classes)
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        pictures = [(p, of) for p, of in layout.pictures[split] if of is None or of in numbers]
+        if unreadable == "skip":
+            pictures = self._readable(pictures)
+        if not pictures:
+            raise DataError(_empty(folder, split, {"val": val, "test": test}))
+        self._paths = [path for path, _ in pictures]
+        self._labels = [numbers[of] for _, of in pictures if of is not None]
+        self._records: list[Record] = []
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one picture: image (C, H, W) uint8, target `class` if there are class folders."""
+        image, record = self._read(index)
+        targets = {"class": torch.tensor(self._labels[index])} if self._labels else {}
+        return Sample(image, targets, record)
+
+    def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return all images (N, C, H, W) uint8, and `class` (N,) if there are class folders.
+
+        Raises:
+            DataError: If pictures keep their own sizes, or one cannot be read.
+        """
+        if self.image_shape is None:
+            raise DataError(
+                "data.resident: pictures of their own sizes cannot be kept as whole tensors; give "
+                "data.size, or data.resident=false"
+            )
+        images = torch.empty((len(self), *self.image_shape), dtype=torch.uint8)
+        records = []
+        with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
+            for index, (image, record) in enumerate(pool.map(self._read, range(len(self)))):
+                images[index] = image
+                records.append(record)
+        self._records = records
+        return images, {"class": torch.tensor(self._labels)} if self._labels else {}
+
+    def record(self, index: int) -> Record:
+        """Return the origin of one picture."""
+        return self._records[index] if self._records else self._read(index)[1]
+
+    def _read(self, index: int) -> tuple[Tensor, Record]:
+        path = self._paths[index]
+        picture = read_picture(path, self._channels, self._background)
+        image, geometry = fitted(picture.image, self._size, self._fit)
+        pixels = torch.from_numpy(np.stack([np.asarray(band) for band in image.split()]))
+        size = (picture.image.height, picture.image.width)
+        return pixels, Record(str(path), size, geometry, picture.mode)
+
+    def _readable(
+        self, pictures: Sequence[tuple[Path, str | None]]
+    ) -> list[tuple[Path, str | None]]:
+        """Return the pictures that can be read, and warn of the others."""
+
+        def is_readable(picture: tuple[Path, str | None]) -> bool:
+            try:
+                read_picture(picture[0], self._channels, self._background)
+            except DataError:
+                return False
+            return True
+
+        with ThreadPoolExecutor() as pool:
+            readable = list(pool.map(is_readable, pictures))
+        broken = [str(p) for (p, _), fine in zip(pictures, readable, strict=True) if not fine]
+        if broken:
+            more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+            warnings.warn(
+                f"{len(broken)} of {len(pictures)} pictures of split {self.split} cannot be read "
+                f"and are left out: {', '.join(broken[:_NAMED])}{more}",
+                stacklevel=3,
+            )
+        return [picture for picture, fine in zip(pictures, readable, strict=True) if fine]
+
+
+def _check(
+    size: int | tuple[int, int] | None, background: Sequence[int], val: float, test: float
+) -> None:
+    if size is not None and min(np.atleast_1d(size)) < 1:
+        raise ValueError(f"size {size}: at least one pixel a side")
+    if not all(0 <= value <= 255 for value in background):
+        raise ValueError(f"background {list(background)}: red, green and blue from 0 to 255")
+    if not (val >= 0 and test >= 0 and val + test < 1):
+        raise ValueError(f"val {val} and test {test}: shares from 0, together less than 1")
+
+
+def _chosen(wanted: Sequence[str] | None, there: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that are taken, in their order."""
+    if wanted is None:
+        return tuple(there)
+    if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(there):
+        raise ValueError(
+            f"classes {list(wanted)}: give class folders, each once; there "
+            + (f"are {', '.join(there)}" if there else "are none, only pictures without class")
+        )
+    return tuple(wanted)
+
+
+def _empty(folder: Path, split: str, shares: Mapping[str, float]) -> str:
+    """Return what to say of a split without pictures."""
+    share = (
+        f", or raise its share of the training pictures, data.{split}, which is {shares[split]}"
+        if split in shares
+        else ""
+    )
+    return (
+        f"data.root: split {split} of {str(folder)!r} has no pictures; put some into "
+        f"{str(folder / split)!r}{share}"
+    )

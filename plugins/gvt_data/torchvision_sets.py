@@ -1,0 +1,277 @@
+"""Sets that torchvision knows where to fetch: Fashion-MNIST, KMNIST, EMNIST and CIFAR-10."""
+
+from __future__ import annotations
+
+import io
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torchvision import datasets
+
+from gvt import DataError
+
+from .tensor_set import TensorSet
+
+SILENCE = 30.0
+"""Seconds without a byte after which a download has failed; torchvision alone waits for ever."""
+
+
+@dataclass(frozen=True)
+class _Published:
+    """A set as it was published, and torchvision's class that fetches and reads it.
+
+    Attributes:
+        name: What it is called here.
+        opener: Torchvision's class.
+        source: Where it is fetched from.
+        licence: Its licence, in words.
+        folder: Where its files are, below the root.
+        files: Their names.
+        classes: The names of its classes.
+        first: The number of the first class in the files.
+    """
+
+    name: str
+    opener: Callable[..., Any]
+    source: str
+    licence: str
+    folder: str
+    files: Sequence[str]
+    classes: Sequence[str]
+    first: int = 0
+
+    def read(
+        self, root: str, download: bool, part: str, **parameters: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Return the images of a part, (N, C, H, W) uint8, and their classes, (N,) from 0.
+
+        Raises:
+            DataError: If it is absent, damaged, or cannot be fetched.
+        """
+        folder = Path(root).expanduser()
+        parameters |= {"train": part == "train", "download": download}
+        try:
+            with _impatient(), _bar_for_people_only():
+                opened = self.opener(folder, **parameters)
+            return self._tensors(opened)
+        except Exception as error:  # whatever a damaged file makes torchvision stumble over
+            raise DataError(self._complaint(folder, download, error)) from error
+
+    def _tensors(self, opened: Any) -> tuple[Tensor, Tensor]:
+        images, labels = torch.as_tensor(opened.data), torch.as_tensor(opened.targets) - self.first
+        if len(images) != len(labels):
+            raise ValueError(f"{len(images)} images, {len(labels)} labels")
+        if not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
+            raise ValueError("labels of no class")
+        if images.ndim == 3:
+            return images[:, None], labels
+        return images.permute(0, 3, 1, 2).contiguous(), labels
+
+    def _complaint(self, folder: Path, download: bool, error: Exception) -> str:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        place = folder / self.folder
+        missing = ", ".join(name for name in self.files if not (place / name).is_file())
+        if missing and download:
+            return (
+                f"{self.name}: fetching it from {self.source} ({self.licence}) failed: {reason}; "
+                f"try again, or put {missing} into {str(place)!r}"
+            )
+        if missing:
+            return (
+                f"data.root: no {self.name} in {str(folder)!r}: {missing} would be in "
+                f"{self.folder}; data.download=true fetches it from {self.source} ({self.licence})"
+            )
+        return (
+            f"{self.name}: the files in {str(place)!r} are damaged, or not those that were "
+            f"published: {reason}; remove them, and data.download=true fetches them again"
+        )
+
+
+class _Downloadable(TensorSet):
+    """A set whose parameters are those that all of these have."""
+
+    _published: ClassVar[_Published]
+
+    def __init__(
+        self,
+        split: str,
+        root: str,
+        download: bool = False,
+        classes: list[int | str] | None = None,
+        holdout: int = 0,
+    ) -> None:
+        it = self._published
+        read = partial(it.read, root, download)
+        super().__init__(it.name, split, it.classes, classes, holdout, read)
+
+
+def _idx_files(opener: Any) -> list[str]:
+    return [Path(name).stem for name, _ in opener.resources]  # without .gz
+
+
+class FashionMNIST(_Downloadable):
+    """Articles of clothing: 60,000 for training and 10,000 for testing, 28x28 grey.
+
+    H. Xiao, K. Rasul, R. Vollgraf (2017, https://arxiv.org/abs/1708.07747); MIT.
+
+    Args:
+        split: `train`, `val` (the held-out end of the training images) or `test`.
+        root: The folder that holds torchvision's `FashionMNIST/raw`.
+        download: Fetch what is not there.
+        classes: The classes to keep, by number or name, in the order of their new numbers.
+        holdout: How many of the last training images are `val` instead.
+
+    Raises:
+        DataError: If files are missing or damaged, or cannot be fetched.
+        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
+    """
+
+    _published = _Published(
+        "fashion_mnist",
+        datasets.FashionMNIST,
+        datasets.FashionMNIST.mirrors[0],
+        "MIT licence",
+        "FashionMNIST/raw",
+        _idx_files(datasets.FashionMNIST),
+        datasets.FashionMNIST.classes,
+    )
+
+
+class KMNIST(_Downloadable):
+    """Cursive Japanese characters: 60,000 for training and 10,000 for testing, 28x28 grey.
+
+    T. Clanuwat and others (2018, https://arxiv.org/abs/1812.01718); CC BY-SA 4.0.
+
+    Args:
+        split: `train`, `val` (the held-out end of the training images) or `test`.
+        root: The folder that holds torchvision's `KMNIST/raw`.
+        download: Fetch what is not there.
+        classes: The classes to keep, by number or name, in the order of their new numbers.
+        holdout: How many of the last training images are `val` instead.
+
+    Raises:
+        DataError: If files are missing or damaged, or cannot be fetched.
+        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
+    """
+
+    _published = _Published(
+        "kmnist",
+        datasets.KMNIST,
+        datasets.KMNIST.mirrors[0],
+        "CC BY-SA 4.0",
+        "KMNIST/raw",
+        _idx_files(datasets.KMNIST),
+        datasets.KMNIST.classes,
+    )
+
+
+class CIFAR10(_Downloadable):
+    """Small photographs of ten kinds: 50,000 for training, 10,000 for testing, 32x32 in colour.
+
+    A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images.
+
+    Args:
+        split: `train`, `val` (the held-out end of the training images) or `test`.
+        root: The folder that holds `cifar-10-batches-py`.
+        download: Fetch what is not there.
+        classes: The classes to keep, by number or name, in the order of their new numbers.
+        holdout: How many of the last training images are `val` instead.
+
+    Raises:
+        DataError: If files are missing or damaged, or cannot be fetched.
+        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
+    """
+
+    # The files are pickles, which may run code. torchvision compares the MD5 of every one with its
+    # list before it unpickles any, so they are opened through it and in no other way.
+    _published = _Published(
+        "cifar10",
+        datasets.CIFAR10,
+        datasets.CIFAR10.url,
+        "no licence stated",
+        datasets.CIFAR10.base_folder,
+        [
+            *(name for name, _ in datasets.CIFAR10.train_list + datasets.CIFAR10.test_list),
+            datasets.CIFAR10.meta["filename"],
+        ],
+        [
+            *("airplane", "automobile", "bird", "cat", "deer"),
+            *("dog", "frog", "horse", "ship", "truck"),
+        ],
+    )
+
+
+class EMNIST(TensorSet):
+    """Handwritten letters and digits, 28x28 grey; published transposed, here turned upright.
+
+    G. Cohen, S. Afshar, J. Tapson, A. van Schaik (2017, https://arxiv.org/abs/1702.05373).
+
+    Args:
+        split: `train`, `val` (the held-out end of the training images) or `test`.
+        root: The folder that holds torchvision's `EMNIST/raw`.
+        variant: Which of its six parts, as torchvision names them.
+        download: Fetch what is not there; one archive holds all six variants.
+        classes: The classes to keep, by number or name, in the order of their new numbers.
+        holdout: How many of the last training images are `val` instead.
+
+    Raises:
+        DataError: If files are missing or damaged, or cannot be fetched.
+        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        root: str,
+        variant: Literal[
+            "balanced", "byclass", "bymerge", "letters", "digits", "mnist"
+        ] = "balanced",
+        download: bool = False,
+        classes: list[int | str] | None = None,
+        holdout: int = 0,
+    ) -> None:
+        # The letters count from 1, and torchvision puts a class "N/A" without images before them.
+        first = 1 if variant == "letters" else 0
+        published = _Published(
+            f"emnist {variant}",
+            datasets.EMNIST,
+            datasets.EMNIST.url,
+            "no licence stated",
+            "EMNIST/raw",
+            [
+                f"emnist-{variant}-{part}-{values}-ubyte"
+                for part in ("train", "test")
+                for values in ("images-idx3", "labels-idx1")
+            ],
+            datasets.EMNIST.classes_split_dict[variant][first:],
+            first,
+        )
+
+        def read(part: str) -> tuple[Tensor, Tensor]:
+            images, labels = published.read(root, download, part, split=variant)
+            return images.mT.contiguous(), labels
+
+        super().__init__(published.name, split, published.classes, classes, holdout, read)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _bar_for_people_only() -> Any:
+    """Return what keeps torchvision's progress bar out of a log file."""
+    return nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())

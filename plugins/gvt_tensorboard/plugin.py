@@ -1,0 +1,79 @@
+"""Follows every run for TensorBoard, where the package `tensorboard` is installed.
+
+The event files are in `<run.folder>/tensorboard/`, under the names that `metrics.jsonl` uses.
+`GVT_BLOCK_PLUGINS=tensorboard` switches it off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gvt_registry import hookimpl
+
+if TYPE_CHECKING:
+    from gvt_tensorboard.writer import EventWriter
+
+# By the folders of the runs under way, and not by the runs: nothing here keeps a task alive.
+_writers: dict[Path, EventWriter] = {}
+
+
+@hookimpl
+def gvt_run_started(run: Any) -> None:
+    """Open the event file, and say what runs."""
+    if run.folder is None or not _is_installed():
+        return
+    from gvt_tensorboard.writer import EventWriter
+
+    writer = _writers[run.folder] = EventWriter(run.folder / "tensorboard", run.step)
+    size = f"{run.total_steps} steps of {run.samples_per_step} samples"
+    writer.text("run", f"{size}; {run.steps_per_epoch} steps are an epoch", run.step)
+    config = run.folder / "config.yaml"
+    if config.exists():  # a run in code may have a folder and no configuration
+        writer.code("config", config.read_text(encoding="utf-8"), run.step)
+
+
+@hookimpl
+def gvt_losses_read(run: Any, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    """Write the losses of every step, and the learning rates that came with the last."""
+    if writer := _writers.get(run.folder):
+        last = rows[-1][0]
+        writer.scalars("train", rows)
+        writer.scalars("lr", [(last, run.learning_rates)])
+
+
+@hookimpl
+def gvt_evaluated(run: Any, step: int, split: str, metrics: Mapping[str, float]) -> None:
+    """Write the metrics under the split's name."""
+    if writer := _writers.get(run.folder):
+        writer.scalars(split, [(step, metrics)])
+
+
+@hookimpl
+def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None:
+    """Write every sheet as one image."""
+    if writer := _writers.get(run.folder):
+        for name, sheet in pictures.items():
+            writer.sheet(f"pictures/{name}", sheet, step)
+
+
+@hookimpl
+def gvt_checkpoint_saved(run: Any) -> None:
+    """See to it that, should the run be killed, nothing before its checkpoint is missing."""
+    if writer := _writers.get(run.folder):
+        writer.flush()
+
+
+@hookimpl
+def gvt_run_ended(run: Any) -> None:
+    """Close the event file."""
+    if writer := _writers.pop(run.folder, None):
+        writer.close()
+
+
+def _is_installed() -> bool:
+    # A folder that is called tensorboard is found as well, and has no origin.
+    spec = find_spec("tensorboard")
+    return spec is not None and spec.origin is not None

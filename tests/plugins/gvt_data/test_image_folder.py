@@ -1,0 +1,214 @@
+"""A folder of pictures: samples, geometry, files that cannot be read, both ways of feeding."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import gvt
+from gvt.data.sources import Resident, Streamed
+from gvt.geometry import boxes_through
+from gvt_data.image_folder import ImageFolder
+
+PHOTOGRAPHS = Path(os.environ.get("GVT_DATA", "")) / "bccd" / "BCCD" / "JPEGImages"
+
+
+def noise(path, width, height, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(values).save(path)
+    return values
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with 12 pictures of many sizes in two classes."""
+    for number in range(12):
+        name = f"{'cat' if number % 2 else 'dog'}/{number:02}.png"
+        noise(tmp_path / "photos" / name, 20 + number, 31 - number, number)
+    return tmp_path / "photos"
+
+
+def test_a_sample_is_the_picture(tmp_path):
+    values = noise(tmp_path / "a" / "1.png", 7, 5)
+    noise(tmp_path / "b" / "1.png", 4, 4)
+    dataset = ImageFolder("train", str(tmp_path))
+    assert (dataset.classes, dataset.image_shape, len(dataset)) == (("a", "b"), None, 2)
+    sample = dataset[0]
+    assert torch.equal(sample.image, torch.from_numpy(values).permute(2, 0, 1))
+    assert int(sample.targets["class"]) == 0
+    assert sample.record.source == str(tmp_path / "a" / "1.png")
+    assert (sample.record.size, sample.record.mode) == ((5, 7), "RGB")
+    assert torch.equal(sample.record.geometry, torch.eye(3, dtype=torch.float64))
+
+
+def test_pictures_without_class_folders_have_no_target(tmp_path):
+    noise(tmp_path / "1.png", 6, 6)
+    dataset = ImageFolder("train", str(tmp_path), size=4)
+    assert dataset.classes == ()
+    assert dataset[0].targets == {}
+    assert dataset.tensors()[1] == {}
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_mark_is_found_where_the_record_says(tmp_path, fit, suffix):
+    image = Image.new("RGB", (64, 48))
+    image.paste((255, 0, 0), (24, 16, 40, 32))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    image.save(tmp_path / f"1.{suffix}", exif=exif)
+    sample = ImageFolder("train", str(tmp_path), size=(20, 30), fit=fit)[0]
+    assert sample.record.size == (64, 48)
+    mark = torch.tensor([[48.0 - 32, 24, 48 - 16, 40]])  # turned
+    left, top, right, bottom = boxes_through(sample.record.geometry, mark)[0].tolist()
+    y, x = np.mgrid[:20, :30] + 0.5
+    inside = (x > left + 1) & (x < right - 1) & (y > top + 1) & (y < bottom - 1)
+    outside = (x < left - 1) | (x > right + 1) | (y < top - 1) | (y > bottom + 1)
+    red = sample.image[0].numpy()
+    assert inside.any() and outside.any()
+    assert (red[inside] > 200).all()
+    assert (red[outside] < 55).all()
+
+
+def test_classes_are_picked_and_ordered(folder):
+    dataset = ImageFolder("train", str(folder), classes=["dog", "cat"])
+    assert dataset.classes == ("dog", "cat")
+    for sample in (dataset[index] for index in range(12)):
+        assert dataset.classes[sample.targets["class"]] in sample.record.source
+    assert len(ImageFolder("train", str(folder), classes=["cat"])) == 6
+
+
+def test_the_splits_part_the_pictures(folder):
+    options = {"val": 0.3, "test": 0.3, "split_seed": 1}
+    parts = [ImageFolder(split, str(folder), **options) for split in ImageFolder.splits]
+    assert {part.classes for part in parts} == {("cat", "dog")}
+    sources = [part.record(i).source for part in parts for i in range(len(part))]
+    assert len(set(sources)) == len(sources) == 12
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_resident_is_streamed_bit_for_bit(folder, channels):
+    dataset = ImageFolder("train", str(folder), size=16, channels=channels)
+    placement = gvt.Placement.resolve("cpu")
+    keys = [(0, torch.tensor([3, 0, 7])), (0, torch.tensor([11, 1]))]
+    resident = list(Resident(dataset, placement).batches(keys))
+    for workers in (0, 2):
+        streamed = list(Streamed(dataset, placement, workers).batches(keys))
+        for one, other in zip(resident, streamed, strict=True):
+            assert one.images.shape == (len(other), channels, 16, 16)
+            assert torch.equal(one.images, other.images)
+            assert torch.equal(one.targets["class"], other.targets["class"])
+            assert one.frame == other.frame
+            for mine, theirs in zip(one.records, other.records, strict=True):
+                assert (mine.source, mine.size) == (theirs.source, theirs.size)
+                assert torch.equal(mine.geometry, theirs.geometry)
+
+
+def test_pictures_of_their_own_sizes_are_not_resident(folder):
+    dataset = ImageFolder("train", str(folder))
+    with pytest.raises(gvt.DataError, match=r"data\.resident: .*data\.size"):
+        dataset.tensors()
+    (batch,) = Streamed(dataset, gvt.Placement.resolve("cpu")).batches([(0, torch.tensor([0, 11]))])
+    assert batch.images.shape == (2, 3, *batch.frame.canvas)
+    assert batch.frame.sizes == (dataset[0].record.size, dataset[11].record.size)
+
+
+def test_a_file_that_cannot_be_read_is_named_when_it_is_read(folder):
+    (folder / "cat" / "broken.png").write_bytes(b"no picture")
+    dataset = ImageFolder("train", str(folder), size=8)
+    assert len(dataset) == 13
+    for ask in (dataset.tensors, lambda: [dataset[i] for i in range(13)]):
+        with pytest.raises(gvt.DataError, match=r"broken\.png: cannot be read"):
+            ask()
+
+
+def test_files_that_cannot_be_read_are_skipped_with_a_warning(folder):
+    for number in range(5):
+        (folder / "cat" / f"broken{number}.png").write_bytes(b"no picture")
+    fine = ImageFolder("train", str(folder), size=8, classes=["dog"], unreadable="skip")
+    assert len(fine) == 6
+    said = r"^5 of 17 pictures of split train .*broken0\.png.*broken2\.png and 2 more$"
+    with pytest.warns(UserWarning, match=said):
+        dataset = ImageFolder("train", str(folder), size=8, unreadable="skip")
+    assert len(dataset) == 12
+    assert len(dataset.tensors()[0]) == 12
+
+
+def test_nothing_readable_is_an_empty_split(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning), pytest.raises(gvt.DataError, match="has no pictures"):
+        ImageFolder("train", str(tmp_path), unreadable="skip")
+
+
+def test_an_empty_split_is_one_line(folder):
+    with pytest.raises(gvt.DataError, match=r"split val of .*photos' has no .*data\.val, .* 0\.0$"):
+        ImageFolder("val", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"size": 0}, "size 0"),
+        ({"size": (4, 0)}, "one pixel"),
+        ({"val": 0.5, "test": 0.5}, "less than 1"),
+        ({"val": -0.1}, "shares from 0"),
+        ({"background": (0, 0, 256)}, "from 0 to 255"),
+        ({"classes": ["cat", "cow"]}, "there are cat, dog"),
+        ({"classes": ["cat", "cat"]}, "each once"),
+        ({"classes": []}, "each once"),
+    ],
+)
+def test_impossible_parameters_are_one_line(folder, options, says):
+    with pytest.raises(ValueError, match=says):
+        ImageFolder("train", str(folder), **options)
+
+
+def test_classes_of_pictures_without_any_are_one_line(tmp_path):
+    noise(tmp_path / "1.png", 6, 6)
+    with pytest.raises(ValueError, match="there are none"):
+        ImageFolder("train", str(tmp_path), classes=["cat"])
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_gan_folder_runs(folder, tmp_path, classes):
+    root = folder if classes else folder / "cat"
+    run = gvt.run(
+        "gan.folder",
+        *(f"data.root={root}", "data.size=8", "data.batch_size=4", "train.steps=2"),
+        *("generator.width=8", "discriminator.width=8", f"run.root={tmp_path}", "device=cpu"),
+        quiet=True,
+    )
+    assert run.step == 2
+    assert np.isfinite(list(run.metrics.values())).all()
+
+
+def test_classify_folder_runs(folder, tmp_path):
+    run = gvt.run(
+        "classify.folder",
+        *(f"data.root={folder}", "data.val=0.4", "data.batch_size=4", "train.steps=2"),
+        *(f"run.root={tmp_path}", "device=cpu"),
+        quiet=True,
+    )
+    assert run.step == 2
+    assert 0 <= run.metrics["val/accuracy"] <= 1
+
+
+@pytest.mark.parametrize("recipe", ["gan.folder", "classify.folder"])
+def test_a_recipe_without_its_folder_says_so(recipe):
+    with pytest.raises(gvt.ConfigError, match=r"^data\.root: is missing; ImageFolder needs it$"):
+        gvt.run(recipe, quiet=True)
+
+
+@pytest.mark.skipif("GVT_DATA" not in os.environ, reason="GVT_DATA, the real data, is not set")
+def test_real_photographs():
+    dataset = ImageFolder("train", str(PHOTOGRAPHS), size=32, val=0.8)
+    images, _ = dataset.tensors()
+    assert images.shape[1:] == (3, 32, 32)
+    assert dataset.record(0).size == (480, 640)
+    assert len(dataset) + len(ImageFolder("val", str(PHOTOGRAPHS), val=0.8)) == 364
+    assert torch.equal(images[5], dataset[5].image)
+    assert images.float().std() > 10

@@ -1,0 +1,126 @@
+"""Splits and classes by the names of folders."""
+
+import os
+
+import pytest
+
+import gvt
+from gvt_data.layout import read_layout
+
+NONE = {"val": 0.0, "test": 0.0}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Return what makes empty files: a layout looks at names only."""
+
+    def add(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path
+
+    return add
+
+
+def names(layout, split):
+    return [(path.name, of) for path, of in layout.pictures[split]]
+
+
+def test_class_folders(make):
+    root = make("b/2.png", "b/1.JPG", "a/deep/er/3.jpeg", "b/notes.txt", ".git/x.png", "b/.y.png")
+    (root / "empty").mkdir()
+    layout = read_layout(root, NONE, 0)
+    assert layout.classes == ("a", "b")
+    assert names(layout, "train") == [("3.jpeg", "a"), ("1.JPG", "b"), ("2.png", "b")]
+    assert not layout.pictures["val"] and not layout.pictures["test"]
+
+
+def test_no_class_folders(make):
+    layout = read_layout(make("2.png", "1.webp", "readme.md"), NONE, 0)
+    assert layout.classes == ()
+    assert names(layout, "train") == [("1.webp", None), ("2.png", None)]
+
+
+def test_split_folders(make):
+    root = make("train/b/1.png", "val/a/2.png", "test/3.png", "README.md")
+    layout = read_layout(root, {"val": 0.5, "test": 0.5}, 0)
+    assert layout.classes == ("a", "b")
+    assert names(layout, "train") == [("1.png", "b")]
+    assert names(layout, "val") == [("2.png", "a")]
+    assert names(layout, "test") == [("3.png", None)]
+
+
+def test_a_split_without_a_folder_takes_its_share_of_the_training_pictures(make):
+    files = [f"{n}.png" for n in range(200)]
+    loose = read_layout(make(*files), {"val": 0.25, "test": 0.25}, 3)
+    for name in files:
+        (make() / name).unlink()
+    root = make(*(f"train/{name}" for name in files), "test/x.png")
+    layout = read_layout(root, {"val": 0.25, "test": 0.25}, 3)
+    assert names(layout, "val") == names(loose, "val")
+    assert names(layout, "test") == [("x.png", None)]
+    assert len(layout.pictures["train"]) + len(layout.pictures["val"]) == 200
+
+
+def test_shares_are_met_and_nothing_is_in_two_splits(make):
+    root = make(*(f"{c}/{n}.png" for c in "ab" for n in range(300)))
+    layout = read_layout(root, {"val": 0.2, "test": 0.1}, 0)
+    paths = [path for part in layout.pictures.values() for path, _ in part]
+    assert len(paths) == len(set(paths)) == 600
+    for of in "ab":
+        counts = [sum(o == of for _, o in layout.pictures[s]) for s in ("val", "test")]
+        assert counts[0] == pytest.approx(60, abs=21)  # three standard deviations
+        assert counts[1] == pytest.approx(30, abs=16)
+    other = read_layout(root, {"val": 0.2, "test": 0.1}, 1)
+    assert names(other, "val") != names(layout, "val")
+
+
+def test_no_picture_changes_sides_when_others_are_added(make):
+    shares = {"val": 0.3, "test": 0.2}
+    before = read_layout(make(*(f"a/{n}.png" for n in range(60))), shares, 5)
+    after = read_layout(make(*(f"a/0{n}.png" for n in range(60)), "b/1.png"), shares, 5)
+    for split, part in before.pictures.items():
+        assert {path for path, _ in part} <= {path for path, _ in after.pictures[split]}
+    assert len({p for p, _ in after.pictures["train"]}) > len(before.pictures["train"])
+
+
+def test_one_share_does_not_move_the_other(make):
+    root = make(*(f"{n}.png" for n in range(100)))
+    one = read_layout(root, {"val": 0.2, "test": 0.1}, 0)
+    more = read_layout(root, {"val": 0.2, "test": 0.4}, 0)
+    assert names(one, "val") == names(more, "val")
+    assert set(names(one, "test")) < set(names(more, "test"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="on Windows, links need special rights")
+def test_links_to_folders_are_followed_but_not_in_circles(make, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "1.png").touch()
+    root = make("a/1.png")
+    (root / "b").symlink_to(elsewhere)
+    (root / "a" / "circle").symlink_to(root)
+    layout = read_layout(root, NONE, 0)
+    assert names(layout, "train") == [("1.png", "a"), ("1.png", "b")]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ([], "no pictures in .*ROOT/cat/1.jpg"),
+        (["notes.txt"], "no pictures in"),
+        (["a/1.png", "2.png"], r"in class folders \(a/1.png\) and beside them \(2.png\)"),
+        (["train/a/1.png", "train/2.png"], r"\(train/a/1.png\) and beside them \(train/2.png\)"),
+        (["train/1.png", "cats/2.png"], "cats/2.png beside its split train"),
+        (["test/1.png", "2.png"], "2.png beside its split test"),
+    ],
+)
+def test_other_layouts_are_one_line(make, files, says):
+    with pytest.raises(gvt.DataError, match=f"^data.root: .*{says}"):
+        read_layout(make(*files), NONE, 0)
+
+
+def test_a_missing_folder_is_one_line(tmp_path):
+    with pytest.raises(gvt.DataError, match=r"no folder '.*gone'; expected are.*ROOT/train/cat"):
+        read_layout(tmp_path / "gone", NONE, 0)

@@ -1,0 +1,181 @@
+"""Pictures of every mode become 8-bit grey or colour, upright and opaque."""
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gvt
+from gvt_data.reading import read_picture
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return what saves a picture and reads it: its mode and pixels (H, W, 3) or (H, W)."""
+
+    def check(image, suffix="png", channels=3, background=WHITE, **parameters):
+        path = tmp_path / f"picture.{suffix}"
+        image.save(path, **parameters)
+        picture = read_picture(path, channels, background)
+        return picture.mode, np.asarray(picture.image)
+
+    return check
+
+
+def grid(values, dtype):
+    return Image.fromarray(np.array(values, dtype))
+
+
+def test_grey_and_colour(read):
+    grey = grid([[0, 77], [128, 255]], np.uint8)
+    assert read(grey, channels=1)[1].tolist() == [[0, 77], [128, 255]]
+    mode, pixels = read(grey)
+    assert mode == "L"
+    assert pixels.tolist() == [[[v] * 3 for v in row] for row in ([0, 77], [128, 255])]
+    colour = Image.new("RGB", (3, 2), (10, 20, 30))
+    assert read(colour)[1][1, 2].tolist() == [10, 20, 30]
+    assert read(colour, channels=1)[1][0, 0] == 18  # 0.299 * 10 + 0.587 * 20 + 0.114 * 30
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_scaled(read, suffix):
+    values = [[0, 257, 128], [129, 32768, 65535]]
+    mode, pixels = read(grid(values, np.uint16), suffix, channels=1)
+    assert mode.startswith("I")
+    assert pixels.tolist() == [[0, 1, 0], [1, 128, 255]]
+
+
+def test_sixteen_bits_of_a_pgm_and_of_big_endian_files(tmp_path):
+    pgm, tiff = tmp_path / "a.pgm", tmp_path / "a.tif"
+    pgm.write_bytes(b"P5 2 1 65535\n" + np.array([257 * 7, 65535], ">u2").tobytes())
+    assert np.asarray(read_picture(pgm, 1, WHITE).image).tolist() == [[7, 255]]
+    image = Image.new("I;16B", (2, 1))
+    image.putdata([257 * 9, 65535])
+    image.save(tiff)
+    assert np.asarray(read_picture(tiff, 1, WHITE).image).tolist() == [[9, 255]]
+
+
+def test_thirty_two_bits(read):
+    mode, pixels = read(grid([[0, 257 * 3, 65535]], np.int32), "tiff", channels=1)
+    assert (mode, pixels.tolist()) == ("I", [[0, 3, 255]])
+    mode, pixels = read(grid([[0, 0.2, 1]], np.float32), "tiff", channels=1)
+    assert (mode, pixels.tolist()) == ("F", [[0, 51, 255]])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        grid([[0, 65536]], np.int32),
+        grid([[-1, 5]], np.int32),
+        grid([[0, 1.5]], np.float32),
+        grid([[0, float("nan")]], np.float32),
+    ],
+)
+def test_values_of_no_known_range_are_an_error(read, image):
+    with pytest.raises(gvt.DataError, match=r"picture\.tiff: .*32-bit values run from"):
+        read(image, "tiff")
+
+
+def test_one_bit(read):
+    mode, pixels = read(grid([[True, False]], bool), channels=1)
+    assert (mode, pixels.tolist()) == ("1", [[255, 0]])
+
+
+@pytest.mark.parametrize("background", [WHITE, (0, 0, 255)])
+def test_what_is_transparent_shows_the_background(read, background):
+    colour = Image.new("RGBA", (3, 1), (*RED, 0))
+    colour.putpixel((1, 0), (*RED, 255))
+    colour.putpixel((2, 0), (*RED, 51))
+    pixels = read(colour, background=background)[1][0].tolist()
+    mixed = [round(0.2 * r + 0.8 * b) for r, b in zip(RED, background, strict=True)]
+    assert pixels == [list(background), list(RED), mixed]
+
+
+def test_transparent_grey_and_palettes(read):
+    grey = Image.new("LA", (2, 1), (90, 255))
+    grey.putpixel((0, 0), (90, 0))
+    assert read(grey, channels=1)[1].tolist() == [[255, 90]]
+    palette = Image.new("P", (2, 1), 1)
+    palette.putpalette([1, 2, 3, 40, 50, 60])
+    palette.putpixel((0, 0), 0)
+    mode, pixels = read(palette)
+    assert (mode, pixels.tolist()) == ("P", [[[1, 2, 3], [40, 50, 60]]])
+    mode, pixels = read(palette, transparency=0, background=RED)
+    assert (mode, pixels.tolist()) == ("P", [[[255, 0, 0], [40, 50, 60]]])
+
+
+def test_cmyk(read):
+    mode, pixels = read(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "tif")
+    assert (mode, pixels[3, 3].tolist()) == ("CMYK", [255, 0, 0])
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "png", "webp"])
+@pytest.mark.parametrize(
+    ("orientation", "corner"),
+    [
+        *((1, (0, 0)), (2, (0, -1)), (3, (-1, -1)), (4, (-1, 0))),
+        *((5, (0, 0)), (6, (0, -1)), (7, (-1, -1)), (8, (-1, 0))),
+    ],
+)
+def test_exif_turns_the_picture(read, suffix, orientation, corner):
+    image = Image.new("L", (24, 16))
+    image.paste(255, (0, 0, 8, 8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    _, pixels = read(image, suffix, channels=1, exif=exif)
+    assert pixels.shape == ((16, 24) if orientation < 5 else (24, 16))
+    assert pixels[corner] > 200
+    assert pixels.mean() == pytest.approx(255 / 6, abs=3)
+
+
+def test_the_first_frame_of_an_animation(read):
+    frames = [Image.new("P", (4, 4), n) for n in range(3)]
+    for frame in frames:
+        frame.putpalette([10, 10, 10, 90, 90, 90, 200, 200, 200])
+    _, pixels = read(frames[0], "gif", save_all=True, append_images=frames[1:])
+    assert np.unique(pixels).tolist() == [10]
+
+
+def test_the_content_counts_and_not_the_suffix(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (2, 2), RED).save(path, format="png")
+    assert read_picture(path, 3, WHITE).image.getpixel((1, 1)) == RED
+
+
+def truncated(path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def postscript(path):
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "gif", "bmp"])
+def test_a_truncated_file_is_named(tmp_path, suffix):
+    path = tmp_path / f"cut.{suffix}"
+    truncated(path)
+    with pytest.raises(gvt.DataError, match=rf"cut\.{suffix}: .*\bdata\.unreadable=skip") as caught:
+        read_picture(path, 3, WHITE)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make", [postscript, lambda p: p.write_bytes(b""), lambda p: p.write_text("no"), lambda p: None]
+)
+def test_what_is_no_picture_is_named(tmp_path, make):
+    make(tmp_path / "a.png")
+    with pytest.raises(gvt.DataError, match=r"a\.png: cannot be read as a picture: \S"):
+        read_picture(tmp_path / "a.png", 3, WHITE)
+
+
+def test_a_decompression_bomb_is_named(tmp_path, monkeypatch):
+    Image.new("L", (100, 100)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    with warnings.catch_warnings(), pytest.raises(gvt.DataError, match=r"a\.png: .*bomb"):
+        warnings.simplefilter("error")
+        read_picture(tmp_path / "a.png", 3, WHITE)
