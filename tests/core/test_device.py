@@ -26,11 +26,12 @@ FAULTS = """
         torch.ones(16 << 20)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    faults_of_a_step()
-    unkept = faults_of_a_step()
+    def least_faults():
+        return min(faults_of_a_step() for _ in range(5))  # the heap has to grow once or twice
+
+    unkept = least_faults()
     assert keep_freed_memory(torch.device("cpu"))
-    faults_of_a_step()
-    print(unkept, faults_of_a_step())
+    print(unkept, least_faults())
 """
 
 
