@@ -1,6 +1,6 @@
 """Measure how fast the loop is, and write the table in benchmarks/README.md.
 
-python benchmarks/speed.py            # everything; close to an hour on two quiet cores
+python benchmarks/speed.py            # everything, in some minutes on two quiet cores
 python benchmarks/speed.py --quick    # a smoke run of a few steps: its figures mean nothing
 python benchmarks/speed.py --table    # makes the table anew from the results that are there
 
@@ -25,10 +25,10 @@ from page import PAGE, put_table
 HERE = Path(__file__).parent
 
 COMMANDS = (
-    "loop_overhead.py classify.mnist --rounds 20 --block 50",
-    "loop_overhead.py gan.mnist_dcgan --rounds 20 --block 10",
-    "textbook.py classify.mnist --rounds 7 --steps 200 --warmup 20 --workers 0,2",
-    "textbook.py gan.mnist_dcgan --rounds 7 --steps 30 --warmup 5 --workers 0,2",
+    "loop_overhead.py classify.mnist --rounds 12 --block 30",
+    "loop_overhead.py gan.mnist_dcgan --rounds 10 --block 4",
+    "textbook.py classify.mnist --rounds 3 --steps 100 --warmup 20 --workers 0,2",
+    "textbook.py gan.mnist_dcgan --rounds 3 --steps 10 --warmup 3 --workers 0,2",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
 """What a smoke run has in place of a command's own numbers."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Step,
         Task,
     )
+    from gvt.layers import Dropout
     from gvt.listener import Listener, Run
     from gvt.metrics import StackedMetric
     from gvt.multihead import MultiHead
@@ -93,6 +94,7 @@ _HOMES = {
         "Step",
         "Task",
     ),
+    "gvt.layers": ("Dropout",),
     "gvt.listener": ("Listener", "Run"),
     "gvt.metrics": ("StackedMetric",),
     "gvt.multihead": ("MultiHead",),

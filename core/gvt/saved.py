@@ -15,7 +15,12 @@ from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import State, load_weights, under
 from gvt.config import RunConfig, compose
 from gvt.config.compose import validate
-from gvt.device import Placement, deterministic_algorithms, explained_memory
+from gvt.device import (
+    Placement,
+    deterministic_algorithms,
+    explained_memory,
+    keep_freed_memory,
+)
 from gvt.errors import ConfigError, UsageError
 from gvt.evaluation import Evaluation, evaluate
 from gvt.interfaces import Task
@@ -175,6 +180,7 @@ def _evaluated(config: RunConfig, split: str, task: Task, facts: Mapping[str, An
         placement.autocast(),
         deterministic_algorithms(train.deterministic),
     ):
+        keep_freed_memory(placement.device)
         placement.place(task)
         held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
         try:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gvt import Batch, Head, StackedMetric, Targets
+from gvt import Batch, Dropout, Head, StackedMetric, Targets
 
 
 class Classifier(Head):
@@ -43,7 +43,7 @@ class Classifier(Head):
         for next_width in hidden:
             layers += [nn.Linear(width, next_width), nn.ReLU()]
             width = next_width
-        self.layers = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, num_classes))
+        self.layers = nn.Sequential(*layers, Dropout(dropout), nn.Linear(width, num_classes))
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N, num_classes)."""

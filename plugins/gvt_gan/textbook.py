@@ -9,7 +9,7 @@ from math import ceil, prod
 
 from torch import Tensor, nn
 
-from gvt import Discriminator, Generator
+from gvt import Discriminator, Dropout, Generator
 
 from .keras import BATCH_NORM, SameConv2d, SameConvTranspose2d, initialise, leaky_relu
 
@@ -117,7 +117,7 @@ class TextbookConvDiscriminator(_Judgement):
                 "leave nothing of them"
             )
         features = channels * prod(sides)
-        self.layers.extend([nn.Flatten(), nn.Dropout(dropout), nn.Linear(features, 1)])
+        self.layers.extend([nn.Flatten(), Dropout(dropout), nn.Linear(features, 1)])
         self.apply(initialise)
 
 
@@ -229,10 +229,10 @@ class TextbookDCGANDiscriminator(_Judgement):
         self.layers = nn.Sequential(
             SameConv2d(channels, width, 4, stride=2),
             leaky_relu(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             SameConv2d(width, 2 * width, 4, stride=2),
             leaky_relu(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Flatten(),
             nn.Linear(2 * width * ceil(height / 4) * ceil(image_width / 4), 1),
         )

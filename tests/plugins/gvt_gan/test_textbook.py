@@ -208,7 +208,7 @@ def test_the_dcgan_discriminator_is_the_textbooks():
 @pytest.mark.parametrize(("name", "count"), [("textbook_conv", 1), ("textbook_dcgan", 2)])
 def test_dropout_is_of_single_features_and_in_training_only(name, count):
     network = gvt.create("discriminator", name, image_shape=GREY)
-    dropped = [m for m in network.modules() if type(m) is nn.Dropout]
+    dropped = [m for m in network.modules() if type(m) is gvt.Dropout]
     assert [m.p for m in dropped] == [0.3] * count
     images = torch.rand(4, *GREY)
     assert not torch.equal(network(images), network(images))

@@ -1,0 +1,29 @@
+"""Layers that are torch's own, and faster on a CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_LEVELS = 1 << 16
+
+
+class Dropout(nn.Dropout):
+    """`torch.nn.Dropout`, whose mask on a CPU comes of random bits, 16 for each value.
+
+    torch draws a double for each value there, which took an eighth of a DCGAN's whole step. What
+    is dropped is exact to 1 / 65,536, and what is kept is scaled by that very share. On other
+    devices it is torch's own.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the input, in training with the share `p` of its values zero."""
+        dropped = round(self.p * _LEVELS)
+        if not self.training or input.device.type != "cpu" or not 0 < dropped < _LEVELS:
+            return super().forward(input)
+        bits = torch.empty((input.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        # In the order in which the input lies in memory, whatever its memory format.
+        strides = torch.empty_like(input, dtype=torch.bool).stride()
+        levels = bits.view(torch.int16).as_strided(input.shape, strides)
+        kept = (levels >= dropped - _LEVELS // 2).to(input.dtype)
+        return input * kept.mul_(_LEVELS / (_LEVELS - dropped))
