@@ -104,13 +104,22 @@ def _wrong(
     batch: Batch, predictions: list[Prediction], targets: list[dict[str, Any]], errors: Tensor
 ) -> Iterator[Mistake]:
     """Yield those samples of a batch that are among its worst, and wrong."""
-    values, rows = errors.float().cpu().topk(min(WORST, len(errors)))
+    # What is no number is as wrong as can be.
+    errors = errors.float().cpu().nan_to_num(nan=float("inf"))
+    values, rows = errors.topk(min(WORST, len(errors)))
     for error, row in zip(values.tolist(), rows.tolist(), strict=True):
         if error > 0:
             height, width = batch.frame.sizes[row]
-            image = batch.images[row, :, :height, :width].float().cpu()
+            image = _kept(batch.images[row, :, :height, :width].float())
             source = batch.records[row].source if batch.records else ""
-            yield Mistake(error, image, predictions[row], targets[row], source)
+            yield Mistake(error, image, _kept(predictions[row]), _kept(targets[row]), source)
+
+
+def _kept(value: Any) -> Any:
+    """Return a copy on the CPU, which does not hold the batch that it is a view of."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().clone()
+    return {k: _kept(v) for k, v in value.items()} if isinstance(value, Mapping) else value
 
 
 def _worst(mistakes: list[Mistake]) -> list[Mistake]:

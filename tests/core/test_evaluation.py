@@ -70,6 +70,21 @@ def test_so_many_mistakes_are_kept_and_no_more():
     assert {m.error for m in mistakes} == {2}
 
 
+def test_what_is_no_number_is_as_wrong_as_can_be(monkeypatch):
+    def errors(task, predictions, targets):
+        return {"mistakes": torch.tensor([0.5, float("nan"), 0.0])}
+
+    monkeypatch.setattr(Nearest, "errors", errors)
+    mistakes = evaluate(Nearest(), [batch([0, 1, 2], [0, 1, 2])]).mistakes["mistakes"]
+    assert [m.error for m in mistakes] == [float("inf"), 0.5]
+
+
+def test_a_mistake_does_not_hold_its_batch():
+    (mistake,) = evaluate(Nearest(), [batch([0, 1, 2], [0, 1, 1])]).mistakes["mistakes"]
+    for tensor in (mistake.image, mistake.prediction["class"], mistake.target["class"]):
+        assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+
+
 def test_where_all_is_right_there_are_no_mistakes():
     found = evaluate(Nearest(), [batch([0, 1], [0, 1])])
     assert found.mistakes == {"mistakes": []}

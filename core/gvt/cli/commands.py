@@ -93,7 +93,7 @@ def evaluate(run: str | None, overrides: tuple[str, ...], split: str | None, raw
 
     run, overrides = _shifted(run, overrides)
     found = evaluate_checkpoint(run, *overrides, split=split, averaged=not raw)
-    click.echo(aligned([(n, f"{v:.6g}") for n, v in found.metrics.items()], indent=""))
+    click.echo(aligned([(n, repr(v)) for n, v in found.metrics.items()], indent=""))
 
 
 @click.command(short_help="Draw new pictures.")

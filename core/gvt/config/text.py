@@ -32,7 +32,7 @@ def parse_keeping_comments(text: str, where: str) -> Any:
 def dump(data: Any) -> str:
     """Return YAML text, keys in their order."""
     yaml = YAML(typ="rt")
-    yaml.width = 100
+    yaml.width = 1 << 30  # a long quoted text that is folded can come back with a space more
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _plain_null)
     stream = io.StringIO()

@@ -72,9 +72,6 @@ class Recorder(Listener):
     def run_ended(self, run: Run, error: BaseException | None) -> None:
         """Draw what is drawn once, note how it ended, and write the report."""
         folder = self._folder
-        self._draw_progress(run)
-        for split, (step, found) in self._evaluations.items():
-            save_evaluation(folder.evaluations, split, step, found, self._classes)
         ending = {
             "event": "ended",
             "step": run.step,
@@ -84,7 +81,10 @@ class Recorder(Listener):
             "seconds": round(time.monotonic() - self._started, 3),
             "resume": run.resume_command,
         }
-        self._append(ending)
+        self._append(ending)  # first, since the pictures may find no room
+        self._draw_progress(run)
+        for split, (step, found) in self._evaluations.items():
+            save_evaluation(folder.evaluations, split, step, found, self._classes)
         save_losses_plot(folder.metrics, folder.losses_plot)
         phases = [phase.name for phase in run.task.phases]
         if len(phases) == 2:
