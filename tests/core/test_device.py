@@ -15,7 +15,8 @@ from gvt.device import keep_freed_memory
 IS_GLIBC = platform.libc_ver()[0] == "glibc"
 HAS_AMX = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
 
-# Counts the pages that the system maps for a tensor of 64 MiB that comes and goes.
+# Counts the pages that the system maps for a tensor of 64 MiB that comes and goes. A larger one
+# went before it, so that what the heap keeps is enough however its small blocks lie.
 FAULTS = """
     import resource
     import torch
@@ -27,7 +28,8 @@ FAULTS = """
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     def least_faults():
-        return min(faults_of_a_step() for _ in range(5))  # the heap has to grow once or twice
+        torch.ones(64 << 20)
+        return min(faults_of_a_step() for _ in range(5))
 
     unkept = least_faults()
     assert keep_freed_memory(torch.device("cpu"))
