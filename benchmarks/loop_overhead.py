@@ -18,8 +18,9 @@ import torch
 from by_hand import LOOPS, ByHand
 
 import gvt
-from gvt.build import DataFacts, build_task, open_dataset
+from gvt.build import build_task, open_dataset
 from gvt.device import keep_freed_memory
+from gvt.facts import DataFacts
 from gvt.seeding import seed_everything
 
 OFF = (
@@ -29,6 +30,7 @@ OFF = (
     "evaluate.final=null",
     "evaluate.best=null",
 )
+
 UNTIMED = 2
 """Blocks before the timed ones: one in which the loops are compared, one to warm up."""
 

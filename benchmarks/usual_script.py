@@ -2,10 +2,10 @@
 
 python usual_script.py RECIPE FOLDER WORKERS STEPS
 
-The networks, their optimisers and the batch size are the recipe's; all else is as in PyTorch's own
-tutorials on MNIST and DCGAN: each sample is a picture that goes through ToTensor and Normalize,
-batches are contiguous and float32, the fakes' and the reals' losses go backward one after another.
-Prints the times at which the steps ended as a JSON list.
+The networks, their optimisers and the batch size are the recipe's, but dropout is torch's; all else
+is as in PyTorch's own tutorials on MNIST and DCGAN: each sample is a picture that goes through
+ToTensor and Normalize, batches are contiguous and float32, the fakes' and the reals' losses go
+backward one after another. Prints the times at which the steps ended as a JSON list.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 import gvt
-from gvt.build import DataFacts, build_task, open_dataset
+from gvt.build import build_task, open_dataset
+from gvt.facts import DataFacts
 
 Step = Callable[[Tensor, Tensor], dict[str, Tensor]]
 
@@ -78,12 +79,20 @@ SCRIPTS: dict[str, tuple[Callable[[gvt.Task, gvt.RunConfig], Step], float, float
 }
 
 
+def _take_dropout_of_torch(task: nn.Module) -> None:
+    for parent in list(task.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, gvt.Dropout):
+                setattr(parent, name, nn.Dropout(child.p))
+
+
 def main() -> None:
     recipe, folder, workers, steps = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
     make_step, mean, deviation = SCRIPTS[recipe]
     config = gvt.compose(recipe)
     torch.manual_seed(0)
     task = build_task(config, DataFacts.of(open_dataset(config, "train"), config)).train()
+    _take_dropout_of_torch(task)
     step = make_step(task, config)
     normalised = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((mean,), (deviation,))]

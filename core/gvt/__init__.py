@@ -49,12 +49,13 @@ if TYPE_CHECKING:
         Step,
         Task,
     )
+    from gvt.judging import evaluate_checkpoint
     from gvt.layers import Dropout
     from gvt.listener import Listener, Run
     from gvt.metrics import StackedMetric
     from gvt.multihead import MultiHead
     from gvt.runs.display import Display
-    from gvt.saved import evaluate_checkpoint, load, sample
+    from gvt.saved import load, sample
     from gvt.seeding import random_source
     from gvt.trainer import Trainer
 
@@ -94,12 +95,13 @@ _HOMES = {
         "Step",
         "Task",
     ),
+    "gvt.judging": ("evaluate_checkpoint",),
     "gvt.layers": ("Dropout",),
     "gvt.listener": ("Listener", "Run"),
     "gvt.metrics": ("StackedMetric",),
     "gvt.multihead": ("MultiHead",),
     "gvt.runs.display": ("Display",),
-    "gvt.saved": ("evaluate_checkpoint", "load", "sample"),
+    "gvt.saved": ("load", "sample"),
     "gvt.seeding": ("random_source",),
     "gvt.trainer": ("Trainer",),
 }

@@ -12,7 +12,7 @@ from gvt.config import RunConfig, compose
 from gvt.errors import UsageError
 from gvt.listener import Run
 from gvt.runs.folder import RunFolder
-from gvt.saved import pinned
+from gvt.saved import pinned, run_of
 from gvt.session import train
 
 CHANGEABLE = ("train", "evaluate", "run", "device")
@@ -87,12 +87,10 @@ def _changed(before: RunConfig, after: RunConfig) -> RunConfig:
 def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:
     """Return a run's folder and the checkpoint to go on from, which may not be there yet."""
     if path is None:
-        folder = RunFolder.latest(root)
-    elif path.is_file():
-        folder = RunFolder(path.resolve().parent.parent)
+        folder: RunFolder | None = RunFolder.latest(root)
     else:
-        folder = RunFolder(path)
-    if not folder.config.is_file():
+        folder = run_of(path) if path.is_file() else RunFolder(path)
+    if folder is None or not folder.config.is_file():
         raise UsageError(
             f"{str(path)!r} is no run's folder and no checkpoint in one; to start from a "
             "checkpoint's weights: gvt run RECIPE init_from=CHECKPOINT"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
 from gvt.config.parameters import Parameter, check_parameters, signature_of
-from gvt.errors import ConfigError
+from gvt.errors import ConfigError, DataError
+from gvt.facts import DataFacts
 from gvt.interfaces import Dataset, Head, Task
 from gvt_registry import Offer, default_registry, nearest
 
@@ -26,47 +26,6 @@ _INJECTED = {
     "head": {*FACTS},
     "task": {*FACTS, *NETWORKS, "heads"},
 }
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """What networks have to know of the data; saved in checkpoints, so that they load without it.
-
-    Attributes:
-        classes: Names of the classes.
-        image_shape: (C, H, W), None where sizes differ.
-        data_range: What real images are mapped to before a discriminator.
-    """
-
-    classes: tuple[str, ...]
-    image_shape: tuple[int, int, int] | None
-    data_range: tuple[float, float] | None = None
-
-    @classmethod
-    def of(cls, dataset: Dataset, config: RunConfig) -> DataFacts:
-        """Return the facts of an opened data set."""
-        shape = dataset.image_shape
-        classes = tuple(str(c) for c in dataset.classes)
-        return cls(classes, shape and (shape[0], shape[1], shape[2]), config.data.range)
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> DataFacts:
-        """Return the facts that a checkpoint holds."""
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
-        return cls(**values)
-
-    def document(self) -> dict[str, Any]:
-        """Return the facts as plain data."""
-        return asdict(self)
-
-    @property
-    def injected(self) -> dict[str, Any]:
-        """The facts by the names that constructors ask for them."""
-        return {
-            "image_shape": self.image_shape,
-            "num_classes": len(self.classes),
-            "data_range": self.data_range,
-        }
 
 
 def validate_components(config: RunConfig, trained_with: Mapping[str, str] | None = None) -> None:
@@ -92,33 +51,45 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
         check_optimizer(key, optimizer)
     build_transforms("data.transforms", config.data.transforms)
     build_transforms("data.batch_transforms", config.data.batch_transforms)
-    dataset = _find("dataset", config.data).load()
     for key in ("split", "final"):
         split = getattr(config.evaluate, key)
         if split is not None:
-            _check_split(f"evaluate.{key}", config.data.name, dataset, split)
+            check_split(f"evaluate.{key}", config, split)
+
+
+def splits_of(config: RunConfig) -> tuple[str, ...]:
+    """Return the names of the splits that the data set of a run has."""
+    splits: tuple[str, ...] = getattr(_find("dataset", config.data).load(), "splits", ("train",))
+    return splits
+
+
+def check_split(where: str, config: RunConfig, split: str) -> None:
+    """Check that the data has a split.
+
+    Raises:
+        ConfigError: If it has not; `where` is what named it.
+    """
+    splits = splits_of(config)
+    if split not in splits:
+        raise ConfigError(
+            f"{where}: {config.data.name} has no split {split!r}; it has {', '.join(splits)}"
+            f"{nearest(split, splits)}"
+        )
 
 
 def open_dataset(config: RunConfig, split: str) -> Dataset:
     """Open one split of the data.
 
     Raises:
-        DataError: If it is absent or damaged.
+        DataError: If it is absent, damaged or empty.
         ConfigError: If a parameter does not fit, or there is no such split.
     """
     target, parameters = _checked("data", "dataset", config.data)
-    _check_split("data", config.data.name, target, split)
+    check_split("data", config, split)
     dataset: Dataset = _construct("data", target, {**parameters, "split": split})
+    if len(dataset) == 0:
+        raise DataError(f"data: {config.data.name} has no samples in its split {split!r}")
     return dataset
-
-
-def _check_split(where: str, name: str, dataset: Any, split: str) -> None:
-    splits = getattr(dataset, "splits", ("train",))
-    if split not in splits:
-        raise ConfigError(
-            f"{where}: {name} has no split {split!r}; it has {', '.join(splits)}"
-            f"{nearest(split, splits)}"
-        )
 
 
 def build_task(

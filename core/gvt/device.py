@@ -55,8 +55,8 @@ class Placement:
 
         Args:
             device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
-            precision: `auto` is bfloat16 on accelerators that have it, and on CPUs with AMX if the
-                memory format is channels_last; float32 elsewhere.
+            precision: `auto` is bfloat16 on accelerators that have it, and on CPUs that multiply
+                it (AMX, AVX512_BF16) if the memory format is channels_last; float32 elsewhere.
             memory_format: `auto` is channels_last, but on mps contiguous.
             compile: `auto` is off.
             local_rank: Which of several accelerators a process of torchrun takes.
@@ -227,18 +227,20 @@ def _gains_by_bfloat16(device: torch.device, memory_format: str) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        # With contiguous tensors the copies into blocked layouts can cost more than AMX gains.
-        return memory_format == "channels_last" and _has_amx()
+        # With contiguous tensors the copies into blocked layouts can cost more than is gained.
+        return memory_format == "channels_last" and _multiplies_bfloat16()
     return device.type == "xpu"
 
 
-def _has_amx() -> bool:
-    """Return whether this process may use AMX, Intel's matrix unit, which multiplies bfloat16."""
-    try:
-        # The second asks the system for the tiles' state, which a container may not be given.
-        return bool(torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx())
-    except AttributeError:  # torch promises neither name
-        return False
+def _multiplies_bfloat16() -> bool:
+    """Return whether this process's CPU has instructions for products of bfloat16."""
+    # torch promises none of these names. The last asks the system for the state of AMX's tiles,
+    # which a container may not be given.
+    has_avx512, has_amx, may_use_amx = (
+        getattr(torch.cpu, name, lambda: False)
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_init_amx")
+    )
+    return bool(has_avx512() or (has_amx() and may_use_amx()))
 
 
 def _device(name: str, local_rank: int) -> torch.device:

@@ -48,11 +48,21 @@ class Evaluation:
         tables: (K, K) tables over the classes by name, on the CPU; rows are the truth.
         mistakes: By name the worst samples, the worst one first; of several processes those of
             this one's share of the data.
+        processes: How many there were.
     """
 
     metrics: dict[str, float]
     tables: dict[str, Tensor] = field(default_factory=dict)
     mistakes: dict[str, list[Mistake]] = field(default_factory=dict)
+    processes: int = 1
+
+    def named(self, split: str) -> dict[str, float]:
+        """Return the metrics by the names that they have in a run, `<split>/<metric>`.
+
+        Those of the training split are `train_eval/...`, since `train/...` are training losses.
+        """
+        group = "train_eval" if split == "train" else split
+        return {f"{group}/{name}": value for name, value in self.metrics.items()}
 
 
 def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -> Evaluation:
@@ -76,15 +86,17 @@ def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -
                 truth = to_original(targets, batch.records)
                 metric.update(to_original(predictions, batch.records), truth)
                 for name, errors in task.errors(predictions, targets).items():
-                    found = _wrong(batch, predictions, targets, errors)
-                    mistakes[name] = _worst([*mistakes.get(name, []), *found])
+                    worst = mistakes.get(name, [])
+                    least = worst[-1].error if len(worst) == WORST else 0.0
+                    found = _wrong(batch, predictions, targets, errors, least)
+                    mistakes[name] = _worst([*worst, *found])
             for name, (loss, count) in losses.items():
                 totals[name] += float(loss) * count
                 counts[name] += count
     totals, counts = world.add(totals), world.add(counts)
     metrics, tables = ({}, {}) if metric is None else _sorted_out(metric.compute())
     metrics |= {f"loss/{name}": totals[name] / counts[name] for name in totals}
-    return Evaluation(metrics, tables, mistakes)
+    return Evaluation(metrics, tables, mistakes, world.size)
 
 
 @contextmanager
@@ -101,14 +113,18 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def _wrong(
-    batch: Batch, predictions: list[Prediction], targets: list[dict[str, Any]], errors: Tensor
+    batch: Batch,
+    predictions: list[Prediction],
+    targets: list[dict[str, Any]],
+    errors: Tensor,
+    least: float,
 ) -> Iterator[Mistake]:
-    """Yield those samples of a batch that are among its worst, and wrong."""
+    """Yield those samples of a batch that are among its worst, with an error above the least."""
     # What is no number is as wrong as can be.
     errors = errors.float().cpu().nan_to_num(nan=float("inf"))
     values, rows = errors.topk(min(WORST, len(errors)))
     for error, row in zip(values.tolist(), rows.tolist(), strict=True):
-        if error > 0:
+        if error > least:  # before anything is copied from the device
             height, width = batch.frame.sizes[row]
             image = _kept(batch.images[row, :, :height, :width].float())
             source = batch.records[row].source if batch.records else ""

@@ -35,6 +35,8 @@ class Dataset(Protocol):
     Attributes:
         classes: Names of the classes, in the order of their numbers.
         image_shape: (C, H, W) of every image, None where sizes differ.
+        fingerprint: Optional; a short text that is another one where other samples, or the same
+            ones in another order, are read. A run goes on with the same one only.
         splits: Names of the splits that there are, on the class.
     """
 

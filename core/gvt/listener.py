@@ -29,7 +29,8 @@ class Run:
         steps_per_epoch: Steps of one pass over the data.
         samples_per_step: Samples of one step, over all processes.
         step: Steps done.
-        metrics: The last losses as `train/...`, the last evaluations as `<split>/...`.
+        metrics: The last losses as `train/...`, the last evaluations as `<split>/...`
+            (`train_eval/...` of the training split).
         learning_rates: The rate of each optimiser's next step.
         best: Value and step of the best checkpoint so far.
         checkpoint: The last checkpoint, once there is one.
@@ -118,7 +119,9 @@ class PluginHooks(Listener):
 
     def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
         """Call `gvt_evaluated`."""
-        self._call("gvt_evaluated", run=run, step=run.step, split=split, metrics=found.metrics)
+        self._call(
+            "gvt_evaluated", run=run, step=run.step, split=split, metrics=found.metrics, found=found
+        )
 
     def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
         """Call `gvt_pictures_drawn`."""

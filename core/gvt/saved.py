@@ -1,4 +1,4 @@
-"""What a saved run is still good for: its networks, an evaluation, new pictures."""
+"""What a saved run is still good for: its networks, and new pictures of them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.build import NETWORKS, DataFacts, build_task, open_dataset, validate_components
+from gvt.build import build_task
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import State, load_weights, under
-from gvt.config import RunConfig, compose
 from gvt.config.compose import validate
-from gvt.device import (
-    Placement,
-    deterministic_algorithms,
-    explained_memory,
-    keep_freed_memory,
-)
-from gvt.errors import ConfigError, UsageError
-from gvt.evaluation import Evaluation, evaluate
+from gvt.device import Placement
+from gvt.errors import UsageError
+from gvt.facts import DataFacts
 from gvt.interfaces import Task
 from gvt.runs.folder import RunFolder
 
@@ -30,6 +24,8 @@ PathLike = str | os.PathLike[str]
 
 PINNED = ("precision", "memory_format", "compile")
 """Settings that stay what `auto` once resolved to, since results depend on them."""
+
+LAST = "last.safetensors"
 
 
 def load(checkpoint: PathLike, *, averaged: bool = True, device: str = "cpu") -> Task:
@@ -45,57 +41,8 @@ def load(checkpoint: PathLike, *, averaged: bool = True, device: str = "cpu") ->
         UnknownComponent: If the plugin that it was trained with is not installed.
     """
     _, path = find_checkpoint(checkpoint)
-    task = _task_of(checkpoint_file.load(path), path, averaged)
+    task = task_of(checkpoint_file.load(path), path, averaged)
     return task.to(Placement.resolve(device).device).eval()
-
-
-def evaluate_checkpoint(
-    checkpoint: PathLike | None = None,
-    *overrides: str,
-    split: str | None = None,
-    averaged: bool = True,
-) -> Evaluation:
-    """Evaluate a checkpoint as its run did, with the same figures to the last digit.
-
-    What is found also goes into the run's `evaluation/` and its report, if it stands in one.
-
-    Args:
-        checkpoint: The file, or a run's folder, whose last one is taken; the latest run's unless
-            given.
-        overrides: Such as `data.root=...`, `evaluate.batch_size=100` or `device=cpu`.
-        split: What is evaluated; the recipe's `evaluate.final`, else `evaluate.split`.
-        averaged: Take the moving average of the weights where there is one.
-
-    Raises:
-        UsageError: If there is nothing to evaluate, or the split is unknown.
-        ConfigError: If the data has other classes than the networks were trained for, or the
-            task cannot be evaluated.
-        CheckpointError: If the file is damaged.
-        DataError: If the data is absent or unreadable.
-    """
-    folder, path = find_checkpoint(checkpoint)
-    state = checkpoint_file.load(path)
-    before = pinned(state[0])
-    config = compose(before, overrides)
-    for section in ("task", *NETWORKS, "heads"):
-        if getattr(config, section) != getattr(compose(before), section):
-            raise UsageError(f"{section}: the networks are those of the checkpoint; leave it out")
-    split = split or config.evaluate.final or config.evaluate.split
-    if split is None:
-        raise UsageError(f"{config.recipe} evaluates no split of its own; name one: --split test")
-    final = config.evaluate.model_copy(update={"final": split})
-    config = config.model_copy(update={"evaluate": final})
-    validate_components(config, state[0]["components"])
-    found = _evaluated(config, split, _task_of(state, path, averaged), state[0]["data"])
-    if folder is not None:
-        # Here, as is torchvision below, since `load` needs neither and each takes its time.
-        from gvt.runs.evaluations import save_evaluation
-        from gvt.runs.report import write_report
-
-        classes, step = state[0]["data"]["classes"], state[0]["training"]["step"]
-        save_evaluation(folder.evaluations, split, step, found, classes)
-        write_report([folder], folder.report)
-    return found
 
 
 def sample(
@@ -130,19 +77,45 @@ def sample(
 
 
 def find_checkpoint(path: PathLike | None) -> tuple[RunFolder | None, Path]:
-    """Return a checkpoint, and the folder of its run if it stands in one.
+    """Return a checkpoint, and its run if it stands in one.
 
     Raises:
         UsageError: If a folder is no run's, or has no checkpoint yet.
     """
     if path is not None and not Path(path).is_dir():
-        folder = RunFolder(Path(path).absolute().parent.parent)
-        return folder if folder.config.is_file() else None, Path(path)
-    folder = RunFolder.latest(Path("runs")) if path is None else RunFolder(Path(path))
-    last = folder.checkpoints / "last.safetensors"
-    if not last.is_file():
-        raise UsageError(f"{str(folder.path)!r} is no run's folder, or has no checkpoint yet")
-    return folder, last
+        return run_of(Path(path)), Path(path)
+    run = find_run(path)
+    last = run.checkpoints / LAST
+    if not (run.config.is_file() and last.is_file()):
+        raise UsageError(f"{str(run.path)!r} is no run's folder, or has no checkpoint yet")
+    return run, last
+
+
+def find_run(path: PathLike | None) -> RunFolder:
+    """Return a run: of a folder, of a checkpoint in one, or the latest for None.
+
+    Raises:
+        UsageError: If a file stands in no run, or there is no run yet.
+    """
+    if path is None:
+        return RunFolder.latest(Path("runs"))
+    if not Path(path).is_file():
+        return RunFolder(Path(path))
+    run = run_of(Path(path))
+    if run is None:
+        raise UsageError(
+            f"{str(path)!r} is no checkpoint in a run; name a folder such as runs/RECIPE/TIME, or "
+            "a file in its checkpoints/"
+        )
+    return run
+
+
+def run_of(checkpoint: Path) -> RunFolder | None:
+    """Return the run of a file that stands in `checkpoints/` beside a `config.yaml`."""
+    # The folder is resolved and the file is not: one that is a link belongs where the link is.
+    place = checkpoint.parent.resolve()
+    run = RunFolder(place.parent)
+    return run if place == run.checkpoints and run.config.is_file() else None
 
 
 def pinned(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,37 +126,10 @@ def pinned(document: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _task_of(state: State, path: Path, averaged: bool) -> Task:
+def task_of(state: State, path: Path, averaged: bool) -> Task:
+    """Build a checkpoint's task with its weights, averaged ones if there are and it is wanted."""
     document, tensors = state
     config = validate(document["config"], str(path))
     task = build_task(config, DataFacts.from_document(document["data"]), document["components"])
     load_weights(task, under("task/", tensors) | (under("ema/", tensors) if averaged else {}))
     return task
-
-
-def _evaluated(config: RunConfig, split: str, task: Task, facts: Mapping[str, Any]) -> Evaluation:
-    from gvt.data.loading import HeldOut, resolved
-
-    train, batch_size = config.train, config.evaluate.batch_size or config.data.batch_size
-    placement = Placement.resolve(
-        config.device, train.precision, train.memory_format, train.compile
-    )
-    dataset = open_dataset(config, split)
-    classes = [str(name) for name in dataset.classes]
-    if classes != list(facts["classes"]):
-        raise ConfigError(
-            f"data: its classes are {', '.join(classes) or 'none'}, but the networks were trained "
-            f"for {', '.join(facts['classes']) or 'none'}"
-        )
-    with (
-        explained_memory(placement, batch_size, 1),
-        placement.autocast(),
-        deterministic_algorithms(train.deterministic),
-    ):
-        keep_freed_memory(placement.device)
-        placement.place(task)
-        held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
-        try:
-            return evaluate(task, held_out.batches(batch_size))
-        except NotImplementedError as error:
-            raise ConfigError(f"{config.recipe}: {error}, so it cannot be evaluated") from error

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from gvt.batch import Batch
-from gvt.build import DataFacts, build_task, offers_used, open_dataset, validate_components
+from gvt.build import build_task, offers_used, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, State, restore, under
 from gvt.config import RunConfig
@@ -22,6 +22,7 @@ from gvt.data import Loader
 from gvt.device import Placement, explained_memory, keep_freed_memory
 from gvt.distributed import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
+from gvt.facts import DataFacts
 from gvt.interfaces import Dataset
 from gvt.listener import Listener, PluginHooks, Run
 from gvt.optim import resolved_schedule
@@ -78,6 +79,8 @@ def _build(
     """Return the trainer, what its checkpoints say, and the first lines of the display."""
     dataset = open_dataset(config, "train")
     facts = DataFacts.of(dataset, config)
+    if state is not None:
+        facts.check_same(DataFacts.from_document(state[0]["data"]))
     seed_everything(derive(config.train.seed, "networks"))
     task = build_task(config, facts, state[0]["components"] if state else None)
     notes = _initialise(task, config.init_from) if state is None else []
@@ -116,7 +119,10 @@ def _follow(
     screen: list[Listener] = [display] if display else []
     classes = document["data"]["classes"]
     if not folder.data.exists():
-        save_samples(trainer.loader.first(SHOWN), classes, folder.data)
+        try:
+            save_samples(trainer.loader.first(SHOWN), classes, folder.data)
+        except Exception as error:  # a sheet to look at is nothing to stop a run for
+            report(f"{folder.data}: not drawn: {type(error).__name__}: {error}")
     hooks = PluginHooks(default_registry().plugins, report)
     trainer.listeners = [*screen, Recorder(folder, classes), hooks]
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_MESSAGE = b"\nfinishing this step, then saving; once more aborts without saving\n"
+_IN_A_STEP = b"\nfinishing this step, then saving; once more aborts without saving\n"
+_AT_THE_END = b"\nthe steps are over; writing pictures and report; once more leaves out the rest\n"
 
 
 class StopRequest:
@@ -17,13 +18,18 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.made = False
+        self._answer = _IN_A_STEP
+
+    def steps_are_over(self) -> None:
+        """From now on say to the first request what it means at a run's end."""
+        self._answer = _AT_THE_END
 
     def _receive(self, number: int, frame: Any) -> None:
         if self.made:
             raise KeyboardInterrupt
         self.made = True
         with suppress(OSError):  # standard error may be closed
-            os.write(2, _MESSAGE)  # print() may be what the signal interrupted
+            os.write(2, self._answer)  # print() may be what the signal interrupted
 
 
 @contextmanager

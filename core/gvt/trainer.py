@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import cache
@@ -26,7 +27,7 @@ from gvt.listener import Listener, Run
 from gvt.losses import LossBuffer, check_losses
 from gvt.optim import Optimizer
 from gvt.seeding import derive, seed_everything
-from gvt.signals import stop_requests
+from gvt.signals import StopRequest, stop_requests
 from gvt_registry import nearest
 
 
@@ -101,10 +102,10 @@ class Trainer:
         order, placement = self.loader.order, self.placement
         memory = explained_memory(placement, order.batch_size, self.train.accumulate)
         deterministic = deterministic_algorithms(self.train.deterministic)
-        with memory, self._reporting(), deterministic:
+        with memory, stop_requests() as stop, self._reporting(stop), deterministic:
             self.rehearse()
             self._tell("run_started")
-            with closing(self.loader.groups(run.step)) as groups, stop_requests() as stop:
+            with closing(self.loader.groups(run.step)) as groups:
                 while run.step < run.total_steps:
                     micro_batches = next(groups)
                     seed = derive(self.train.seed, "loop", run.step, self.world.rank)
@@ -132,7 +133,8 @@ class Trainer:
         for phase in self.task.phases:
             if phase.is_due(self.run.step):
                 self._run_phase(phase, micro_batches, steps)
-        self._pictures = steps[0].pictures
+        if self.world.is_first and self._draws_at(self.run.step + 1):
+            self._pictures = steps[0].pictures
 
     def _run_phase(self, phase: Phase, micro_batches: Sequence[Batch], steps: list[Step]) -> None:
         optimizer = self.optimizers[phase.optimizer_key]
@@ -169,19 +171,20 @@ class Trainer:
         if run.step % run.steps_per_epoch == 0:
             self._tell("epoch_ended")
         is_best = False
-        if evaluation.split and self._due(evaluation.every):
+        if evaluation.split and self._due(evaluation.every, run.step):
             is_best = self._is_best(self._evaluate(evaluation.split))
-        if evaluation.final and run.step == run.total_steps:
-            self._evaluate(evaluation.final)
-        if self._due(train.pictures_every) or run.step == 1:
+        final = evaluation.final if run.step == run.total_steps else None
+        if final and final != evaluation.split:  # which is due at the end as well
+            self._evaluate(final)
+        if self._draws_at(run.step):
             self._draw()
-        if self._due(train.checkpoint_every) or is_best:
+        if self._due(train.checkpoint_every, run.step) or is_best:
             self.save(is_best)
 
     def _stop(self) -> None:
         if self.run.step == self.run.total_steps:
             return  # asked too late: it is complete
-        if not self._due(self.train.checkpoint_every):
+        if not self._due(self.train.checkpoint_every, self.run.step):
             self.save()
         if not self.world.is_first:
             raise Interrupted(f"process {self.world.rank} stopped with the first one")
@@ -189,8 +192,10 @@ class Trainer:
         how = f"; go on with: {self.run.resume_command}" if self.run.resume_command else ""
         raise Interrupted(f"stopped after step {self.run.step} and {saved}{how}")
 
-    def _due(self, cadence: Cadence) -> bool:
-        step = self.run.step
+    def _draws_at(self, step: int) -> bool:
+        return step == 1 or self._due(self.train.pictures_every, step)
+
+    def _due(self, cadence: Cadence, step: int) -> bool:
         every = self.run.steps_per_epoch if cadence == "epoch" else cadence
         return step == self.run.total_steps or (every is not None and step % every == 0)
 
@@ -235,7 +240,7 @@ class Trainer:
         self._settle()
         with self._averaged(), self.placement.autocast():
             found = evaluate(self.task, self.open_split(split), self.world)
-        self.run.metrics |= {f"{split}/{name}": value for name, value in found.metrics.items()}
+        self.run.metrics |= found.named(split)
         self._tell("evaluated", split, found)
         return found.metrics
 
@@ -254,6 +259,7 @@ class Trainer:
         if self.world.is_first:
             with self._averaged(), evaluating(self.task), self.placement.autocast():
                 pictures = self.task.pictures(self.train.seed) | self._pictures
+            self._pictures = {}  # of a step that is over, and on the device
             if pictures:
                 self._tell("pictures_drawn", pictures)
 
@@ -279,7 +285,7 @@ class Trainer:
             getattr(listener, event)(self.run, *arguments)
 
     @contextmanager
-    def _reporting(self) -> Iterator[None]:
+    def _reporting(self, stop: StopRequest) -> Iterator[None]:
         """Tell the listeners how the run ended, however it did."""
         error: BaseException | None = None
         try:
@@ -293,14 +299,24 @@ class Trainer:
             for parameter in self._trainable.values():
                 parameter.requires_grad_(True)
             self._differentiable = None
+            stop.steps_are_over()
             self._tell_end(error)
 
     def _tell_end(self, error: BaseException | None) -> None:
-        """Tell every listener, whatever another one raises; the run's own error comes first."""
+        """Tell every listener, whatever another one raises; the run's own error comes first.
+
+        Who asks to stop once more is rid of what a listener still does, and hears how the run
+        ended all the same.
+        """
         raised = []
         for listener in self.listeners:
             try:
                 listener.run_ended(self.run, error)
+            except KeyboardInterrupt:
+                warnings.warn(
+                    "asked once more to stop: what was not yet written about the run is left out",
+                    stacklevel=2,
+                )
             except Exception as trouble:
                 raised.append(trouble)
         if raised and error is None:

@@ -55,8 +55,13 @@ def gvt_epoch_ended(run: Any, epoch: int) -> None:
 
 
 @hookspec
-def gvt_evaluated(run: Any, step: int, split: str, metrics: Mapping[str, float]) -> None:
-    """Called after an evaluation of a held-out split, with its metrics and losses."""
+def gvt_evaluated(
+    run: Any, step: int, split: str, metrics: Mapping[str, float], found: Any
+) -> None:
+    """Called after an evaluation of a held-out split, with its metrics and losses.
+
+    `found` is the `gvt.Evaluation` that these are of, with its tables and worst mistakes.
+    """
 
 
 @hookspec

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -13,7 +14,9 @@ import gvt
 from gvt.device import keep_freed_memory
 
 IS_GLIBC = platform.libc_ver()[0] == "glibc"
-HAS_AMX = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+# As the system lists the CPU's instructions, which is not where torch looks.
+FLAGS = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+MULTIPLIES_BFLOAT16 = "avx512_bf16" in FLAGS or "amx_bf16" in FLAGS
 
 # Counts the pages that the system maps for a tensor of 64 MiB that comes and goes. A larger one
 # went before it, so that what the heap keeps is enough however its small blocks lie.
@@ -62,16 +65,27 @@ def test_nothing_is_done_on_accelerators():
     assert not keep_freed_memory(torch.device("cuda"))
 
 
-@pytest.mark.skipif(HAS_AMX, reason="this CPU has AMX")
-def test_a_cpu_without_amx_computes_in_float32():
-    assert gvt.Placement.resolve("cpu").precision == "float32"
-    assert gvt.Placement.resolve("cpu").memory_format == "channels_last"
-
-
-@pytest.mark.skipif(not HAS_AMX, reason="this CPU has no AMX")
-def test_amx_is_used_with_channels_last_only():
-    assert gvt.Placement.resolve("cpu").precision == "bfloat16"
+@pytest.mark.skipif(not FLAGS, reason="the system does not say what this CPU has")
+def test_a_cpu_computes_in_bfloat16_where_it_multiplies_it_and_in_channels_last_only():
+    chosen = gvt.Placement.resolve("cpu")
+    assert chosen.precision == ("bfloat16" if MULTIPLIES_BFLOAT16 else "float32")
+    assert chosen.memory_format == "channels_last"
     assert gvt.Placement.resolve("cpu", memory_format="contiguous").precision == "float32"
+
+
+@pytest.mark.parametrize(
+    ("has", "chosen"),
+    [
+        ({"_is_avx512_bf16_supported"}, "bfloat16"),
+        ({"_is_amx_tile_supported", "_init_amx"}, "bfloat16"),
+        ({"_is_amx_tile_supported"}, "float32"),
+        (set(), "float32"),
+    ],
+)
+def test_amx_counts_only_where_the_system_gives_its_state(has, chosen, monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_init_amx"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in has, raising=False)
+    assert gvt.Placement.resolve("cpu").precision == chosen
 
 
 def test_what_is_asked_for_is_taken():

@@ -3,6 +3,8 @@
 import torch
 
 import gvt
+from gvt import evaluation
+from gvt.distributed import World
 from gvt.evaluation import WORST, evaluate
 from gvt.interfaces import Step
 
@@ -68,6 +70,48 @@ def test_so_many_mistakes_are_kept_and_no_more():
     mistakes = evaluate(Nearest(), [wrong, wrong]).mistakes["mistakes"]
     assert len(mistakes) == WORST
     assert {m.error for m in mistakes} == {2}
+
+
+def test_later_mistakes_that_are_worse_take_the_place_of_others():
+    found = evaluate(Nearest(), [batch([1] * 60, [0] * 60), batch([1, 2, 2], [0, 0, 0])])
+    errors = [m.error for m in found.mistakes["mistakes"]]
+    assert errors == [2, 2] + [1] * (WORST - 2)
+
+
+def test_only_what_is_worse_than_the_kept_is_copied(monkeypatch):
+    def copies(*batches):
+        count, keep = 0, evaluation._kept
+
+        def counting(value):
+            nonlocal count
+            count += 1
+            return keep(value)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluation, "_kept", counting)
+            evaluate(Nearest(), batches)
+        return count
+
+    wrong = batch([1] * 60, [0] * 60)
+    once = copies(wrong)
+    assert once > 0
+    assert copies(wrong, wrong, wrong) == once
+    assert copies(wrong, batch([2], [0])) == once + copies(batch([2], [0]))
+
+
+def test_an_evaluation_knows_how_many_shared_it():
+    class Half(World):
+        def add(self, values):  # what the other process found is not needed here
+            return dict(values)
+
+    assert evaluate(Nearest(), [batch([0], [0])]).processes == 1
+    assert evaluate(Nearest(), [batch([0], [0])], Half(size=2)).processes == 2
+
+
+def test_metrics_of_a_split_are_named_by_it_and_never_as_training_losses():
+    found = gvt.Evaluation({"accuracy": 0.5, "loss/a": 1.0})
+    assert found.named("val") == {"val/accuracy": 0.5, "val/loss/a": 1.0}
+    assert found.named("train") == {"train_eval/accuracy": 0.5, "train_eval/loss/a": 1.0}
 
 
 def test_what_is_no_number_is_as_wrong_as_can_be(monkeypatch):

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 import gvt
+from gvt.judging import judge
+from gvt.saved import find_run
 
 DIGITS = ("train.steps=12", "data.holdout=500", "train.ema.decay=0.9", "evaluate.every=5")
 FIVES = ("train.steps=2", "data.classes=[5]", "generator.width=8", "discriminator.width=8")
@@ -51,6 +53,99 @@ def test_what_is_found_goes_into_the_run(classifier):
     }
 
 
+@pytest.fixture
+def copied(classifier, tmp_path):
+    """Return a copy of the classifier's run, to be spoilt."""
+    return shutil.copytree(classifier.folder, tmp_path / "run")
+
+
+def files_of(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_where_things_are_leaves_an_evaluation_the_runs_own(copied):
+    words = ("device=cpu", "evaluate.batch_size=100")
+    found = gvt.evaluate_checkpoint(copied, *words, split="val")
+    written = json.loads((copied / "evaluation" / "val.json").read_text())
+    assert written["metrics"] == found.metrics
+    about = {n: written[n] for n in ("checkpoint", "averaged", "precision", "overrides")}
+    assert about == {
+        "checkpoint": "last.safetensors",
+        "averaged": True,
+        "precision": judge(copied, split="val").about["precision"],
+        "overrides": list(words),
+    }
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "words", "averaged", "why"),
+    [
+        ("last", ("data.holdout=400",), True, "the run's own has no override of data.holdout"),
+        ("last", ("data={name: mnist, holdout: 400}",), True, "no override of data"),
+        ("last", (), False, "the run's own is not of the raw weights"),
+        ("best", (), True, "best.safetensors is not the run's last checkpoint"),
+    ],
+)
+def test_another_evaluation_leaves_the_runs_own_alone(copied, checkpoint, words, averaged, why):
+    path = copied / "checkpoints" / f"{checkpoint}.safetensors"
+    before = files_of(copied)
+    judged = judge(path, *words, split="val", averaged=averaged)
+    assert judged.save() == []
+    assert judged.apart.endswith(why)
+    assert files_of(copied) == before
+    out = copied.parent / "out"
+    found = gvt.evaluate_checkpoint(path, *words, split="val", averaged=averaged, out=out)
+    written = json.loads((out / "val.json").read_text())
+    assert (written["metrics"], written["averaged"]) == (found.metrics, averaged)
+    assert written["overrides"] == list(words)
+    assert files_of(copied) == before
+
+
+def test_what_cannot_be_written_loses_no_figures(copied):
+    shutil.rmtree(copied / "evaluation")
+    (copied / "evaluation").touch()
+    (copied / "report.html").unlink()
+    (copied / "report.html").mkdir()
+    with pytest.warns(UserWarning, match="not written") as warned:
+        found = gvt.evaluate_checkpoint(copied, split="val")
+    assert found.metrics["accuracy"] > 0
+    assert [str(w.message).partition(":")[0] for w in warned] == [
+        str(copied / "evaluation"),
+        str(copied / "report.html"),
+    ]
+
+
+def test_the_report_is_written_whatever_becomes_of_the_rest(copied):
+    before = (copied / "report.html").stat().st_mtime_ns
+    shutil.rmtree(copied / "evaluation")
+    (copied / "evaluation").touch()
+    with pytest.warns(UserWarning, match="evaluation: not written"):
+        gvt.evaluate_checkpoint(copied, split="val")
+    assert (copied / "report.html").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("inside", ["some", "checkpoints"])
+def test_a_run_is_where_checkpoints_stands_beside_a_configuration(copied, inside):
+    place = copied / "sub" / inside
+    place.mkdir(parents=True)
+    path = place / "last.safetensors"
+    shutil.copy(copied / "checkpoints" / "last.safetensors", path)
+    if inside == "some":  # a grandparent that is no run's, though it has a configuration
+        shutil.copy(copied / "config.yaml", copied / "sub")
+    judged = judge(path, split="val")
+    assert (judged.run, judged.target) == (None, None)
+    assert judged.save() == []
+    assert [p.name for p in place.iterdir()] == ["last.safetensors"]
+    with pytest.raises(gvt.UsageError, match="is no checkpoint in a run"):
+        find_run(path)
+
+
+def test_a_run_is_found_from_wherever_its_checkpoint_is_named(copied, monkeypatch):
+    monkeypatch.chdir(copied / "checkpoints")
+    for path in ("last.safetensors", "../checkpoints/best.safetensors", copied):
+        assert find_run(path).path.resolve() == copied.resolve()
+
+
 def test_the_average_and_the_weights_as_trained_differ(classifier):
     averaged = gvt.evaluate_checkpoint(classifier.checkpoint).metrics
     raw = gvt.evaluate_checkpoint(classifier.checkpoint, averaged=False).metrics
@@ -76,9 +171,11 @@ def test_a_gan_is_evaluated_on_held_out_pictures(gan):
     ("words", "split", "said"),
     [
         ((), None, "names? no split|evaluates no split"),
-        ((), "vall", "no split 'vall'; it has train, val, test"),
+        ((), "vall", "^--split .*no split 'vall'; it has train, val, test"),
         (("data.classes=[3]",), "test", "its classes are 3, but the networks were trained for 5"),
         (("discriminator.width=16",), "test", "discriminator: the networks are those"),
+        (("train.deterministic=true",), "test", "train: the networks are those"),
+        (("optimizers.generator.lr=1",), "test", "optimizers: the networks are those"),
     ],
 )
 def test_what_cannot_be_evaluated_is_one_line(gan, words, split, said):

@@ -1,6 +1,8 @@
 """The loop: phases, optimisers, the guard, evaluation, checkpoints, each by a small real task."""
 
 import math
+import signal
+import weakref
 
 import pytest
 import torch
@@ -254,6 +256,119 @@ def test_every_listener_hears_of_the_end_and_the_runs_own_error_comes_first():
     with pytest.raises(OSError, match="no space"):
         trainer(TwoNets(A), {"a": SGD}, steps=1, listeners=[Raising(), log]).fit()
     assert log.events[-1] == ("success", "NoneType")
+
+
+class Asking(gvt.Listener):
+    """Asks to stop: after the step `at` once, and at the end so often."""
+
+    def __init__(self, times, at=0):
+        self.times, self.at, self.was_done = times, at, False
+
+    def step_ended(self, run, losses):
+        if run.step == self.at:
+            signal.raise_signal(signal.SIGINT)
+
+    def run_ended(self, run, error):
+        for _ in range(self.times):
+            signal.raise_signal(signal.SIGINT)
+        self.was_done = True
+
+
+def test_asked_once_at_the_end_what_is_drawn_is_finished(capfd):
+    asking, log = Asking(times=1), Log()
+    made = trainer(TwoNets(A), {"a": SGD}, steps=2, listeners=[asking, log])
+    assert made.fit().outcome == "success"
+    assert asking.was_done
+    assert log.events[-1] == ("success", "NoneType")
+    said = capfd.readouterr().err
+    assert "the steps are over" in said
+    assert "finishing this step" not in said
+
+
+def test_asked_twice_at_the_end_the_run_is_as_it_was(tmp_path):
+    asking, log = Asking(times=2), Log()
+    made = trainer(TwoNets(A), {"a": SGD}, steps=2, folder=tmp_path, listeners=[asking, log])
+    with pytest.warns(UserWarning, match="asked once more to stop"):
+        run = made.fit()
+    assert (run.outcome, run.step) == ("success", 2)
+    assert run.checkpoint.exists()
+    assert not asking.was_done
+    assert log.events[-1] == ("success", "NoneType")
+
+
+def test_stopped_and_asked_again_it_still_says_how_it_goes_on(tmp_path, capfd):
+    asking, log = Asking(times=1, at=2), Log()
+    made = trainer(TwoNets(A), {"a": SGD}, steps=9, folder=tmp_path, listeners=[asking, log])
+    made.run.resume_command = "gvt resume here"
+    expected = "stopped after step 2 and saved; go on with: gvt resume here"
+    with (
+        pytest.warns(UserWarning, match="asked once more to stop"),
+        pytest.raises(gvt.Interrupted, match=expected),
+    ):
+        made.fit()
+    assert not asking.was_done
+    assert log.events[-2:] == [("saved", 2), ("interrupt", "Interrupted")]
+    assert "finishing this step" in capfd.readouterr().err
+
+
+class Judged(TwoNets):
+    """One that can be evaluated."""
+
+    def evaluate(self, batch):
+        return [], {"a": (self.forward("a", batch, gvt.Step(0))["a"], len(batch))}
+
+
+def evaluated(**evaluate):
+    """Train two steps, and return the run with the splits in the order of their evaluation."""
+    splits = []
+
+    class Noting(gvt.Listener):
+        def evaluated(self, run, split, found):
+            splits.append((run.step, split))
+
+    train = gvt.TrainConfig(steps=2)
+    loader = gvt.Loader(Points(), gvt.DataConfig(name="points", batch_size=4), train, CPU)
+    made = gvt.Trainer(
+        *(Judged(A), loader, {"a": SGD}, train, CPU),
+        evaluation=gvt.EvaluateConfig(**evaluate),
+        open_split=lambda split: loader.held_out(Points()),
+        listeners=[Noting()],
+    )
+    return made.fit(), splits
+
+
+def test_what_is_due_twice_at_the_end_is_evaluated_once():
+    assert evaluated(split="val", every=1, final="val")[1] == [(1, "val"), (2, "val")]
+    assert evaluated(split="val", every=5, final="test")[1] == [(2, "val"), (2, "test")]
+    assert evaluated(final="test")[1] == [(2, "test")]
+
+
+def test_an_evaluation_of_the_training_split_is_no_training_loss():
+    run, _ = evaluated(split="train", final="val")
+    assert run.metrics.keys() == {"train/a", "train_eval/loss/a", "val/loss/a"}
+    assert run.metrics["train_eval/loss/a"] == run.metrics["val/loss/a"]
+
+
+def test_pictures_of_a_step_are_held_until_they_are_drawn_and_no_longer():
+    offered, held, shown = [], [], []
+
+    class Showing(TwoNets):
+        def forward(self, phase, batch, step):
+            held.append([ref() is not None for ref in offered])
+            step.pictures["seen"] = batch.images[:1].clone()
+            offered.append(weakref.ref(step.pictures["seen"]))
+            return super().forward(phase, batch, step)
+
+    class Watching(gvt.Listener):
+        def step_ended(self, run, losses):
+            shown.append(offered[-1]() is not None)
+
+        def pictures_drawn(self, run, pictures):
+            shown[-1] = list(pictures)
+
+    trainer(Showing(A), {"a": SGD}, steps=5, pictures_every=3, listeners=[Watching()]).fit()
+    assert shown == [["seen"], False, ["seen"], False, ["seen"]]
+    assert not any(map(any, held))
 
 
 @pytest.mark.parametrize("key", ["split", "final"])

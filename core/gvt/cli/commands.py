@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gvt.cli.options import debug_option, plugin_option
+from gvt.cli.options import Output, debug_option, plugin_option
 from gvt_registry import KINDS
 
 if TYPE_CHECKING:
@@ -80,36 +80,46 @@ def resume(run: str | None, overrides: tuple[str, ...]) -> None:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--split", help="What is evaluated; the recipe's final split by default.")
 @click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
+@click.option("-o", "--out", type=Output(), help="A folder for the numbers and pictures.")
 @plugin_option
 @debug_option
-def evaluate(run: str | None, overrides: tuple[str, ...], split: str | None, raw: bool) -> None:
+def evaluate(
+    run: str | None, overrides: tuple[str, ...], split: str | None, raw: bool, out: Path | None
+) -> None:
     """Evaluate a checkpoint, or the last one of a run's folder; the latest run by default.
 
-    The figures are those of the training, to the last digit. Tables and the worst mistakes go
-    into the run's folder as pictures.
+    The figures are those of the training, to the last digit. With tables and the worst mistakes
+    they also go into the run's folder, if they are of its last checkpoint and nothing is changed
+    but device, data.root and evaluate.batch_size.
     """
     from gvt.cli.listing import aligned
-    from gvt.saved import evaluate_checkpoint
+    from gvt.judging import judge
 
     run, overrides = _shifted(run, overrides)
-    found = evaluate_checkpoint(run, *overrides, split=split, averaged=not raw)
-    click.echo(aligned([(n, repr(v)) for n, v in found.metrics.items()], indent=""))
+    judged = judge(run, *overrides, split=split, averaged=not raw, out=out)
+    click.echo(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
+    if judged.save():
+        click.echo(f"written to {judged.target}", err=True)
+    elif judged.target is None:
+        click.echo(f"only printed, since {judged.apart}; -o FOLDER keeps it", err=True)
 
 
 @click.command(short_help="Draw new pictures.")
 @click.argument("run", required=False)
-@click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(1))
+@click.option(
+    "-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many."
+)
 @click.option("--seed", default=0, show_default=True, help="Where their latents come from.")
 @click.option(
     "-o",
     "--out",
     default="samples.png",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=Output(either=True),
     help="A PNG for all of them as a grid, or a folder for one PNG each.",
 )
 @click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
-@click.option("--device", default="auto", show_default=True)
+@click.option("--device", default="auto", show_default=True, help="Where to compute.")
 @plugin_option
 @debug_option
 def sample(run: str | None, count: int, seed: int, out: Path, raw: bool, device: str) -> None:
@@ -117,27 +127,28 @@ def sample(run: str | None, count: int, seed: int, out: Path, raw: bool, device:
 
     The latest run by default. Picture I of a seed is the same one whatever the count.
     """
-    from gvt.runs.pictures import save_pictures
+    from gvt.runs.pictures import check_target, save_pictures
     from gvt.saved import sample as sample_checkpoint
 
+    check_target(out)
     pictures = sample_checkpoint(run, count, seed, averaged=not raw, device=device)
     click.echo(save_pictures(pictures, out))
 
 
 @click.command(short_help="Put a run on one page; compare several.")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Where to write the page.")
+@click.option("-o", "--out", type=Output(".html"), help="Where to write the page.")
 @debug_option
 def report(runs: tuple[str, ...], out: Path | None) -> None:
     """Put a run on one page for a browser, or compare several side by side.
 
-    Of one run, the latest by default, it is the report.html in its folder; of several it is
-    comparison.html here.
+    A RUN is a folder, or a checkpoint in one. Of one, the latest by default, the page is the
+    report.html in its folder; of several it is comparison.html here.
     """
-    from gvt.runs.folder import RunFolder
     from gvt.runs.report import write_report
+    from gvt.saved import find_run
 
-    folders = [RunFolder(Path(run)) for run in runs] or [RunFolder.latest(Path("runs"))]
+    folders = [find_run(run) for run in runs or (None,)]
     path = out or (folders[0].report if len(folders) == 1 else Path("comparison.html"))
     write_report(folders, path)
     click.echo(path)
@@ -174,7 +185,10 @@ def show(name: str) -> None:
 @plugin_option
 @debug_option
 def config(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Print a recipe in YAML, to be changed and run: gvt config gan.mnist > mine.yaml"""
+    """Print a recipe in YAML, to be changed and run.
+
+    gvt config gan.mnist > mine.yaml
+    """
     from gvt.config.compose import recipe_text
 
     click.echo(recipe_text(recipe, overrides), nl=False)
@@ -188,13 +202,25 @@ def data() -> None:
 @data.command("show", short_help="Draw samples with their targets.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--split", default="train", show_default=True)
-@click.option("-n", "--count", default=64, show_default=True, type=click.IntRange(1))
-@click.option("-o", "--out", default="data.png", show_default=True, type=click.Path(path_type=Path))
+@click.option("--split", default="train", show_default=True, help="What is drawn.")
+@click.option(
+    "-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many."
+)
+@click.option(
+    "-o",
+    "--out",
+    default="data.png",
+    show_default=True,
+    type=Output(".png"),
+    help="Where to write the PNG.",
+)
 @plugin_option
 @debug_option
 def show_data(recipe: str, overrides: tuple[str, ...], split: str, count: int, out: Path) -> None:
-    """Draw samples of a recipe's data as a sheet, with their targets; training ones augmented."""
+    """Draw samples of a recipe's data as a sheet, with their targets.
+
+    Those of the training are drawn as it sees them, augmented.
+    """
     from gvt.cli.data import save_sheet_of
 
     save_sheet_of(recipe, overrides, split, count, out)
@@ -207,8 +233,10 @@ def show_data(recipe: str, overrides: tuple[str, ...], split: str, count: int, o
 @plugin_option
 @debug_option
 def check_data(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Read a recipe's data once, all of it: what is unreadable, of which sizes and colour modes,
-    there twice or in two splits, and how many there are of each class.
+    """Read a recipe's data once, all of it.
+
+    It tells what is unreadable, of which sizes and colour modes the files are, what is there
+    twice or in two splits, and how many there are of each class.
     """
     from gvt.cli.data import check
 

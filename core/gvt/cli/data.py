@@ -13,14 +13,16 @@ from rich.console import Console
 from rich.progress import track
 
 from gvt.batch import Batch, Sample
-from gvt.build import open_dataset, validate_components
+from gvt.build import open_dataset, splits_of, validate_components
 from gvt.cli.listing import aligned
 from gvt.config import RunConfig, compose
+from gvt.config.parameters import signature_of
 from gvt.data.loading import HeldOut, Loader
 from gvt.device import Placement
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
 from gvt.runs.drawing import save_samples
+from gvt_registry import default_registry
 
 MOST_NAMED = 20
 """Files named one by one; of more only the number is said."""
@@ -64,21 +66,23 @@ class _Split:
     twins: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, sample: Sample, classes: Sequence[str]) -> None:
-        """Count one sample."""
-        channels, height, width = sample.image.shape
-        self.images += 1
-        self.sizes[f"{width}x{height}"] += 1
-        self.modes[sample.record.mode or {1: "grey", 3: "RGB"}.get(channels, str(channels))] += 1
+        """Count one sample, or nothing of it if it raises."""
+        record, targets = sample.record, sample.targets
+        channels = sample.image.shape[0]
+        height, width = record.size
         content = hashlib.blake2b(
             repr(sample.image.shape).encode() + sample.image.contiguous().numpy().tobytes(),
             digest_size=16,
         ).digest()
-        if content in self.contents:
-            self.twins.append((sample.record.source, self.contents[content]))
-        self.contents.setdefault(content, sample.record.source)
-        targets = sample.targets
         numbers = targets["labels"].tolist() if "labels" in targets else []
         numbers += [int(targets["class"])] if "class" in targets else []
+
+        self.images += 1
+        self.sizes[f"{width}x{height}"] += 1
+        self.modes[record.mode or {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")] += 1
+        if content in self.contents:
+            self.twins.append((record.source, self.contents[content]))
+        self.contents.setdefault(content, record.source)
         self.unlabelled += not targets
         for number in numbers:
             known = 0 <= number < len(classes)
@@ -88,26 +92,46 @@ class _Split:
 def check(recipe: str, overrides: Sequence[str]) -> str:
     """Read every sample of every split once, and return what was found as a table.
 
+    Where a data set has a parameter `unreadable`, it is told `error`, since one that leaves out
+    what it cannot read has nothing to be counted. A split that cannot be opened, because there is
+    none, is a line below the table.
+
     Raises:
-        DataError: If something cannot be read; its details are the table and the files.
+        ConfigError: If no split can be opened because of a setting.
+        DataError: If none can be opened because of the data, or samples cannot be read; its
+            details are the table and the samples then.
     """
-    config = compose(recipe, overrides)
+    config = _strict(recipe, overrides)
     validate_components(config)
     found: dict[str, _Split] = {}
-    notes = []
-    train = open_dataset(config, "train")
-    for split in type(train).splits:
+    classes: list[str] = []
+    errors: dict[str, ConfigError | DataError] = {}
+    for split in splits_of(config):
         try:
-            dataset = train if split == "train" else open_dataset(config, split)
+            dataset = open_dataset(config, split)
         except (ConfigError, DataError) as error:
-            notes.append(f"{split}: {error}")
+            errors[split] = error
             continue
+        classes = classes or [str(name) for name in dataset.classes]
         found[split] = _read(dataset, split)
-    report = _report(found, [str(name) for name in train.classes], notes)
+    if not found:
+        raise next(iter(errors.values()))
+    # What an error says behind its semicolon is what to do, and here nothing need be done.
+    notes = [f"{split}: left out, {str(e).partition(';')[0]}" for split, e in errors.items()]
+    report = _report(found, classes, notes)
     unreadable = sum(len(split.unreadable) for split in found.values())
     if unreadable:
         raise DataError(f"{config.data.name}: {unreadable} samples cannot be read", details=report)
     return report
+
+
+def _strict(recipe: str, overrides: Sequence[str]) -> RunConfig:
+    """Return a configuration whose data set stops at what it cannot read."""
+    config = compose(recipe, overrides)
+    declared, _ = signature_of(default_registry().find("dataset", config.data.name).load())
+    if "unreadable" not in declared:
+        return config
+    return compose(recipe, [*overrides, "data.unreadable=error"])
 
 
 def _read(dataset: Dataset, split: str) -> _Split:
@@ -121,6 +145,9 @@ def _read(dataset: Dataset, split: str) -> _Split:
             found.add(dataset[index], classes)
         except DataError as error:
             found.unreadable.append(str(error))
+        except Exception as error:  # a data set of anybody's, which may raise anything
+            text = f"{split} {index}: {type(error).__name__}: {error}"
+            found.unreadable.append(" ".join(text.split()))
     return found
 
 

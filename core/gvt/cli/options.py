@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -41,3 +42,32 @@ def debug_option(command: Any) -> Any:
     return click.option(
         "--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors."
     )(command)
+
+
+class Output(click.Path):
+    """Where something is to be written, judged before there is anything to write.
+
+    Args:
+        suffix: What the name of a file ends in; none for a folder.
+        either: A folder is as good as a file, and whoever writes judges the suffix.
+    """
+
+    def __init__(self, suffix: str = "", *, either: bool = False) -> None:
+        is_file = bool(suffix)
+        super().__init__(
+            file_okay=is_file or either,
+            dir_okay=not is_file or either,
+            writable=True,
+            path_type=Path,
+        )
+        self._suffix = suffix
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        assert isinstance(path, Path)  # as `path_type` says
+        if not path.parent.is_dir():
+            self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
+        if self._suffix and path.suffix.lower() != self._suffix:
+            self.fail(f"{str(path)!r} does not end in {self._suffix}.", param, ctx)
+        return path

@@ -115,7 +115,7 @@ class TrainConfig(Section):
         clip_value: Largest absolute value of a gradient's entry.
         ema: A moving average of weights.
         precision: What autocast computes in; `auto` is bfloat16 on accelerators that have it, and
-            on CPUs with AMX.
+            on CPUs that multiply it (AMX, AVX512_BF16) with channels_last.
         memory_format: Layout of images and convolution weights.
         compile: Compile the networks with `torch.compile`; `auto` is off.
         deterministic: Use deterministic algorithms only, or fail where there is none.

@@ -15,13 +15,14 @@ from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 from gvt.atomic import replacing
 from gvt.batch import Batch
 from gvt.evaluation import Mistake
-from gvt.runs.pictures import tiled
+from gvt.runs.colour import as_rgb
+from gvt.runs.pictures import LONGEST_TITLE, PADDING, caption, tiled
 
 SIDES = (112, 320)
 """Least and greatest side of a drawn picture, in pixels."""
 
 IGNORED = 255
-LINE = 14
+LINE, FONT = 14, 11
 COLORS = ("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6")
 
 
@@ -46,14 +47,23 @@ def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
     )
 
 
-def save_mistakes(mistakes: Sequence[Mistake], classes: Sequence[str], path: Path) -> None:
-    """Draw the worst samples as a sheet: what was said, and under it what would have been right."""
+def save_mistakes(
+    mistakes: Sequence[Mistake], classes: Sequence[str], path: Path, title: str = ""
+) -> None:
+    """Draw the worst samples as a sheet: what was said, and under it what would have been right.
+
+    Args:
+        mistakes: The samples, one or more.
+        classes: Names of the classes.
+        path: Where to write the PNG.
+        title: Stands above.
+    """
     tiles = []
     for mistake in mistakes:
         said = _words(mistake.prediction, classes)
         right = f"is {_words(mistake.target, classes)}"
         tiles.append(_tile(mistake.image, mistake.prediction, [said, right]))
-    _save(tiles, path)
+    _save(tiles, path, title)
 
 
 def _tile(image: Tensor, known: Mapping[str, Any], captions: Sequence[str]) -> Image.Image:
@@ -64,19 +74,23 @@ def _tile(image: Tensor, known: Mapping[str, Any], captions: Sequence[str]) -> I
     if max(height, width) > greatest:
         scale = greatest / max(height, width)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    pixels = image.float().cpu().clamp(0, 1)
+    pixels = as_rgb(image).float().cpu().clamp(0, 1)
     mode = "nearest" if scale >= 1 else "area"
     pixels = torch.nn.functional.interpolate(pixels[None], size, mode=mode)[0]
-    drawn = pixels.mul(255).round().byte().expand(3, -1, -1)
+    drawn = pixels.mul(255).round().byte()
     for part in _parts(known):
         drawn = _overlaid(drawn, part, (size[1] / width, size[0] / height))
     lines = [line for line in captions if line]
     tile = Image.new("RGB", (size[1], size[0] + LINE * len(lines)), "white")
     tile.paste(Image.fromarray(drawn.permute(1, 2, 0).numpy()))
-    pen = ImageDraw.Draw(tile)
     for number, line in enumerate(lines):
-        pen.text((2, size[0] + LINE * number), line, fill="black", font=ImageFont.load_default(11))
+        _write(line, tile, size[0] + LINE * number)
     return tile
+
+
+def _write(line: str, image: Image.Image, top: int) -> None:
+    pen = ImageDraw.Draw(image)
+    pen.text((2, top), line, fill="black", font=ImageFont.load_default(FONT))
 
 
 def _overlaid(pixels: Tensor, known: Mapping[str, Any], scale: tuple[float, float]) -> Tensor:
@@ -137,10 +151,10 @@ def _of_part(known: Mapping[str, Any], classes: Sequence[str]) -> str:
 
 
 def _name(number: int, classes: Sequence[str]) -> str:
-    return classes[number] if 0 <= number < len(classes) else str(number)
+    return caption(classes[number]) if 0 <= number < len(classes) else str(number)
 
 
-def _save(tiles: Sequence[Image.Image], path: Path) -> None:
+def _save(tiles: Sequence[Image.Image], path: Path, title: str = "") -> None:
     """Write tiles as a square sheet, each in the corner of a cell of the largest one's size."""
     path.parent.mkdir(exist_ok=True)
     width, height = max(t.width for t in tiles), max(t.height for t in tiles)
@@ -150,5 +164,15 @@ def _save(tiles: Sequence[Image.Image], path: Path) -> None:
         cell.paste(tile)
         cells.append(cell)
     columns = math.ceil(math.sqrt(len(cells)))
+    sheet = tiled(cells, columns)
     with replacing(path) as file:
-        tiled(cells, columns).save(file)
+        (_titled(sheet, caption(title, LONGEST_TITLE)) if title else sheet).save(file)
+
+
+def _titled(sheet: Image.Image, title: str) -> Image.Image:
+    """Return a sheet below a line, and as wide as that needs."""
+    needed = math.ceil(ImageFont.load_default(FONT).getlength(title)) + 2 * PADDING
+    titled = Image.new("RGB", (max(sheet.width, needed), LINE + sheet.height), "white")
+    titled.paste(sheet, (0, LINE))
+    _write(title, titled, 0)
+    return titled

@@ -1,4 +1,4 @@
-"""Sheets of samples, and one sample over the run."""
+"""Sheets of samples, one sample over the run, and words that fit on pictures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from torch import Tensor
 
 from gvt.atomic import replacing
 from gvt.errors import UsageError
+from gvt.runs.colour import as_rgb
 
 PADDING = 2
+LONGEST_NAME, LONGEST_TITLE = 24, 60
+"""Characters of a name on a picture, and of a line above it."""
+
 MOST_MOMENTS = 100
 """Moments in `progress.png`; of longer runs so many are chosen, evenly."""
 
@@ -63,23 +67,55 @@ def save_pictures(pictures: Tensor, path: Path) -> Path:
         The path.
 
     Raises:
-        UsageError: If the suffix is of another format.
+        UsageError: If the path is none to write to; see `check_target`.
     """
-    if path.suffix.lower() == ".png" and not path.is_dir():
+    check_target(path)
+    if _is_sheet(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         save_sheet(pictures, path)
         return path
-    if path.suffix and not path.is_dir():
-        raise UsageError(f"{path}: give a file that ends in .png, or a folder")
     path.mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(as_images(pictures)):
         image.save(path / f"{number:05d}.png")
     return path
 
 
+def check_target(path: Path) -> None:
+    """Check that `save_pictures` can write to a path, before the work of drawing anything.
+
+    Raises:
+        UsageError: If the suffix is of another format, or pictures would mix with older ones.
+    """
+    if _is_sheet(path):
+        return
+    if path.is_dir():
+        older = next((p.name for p in sorted(path.iterdir()) if _SINGLE(p.name)), None)
+        if older is not None:
+            raise UsageError(f"{path}: has pictures already, such as {older}; name another folder")
+    elif path.suffix or path.exists():
+        raise UsageError(f"{path}: give a file that ends in .png, or a folder")
+
+
+def _is_sheet(path: Path) -> bool:
+    return path.suffix.lower() == ".png" and not path.is_dir()
+
+
+def caption(name: object, longest: int = LONGEST_NAME) -> str:
+    """Return a name as one short line that any font and file can hold.
+
+    What cannot be printed, such as a line break, is escaped; of a long name the beginning stays.
+    """
+    shown = "".join(c if c.isprintable() else _escaped(c) for c in str(name)[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def as_images(pictures: Tensor) -> list[Image.Image]:
-    """Return pictures (N, C, H, W) in [0, 1], grey or colour, as 8-bit RGB images."""
-    pixels = pictures.float().mul(255).round().byte().expand(-1, 3, -1, -1)
+    """Return pictures (N, C, H, W), clamped to [0, 1], as 8-bit RGB images."""
+    pixels = as_rgb(pictures).float().clamp(0, 1).mul(255).round().byte()
     return [Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy()]
 
 
@@ -100,6 +136,8 @@ def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, u
     if len(steps) > MOST_MOMENTS:
         chosen = np.linspace(0, len(steps) - 1, MOST_MOMENTS).round().astype(int)
         steps = [steps[i] for i in chosen]
+    if not steps:
+        return
     height, width = size
     tiles = []
     for step in steps:
@@ -109,7 +147,8 @@ def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, u
     _save_tiles(tiles, math.ceil(math.sqrt(len(tiles))), path)
 
 
-_SHEET = re.compile(r"(.+)_(\d{8,})\.png").fullmatch
+_SHEET = re.compile(r"([^.].*)_(\d{8,})\.png").fullmatch  # none that a kill left unfinished
+_SINGLE = re.compile(r"\d{5,}\.png").fullmatch
 
 
 def _save_tiles(tiles: Sequence[Image.Image], columns: int, path: Path) -> None:

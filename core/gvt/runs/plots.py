@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from gvt.atomic import replacing
+from gvt.runs.pictures import LONGEST_TITLE, caption
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +34,7 @@ COLORS = 8
 DASHES = ("-", "--", ":")
 """Styles of lines, one after the other when the colours are used up."""
 
-MOST_CELLS, MOST_NAMES, LONGEST_NAME = 20, 50, 24
+MOST_CELLS, MOST_NAMES, LONGEST_CURVE = 20, 50, 40
 
 _INK, _COLOR = "#010203", "#0c0c"  # what matplotlib is told, and the page's own stands for
 
@@ -135,7 +137,7 @@ def save_losses_plot(metrics: Path, path: Path) -> None:
             axes = figure.add_subplot(1, len(shown), index + 1)
             for name, points in drawn.items():
                 window = window_of(points)
-                label = name.removeprefix("train/")
+                label = caption(name.removeprefix("train/"), LONGEST_CURVE)
                 shown_as = label if window == 1 else f"{label} (mean of {window})"
                 _draw(axes, points, window, label=shown_as)
             axes.set_xlabel("step")
@@ -248,7 +250,8 @@ def save_scatter(metrics: Path, phases: Sequence[str], path: Path) -> None:
         size = 24 if len(steps) < 500 else 8
         dots = axes.scatter(x, y, c=steps, s=size, alpha=0.8, linewidths=0, cmap="viridis")
         figure.colorbar(dots, ax=axes, label="step")
-        axes.set(xlabel=f"{phases[0]} loss", ylabel=f"{phases[1]} loss", title=_correlation(x, y))
+        of_first, of_second = (f"{caption(phase)} loss" for phase in phases)
+        axes.set(xlabel=of_first, ylabel=of_second, title=_correlation(x, y))
         axes.grid(alpha=0.3)
         with replacing(path) as file:
             figure.savefig(file, dpi=120)
@@ -267,8 +270,9 @@ def save_matrix(matrix: Tensor, classes: Sequence[str], path: Path, title: str =
     """
     counts = matrix.detach().cpu().double().numpy()
     size = len(counts)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
-    names = [_shortened(name) for name in classes] if len(classes) == size else range(size)
+    with np.errstate(invalid="ignore"):  # the row of an entry that is not finite stays blank
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
+    names = [caption(name) for name in classes] if len(classes) == size else range(size)
     every = -(-size // MOST_NAMES)
     ticks, labels = range(0, size, every), [str(name) for name in names][::every]
     longest = max(map(len, labels))
@@ -279,7 +283,7 @@ def save_matrix(matrix: Tensor, classes: Sequence[str], path: Path, title: str =
         figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
         axes.set_xticks(ticks, labels, rotation=90 if longest > 2 else 0)
         axes.set_yticks(ticks, labels)
-        axes.set(xlabel="predicted", ylabel="truth", title=title)
+        axes.set(xlabel="predicted", ylabel="truth", title=caption(title, LONGEST_TITLE))
         if size <= MOST_CELLS:
             for row, column in np.ndindex(size, size):
                 color = "white" if shares[row, column] > 0.5 else "black"
@@ -306,6 +310,8 @@ def _correlation(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> str:
 
 def _count(value: float) -> str:
     """Return a number that fits into a cell: 9999, 12k, 1.2M; a share with two decimals."""
+    if not math.isfinite(value):
+        return str(value)
     for least, unit, name in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if value >= least:
             return (
@@ -314,16 +320,13 @@ def _count(value: float) -> str:
     return f"{value:.0f}" if value == round(value) else f"{value:.2f}"
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-
-
 @contextmanager
 def _figure(size: tuple[float, float], salt: str = "gvt") -> Iterator[Figure]:
     """Give an empty figure, in inches, of which names are text and never formulas."""
     import matplotlib as mpl  # takes half a second, and only the end needs it
     from matplotlib.figure import Figure
 
-    style: Any = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": salt}
-    with mpl.rc_context(style):
+    text: Any = {"text.parse_math": False, "text.usetex": False}
+    svg: Any = {"svg.fonttype": "none", "svg.hashsalt": salt}
+    with mpl.rc_context(text | svg):
         yield Figure(figsize=size, layout="constrained")

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gvt.atomic import attempting
 from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
 from gvt.runs.evaluations import save_evaluation
@@ -57,20 +58,25 @@ class Recorder(Listener):
 
     def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
         """Append a line with the metrics; the last evaluation of each split is drawn at the end."""
-        self._append({"step": run.step, **{f"{split}/{n}": v for n, v in found.metrics.items()}})
+        self._append({"step": run.step, **found.named(split)})
         self._evaluations[split] = (run.step, found)
 
     def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
         """Save the sheets, and how the first picture of the first one came about."""
         for name, sheet in pictures.items():
-            save_sheet(sheet, sheet_path(self._folder.samples, name, run.step))
+            path = sheet_path(self._folder.samples, name, run.step)
+            with attempting(path):
+                save_sheet(sheet, path)
         name, sheet = next(iter(pictures.items()))
         self._followed = (name, (sheet.shape[-2], sheet.shape[-1]))
         if time.monotonic() - self._progress_drawn_at > PROGRESS_SECONDS:
             self._draw_progress(run)
 
     def run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Draw what is drawn once, note how it ended, and write the report."""
+        """Draw what is drawn once, note how it ended, and write the report.
+
+        A file that cannot be written is warned of, and spoils neither the others nor the run.
+        """
         folder = self._folder
         ending = {
             "event": "ended",
@@ -81,25 +87,40 @@ class Recorder(Listener):
             "seconds": round(time.monotonic() - self._started, 3),
             "resume": run.resume_command,
         }
-        self._append(ending)  # first, since the pictures may find no room
+        with attempting(folder.metrics):  # first, since the pictures may find no room
+            self._append(ending)
         self._draw_progress(run)
         for split, (step, found) in self._evaluations.items():
-            save_evaluation(folder.evaluations, split, step, found, self._classes)
-        save_losses_plot(folder.metrics, folder.losses_plot)
+            about = _circumstances(run)
+            save_evaluation(folder.evaluations, split, step, found, self._classes, about=about)
+        with attempting(folder.losses_plot):
+            save_losses_plot(folder.metrics, folder.losses_plot)
         phases = [phase.name for phase in run.task.phases]
         if len(phases) == 2:
-            save_scatter(folder.metrics, phases, folder.scatter_plot)
-        write_report([folder], folder.report)
+            with attempting(folder.scatter_plot):
+                save_scatter(folder.metrics, phases, folder.scatter_plot)
+        with attempting(folder.report):
+            write_report([folder], folder.report)
 
     def _draw_progress(self, run: Run) -> None:
         if self._followed is not None:
             name, size = self._followed
-            save_progress(self._folder.samples, name, size, self._folder.progress, until=run.step)
+            samples, path = self._folder.samples, self._folder.progress
+            with attempting(path):
+                save_progress(samples, name, size, path, until=run.step)
             self._progress_drawn_at = time.monotonic()
 
     def _append(self, *lines: Mapping[str, Any]) -> None:
         with self._folder.metrics.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+def _circumstances(run: Run) -> dict[str, Any]:
+    """Return what evaluations depend on besides the weights; of a run in code it is not known."""
+    if run.config is None:
+        return {}
+    train = run.config.train
+    return {"averaged": train.ema is not None, "precision": train.precision}
 
 
 def _end_last_line(path: Path) -> None:

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from gvt.atomic import replacing
-from gvt.config.text import parse, read
-from gvt.errors import UsageError
 from gvt.runs.folder import RunFolder
 from gvt.runs.pictures import last_sheets
 from gvt.runs.plots import (
     COLORS,
     DASHES,
-    Log,
     Points,
     curves_svg,
     of_one_class,
     panels,
-    read_log,
     window_of,
 )
+from gvt.runs.summary import Summary, summarise
 
 LARGEST_SIDE = 1600
 """Pixels; larger pictures are made smaller, and the files in the folder stay as they are."""
@@ -46,8 +39,6 @@ MISSING = "—"
 
 MOST_FILES = 12
 """Files of one folder that are listed one by one."""
-
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)(?:_(\d+))?").fullmatch
 
 
 def write_report(folders: Sequence[RunFolder], path: Path) -> None:
@@ -64,7 +55,7 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
         UsageError: If a folder is no run.
         ConfigError: If a run's config.yaml is no YAML.
     """
-    runs = [_read(folder) for folder in folders]
+    runs = [summarise(folder) for folder in folders]
     pictures, unreadable = _pictures(runs)
     page = {
         "runs": runs,
@@ -73,7 +64,7 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
         "numbers": _numbers(runs, of_class=False),
         "numbers_of_classes": _numbers(runs, of_class=True),
         "pictures": pictures,
-        "unreadable": unreadable,
+        "unreadable": [*unreadable, *(line for run in runs for line in run.unreadable)],
         "settings": _differences([run.settings for run in runs]),
         "environment": _differences([run.environment for run in runs]),
         "files": list(_files(folders[0].path)) if len(runs) == 1 else [],
@@ -88,102 +79,7 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
         file.write_text(jinja.from_string(template).render(page), encoding="utf-8")
 
 
-# --- a run ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What is known of a run: its configuration and environment flat, by dotted paths."""
-
-    folder: RunFolder
-    recipe: str
-    time: str
-    config: str
-    settings: Mapping[str, str]
-    environment: Mapping[str, str]
-    log: Log
-
-    @property
-    def outcome(self) -> str:
-        """How it ended; `running` also if it was killed."""
-        return "running" if self.log.ending is None else str(self.log.ending.get("outcome"))
-
-    @property
-    def standing(self) -> str:
-        """How it stands, in a line."""
-        ending = self.log.ending
-        if ending is None:
-            written = (
-                f"the last step written down is {self.log.step:,}"
-                if self.log.step
-                else ("no step is written down yet")
-            )
-            return f"Running, or killed: {written}."
-        words = {"success": "Finished", "interrupt": "Interrupted", "failure": "Failed"}
-        word = words.get(self.outcome, self.outcome)
-        took = timedelta(seconds=round(ending.get("seconds", 0)))
-        return (
-            f"{word} at step {self.log.step:,} of {ending.get('total_steps', 0):,}, after {took}."
-        )
-
-    @property
-    def error(self) -> str:
-        """What it failed with."""
-        if self.outcome != "failure" or self.log.ending is None:
-            return ""
-        return str(self.log.ending.get("error") or "")
-
-    @property
-    def resume(self) -> str:
-        """The command that goes on with it; nothing for one that is complete."""
-        if self.outcome == "success":
-            return ""
-        written = (self.log.ending or {}).get("resume")
-        return str(written or shlex.join(["gvt", "resume", str(self.folder.path)]))
-
-
-def _read(folder: RunFolder) -> _Run:
-    if not folder.config.is_file():
-        raise UsageError(
-            f"{str(folder.path)!r} is no run: it has no {folder.config.name}; "
-            "name a folder such as runs/RECIPE/TIME"
-        )
-    text = read(folder.config, str(folder.config))
-    config = parse(text, str(folder.config))
-    recipe = config.get("recipe") if isinstance(config, Mapping) else None
-    name = folder.path.resolve().name
-    at = _TIME(name)
-    time = name if at is None else f"{at[1]} {at[2]}:{at[3]}:{at[4]}{f' ({at[5]})' * bool(at[5])}"
-    return _Run(
-        folder,
-        str(recipe or folder.path.resolve().parent.name),
-        time,
-        text,
-        dict(_flat(config)),
-        _environment(folder.environment),
-        read_log(folder.metrics),
-    )
-
-
-def _environment(path: Path) -> dict[str, str]:
-    try:
-        return dict(_flat(json.loads(path.read_text(encoding="utf-8"))))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        return {path.name: f"cannot be read: {error}"}
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every leaf by its dotted path, as text; lists are leaves."""
-    if isinstance(value, Mapping) and value:
-        for key, part in value.items():
-            yield from _flat(part, f"{path}.{key}" if path else str(key))
-    elif path:
-        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _names(runs: Sequence[_Run]) -> list[str]:
+def _names(runs: Sequence[Summary]) -> list[str]:
     """Return a short name for each run, no two alike."""
     names = [f"{run.recipe} {run.time}" for run in runs]
     counts, seen = Counter(names), Counter[str]()
@@ -207,7 +103,7 @@ class _Chart:
     note: str
 
 
-def _charts_of_one(run: _Run) -> list[_Chart]:
+def _charts_of_one(run: Summary) -> list[_Chart]:
     """Return a chart for each kind of curves."""
     charts: list[_Chart] = []
     for title, curves in panels(run.log.curves).items():
@@ -216,7 +112,7 @@ def _charts_of_one(run: _Run) -> list[_Chart]:
     return charts
 
 
-def _charts_of_several(runs: Sequence[_Run]) -> list[_Chart]:
+def _charts_of_several(runs: Sequence[Summary]) -> list[_Chart]:
     """Return a chart for each name, with a curve for each run that has it."""
     kinds = [panels(run.log.curves) for run in runs]
     names: dict[str, None] = {}
@@ -256,11 +152,9 @@ class _Table:
     rows: Sequence[tuple[str, Sequence[tuple[str, str]]]]
 
 
-def _numbers(runs: Sequence[_Run], *, of_class: bool) -> _Table:
-    """Return the last value of each curve: of one run by split, of several by run."""
-    last = [
-        {n: c[-1] for n, c in run.log.curves.items() if of_one_class(n) is of_class} for run in runs
-    ]
+def _numbers(runs: Sequence[Summary], *, of_class: bool) -> _Table:
+    """Return the last value of each name: of one run by split, of several by run."""
+    last = [{n: p for n, p in run.last.items() if of_one_class(n) is of_class} for run in runs]
     if len(runs) > 1:
         return _table(dict(zip(_names(runs), last, strict=True)))
     splits: dict[str, dict[str, tuple[int, float]]] = {}
@@ -321,7 +215,7 @@ class _Picture:
 
 
 def _pictures(
-    runs: Sequence[_Run],
+    runs: Sequence[Summary],
 ) -> tuple[list[tuple[str, list[_Picture | None]]], list[tuple[str, str]]]:
     """Return by title the picture of each run, and the files that hold none, with the reason."""
     found: list[dict[str, _Picture]] = [{} for _ in runs]

@@ -1,13 +1,20 @@
 """The commands around a run: eval, sample, report, data."""
 
-import subprocess
+import json
 import sys
+from types import SimpleNamespace
 
+import click
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import gvt
+from gvt.cli import main
+from gvt.cli.main import cli
+from gvt.config.compose import recipe_text
+from gvt_registry import default_registry
 
 FIVES = ("train.steps=2", "data.classes=[5]", "generator.width=8", "discriminator.width=8")
 DIGITS = ("train.steps=2", "data.holdout=500")
@@ -23,34 +30,76 @@ def runs(tmp_path_factory):
     return place, classifier.folder, gan.folder
 
 
-def call(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "gvt", *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def call(monkeypatch, capfd):
+    """Return what runs gvt in this process, in a folder."""
+
+    def run(*words, cwd):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["gvt", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=ended.value.code, stdout=out, stderr=err)
+
+    return run
 
 
-def test_eval_prints_every_figure(runs):
+def test_eval_prints_every_figure(runs, call):
     place, classifier, _ = runs
     done = call("eval", classifier, "--split", "val", cwd=place)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, f"written to {classifier / 'evaluation'}\n")
     named = {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
     assert named.keys() == {"accuracy", "f1", "precision", "recall", "loss/cross_entropy"}
     assert 0 < named["accuracy"] < 1
 
 
-def test_eval_takes_the_latest_run_and_overrides(runs):
+def test_eval_takes_the_latest_run_and_overrides(runs, call):
     place, _, _ = runs
     done = call("eval", "evaluate.batch_size=100", "--split", "test", cwd=place)
     assert done.returncode == 0, done.stderr
     assert "loss/generator" in done.stdout
 
 
-def test_sample_draws_a_grid_or_single_pictures(runs):
+def test_eval_says_where_its_figures_went(runs, call):
+    place, classifier, gan = runs
+    own = classifier / "evaluation" / "val.json"
+    done = call("eval", classifier, "--split", "val", cwd=place)
+    before, drawn = own.read_bytes(), (classifier / "report.html").read_bytes()
+    words = ("eval", classifier, "data.holdout=400", "--split", "val")
+    done = call(*words, cwd=place)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 5)
+    assert done.stderr == (
+        "only printed, since the run's own has no override of data.holdout; -o FOLDER keeps it\n"
+    )
+    done = call(*words, "-o", "kept", cwd=place)
+    assert (done.returncode, done.stderr) == (0, "written to kept\n")
+    names = {p.name for p in (place / "kept").iterdir()}
+    assert names == {"val.json", "val_confusion.png", "val_mistakes.png"}
+    assert json.loads((place / "kept" / "val.json").read_text())["overrides"] == [words[2]]
+    assert (own.read_bytes(), (classifier / "report.html").read_bytes()) == (before, drawn)
+    done = call("eval", gan, "--split", "test", "evaluate.batch_size=1000", cwd=place)
+    assert done.stderr == f"written to {gan / 'evaluation'}\n"
+    report = (gan / "report.html").read_text(encoding="utf-8")
+    assert f"<td>{float(done.stdout.split()[1]):.5g}</td>" in report  # nothing else evaluated it
+
+
+def test_figures_are_printed_though_they_cannot_be_kept(runs, call, tmp_path):
+    _, classifier, _ = runs
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "val.json").mkdir()  # root writes wherever it likes, but not over this
+    (tmp_path / "full" / "val.json" / "inside").touch()
+    done = call("eval", classifier, "--split", "val", "-o", "full", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("accuracy")
+    warning, where = done.stderr.splitlines()
+    assert warning.startswith("warning: full/val.json: not written: ")
+    assert where == "written to full"
+
+
+def test_sample_draws_a_grid_or_single_pictures(runs, call):
     place, _, gan = runs
+    (place / "some").mkdir()
     done = call("sample", "-n", "10", "-o", "some/grid.png", cwd=place)
     assert (done.returncode, done.stdout) == (0, "some/grid.png\n")
     assert Image.open(place / "some" / "grid.png").size == (4 * 30 + 2, 3 * 30 + 2)
@@ -61,12 +110,15 @@ def test_sample_draws_a_grid_or_single_pictures(runs):
     assert Image.open(place / "single" / "00000.png").size == (28, 28)
 
 
-def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs):
+def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs, call):
     place, classifier, gan = runs
     (gan / "report.html").unlink()
     done = call("report", cwd=place)
     assert done.returncode == 0, done.stderr
     assert (gan / "report.html").is_file()
+    done = call("report", gan / "checkpoints" / "last.safetensors", "-o", "gan.html", cwd=place)
+    assert (done.returncode, done.stdout) == (0, "gan.html\n")
+    assert "gan.mnist" in (place / "gan.html").read_text(encoding="utf-8")
     done = call("report", classifier, gan, cwd=place)
     assert (done.returncode, done.stdout) == (0, "comparison.html\n")
     page = (place / "comparison.html").read_text(encoding="utf-8")
@@ -74,7 +126,7 @@ def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs):
     assert "gan.mnist" in page
 
 
-def test_data_show_draws_training_as_it_is_fed(runs):
+def test_data_show_draws_training_as_it_is_fed(runs, call):
     place, _, _ = runs
     inverted = "data.batch_transforms=[{name: RandomInvert, p: 1.0}]"
     for words in ((), (inverted,), ("--split", "test")):
@@ -86,7 +138,7 @@ def test_data_show_draws_training_as_it_is_fed(runs):
     assert test != plain
 
 
-def test_data_check_counts_what_there_is(runs):
+def test_data_check_counts_what_there_is(runs, call):
     place, _, _ = runs
     done = call("data", "check", "classify.mnist", "data.classes=[3, 7]", cwd=place)
     assert done.returncode == 0, done.stderr
@@ -100,11 +152,91 @@ def test_data_check_counts_what_there_is(runs):
     assert cells["unreadable"] == ["0", "0", "0"]
 
 
+def cells_of(table):
+    """Return the rows of a table of `gvt data check` by their names."""
+    rows = [line for line in table.splitlines() if line]
+    return {row[:14].strip(): row[14:].split("  ") for row in rows}
+
+
+def pictures_in(folder, count=6, size=(40, 30)):
+    """Write pictures, no two alike, into two class folders."""
+    for number in range(count):
+        path = folder / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, (number * 20, 90, 200)).save(path)
+    return folder
+
+
+def test_data_check_counts_the_files_own_sizes_and_what_is_left_out(call, tmp_path):
+    pictures_in(tmp_path / "photos" / "train")
+    Image.new("L", (50, 60)).save(tmp_path / "photos" / "train" / "a" / "tall.png")
+    (tmp_path / "photos" / "train" / "b" / "broken.png").write_bytes(b"no picture")
+    words = ("data.root=photos", "data.val=0", "data.size=8", "data.unreadable=skip")
+    done = call("data", "check", "classify.folder", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "6 40x30, 1 50x60" in done.stderr
+    assert "8x8" not in done.stderr
+    assert "broken.png: cannot be read as a picture" in done.stderr
+    assert cells_of(done.stderr)["unreadable"] == ["1"]
+    assert "\nval: left out, " in done.stderr
+    assert "\ntest: left out, " in done.stderr
+    assert done.stderr.splitlines()[-1] == "error: image_folder: 1 samples cannot be read"
+
+
+def test_data_check_goes_on_whatever_a_sample_raises(call, tmp_path):
+    @gvt.register("dataset", "mouldy", summary="A third of it raises, or is no image")
+    class Mouldy:
+        splits = ("train",)
+        classes = ("mould",)
+        image_shape = (4, 2, 2)
+
+        def __init__(self, split: str) -> None:
+            pass
+
+        def __len__(self):
+            return 9
+
+        def __getitem__(self, index):
+            if index == 4:
+                raise RuntimeError("it\nrained")
+            image = "no image" if index == 5 else torch.full((4, 2, 2), index, dtype=torch.uint8)
+            target = {"class": torch.tensor(0)}
+            return gvt.Sample(image, target, gvt.Record(str(index), (2 + index // 8, 2)))
+
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(recipe_text("gan.mnist", ["data.name=mouldy"]))
+    done = call("data", "check", "mine.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    found = cells_of(done.stderr)
+    assert (found["images"], found["unreadable"], found["class mould"]) == (["7"], ["2"], ["7"])
+    assert found["sizes"] == ["6 2x2, 1 2x3"]
+    assert "4 channels" in done.stderr
+    assert "\ntrain 4: RuntimeError: it rained\ntrain 5: AttributeError: " in done.stderr
+
+
+def test_data_check_of_nothing_is_one_line(call, tmp_path):
+    done = call("data", "check", "classify.folder", "data.root=nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: data.root: there is no folder 'nowhere'")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (("eval", "nowhere"), 1, "nowhere"),
-        (("eval", "--split", "valid"), 2, "no split 'valid'"),
+        (("eval", "--split", "valid"), 2, "--split (split=... in Python): mnist has no split"),
+        (("eval", "train.steps=9", "--split", "test"), 2, "train: the networks are those"),
+        (("eval", "-o", "runs/no/kept"), 2, "'-o' / '--out': There is no folder 'runs/no'"),
+        (("eval", "-o", "a.txt"), 2, "'-o' / '--out': Directory 'a.txt' is a file"),
+        (("sample", "-o", "runs/no/grid.png"), 2, "There is no folder 'runs/no'"),
+        (("sample", "nowhere", "-o", "a.txt"), 2, "a.txt: give a file that ends in .png"),
+        (("report", "-o", "page.png"), 2, "'page.png' does not end in .html"),
+        (("report", "-o", "folder.html"), 2, "File 'folder.html' is a directory"),
+        (("report", "-o", "no/page.html"), 2, "There is no folder 'no'"),
+        (("report", "a.txt"), 2, "'a.txt' is no checkpoint in a run"),
+        (("data", "show", "gan.mnist", "-o", "x.jpg"), 2, "'x.jpg' does not end in .png"),
+        (("data", "show", "gan.mnist", "-o", "no/x.png"), 2, "There is no folder 'no'"),
         (("sample", "-n", "0"), 2, "0"),
         (("sample", "-o", "grid.jpg"), 2, "ends in .png"),
         (("report", "nowhere"), 2, "nowhere"),
@@ -113,9 +245,75 @@ def test_data_check_counts_what_there_is(runs):
         (("data", "check", "gan.minst"), 2, "gan.mnist"),
     ],
 )
-def test_what_is_wrong_is_one_line(runs, words, code, said):
+def test_what_is_wrong_is_one_line(runs, words, code, said, call):
+    (runs[0] / "a.txt").touch()
+    (runs[0] / "folder.html").mkdir(exist_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in runs[0].rglob("*")}
     done = call(*words, cwd=runs[0])
+    assert {path: path.stat().st_mtime_ns for path in runs[0].rglob("*")} == before
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
+
+
+RECIPES = [
+    offer.component.name
+    for offer in default_registry().offers("recipe")
+    if offer.distribution == "gvt" and offer.component.name.startswith(("gan.", "classify."))
+]
+"""All of our own; a new one is tested by being there."""
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_verb_works_on_every_recipe(recipe, call, tmp_path):
+    """Each on little data and two steps."""
+    small = ["data.batch_size=4", "device=cpu"]
+    if recipe.endswith(".folder"):
+        small += [f"data.root={pictures_in(tmp_path / 'photos', 12)}", "data.val=0.4"]
+    elif recipe.startswith("gan."):
+        small += ["data.classes=[5]", "data.holdout=30"]
+    else:
+        small += ["data.classes=[5, 8]", "data.holdout=30", "evaluate.final=val"]
+    steps = ("train.steps=2", "train.pictures_every=null")
+    assert call("run", recipe, *small, *steps, cwd=tmp_path).returncode == 0
+    (run,) = (tmp_path / "runs" / recipe).iterdir()
+    done = call("eval", "--split", "val", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        0,
+        f"written to runs/{recipe}/{run.name}/evaluation\n",
+    )
+    assert "loss/" in done.stdout
+    generates = recipe.startswith("gan.")
+    assert call("sample", "-n", "4", cwd=tmp_path).returncode == (0 if generates else 2)
+    assert (tmp_path / "samples.png").exists() is generates
+    for words in (("report",), ("data", "show", recipe, *small), ("data", "check", recipe, *small)):
+        done = call(*words, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "data.png").exists()
+
+
+def commands_of(group, *path):
+    """Yield every command with its path."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from commands_of(command, *path, name)
+
+
+def test_help_is_narrow_and_says_what_every_option_is(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    paths = [(), *commands_of(cli)]
+    assert ("data", "check") in paths
+    for path in paths:
+        done = call(*path, "--help", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert all(len(line) < 80 for line in lines)
+        options = lines[lines.index("Options:") + 1 :]
+        named = [n for n, line in enumerate(options) if line.startswith("  -")]
+        for number in named:  # its help stands beside it, or below
+            beside = options[number].strip().split("  ", 1)[1:]
+            assert beside or options[number + 1].startswith("   "), options[number]
+            assert not (beside and beside[0].strip().startswith("["))

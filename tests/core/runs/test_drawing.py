@@ -107,3 +107,38 @@ def test_what_several_heads_say_is_drawn_together(tmp_path):
     save_mistakes([mistake], CLASSES, tmp_path / "m.png")
     drawn = pixels(tmp_path / "m.png")
     assert len(set(drawn[PADDING + 8, PADDING + 20].tolist())) > 1  # the box's upper edge
+
+
+def test_a_title_stands_above_and_is_not_cut(tmp_path):
+    mistake = Mistake(1.0, torch.zeros(1, 28, 28), {"class": torch.tensor(0)}, {}, "")
+    save_mistakes([mistake], CLASSES, tmp_path / "plain.png")
+    save_mistakes([mistake], CLASSES, tmp_path / "titled.png", title="val, step 1,200: mistakes")
+    plain, titled = pixels(tmp_path / "plain.png"), pixels(tmp_path / "titled.png")
+    height, width, _ = plain.shape
+    assert titled.shape[0] == height + LINE
+    assert titled.shape[1] > width
+    assert (titled[LINE:, :width] == plain).all()
+    above = titled[:LINE]
+    assert above.min() < 100
+    assert (above[:, -1] == 255).all()  # the last letter ends before the edge
+
+
+@pytest.mark.parametrize("name", ["dog\ncat\r", "\udc80\x00", "$\\nonsense{$", "long " * 60])
+def test_a_name_neither_breaks_the_picture_nor_raises(name, tmp_path):
+    image, target = torch.zeros(1, 28, 28), {"class": torch.tensor(1)}
+    for file, classes in (("odd.png", ["cat", name]), ("plain.png", CLASSES)):
+        save_mistakes([Mistake(1.0, image, target, target, "")], classes, tmp_path / file)
+    odd, plain = pixels(tmp_path / "odd.png"), pixels(tmp_path / "plain.png")
+    assert odd.shape == plain.shape
+    # "is " at the beginning of the second line: nothing of the first reaches into it.
+    second = slice(PADDING + 28 * 4 + LINE, -PADDING)
+    assert (odd[second, : PADDING + 10] == plain[second, : PADDING + 10]).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_sample_has_any_number_of_channels(channels, tmp_path):
+    image = torch.zeros(channels, 28, 28)
+    image[0] = 1
+    save_mistakes([Mistake(1.0, image, {}, {}, "")], CLASSES, tmp_path / "m.png")
+    shown = [255, 255, 255] if channels < 3 else [255, 0, 0]
+    assert pixels(tmp_path / "m.png")[PADDING + 56, PADDING + 56].tolist() == shown

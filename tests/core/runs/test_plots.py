@@ -82,6 +82,42 @@ def test_names_are_text_and_no_formulas(metrics, tmp_path):
     assert len(np.unique(pixels(tmp_path / "losses.png"))) > 2
 
 
+ODD = ["two\nlines", "\udc80", r"$\nonsense{$", "x" * 300]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_curves_name_leaves_room_for_the_curves(name, metrics, tmp_path):
+    rows = [{"step": n, f"train/{name}": n, "val/a": n} for n in range(3)]
+    save_losses_plot(written(metrics, *rows), tmp_path / "losses.png")
+    rows = [{"step": n, "train/a": n, "val/a": n} for n in range(3)]
+    save_losses_plot(written(metrics, *rows), tmp_path / "plain.png")
+    odd, plain = pixels(tmp_path / "losses.png"), pixels(tmp_path / "plain.png")
+    assert odd.shape == plain.shape
+    below = slice(odd.shape[0] // 2, None)
+    assert (odd[below] == plain[below]).all()
+
+
+def test_odd_names_of_classes_and_a_long_title_are_drawn(tmp_path):
+    save_matrix(torch.eye(4), ODD, tmp_path / "odd.png", title=r"$\nonsense{$" * 30)
+    save_matrix(torch.eye(4), ["x" * 24] * 4, tmp_path / "plain.png", title="x")
+    assert Image.open(tmp_path / "odd.png").size == Image.open(tmp_path / "plain.png").size
+
+
+def test_phases_with_odd_names_have_a_scatter(metrics, tmp_path, monkeypatch):
+    titles = titles_of(monkeypatch)
+    first, second = "two\nlines", "x" * 300
+    rows = [{"step": n, f"train/{first}": n, f"train/{second}": -n} for n in range(4)]
+    save_scatter(written(metrics, *rows), [first, second], tmp_path / "scatter.png")
+    assert titles[0]["xlabel"] == r"two\nlines loss"
+    assert titles[0]["ylabel"] == "x" * 23 + "… loss"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_cell_that_is_not_finite_is_drawn(value, tmp_path):
+    save_matrix(torch.tensor([[value, 1.0], [0.0, 2.0]]), [], tmp_path / "m.png")
+    assert len(np.unique(pixels(tmp_path / "m.png"))) > 2
+
+
 @pytest.mark.parametrize("count", [1, 30, 90, 5000])
 def test_curves_are_an_element_that_takes_the_colours_of_its_page(count):
     points = [(n, float(np.sin(n / 50))) for n in range(count)]

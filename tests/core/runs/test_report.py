@@ -127,6 +127,47 @@ def test_metrics_stand_by_split_and_with_their_steps(tmp_path):
     assert "Curves of single classes are left out" in page.text
 
 
+def evaluated(folder, split, step, **metrics):
+    folder.evaluations.mkdir(exist_ok=True)
+    document = {"split": split, "step": step, "metrics": metrics, "tables": {}}
+    (folder.evaluations / f"{split}.json").write_text(json.dumps(document))
+
+
+def test_an_evaluation_after_the_run_is_among_its_metrics(tmp_path):
+    rows = [*trained(), {"step": 8, "val/accuracy": 0.5, "val/loss/ce": 2.0}, ended("success")]
+    folder = make(tmp_path, *rows)
+    evaluated(folder, "val", 10, accuracy=0.625, f1=None)
+    evaluated(folder, "test", 10, **{"accuracy": 0.75, "iou/0": 0.125})
+    evaluated(folder, "train", 10, accuracy=0.875)
+    page = report(tmp_path, folder)
+    assert "val step 10 test step 10 train_eval step 10 training step 9" in page.text
+    assert "accuracy 0.625 0.75 0.875 — f1 nan — — — loss/ce 2 step 8" in page.text
+    assert "By class: 1 numbers test step 10 iou/0 0.125" in page.text
+    page = report(tmp_path, folder, make(tmp_path, *trained()))
+    assert "test/accuracy 0.75 —" in page.text
+
+
+def test_an_evaluation_of_steps_that_were_undone_does_not_count(tmp_path):
+    folder = make(tmp_path, *trained(30), {"event": "resumed", "step": 10})
+    evaluated(folder, "test", 29, accuracy=0.75)
+    evaluated(folder, "val", 10, accuracy=0.25)
+    page = report(tmp_path, folder)
+    assert "0.75" not in page.text
+    assert "accuracy 0.25" in page.text
+
+
+@pytest.mark.parametrize(
+    "content", ['{"split": ', "[]", '{"split": "val", "step": 1, "metrics": {"a": "b"}}']
+)
+def test_an_evaluation_that_cannot_be_read_is_named(content, tmp_path):
+    folder = make(tmp_path, *trained())
+    evaluated(folder, "val", 1, accuracy=0.625)
+    (folder.evaluations / "test.json").write_text(content)
+    page = report(tmp_path, folder)
+    assert "test.json cannot be shown: " in page.text
+    assert "accuracy 0.625" in page.text
+
+
 @pytest.mark.parametrize(
     ("rows", "said", "command"),
     [

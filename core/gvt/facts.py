@@ -1,0 +1,107 @@
+"""What a run has to know of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gvt.config import RunConfig
+from gvt.errors import ConfigError, DataError
+from gvt.interfaces import Dataset
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What networks have to know of the data; saved in checkpoints, so that they load without it.
+
+    Attributes:
+        classes: Names of the classes.
+        image_shape: (C, H, W), None where sizes differ.
+        data_range: What real images are mapped to before a discriminator.
+        samples: How many there are to train on; None in checkpoints that do not say.
+        fingerprint: Of the data set's own, where it has one.
+    """
+
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int] | None
+    data_range: tuple[float, float] | None = None
+    samples: int | None = None
+    fingerprint: str | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, config: RunConfig) -> DataFacts:
+        """Return the facts of an opened data set.
+
+        Raises:
+            DataError: If the name of a class is no text that a checkpoint can hold.
+        """
+        classes = tuple(str(c) for c in dataset.classes)
+        for name in classes:
+            if not _is_text(name):
+                raise DataError(f"data: class {name!r} is no valid text (UTF-8); rename it")
+        shape = dataset.image_shape
+        return cls(
+            classes,
+            shape and (shape[0], shape[1], shape[2]),
+            config.data.range,
+            len(dataset),
+            getattr(dataset, "fingerprint", None),
+        )
+
+    def check_same(self, before: DataFacts) -> None:
+        """Check that a run goes on with the data that it began with.
+
+        Raises:
+            ConfigError: If it is other data; says in what.
+        """
+        for name, now in asdict(self).items():
+            then = getattr(before, name)
+            if then is not None and now != then:
+                raise ConfigError(
+                    f"data: is no longer what the run began with: {_difference(name, then, now)}; "
+                    "bring it back, or start a new run with init_from=CHECKPOINT"
+                )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> DataFacts:
+        """Return the facts that a checkpoint holds."""
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in document.items()
+        }
+        return cls(**values)
+
+    def document(self) -> dict[str, Any]:
+        """Return the facts as plain data."""
+        return asdict(self)
+
+    @property
+    def injected(self) -> dict[str, Any]:
+        """The facts by the names that constructors ask for them."""
+        return {
+            "image_shape": self.image_shape,
+            "num_classes": len(self.classes),
+            "data_range": self.data_range,
+        }
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a name can be written: that of a file may hold bytes that cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _difference(name: str, then: Any, now: Any) -> str:
+    """Say in a few words how a fact of the data differs."""
+    if name == "classes":
+        gone, new = (", ".join(sorted({*a} - {*b})) for a, b in ((then, now), (now, then)))
+        found = [f"without {gone}" if gone else "", f"with {new}" if new else ""]
+        return "its classes are " + (" and ".join(filter(None, found)) or "in another order")
+    if name == "samples":
+        return f"{now:,} samples, and it was {then:,}"
+    if name == "fingerprint":
+        return "its files have other names or another order"
+    return f"its {name.replace('_', ' ')} is {now}, and it was {then}"

@@ -1,0 +1,140 @@
+"""An evaluation on disk."""
+
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gvt.evaluation import Evaluation, Mistake
+from gvt.runs import evaluations
+from gvt.runs.evaluations import save_evaluation
+
+CLASSES = ["cat", "dog"]
+MISTAKE = Mistake(
+    1.0, torch.zeros(1, 28, 28), {"class": torch.tensor(0)}, {"class": torch.tensor(1)}, "a.png"
+)
+TABLE = torch.tensor([[3, 1], [0, 2]])
+PICTURES = ("_confusion.png", "_mistakes.png")
+
+
+def found(**changes):
+    parts = {"metrics": {"accuracy": 0.75}, "tables": {"confusion": TABLE}}
+    return Evaluation(**parts | {"mistakes": {"mistakes": [MISTAKE]}} | changes)
+
+
+def strict(path):
+    """Read JSON as the standard has it, without NaN and Infinity."""
+
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_numbers_tables_and_what_they_are_of(tmp_path):
+    about = {"checkpoint": "last.safetensors", "averaged": True}
+    folder = tmp_path / "some" / "evaluation"
+    written = save_evaluation(folder, "val", 12, found(), CLASSES, about=about)
+    assert [p.name for p in written] == ["val.json", "val_confusion.png", "val_mistakes.png"]
+    assert strict(written[0]) == {
+        "split": "val",
+        "step": 12,
+        "checkpoint": "last.safetensors",
+        "averaged": True,
+        "metrics": {"accuracy": 0.75},
+        "tables": {"confusion": [[3, 1], [0, 2]]},
+    }
+
+
+def test_a_number_that_is_not_finite_is_null(tmp_path):
+    table = torch.tensor([[math.nan, 1.0], [math.inf, 0.5]])
+    odd = found(metrics={"a": math.nan, "b": -math.inf, "c": 1.0}, tables={"confusion": table})
+    about = {"further": [math.inf, {"deep": math.nan}]}
+    numbers, *_ = save_evaluation(tmp_path, "val", 1, odd, CLASSES, about=about)
+    read = strict(numbers)
+    assert read["metrics"] == {"a": None, "b": None, "c": 1.0}
+    assert read["tables"] == {"confusion": [[None, 1.0], [None, 0.5]]}
+    assert read["further"] == [None, {"deep": None}]
+
+
+def test_a_row_of_a_table_is_one_line(tmp_path):
+    size = 300
+    table = torch.arange(size * size).view(size, size)
+    without = found(tables={}, mistakes={})
+    plain, *_ = save_evaluation(tmp_path, "val", 1, without, CLASSES)
+    lines = len(plain.read_text().splitlines())
+    assert strict(plain)["tables"] == {}
+    several = found(tables={"confusion": table, "other": TABLE}, mistakes={})
+    numbers, *_ = save_evaluation(tmp_path, "val", 1, several, CLASSES)
+    assert strict(numbers)["tables"] == {"confusion": table.tolist(), "other": TABLE.tolist()}
+    assert len(numbers.read_text().splitlines()) <= lines + size + len(TABLE) + 4
+
+
+@pytest.mark.parametrize(("processes", "said"), [(1, ""), (2, " (of this process's share)")])
+def test_pictures_bear_their_split_and_step(processes, said, tmp_path, monkeypatch):
+    titles = {}
+
+    def note(name):
+        save = getattr(evaluations, name)
+
+        def noting(*arguments, title):
+            titles[name] = title
+            save(*arguments, title=title)
+
+        monkeypatch.setattr(evaluations, name, noting)
+
+    note("save_matrix")
+    note("save_mistakes")
+    save_evaluation(tmp_path, "val", 1200, found(processes=processes), CLASSES)
+    assert titles == {
+        "save_matrix": "val, step 1,200: confusion",
+        "save_mistakes": f"val, step 1,200{said}: mistakes",
+    }
+
+
+def test_a_file_that_cannot_be_written_spoils_no_other(tmp_path):
+    for name in ("val.json", "val_mistakes.png"):
+        (tmp_path / name / "inside").mkdir(parents=True)
+    with pytest.warns(UserWarning) as caught:
+        written = save_evaluation(tmp_path, "val", 1, found(), CLASSES)
+    assert [p.name for p in written] == ["val_confusion.png"]
+    assert np.asarray(Image.open(written[0])).size > 0
+    said = [str(w.message) for w in caught]
+    assert [line.partition(": not written: ")[0] for line in said] == [
+        str(tmp_path / "val.json"),
+        str(tmp_path / "val_mistakes.png"),
+    ]
+
+
+def test_no_folder_is_one_warning(tmp_path):
+    (tmp_path / "evaluation").write_text("a file")
+    with pytest.warns(UserWarning) as caught:
+        assert save_evaluation(tmp_path / "evaluation", "val", 1, found(), CLASSES) == []
+    assert [str(w.message) for w in caught] == [
+        f"{tmp_path / 'evaluation'}: not written: File exists"
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
+def test_on_a_full_disk_every_file_is_named(tmp_path):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.warns(UserWarning) as caught:
+            written = save_evaluation(tmp_path, "val", 1, found(), CLASSES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert written == []
+    assert list(tmp_path.iterdir()) == []
+    names = [str(w.message).partition(": ")[0] for w in caught]
+    assert names == [str(tmp_path / f"val{rest}") for rest in (".json", *PICTURES)]
+
+
+def test_what_is_wrong_with_the_data_is_raised(tmp_path):
+    with pytest.raises(IndexError):
+        save_evaluation(tmp_path, "val", 1, found(tables={"confusion": torch.zeros(3)}), CLASSES)

@@ -1,0 +1,50 @@
+"""What a run knows of its data, and goes on with."""
+
+from dataclasses import replace
+
+import pytest
+
+import gvt
+from gvt.facts import DataFacts
+
+BEFORE = DataFacts(("cat", "dog"), (1, 8, 8), (0.0, 1.0), samples=1200, fingerprint="ab")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": ("cat", "wolf")}, "its classes are without dog and with wolf"),
+        ({"classes": ("cat", "dog", "eel")}, "its classes are with eel;"),
+        ({"classes": ("dog", "cat")}, "its classes are in another order"),
+        ({"image_shape": (1, 9, 8)}, r"its image shape is \(1, 9, 8\), and it was \(1, 8, 8\)"),
+        ({"image_shape": None}, r"its image shape is None, and it was \(1, 8, 8\)"),
+        ({"samples": 1201}, "1,201 samples, and it was 1,200"),
+        ({"fingerprint": "cd"}, "its files have other names or another order"),
+    ],
+)
+def test_a_run_goes_on_with_the_data_that_it_began_with(change, said):
+    BEFORE.check_same(BEFORE)
+    with pytest.raises(gvt.ConfigError, match=f"data: is no longer what .*{said}.* new run with"):
+        replace(BEFORE, **change).check_same(BEFORE)
+
+
+def test_what_a_checkpoint_does_not_say_is_not_compared():
+    document = BEFORE.document()
+    del document["samples"], document["fingerprint"]
+    BEFORE.check_same(DataFacts.from_document(document))
+
+
+class Oddly:
+    """Opened with a class that a file system may name, and that is no text."""
+
+    classes = ("cat", "d\udcffg")
+    image_shape = None
+
+    def __len__(self):
+        return 2
+
+
+def test_a_class_that_is_no_text_is_named_before_anything_is_built():
+    config = gvt.compose("classify.folder", ("data.root=.",))
+    with pytest.raises(gvt.DataError, match=r"class 'd\\udcffg' is no valid text"):
+        DataFacts.of(Oddly(), config)
