@@ -21,7 +21,10 @@ class Classifier(Head):
         hidden: Widths of hidden dense layers, with ReLU.
         grid: The map is averaged to this many cells a side before it is flattened; 1 is global
             average pooling. A map that has this size already is left as it is.
-        dropout: Share of the last dense layer's inputs dropped in training.
+        dropout: Share of the last dense layer's inputs dropped in training, less than 1.
+
+    Raises:
+        ValueError: If a width or the grid is less than 1, or the dropout not in [0, 1).
     """
 
     needs = ("class",)
@@ -35,6 +38,10 @@ class Classifier(Head):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if min([grid, *hidden]) < 1:
+            raise ValueError(f"hidden {list(hidden)} and grid {grid}: each at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout {dropout}: from 0 to less than 1")
         self.feature, (channels, _) = list(feature_info.items())[-1]
         self.num_classes = num_classes
         self.pool = nn.AdaptiveAvgPool2d(grid)
@@ -54,8 +61,8 @@ class Classifier(Head):
         return logits
 
     def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """Return the mean `cross_entropy`."""
-        return {"cross_entropy": F.cross_entropy(outputs, targets["class"])}
+        """Return the mean `cross_entropy`, computed in float32."""
+        return {"cross_entropy": F.cross_entropy(outputs.float(), targets["class"])}
 
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
         """Return of each image its `class` () and `scores` (num_classes,), which sum to 1."""
@@ -64,8 +71,10 @@ class Classifier(Head):
         return [{"class": c, "scores": s} for c, s in zip(best, scores, strict=True)]
 
     def metric(self) -> StackedMetric:
-        """Return `accuracy` over the images, `precision`, `recall` and `f1` as means over the
-        classes, and the table `confusion`.
+        """Return `accuracy` over the images, means over the classes, and the table `confusion`.
+
+        `precision`, `recall` and `f1` are means over the classes that occur, in the truth or among
+        the predictions; of a class that occurs in one of the two only they are 0.
         """
         from torchmetrics import MetricCollection, classification
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,8 @@ from gvt import DataError, Record, Sample
 
 from .geometry import Fit, fitted
 from .layout import SPLITS, read_layout
-from .reading import read_picture
+from .printable import printable
+from .reading import UnreadablePicture, read_picture
 
 _NAMED = 3
 """How many of the files that cannot be read are named."""
@@ -28,6 +30,7 @@ class ImageFolder:
     Folders below a class belong to it. Pictures directly in the folder have no class, and then no
     sub-folder may hold any. If the folder holds `train`, `val` or `test`, these are the splits and
     are laid out like this themselves. Hidden files and those that are no pictures are passed over.
+    Links are followed; a folder that several ways lead to counts once.
     Classes are numbered over all splits. Opening lists the files; they are read when asked for.
 
     Args:
@@ -40,14 +43,17 @@ class ImageFolder:
             the proportions. Pictures are resized by Pillow's bilinear filter, with antialiasing.
         channels: 1 for grey, 3 for colour; pictures of any mode become so.
         background: Red, green and blue, 0 to 255, behind what is transparent.
-        classes: The class folders to take, in the order of their numbers; all unless given.
+        classes: The class folders to take, in the order of their numbers; all unless given. 5 is
+            the folder called 5.
         val: The share of the training pictures that is `val`, where that has no folder. The choice
             depends on the seed and each picture's own name, so the share is met roughly, and no
             picture changes sides when others are added.
         test: The same for `test`.
         split_seed: Another number makes another choice.
         unreadable: What happens to files that cannot be read: `error` stops at one when it is
-            read; `skip` reads all once at opening, leaves those out and warns of them.
+            read; `skip` reads all once at opening, leaves those out and warns of them. It skips
+            what is no picture, damaged, or larger than 89 million pixels, but stops where the
+            machine fails, as for want of rights or on a broken disk.
 
     Raises:
         DataError: If the folder is missing, its layout is ambiguous, the split is empty, or a
@@ -65,7 +71,7 @@ class ImageFolder:
         fit: Fit = "crop",
         channels: Literal[1, 3] = 3,
         background: tuple[int, int, int] = (255, 255, 255),
-        classes: list[str] | None = None,
+        classes: list[int | str] | None = None,
         val: float = 0.0,
         test: float = 0.0,
         split_seed: int = 0,
@@ -111,7 +117,7 @@ class ImageFolder:
             )
         images = torch.empty((len(self), *self.image_shape), dtype=torch.uint8)
         records = []
-        with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
+        with _threads() as pool:
             for index, (image, record) in enumerate(pool.map(self._read, range(len(self)))):
                 images[index] = image
                 records.append(record)
@@ -138,13 +144,13 @@ class ImageFolder:
         def is_readable(picture: tuple[Path, str | None]) -> bool:
             try:
                 read_picture(picture[0], self._channels, self._background)
-            except DataError:
+            except UnreadablePicture:
                 return False
             return True
 
-        with ThreadPoolExecutor() as pool:
+        with _threads() as pool:
             readable = list(pool.map(is_readable, pictures))
-        broken = [str(p) for (p, _), fine in zip(pictures, readable, strict=True) if not fine]
+        broken = [printable(p) for (p, _), fine in zip(pictures, readable, strict=True) if not fine]
         if broken:
             more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
             warnings.warn(
@@ -153,6 +159,11 @@ class ImageFolder:
                 stacklevel=3,
             )
         return [picture for picture, fine in zip(pictures, readable, strict=True) if fine]
+
+
+def _threads() -> ThreadPoolExecutor:
+    """Return a pool for reading pictures: Pillow decodes without holding Python's lock."""
+    return ThreadPoolExecutor(os.cpu_count())
 
 
 def _check(
@@ -166,16 +177,18 @@ def _check(
         raise ValueError(f"val {val} and test {test}: shares from 0, together less than 1")
 
 
-def _chosen(wanted: Sequence[str] | None, there: Sequence[str]) -> tuple[str, ...]:
+def _chosen(wanted: Sequence[int | str] | None, there: Sequence[str]) -> tuple[str, ...]:
     """Return the classes that are taken, in their order."""
     if wanted is None:
         return tuple(there)
-    if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(there):
+    names = tuple(str(name) for name in wanted)  # a folder's name may be a number
+    if not names or len(set(names)) != len(names) or not set(names) <= set(there):
+        known = printable(", ".join(there))
         raise ValueError(
             f"classes {list(wanted)}: give class folders, each once; there "
-            + (f"are {', '.join(there)}" if there else "are none, only pictures without class")
+            + (f"are {known}" if there else "are none, only pictures without class")
         )
-    return tuple(wanted)
+    return names
 
 
 def _empty(folder: Path, split: str, shares: Mapping[str, float]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import stat
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from gvt import DataError
 from gvt.seeding import derive
 
+from .printable import printable
 from .reading import SUFFIXES
 
 SPLITS = ("train", "val", "test")
@@ -64,31 +66,46 @@ _Named = list[tuple[PurePosixPath, str | None]]
 
 
 def _pictures_below(root: Path) -> list[PurePosixPath]:
-    """Return all pictures that are not hidden, relative to the root, sorted."""
+    """Return all pictures that are not hidden, relative to the root, sorted.
 
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be listed: {error.strerror}") from error
+    Links are followed, and every folder is listed once, however many of them lead to it: at its
+    own place if that is below the root, otherwise by the first link.
 
-    found = []
-    for folder, folders, files in os.walk(root, onerror=fail, followlinks=True):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and not _leads_back(Path(folder, name))
-        ]
-        inside = PurePosixPath(Path(folder).relative_to(root).as_posix())
-        found += [
-            inside / name
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
+    Raises:
+        DataError: If a folder cannot be listed.
+    """
+    found: list[PurePosixPath] = []
+    seen: set[tuple[int, int]] = set()
+    folders, links = deque([root]), deque[Path]()
+    while folders or links:
+        folder = folders.popleft() if folders else links.popleft()
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            inside = sorted(folder.iterdir())
+        except OSError as error:
+            reason = error.strerror
+            raise DataError(f"{printable(folder)}: cannot be listed: {reason}") from error
+        for path in (path for path in inside if not path.name.startswith(".")):
+            kind = _kind(path)
+            if kind == stat.S_IFDIR:
+                (links if path.is_symlink() else folders).append(path)
+            elif kind in (stat.S_IFREG, None) and path.suffix.lower() in SUFFIXES:
+                found.append(PurePosixPath(path.relative_to(root).as_posix()))
     return sorted(found)
 
 
-def _leads_back(folder: Path) -> bool:
-    """Whether it is a link to a folder that it stands in, which could be followed for ever."""
-    parent = folder.parent.resolve()
-    return folder.is_symlink() and folder.resolve() in (parent, *parent.parents)
+def _kind(path: Path) -> int | None:
+    """Return what is at the end of a path, such as `stat.S_IFREG`: a pipe would block a reader.
+
+    None is a link to what is not there or not to be seen; reading it says so.
+    """
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except OSError:
+        return None
 
 
 def _by_split_folder(root: Path, found: Sequence[PurePosixPath]) -> dict[str, _Named]:
@@ -99,8 +116,9 @@ def _by_split_folder(root: Path, found: Sequence[PurePosixPath]) -> dict[str, _N
     for name in found:
         if name.parts[0] not in split_folders:
             raise DataError(
-                f"data.root: {str(root)!r} has {name} beside its split {min(split_folders)}; in a "
-                "folder with train, val or test all pictures stand in these"
+                f"data.root: {str(root)!r} has {printable(name)} beside its split "
+                f"{min(split_folders)}; in a folder with train, val or test all pictures stand in "
+                "these"
             )
     return {
         split: _with_classes(root, [n for n in found if n.parts[0] == split], 1)
@@ -115,8 +133,8 @@ def _with_classes(root: Path, names: Sequence[PurePosixPath], depth: int) -> _Na
     if loose and len(loose) < len(named):
         inside = next(name for name, of in named if of is not None)
         raise DataError(
-            f"data.root: {str(root)!r} has pictures in class folders ({inside}) and beside them "
-            f"({loose[0]}); give these a folder, or move them away"
+            f"data.root: {str(root)!r} has pictures in class folders ({printable(inside)}) and "
+            f"beside them ({printable(loose[0])}); give these a folder, or move them away"
         )
     return named
 

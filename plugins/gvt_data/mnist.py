@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gvt import DataError
 
+from .printable import printable
 from .tensor_set import TensorSet
 
 _EMBEDDED = Path(__file__).parent / "mnist_files"
@@ -49,7 +50,7 @@ class MNIST(TensorSet):
         self,
         split: str,
         root: str | None = None,
-        classes: list[int] | None = None,
+        classes: list[int | str] | None = None,
         holdout: int = 0,
     ) -> None:
         def read(part: str) -> tuple[Tensor, Tensor]:
@@ -83,7 +84,7 @@ def _read_pair(folder: Path, prefix: str) -> tuple[Tensor, Tensor]:
     for name in names:
         path = _find(folder, name)
         if path is None:
-            raise DataError(f"{folder}: {name}(.gz) is missing")
+            raise DataError(f"{printable(folder)}: {name}(.gz) is missing")
         found.append(_read(os.fspath(path.resolve()), path.stat().st_mtime_ns, name))
     return found[0].reshape(-1, 1, 28, 28), found[1]
 
@@ -96,8 +97,8 @@ def _read(path: str, modified: int, name: str) -> Tensor:
         if path.endswith(".gz"):
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}; is it truncated?") from error
+        raise DataError(f"{printable(path)}: cannot be read: {error}; is it truncated?") from error
     if hashlib.sha256(content).hexdigest() != _SHA256[name]:
-        raise DataError(f"{path}: its content is not MNIST's {name} (SHA-256 differs)")
+        raise DataError(f"{printable(path)}: its content is not MNIST's {name} (SHA-256 differs)")
     header = 4 + 4 * content[3]  # magic number, whose last byte counts the dimensions
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).copy())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 from torchvision import datasets
 
@@ -59,11 +61,23 @@ class _Published:
         folder = Path(root).expanduser()
         parameters |= {"train": part == "train", "download": download}
         try:
-            with _impatient(), _bar_for_people_only():
+            with self._turn(folder, download), _impatient(), _bar_for_people_only():
                 opened = self.opener(folder, **parameters)
             return self._tensors(opened)
         except Exception as error:  # whatever a damaged file makes torchvision stumble over
             raise DataError(self._complaint(folder, download, error)) from error
+
+    def _turn(self, folder: Path, download: bool) -> AbstractContextManager[Any]:
+        """Return a context that one process at a time is in, if it may fetch something.
+
+        Those of a run open their data at once; the first one fetches it, and the others find it.
+        """
+        if not download:
+            return nullcontext()
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):  # nothing can be fetched into it, nor may be missing
+            return nullcontext()
+        return FileLock(folder / f".{self.opener.__name__}.lock")
 
     def _tensors(self, opened: Any) -> tuple[Tensor, Tensor]:
         images, labels = torch.as_tensor(opened.data), torch.as_tensor(opened.targets) - self.first

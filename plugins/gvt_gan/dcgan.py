@@ -11,6 +11,11 @@ from torch import Tensor, nn
 
 from gvt import Discriminator, Generator
 
+from .sizes import check_dropout, check_sizes
+
+GROUPS = 8
+"""Groups of a group norm; a width is a multiple of it."""
+
 
 class DCGANGenerator(Generator):
     """Noise to images in [-1, 1], through two doublings of the resolution.
@@ -18,14 +23,17 @@ class DCGANGenerator(Generator):
     Args:
         image_shape: (C, H, W); H and W divisible by 4.
         latent: Length of a latent.
-        width: Channels of the convolutions; twice as many at the start.
+        width: Channels of the convolutions, divisible by 8; twice as many at the start.
 
     Raises:
-        ValueError: If the image's sides are not divisible by 4.
+        ValueError: If the image's sides are not divisible by 4, or a number is impossible.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], latent: int = 64, width: int = 32):
         super().__init__()
+        check_sizes(latent=latent, width=width)
+        if width % GROUPS:
+            raise ValueError(f"width {width}: has to be divisible by {GROUPS}")
         channels, height, image_width = image_shape
         if height % 4 or image_width % 4:
             raise ValueError(f"images {height}x{image_width}: both sides have to be divisible by 4")
@@ -35,7 +43,7 @@ class DCGANGenerator(Generator):
         self.layers = nn.Sequential(
             nn.Linear(latent, start[0] * start[1] * start[2], bias=False),
             nn.Unflatten(1, start),
-            nn.GroupNorm(8, start[0]),
+            nn.GroupNorm(GROUPS, start[0]),
             nn.ReLU(),
             *_upsampled(2 * width, width),
             *_upsampled(width, width),
@@ -56,16 +64,18 @@ class DCGANDiscriminator(Discriminator):
     Args:
         image_shape: (C, H, W); H and W divisible by 4.
         width: Channels after the first layer; twice as many after the second.
-        dropout: Share of channels dropped after each convolution in training.
+        dropout: Share of channels dropped after each convolution in training, less than 1.
 
     Raises:
-        ValueError: If the image's sides are not divisible by 4.
+        ValueError: If the image's sides are not divisible by 4, or a number is impossible.
     """
 
     def __init__(
         self, image_shape: tuple[int, int, int], width: int = 32, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        check_sizes(width=width)
+        check_dropout(dropout)
         channels, height, image_width = image_shape
         if height % 4 or image_width % 4:
             raise ValueError(f"images {height}x{image_width}: both sides have to be divisible by 4")
@@ -91,7 +101,7 @@ def _upsampled(channels: int, width: int) -> list[nn.Module]:
     return [
         nn.Upsample(scale_factor=2),
         nn.Conv2d(channels, width, 3, padding=1, bias=False),
-        nn.GroupNorm(8, width),
+        nn.GroupNorm(GROUPS, width),
         nn.ReLU(),
     ]
 

@@ -99,9 +99,9 @@ class GAN(Task):
         fakes = self.to_data_range(self.generator(self._latents(len(batch), seed=0)))
         of_reals, of_fakes = self.discriminator(self._real(batch)), self.discriminator(fakes)
         losses = {
-            "real": _cross_entropy(of_reals, torch.ones_like(of_reals)),
-            "fake": _cross_entropy(of_fakes, torch.zeros_like(of_fakes)),
-            "generator": _cross_entropy(of_fakes, torch.ones_like(of_fakes)),
+            "real": _cross_entropy(of_reals, 1.0),
+            "fake": _cross_entropy(of_fakes, 0.0),
+            "generator": _cross_entropy(of_fakes, 1.0),
         }
         return [], {name: (loss, len(batch)) for name, loss in losses.items()}
 
@@ -151,12 +151,15 @@ class GAN(Task):
     def _loss(self, whose: str, logits: Tensor, step: Step) -> Tensor:
         low, high = self.labels[whose]
         if low == high:
-            return _cross_entropy(logits, torch.full_like(logits, low))
-        labels = low + (high - low) * step.rand(len(logits))
-        return _cross_entropy(logits, labels.to(logits.dtype))
+            return _cross_entropy(logits, low)
+        return _cross_entropy(logits, low + (high - low) * step.rand(len(logits)))
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def _cross_entropy(logits: Tensor, labels: Tensor | float) -> Tensor:
+    """Return the mean in float32, also of logits in bfloat16, which has no label of 0.9."""
+    logits = logits.float()
+    if not isinstance(labels, Tensor):
+        labels = torch.full_like(logits, labels)
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gvt import Discriminator, Dropout, Generator
 
 from .keras import BATCH_NORM, SameConv2d, SameConvTranspose2d, initialise, leaky_relu
+from .sizes import check_dropout, check_sizes
 
 
 class _Layers(Generator):
@@ -48,7 +49,7 @@ class TextbookConvGenerator(_Layers):
             in [0, 1], the discriminator sees tanh's values as they are, below black as well.
 
     Raises:
-        ValueError: If a side is odd, or the range does not rise.
+        ValueError: If a side is odd, a number impossible, or the range does not rise.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class TextbookConvGenerator(_Layers):
     ) -> None:
         super().__init__()
         _check_sides(image_shape, 2)
+        check_sizes(latent=latent, width=width, further=further)
         if not image_range[0] < image_range[1]:
             raise ValueError(
                 f"image_range {list(image_range)}: the first number must be the smaller"
@@ -91,10 +93,10 @@ class TextbookConvDiscriminator(_Judgement):
     Args:
         image_shape: (C, H, W).
         widths: Channels after each convolution; the first has stride 1, each further one 2.
-        dropout: Share of features dropped before the dense layer in training.
+        dropout: Share of features dropped before the dense layer in training, less than 1.
 
     Raises:
-        ValueError: If the convolutions leave nothing of an image.
+        ValueError: If the convolutions leave nothing of an image, or a number is impossible.
     """
 
     def __init__(
@@ -104,6 +106,8 @@ class TextbookConvDiscriminator(_Judgement):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        check_sizes(widths=widths)
+        check_dropout(dropout)
         channels, *sides = image_shape
         self.layers = nn.Sequential()
         for number, width in enumerate(widths):
@@ -128,6 +132,9 @@ class TextbookMLPGenerator(_Layers):
         image_shape: (C, H, W).
         latent: Length of a latent.
         width: Units of the hidden layer.
+
+    Raises:
+        ValueError: If a number is impossible.
     """
 
     image_range = (0.0, 1.0)
@@ -136,6 +143,7 @@ class TextbookMLPGenerator(_Layers):
         self, image_shape: tuple[int, int, int], latent: int = 100, width: int = 128
     ) -> None:
         super().__init__()
+        check_sizes(latent=latent, width=width)
         self.latent_shape = (latent,)
         self.image_shape = image_shape
         self.layers = nn.Sequential(
@@ -154,10 +162,14 @@ class TextbookMLPDiscriminator(_Judgement):
     Args:
         image_shape: (C, H, W).
         width: Units of the hidden layer.
+
+    Raises:
+        ValueError: If the width is impossible.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], width: int = 128) -> None:
         super().__init__()
+        check_sizes(width=width)
         self.layers = nn.Sequential(
             nn.Flatten(),
             nn.Linear(prod(image_shape), width),
@@ -179,7 +191,7 @@ class TextbookDCGANGenerator(_Layers):
         width: Channels before the last layer; twice as many before them, four times at the start.
 
     Raises:
-        ValueError: If a side is not divisible by 4.
+        ValueError: If a side is not divisible by 4, or a number is impossible.
     """
 
     def __init__(
@@ -187,6 +199,7 @@ class TextbookDCGANGenerator(_Layers):
     ) -> None:
         super().__init__()
         _check_sides(image_shape, 4)
+        check_sizes(latent=latent, width=width)
         self.latent_shape = (latent,)
         self.image_shape = image_shape
         channels, height, image_width = image_shape
@@ -218,13 +231,18 @@ class TextbookDCGANDiscriminator(_Judgement):
     Args:
         image_shape: (C, H, W).
         width: Channels after the first convolution; twice as many after the second.
-        dropout: Share of features dropped after each convolution in training.
+        dropout: Share of features dropped after each convolution in training, less than 1.
+
+    Raises:
+        ValueError: If a number is impossible.
     """
 
     def __init__(
         self, image_shape: tuple[int, int, int], width: int = 64, dropout: float = 0.3
     ) -> None:
         super().__init__()
+        check_sizes(width=width)
+        check_dropout(dropout)
         channels, height, image_width = image_shape
         self.layers = nn.Sequential(
             SameConv2d(channels, width, 4, stride=2),

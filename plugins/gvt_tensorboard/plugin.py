@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gvt_registry import hookimpl
 
 if TYPE_CHECKING:
+    from gvt import Evaluation
     from gvt_tensorboard.writer import EventWriter
 
 # By the folders of the runs under way, and not by the runs: nothing here keeps a task alive.
@@ -25,14 +26,14 @@ def gvt_run_started(run: Any) -> None:
     """Open the event file, and say what runs."""
     if run.folder is None or not _is_installed():
         return
+    from gvt.config.text import dump
     from gvt_tensorboard.writer import EventWriter
 
     writer = _writers[run.folder] = EventWriter(run.folder / "tensorboard", run.step)
     size = f"{run.total_steps} steps of {run.samples_per_step} samples"
     writer.text("run", f"{size}; {run.steps_per_epoch} steps are an epoch", run.step)
-    config = run.folder / "config.yaml"
-    if config.exists():  # a run in code may have a folder and no configuration
-        writer.code("config", config.read_text(encoding="utf-8"), run.step)
+    if run.config is not None:  # a run in code may have a folder and no configuration
+        writer.code("config", dump(run.config.document()), run.step)
 
 
 @hookimpl
@@ -40,15 +41,17 @@ def gvt_losses_read(run: Any, rows: Sequence[tuple[int, Mapping[str, float]]]) -
     """Write the losses of every step, and the learning rates that came with the last."""
     if writer := _writers.get(run.folder):
         last = rows[-1][0]
-        writer.scalars("train", rows)
-        writer.scalars("lr", [(last, run.learning_rates)])
+        writer.scalars(rows, "train/")
+        writer.scalars([(last, run.learning_rates)], "lr/")
 
 
 @hookimpl
-def gvt_evaluated(run: Any, step: int, split: str, metrics: Mapping[str, float]) -> None:
-    """Write the metrics under the split's name."""
+def gvt_evaluated(run: Any, step: int, split: str, found: Evaluation) -> None:
+    """Write the metrics, and every table, such as the confusion matrix, as one image."""
     if writer := _writers.get(run.folder):
-        writer.scalars(split, [(step, metrics)])
+        writer.scalars([(step, found.named(split))])
+        for name, table in found.tables.items():
+            writer.table(f"{split}/{name}", table, step)
 
 
 @hookimpl

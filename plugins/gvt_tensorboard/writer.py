@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import indent
 
+import numpy as np
+from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
+
+from gvt.runs.plots import save_matrix
 
 GREY = 0.5
 """Of the lines between the pictures of a sheet."""
@@ -35,11 +40,11 @@ class EventWriter:
     def __init__(self, folder: Path, step: int) -> None:
         self._writer = SummaryWriter(str(folder), max_queue=QUEUE, purge_step=step + 1)
 
-    def scalars(self, group: str, rows: Iterable[tuple[int, Mapping[str, float]]]) -> None:
-        """Write (step, numbers by name) as the curves `group/name`, in float32."""
+    def scalars(self, rows: Iterable[tuple[int, Mapping[str, float]]], prefix: str = "") -> None:
+        """Write (step, numbers by name) as the curves `<prefix><name>`, in float32."""
         for step, values in rows:
             for name, value in values.items():
-                self._writer.add_scalar(f"{group}/{name}", value, step)
+                self._writer.add_scalar(f"{prefix}{name}", value, step)
 
     def sheet(self, name: str, pictures: Tensor, step: int) -> None:
         """Write pictures in [0, 1] as one image.
@@ -55,6 +60,18 @@ class EventWriter:
         grid = make_grid(tiles, nrow=columns, pad_value=GREY)
         # As bytes, for of floats TensorBoard's writer would cut the fraction off.
         self._writer.add_image(name, grid.mul(255).round().byte(), step)
+
+    def table(self, name: str, table: Tensor, step: int) -> None:
+        """Write a (K, K) table of counts as one image, like that of the run's folder.
+
+        The classes are numbered; rows are the truth.
+        """
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "table.png")
+            save_matrix(table, (), path, title=name)
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        self._writer.add_image(name, pixels, step, dataformats="HWC")
 
     def text(self, name: str, markdown: str, step: int) -> None:
         """Write a text in Markdown."""

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import gvt
-from gvt.build import DataFacts, build_task
+from gvt.build import build_task
 from gvt.checkpoint.document import read_header
+from gvt.facts import DataFacts
 
 
 def build(*overrides):
@@ -46,29 +47,98 @@ def test_any_feature_map_is_averaged_to_the_grid(grid):
     torch.testing.assert_close(logits, expected)
 
 
-def test_accuracy_counts_what_is_right():
-    head = gvt.create("head", "classifier", feature_info={"a": (1, 1)}, num_classes=3)
-    metric = head.metric()
-    truth = [{"class": torch.tensor(c)} for c in (0, 1, 2, 2)]
-    metric.update([{"class": torch.tensor(c)} for c in (0, 1, 2, 0)], truth)
-    assert metric.compute()["accuracy"] == pytest.approx(0.75)
+def classifier(num_classes, **parameters):
+    info = {"a": (1, 1)}
+    return gvt.create(
+        "head", "classifier", feature_info=info, num_classes=num_classes, **parameters
+    )
+
+
+def classes(*numbers):
+    return [{"class": torch.tensor(number)} for number in numbers]
+
+
+def test_the_metrics_by_hand():
+    metric = classifier(5).metric()
+    metric.update(classes(0, 0, 1, 1), classes(0, 1, 1, 1))
+    metric.update(classes(2, 0), classes(0, 4))
+    found = metric.compute()
+    # Class 3 occurs nowhere and does not count; 2 is predicted only and 4 is true only: both 0.
+    #   class      0    1    2  4
+    #   precision  1/3  1    0  0
+    #   recall     1/2  2/3  0  0
+    #   f1         2/5  4/5  0  0
+    assert {name: found[name].item() for name in ("accuracy", "precision", "recall", "f1")} == (
+        pytest.approx(
+            {
+                "accuracy": 3 / 6,
+                "precision": (1 / 3 + 1) / 4,
+                "recall": (1 / 2 + 2 / 3) / 4,
+                "f1": (2 / 5 + 4 / 5) / 4,
+            }
+        )
+    )
+    assert found["confusion"].tolist() == [  # rows are the truth
+        [1, 0, 1, 0, 0],
+        [1, 2, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0],
+    ]
+
+
+def test_errors_are_what_is_lacking_to_the_true_class():
+    logits = torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1], [0.5, 0.1, 0.4]]).log()
+    head = classifier(3)
+    errors = head.errors(head.predict(logits), classes(1, 1, 2))
+    torch.testing.assert_close(errors, torch.tensor([0.0, 0.7, 0.6]))
+
+
+def test_the_loss_is_in_float32_of_whatever_logits():
+    logits = (3 * torch.randn(8, 10)).bfloat16()
+    targets = gvt.Targets({"class": torch.arange(8)})
+    expected = torch.nn.functional.cross_entropy(logits.float(), targets["class"])
+    head = classifier(10)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(head.loss(logits, targets)["cross_entropy"], expected)
+    assert torch.equal(head.loss(logits, targets)["cross_entropy"], expected)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"hidden": [8, 0]}, r"hidden \[8, 0\] and grid 1: each at least 1"),
+        ({"grid": 0}, "grid 0"),
+        ({"dropout": 1.0}, r"dropout 1\.0: from 0 to less than 1"),
+        ({"dropout": -0.5}, r"dropout -0\.5"),
+    ],
+)
+def test_impossible_numbers_are_one_line(parameters, says):
+    with pytest.raises(gvt.ConfigError, match=says) as caught:
+        classifier(3, **parameters)
+    assert "\n" not in str(caught.value)
 
 
 def test_it_learns_digits(tmp_path):
     run = gvt.run(
         "classify.mnist",
-        *("data.holdout=50000", "train.epochs=null", "train.steps=150", "evaluate.split=null"),
-        *("evaluate.best=null", f"run.root={tmp_path}"),
+        *("data.holdout=3000", "train.epochs=null", "train.steps=60", "optimizers.model.warmup=10"),
+        *(
+            "evaluate.split=null",
+            "evaluate.final=val",
+            "evaluate.best=null",
+            f"run.root={tmp_path}",
+        ),
         quiet=True,
     )
-    assert run.metrics["test/accuracy"] > 0.9
+    assert run.metrics["val/accuracy"] > 0.9
 
 
 def test_the_best_checkpoint_is_kept_and_is_the_best(tmp_path):
     run = gvt.run(
         "classify.mnist",
-        *("data.holdout=57000", "data.batch_size=50", "train.epochs=3", "evaluate.final=null"),
-        "evaluate.split=test",
+        *("data.classes=[3, 5, 8]", "data.holdout=57000", "data.batch_size=50"),
+        *("train.epochs=3", "evaluate.split=test", "evaluate.final=null"),
         *("optimizers.model.lr=3e-2", f"run.root={tmp_path}"),
         quiet=True,
     )

@@ -1,6 +1,7 @@
 """A folder of pictures: samples, geometry, files that cannot be read, both ways of feeding."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import torch
 from PIL import Image
 
 import gvt
+from gvt.build import open_dataset
 from gvt.data.sources import Resident, Streamed
 from gvt.geometry import boxes_through
+from gvt_data import image_folder
 from gvt_data.image_folder import ImageFolder
 
 PHOTOGRAPHS = Path(os.environ.get("GVT_DATA", "")) / "bccd" / "BCCD" / "JPEGImages"
@@ -136,6 +139,44 @@ def test_files_that_cannot_be_read_are_skipped_with_a_warning(folder):
         dataset = ImageFolder("train", str(folder), size=8, unreadable="skip")
     assert len(dataset) == 12
     assert len(dataset.tensors()[0]) == 12
+
+
+@pytest.mark.skipif(os.name == "nt", reason="on Windows, links need special rights")
+def test_what_the_machine_does_not_give_is_not_skipped(folder):
+    (folder / "cat" / "gone.png").symlink_to(folder / "nowhere")
+    with pytest.raises(gvt.DataError, match=r"gone\.png: cannot be read: No such file"):
+        ImageFolder("train", str(folder), size=8, unreadable="skip")
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_no_more_threads_read_than_there_are_cores(folder, monkeypatch, cores):
+    threads, read = set(), image_folder.read_picture
+
+    def noted(*given):
+        threads.add(threading.get_ident())
+        return read(*given)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(image_folder, "read_picture", noted)
+    for parameters in ({}, {"unreadable": "skip"}):
+        threads.clear()
+        dataset = ImageFolder("train", str(folder), size=8, **parameters)
+        assert len(threads) <= cores
+        threads.clear()
+        dataset.tensors()
+        assert 1 <= len(threads) <= cores
+
+
+def test_folders_with_numbers_for_names(tmp_path):
+    for name in ("3", "5", "05"):
+        noise(tmp_path / name / "1.png", 4, 4)
+    dataset = ImageFolder("train", str(tmp_path), classes=[5, "3"])
+    assert dataset.classes == ("5", "3")
+    config = gvt.compose("gan.folder", [f"data.root={tmp_path}", "data.classes=[5, '05']"])
+    assert open_dataset(config, "train").classes == ("5", "05")
+    for wrong in ([4], [5, "5"]):
+        with pytest.raises(ValueError, match=r"each once; there are 05, 3, 5$"):
+            ImageFolder("train", str(tmp_path), classes=wrong)
 
 
 def test_nothing_readable_is_an_empty_split(tmp_path):

@@ -1,6 +1,7 @@
 """Splits and classes by the names of folders."""
 
 import os
+import socket
 
 import pytest
 
@@ -103,6 +104,51 @@ def test_links_to_folders_are_followed_but_not_in_circles(make, tmp_path_factory
     (root / "a" / "circle").symlink_to(root)
     layout = read_layout(root, NONE, 0)
     assert names(layout, "train") == [("1.png", "a"), ("1.png", "b")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="on Windows, links need special rights")
+def test_folders_that_link_to_each_other_are_listed_once(make):
+    # Each of twelve has links to the others: an exponential number of ways leads to each.
+    root = make(*(f"{n:02}/{n}.png" for n in range(12)))
+    for folder in sorted(root.iterdir()):
+        for other in range(12):
+            (folder / f"to{other:02}").symlink_to(root / f"{other:02}")
+    found = names(read_layout(root, NONE, 0), "train")
+    assert found == [(f"{n}.png", f"{n:02}") for n in range(12)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="on Windows, links need special rights")
+def test_a_folder_counts_where_it_stands_and_otherwise_at_the_first_link(make, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "2.png").touch()
+    root = make("z/deep/1.png")
+    (root / "a").symlink_to(root / "z" / "deep")
+    for link in ("c", "b"):
+        (root / link).symlink_to(elsewhere)
+    layout = read_layout(root, NONE, 0)
+    assert names(layout, "train") == [("2.png", "b"), ("1.png", "z")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_pipes_and_sockets_are_no_pictures_and_a_broken_link_is_kept(make):
+    root = make("1.png")
+    os.mkfifo(root / "2.png")
+    (root / "3.png").symlink_to(root / "2.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(root / "4.png"))  # of which the name may not be long
+    (root / "5.png").symlink_to(root / "nowhere")
+    (root / "6.png").symlink_to(root / "6.png")
+    (root / "7").symlink_to(root / "nowhere")
+    layout = read_layout(root, NONE, 0)
+    assert [name for name, _ in names(layout, "train")] == ["1.png", "5.png", "6.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("files", [["cat/1.png", "\x1b[2J\n.png"], ["val/1.png", "\x1b[2J\n.png"]])
+def test_what_a_name_would_do_to_a_terminal_is_escaped(make, files):
+    with pytest.raises(gvt.DataError, match=r"\\x1b\[2J\\n\.png") as caught:
+        read_layout(make(*files), NONE, 0)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """Pictures of every mode become 8-bit grey or colour, upright and opaque."""
 
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import gvt
-from gvt_data.reading import read_picture
+from gvt_data.reading import UnreadablePicture, read_picture
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -107,6 +112,21 @@ def test_transparent_grey_and_palettes(read):
     assert (mode, pixels.tolist()) == ("P", [[[255, 0, 0], [40, 50, 60]]])
 
 
+def test_one_transparent_value_of_sixteen_bits(read):
+    grey = grid([[1000, 1001, 65535]], np.uint16)
+    mode, pixels = read(grey, transparency=1000, background=RED)
+    assert mode == "I;16"
+    assert pixels.tolist() == [[list(RED), [4, 4, 4], [255, 255, 255]]]  # 1001 is 4, and not 1000
+    assert read(grey, transparency=1000, channels=1)[1].tolist() == [[255, 4, 255]]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lab(read, channels):
+    mode, pixels = read(Image.new("LAB", (4, 4), (128, 128, 128)), "tif", channels=channels)
+    assert mode == "LAB"
+    np.testing.assert_allclose(pixels, 119, atol=1)  # half of L* is a mid grey
+
+
 def test_cmyk(read):
     mode, pixels = read(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "tif")
     assert (mode, pixels[3, 3].tolist()) == ("CMYK", [255, 0, 0])
@@ -165,17 +185,87 @@ def test_a_truncated_file_is_named(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    "make", [postscript, lambda p: p.write_bytes(b""), lambda p: p.write_text("no"), lambda p: None]
+    "make", [postscript, lambda p: p.write_bytes(b""), lambda p: p.write_text("no")]
 )
 def test_what_is_no_picture_is_named(tmp_path, make):
     make(tmp_path / "a.png")
-    with pytest.raises(gvt.DataError, match=r"a\.png: cannot be read as a picture: \S"):
+    with pytest.raises(UnreadablePicture, match=r"a\.png: cannot be read as a picture: \S"):
         read_picture(tmp_path / "a.png", 3, WHITE)
 
 
-def test_a_decompression_bomb_is_named(tmp_path, monkeypatch):
-    Image.new("L", (100, 100)).save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
-    with warnings.catch_warnings(), pytest.raises(gvt.DataError, match=r"a\.png: .*bomb"):
-        warnings.simplefilter("error")
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: None, "No such file"),
+        (lambda p: p.mkdir(), ""),  # Windows has another word for it
+        pytest.param(
+            lambda p: p.symlink_to("/proc/self/mem"),
+            "Input/output error",
+            marks=pytest.mark.skipif(
+                not Path("/proc/self/mem").exists(), reason="no file here that cannot be read"
+            ),
+        ),
+    ],
+)
+def test_a_file_that_the_machine_does_not_give_is_no_broken_picture(tmp_path, make, says):
+    make(tmp_path / "a.png")
+    with pytest.raises(gvt.DataError, match=rf"a\.png: cannot be read: {says}") as caught:
         read_picture(tmp_path / "a.png", 3, WHITE)
+    assert not isinstance(caught.value, UnreadablePicture)
+    assert "skip" not in str(caught.value)
+
+
+def test_memory_that_runs_out_is_not_the_pictures_fault(tmp_path, monkeypatch):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(MemoryError):
+        read_picture(tmp_path / "a.png", 3, WHITE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize("make", [lambda p: p.touch(), lambda p: None])
+def test_what_a_name_would_do_to_a_terminal_is_escaped(tmp_path, make):
+    path = tmp_path / "b\n\x1b[31mé.png"
+    make(path)
+    with pytest.raises(gvt.DataError, match=r"b\\n\\x1b\[31mé\.png: cannot") as caught:
+        read_picture(path, 3, WHITE)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        ((1500, 2000), "has 3 million pixels; at most 2 million"),
+        ((2400, 2500), "more than 4 million"),
+    ],
+)
+def test_too_many_pixels_are_one_line(tmp_path, monkeypatch, size, says):
+    Image.new("1", size).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_000_000)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        with pytest.raises(UnreadablePicture, match=rf"a\.png: .* picture: it has .*{says[4:]}"):
+            read_picture(tmp_path / "a.png", 3, WHITE)
+
+
+def test_of_too_many_pixels_pillow_says_nothing_beside(tmp_path):
+    Image.new("1", (1500, 2000)).save(tmp_path / "a.png")
+    script = f"""
+        from pathlib import Path
+        from PIL import Image
+        from gvt_data.reading import UnreadablePicture, read_picture
+
+        Image.MAX_IMAGE_PIXELS = 2_000_000
+        try:
+            read_picture(Path({str(tmp_path / "a.png")!r}), 1, (0, 0, 0))
+        except UnreadablePicture as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(script)], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")

@@ -2,7 +2,12 @@
 
 import gzip
 import hashlib
+import os
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -166,16 +171,82 @@ def test_a_download_that_fails_is_one_line(tmp_path, monkeypatch, capfd, dataset
     assert capfd.readouterr() == ("", "")
 
 
+def zipped(folder, monkeypatch):
+    """Zip the files of a small Fashion-MNIST, and make torchvision expect these very ones."""
+    resources = []
+    for path in sorted(folder.iterdir()):
+        file = path.with_name(f"{path.name}.gz")
+        file.write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+        resources.append((file.name, hashlib.md5(file.read_bytes()).hexdigest()))
+    monkeypatch.setattr(datasets.FashionMNIST, "resources", resources)
+
+
+class Served(SimpleHTTPRequestHandler):
+    """Serves files; notes their names."""
+
+    def __init__(self, *given, names, **parameters):
+        self.names = names
+        super().__init__(*given, **parameters)
+
+    def do_GET(self):
+        self.names.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """Serve a small Fashion-MNIST on this machine; return the names that were asked for."""
+    folder, names = tmp_path / "server", []
+    mnist_like(folder, FashionMNIST)
+    zipped(folder / "FashionMNIST" / "raw", monkeypatch)
+    handler = partial(Served, names=names, directory=str(folder / "FashionMNIST" / "raw"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        mirror = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [mirror])
+        yield names
+        server.shutdown()
+        thread.join()
+
+
+def test_of_many_at_once_the_first_fetches_and_the_others_find(tmp_path, served):
+    FashionMNIST("train", str(tmp_path / "alone"), download=True)
+    alone = served.copy()
+    served.clear()
+    together = threading.Barrier(3)
+
+    def opened(_):
+        together.wait()
+        return FashionMNIST("train", str(tmp_path / "data"), download=True)
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(opened, range(3)))
+    assert [len(dataset) for dataset in found] == [30] * 3
+    assert set(served) == {f"/{name}" for name, _ in datasets.FashionMNIST.resources}
+    assert served == alone
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="here nothing is too read-only for this user"
+)
+def test_what_is_there_may_be_read_only(tmp_path):
+    mnist_like(tmp_path, FashionMNIST)
+    tmp_path.chmod(0o555)
+    try:
+        assert len(FashionMNIST("train", str(tmp_path), download=True)) == 30
+    finally:
+        tmp_path.chmod(0o755)
+
+
 def test_zipped_files_that_are_there_need_no_network(tmp_path, monkeypatch):
     images, _ = mnist_like(tmp_path, FashionMNIST)["train"]
     unreachable(monkeypatch, FashionMNIST)
-    resources = []
-    for path in sorted((tmp_path / "FashionMNIST" / "raw").iterdir()):
-        zipped = path.with_name(f"{path.name}.gz")
-        zipped.write_bytes(gzip.compress(path.read_bytes()))
-        path.unlink()
-        resources.append((zipped.name, hashlib.md5(zipped.read_bytes()).hexdigest()))
-    monkeypatch.setattr(datasets.FashionMNIST, "resources", resources)
+    zipped(tmp_path / "FashionMNIST" / "raw", monkeypatch)
     dataset = FashionMNIST("train", str(tmp_path), download=True)
     assert torch.equal(dataset.tensors()[0][:, 0], images)
 

@@ -28,6 +28,34 @@ def batch(count=6):
     return gvt.Batch(torch.rand(count, *SHAPE), gvt.Frame(((28, 28),) * count, (28, 28)))
 
 
+class Ramp(gvt.Generator):
+    """Images of two pixels, the same two whatever the latent."""
+
+    latent_shape, image_shape = (1,), (1, 1, 2)
+
+    def __init__(self, left, right):
+        super().__init__()
+        self.pixels = torch.nn.Parameter(torch.tensor([left, right]))
+
+    def forward(self, z, labels=None):
+        return self.pixels.expand(len(z), 1, 1, 2)
+
+
+class Mean(gvt.Discriminator):
+    """Twice the mean of an image is its logit."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, images, labels=None):
+        return self.scale * images.mean(dim=(1, 2, 3))
+
+
+def softplus(x):
+    return math.log1p(math.exp(x))
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 64)])
 def test_shapes_and_ranges_are_as_declared(shape):
     generator = gvt.create("generator", "dcgan", image_shape=shape, latent=7)
@@ -88,6 +116,49 @@ def test_pictures_are_those_of_fixed_latents_and_clamped(task):
     assert not torch.equal(first["samples"], other["samples"])
 
 
+def test_pictures_are_clamped_to_the_range_of_the_data(task):
+    beyond = GAN(Ramp(-1.5, 0.5), Mean(), data_range=(-1.0, 1.0))
+    assert beyond.sample(1, 0).flatten().tolist() == [0.0, 0.75]
+    above = GAN(Ramp(0.5, 9.0), Mean(), data_range=(0.0, 1.0))  # [-1, 1] is mapped to [0, 1]
+    assert above.sample(1, 0).flatten().tolist() == [0.75, 1.0]
+    assert above.pictures(0)["samples"][7, 7].flatten().tolist() == [0.75, 1.0]
+    shown, step = GAN(Ramp(-1.5, 0.5), Mean(), show="training"), Step(0)
+    shown("generator", batch(), step)
+    assert step.pictures["fakes"].flatten().tolist() == [0.0, 0.75]
+    assert step.memo["fakes"][0].flatten().tolist() == [-1.5, 0.5]  # unlike what is learned from
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_losses_are_in_float32_of_whatever_logits(task, together):
+    noisy = GAN(
+        task.generator,
+        task.discriminator,
+        **{f"{name}_labels": (0.3, 0.9) for name in ("real", "fake", "generator")},
+        together=together,
+    )
+    seen = []
+    noisy.discriminator.register_forward_hook(lambda *call: seen.append(call[2]))
+    step, same = Step(0), Step(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = noisy("discriminator", batch(), step) | noisy("generator", batch(), step)
+    same.randn(6, *task.generator.latent_shape)
+    labels = [0.3 + (0.9 - 0.3) * same.rand(6) for _ in range(3)]
+    logits = torch.cat(seen).split(6)
+    assert {part.dtype for part in logits} == {torch.bfloat16}
+    for name, part, label in zip(("real", "fake", "generator"), logits, labels, strict=True):
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(part.float(), label)
+        share = 0.5 if together and name != "generator" else 1.0
+        assert losses[name].dtype == torch.float32
+        assert torch.equal(losses[name], share * expected)
+
+
+def test_one_label_is_in_float32_of_whatever_logits():
+    soft = GAN(Ramp(0.1, 0.2), Mean(), generator_labels=(0.9, 0.9)).bfloat16()
+    loss = soft("generator", batch(), Step(0))["generator"]
+    logit = soft.discriminator(soft.generator(torch.zeros(1, 1))).item()
+    assert loss.item() == pytest.approx(softplus(logit) - 0.9 * logit, rel=1e-6)
+
+
 def test_the_generator_learns_every_so_often(task):
     lazy = GAN(task.generator, task.discriminator, critic_steps=3)
     for index, learns in enumerate([False, False, True, False]):
@@ -106,13 +177,15 @@ def test_labels_are_drawn_from_their_ranges_for_each_image(task):
         generator_labels=(0.8, 0.9),
     )
     step, same = Step(3, seed=1), Step(3, seed=1)
-    losses = noisy("discriminator", batch(), step) | noisy("generator", batch(), step)
+    data = batch()
+    losses = noisy("discriminator", data, step) | noisy("generator", data, step)
     same.randn(6, *task.generator.latent_shape)
     drawn = [0.9 + 0.1 * same.rand(6), 0.1 * same.rand(6), 0.8 + 0.1 * same.rand(6)]
     assert all(labels.unique().numel() == 6 for labels in drawn)
     fakes = step.memo["fakes"]
-    of_fakes = noisy.discriminator(fakes)
+    of_fakes, of_reals = noisy.discriminator(fakes), noisy.discriminator(data.images * 2 - 1)
     expected = torch.nn.functional.binary_cross_entropy_with_logits
+    torch.testing.assert_close(losses["real"], expected(of_reals, drawn[0]))
     torch.testing.assert_close(losses["fake"], expected(of_fakes, drawn[1]))
     torch.testing.assert_close(losses["generator"], expected(of_fakes, drawn[2]))
 
@@ -164,6 +237,33 @@ def test_held_out_losses_are_of_labels_one_and_zero_and_do_not_change(task):
     assert predictions == []
     assert {name: count for name, (_, count) in losses.items()} == dict.fromkeys(losses, 6)
     torch.testing.assert_close(losses["generator"][0], expected)
+
+
+def test_held_out_losses_by_hand():
+    task = GAN(Ramp(0.0, 1.0), Mean(), data_range=(-1.0, 1.0))
+    white = gvt.Batch(torch.ones(3, 1, 1, 2), gvt.Frame(((1, 2),) * 3, (1, 2)))
+    _, losses = task.eval().evaluate(white)
+    # A real is 1 everywhere, with a logit of 2; a fake has a mean of 0.5, with a logit of 1.
+    expected = {"real": softplus(-2), "fake": softplus(1), "generator": softplus(-1)}
+    assert {name: loss.item() for name, (loss, _) in losses.items()} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "says"),
+    [
+        ("generator", {"latent": 0}, "latent 0: at least 1"),
+        ("generator", {"width": 0}, "width 0: at least 1"),
+        ("generator", {"width": -8}, "width -8: at least 1"),
+        ("generator", {"width": 12}, "width 12: has to be divisible by 8"),
+        ("discriminator", {"width": 0}, "width 0: at least 1"),
+        ("discriminator", {"dropout": 1.0}, r"dropout 1\.0: from 0 to less than 1"),
+        ("discriminator", {"dropout": -0.1}, r"dropout -0\.1"),
+    ],
+)
+def test_impossible_numbers_are_one_line(kind, parameters, says):
+    with pytest.raises(gvt.ConfigError, match=says) as caught:
+        gvt.create(kind, "dcgan", image_shape=SHAPE, **parameters)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_pictures_of_training_are_the_fakes_before_the_updates(tmp_path):

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import gvt
-from gvt.build import DataFacts, build_task, open_dataset
+from gvt.build import build_task, open_dataset
 from gvt.cli.describe import describe
+from gvt.facts import DataFacts
 from gvt.interfaces import Step
 from gvt.optim import Optimizer
 from gvt_gan.keras import SameConv2d, SameConvTranspose2d
@@ -109,6 +110,46 @@ def test_what_a_transposed_convolution_crops(stride, at, rows):
     expected = torch.zeros(5 * stride, 5 * stride)
     expected[torch.tensor(rows)[:, None], torch.tensor(rows)] = 1
     torch.testing.assert_close(layer(image)[0, 0], expected)
+
+
+def operations(layer, images):
+    with torch.profiler.profile() as profile:
+        layer(images)
+    return {event.key for event in profile.key_averages()}
+
+
+@pytest.mark.parametrize(
+    ("layer", "sides", "is_symmetric"),
+    [
+        (SameConv2d(2, 3, 5), (9, 12), True),
+        (SameConv2d(2, 3, 4, stride=2), (8, 12), True),
+        (SameConv2d(2, 3, 4, stride=2), (8, 11), False),  # as many sides as it takes
+        (SameConv2d(2, 3, (5, 3)), (9, 12), True),  # 2 and 1: height and width each have their own
+        (SameConv2d(2, 3, 4), (9, 12), False),
+        (SameConvTranspose2d(2, 3, 4, stride=2), (5, 7), True),
+        (SameConvTranspose2d(2, 3, (5, 3)), (5, 7), True),
+        (SameConvTranspose2d(2, 3, 4), (5, 7), False),
+    ],
+)
+def test_padding_of_its_own_only_where_it_is_not_symmetric(layer, sides, is_symmetric):
+    torch.manual_seed(0)
+    images = torch.randn(2, 2, *sides)
+    padded = "aten::constant_pad_nd" in operations(layer, images)
+    assert padded is not is_symmetric
+    side = zip(sides, layer.kernel_size, layer.stride, strict=True)
+    if isinstance(layer, SameConvTranspose2d):
+        total = [kernel - stride for _, kernel, stride in side]
+        whole = F.conv_transpose2d(images, layer.weight, layer.bias, layer.stride)
+        (down, right), (high, wide) = total, whole.shape[-2:]
+        expected = whole[
+            ..., down // 2 : high - (down + 1) // 2, right // 2 : wide - (right + 1) // 2
+        ]
+    else:
+        total = [(-(-n // s) - 1) * s + k - n for n, k, s in side]
+        before, after = [n // 2 for n in total], [(n + 1) // 2 for n in total]
+        around = F.pad(images, (before[1], after[1], before[0], after[0]))
+        expected = F.conv2d(around, layer.weight, layer.bias, layer.stride)
+    torch.testing.assert_close(layer(images), expected)
 
 
 # --- networks ---------------------------------------------------------------------------------
@@ -256,6 +297,25 @@ def test_first_weights(kind, name, parameters, _):
             "textbook_conv",
             {"image_shape": GREY, "widths": [4] * 5},
             "5 valid 4x4 convolutions leave nothing",
+        ),
+        *(
+            ("generator", name, {"image_shape": GREY, parameter: value}, f"{parameter} {value}")
+            for name in ("textbook_conv", "textbook_mlp", "textbook_dcgan")
+            for parameter, value in (("latent", 0), ("width", 0), ("width", -1))
+        ),
+        (
+            "generator",
+            "textbook_conv",
+            {"image_shape": GREY, "further": [8, 0]},
+            r"further \[8, 0\]",
+        ),
+        ("discriminator", "textbook_conv", {"image_shape": GREY, "widths": [0]}, r"widths \[0\]"),
+        ("discriminator", "textbook_mlp", {"image_shape": GREY, "width": 0}, "width 0"),
+        ("discriminator", "textbook_dcgan", {"image_shape": GREY, "width": -4}, "width -4"),
+        *(
+            ("discriminator", name, {"image_shape": GREY, "dropout": share}, f"dropout {share}")
+            for name in ("textbook_conv", "textbook_dcgan")
+            for share in (1.0, -0.5)
         ),
         (
             "generator",

@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -20,13 +21,16 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import gvt
+from gvt.config.text import parse
 from gvt.listener import PluginHooks
+from gvt.runs.plots import save_matrix
 from gvt_registry import Registry
 from gvt_tensorboard.writer import EventWriter
 
 CLASSIFY = ["data.classes=[3, 5]", "data.holdout=300", "data.batch_size=16"]
 CLASSIFY += ["evaluate.split=val", "evaluate.every=3", "evaluate.final=null"]
 GAN = ["data.classes=[5]", "data.batch_size=16", "generator.width=8", "discriminator.width=8"]
+GAN += ["train.precision=float32"]  # that of `gvt.load`, whose pictures are compared
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,6 +121,16 @@ def test_the_configuration_and_the_size_are_there_as_text(classify):
     assert size.startswith("6 steps of 16 samples")
 
 
+def test_the_confusion_matrix_is_there_of_every_evaluation(classify, tmp_path):
+    found = events(classify.folder / "tensorboard").Images("val/confusion")
+    assert [event.step for event in found] == [3, 6]
+    evaluated = json.loads((classify.folder / "evaluation" / "val.json").read_text())
+    table = torch.tensor(evaluated["tables"]["confusion"])
+    save_matrix(table, (), tmp_path / "drawn.png", title="val/confusion")
+    drawn = np.array(Image.open(tmp_path / "drawn.png").convert("RGB"))
+    np.testing.assert_array_equal(picture(found[-1]), drawn)
+
+
 def test_the_sheets_are_there_as_the_task_drew_them(gan):
     found = events(gan.folder / "tensorboard").Images("pictures/samples")
     assert [event.step for event in found] == [1, 2, 4]
@@ -184,6 +198,8 @@ def test_with_a_checkpoint_everything_before_it_is_on_disk(plugins, gan, tmp_pat
     on_disk = copytree(run.folder / "tensorboard", tmp_path / "copy")
     tell("gvt_run_ended", outcome="success", error=None)
     assert [point.step for point in events(on_disk).Scalars("train/loss")] == steps
+    [(_, config)] = text(run, "config")  # the run's own: there is no file of it in this folder
+    assert parse(dedent(config), "here") == run.config.document()
 
 
 def test_of_an_ended_run_nothing_stays(tmp_path):
@@ -241,8 +257,10 @@ def test_without_the_package_it_does_nothing(tmp_path):
     script = f"""
         import sys
         from importlib.machinery import ModuleSpec
+        from pathlib import Path
+        from types import SimpleNamespace
 
-        import gvt
+        from gvt_registry import Registry
 
         class Folder:
             '''What finds a folder that happens to be called tensorboard.'''
@@ -250,20 +268,38 @@ def test_without_the_package_it_does_nothing(tmp_path):
             def find_spec(name, path=None, target=None):
                 return ModuleSpec(name, None, is_package=True) if name == "tensorboard" else None
 
-        def run():
-            run = gvt.run("gan.mnist", *{GAN}, "train.steps=1", r"run.root={tmp_path}", quiet=True)
-            return run.outcome, (run.folder / "tensorboard").exists()
+        plugins = Registry().plugins
+        run = SimpleNamespace(folder=Path({str(tmp_path)!r}), step=0, learning_rates={{}})
+        found = SimpleNamespace(tables={{}}, named=lambda split: {{}})
+        hooks = {{
+            "run_started": {{}},
+            "losses_read": {{"rows": [(1, {{"loss": 0.5}})]}},
+            "evaluated": {{"step": 1, "split": "val", "metrics": {{}}, "found": found}},
+            "pictures_drawn": {{"step": 1, "pictures": {{"samples": None}}}},
+            "checkpoint_saved": {{"path": run.folder}},
+            "run_ended": {{"outcome": "success", "error": None}},
+        }}
+
+        def answers():
+            called = [plugins.call(f"gvt_{{n}}", run=run, **given) for n, given in hooks.items()]
+            return [(p.name, a) for of_hook in called for p, a in of_hook]
 
         sys.modules["tensorboard"] = None  # as if it were not there
-        print(*run())
+        print(*answers())
         del sys.modules["tensorboard"]
         sys.meta_path.insert(0, Folder)
-        print(*run())
-        print(*(name for name in sys.modules if name.startswith("tensorboard")))
+        print(*answers())
+        print(*(name for name in sys.modules if name.startswith(("tensorboard", "torch"))))
         print("gvt_tensorboard.plugin" in sys.modules, "gvt_tensorboard.writer" in sys.modules)
     """
     done = subprocess.run(
-        [sys.executable, "-c", dedent(script)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", dedent(script)],
+        env={**os.environ, "GVT_BLOCK_PLUGINS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.stdout.splitlines() == ["success False", "success False", "", "True False"]
+    nothing = " ".join(["('tensorboard', None)"] * 6)
+    assert done.stdout.splitlines() == [nothing, nothing, "", "True False"], done.stderr
     assert (done.returncode, done.stderr) == (0, "")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,33 @@
+"""The textbook's convolutional network."""
+
+import pytest
+import torch
+
+import gvt
+
+SHAPE = (1, 28, 28)
+
+
+def test_the_maps_are_as_declared():
+    backbone = gvt.create("backbone", "small_cnn", image_shape=(3, 30, 40), widths=[4, 6])
+    features = backbone(torch.rand(2, 3, 30, 40))
+    assert backbone.feature_info == {"stage1": (4, 2), "stage2": (6, 4)}
+    assert {n: tuple(f.shape) for n, f in features.items()} == {
+        "stage1": (2, 4, 14, 19),
+        "stage2": (2, 6, 6, 8),
+    }
+
+
+@pytest.mark.parametrize(
+    ("widths", "says"),
+    [
+        ([], r"widths \[\]: of one stage"),
+        ([8, 0], r"widths \[8, 0\]: .*at least 1"),
+        ([-3], r"widths \[-3\]"),
+        ([4] * 4, "4 stages leave nothing"),
+    ],
+)
+def test_impossible_widths_are_one_line(widths, says):
+    with pytest.raises(gvt.ConfigError, match=says) as caught:
+        gvt.create("backbone", "small_cnn", image_shape=SHAPE, widths=widths)
+    assert "\n" not in str(caught.value)
