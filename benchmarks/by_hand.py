@@ -143,6 +143,7 @@ LOOPS: dict[str, type[ByHand]] = {"classify.mnist": Classifier, "gan.mnist_dcgan
 
 
 def _cross_entropy(logits: Tensor, label: float) -> Tensor:
+    logits = logits.float()
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
 

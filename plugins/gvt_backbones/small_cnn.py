@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from gvt import Backbone
+
+Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
 class SmallCNN(Backbone):
@@ -18,14 +23,11 @@ class SmallCNN(Backbone):
         widths: Channels of each stage.
 
     Raises:
-        ValueError: If there is no stage, a width is less than 1, or nothing is left of an image
-            after the last stage.
+        ValueError: If nothing is left of an image after the last stage.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], widths: tuple[int, ...] = (32, 64)):
+    def __init__(self, image_shape: tuple[int, int, int], widths: Widths = (32, 64)):
         super().__init__()
-        if min(widths, default=0) < 1:
-            raise ValueError(f"widths {list(widths)}: of one stage at least, each at least 1")
         channels, *size = image_shape
         self.stages = nn.ModuleDict()
         self.feature_info = {}

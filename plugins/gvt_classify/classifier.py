@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from gvt import Batch, Dropout, Head, StackedMetric, Targets
@@ -21,10 +22,7 @@ class Classifier(Head):
         hidden: Widths of hidden dense layers, with ReLU.
         grid: The map is averaged to this many cells a side before it is flattened; 1 is global
             average pooling. A map that has this size already is left as it is.
-        dropout: Share of the last dense layer's inputs dropped in training, less than 1.
-
-    Raises:
-        ValueError: If a width or the grid is less than 1, or the dropout not in [0, 1).
+        dropout: Share of the last dense layer's inputs dropped in training.
     """
 
     needs = ("class",)
@@ -33,15 +31,11 @@ class Classifier(Head):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        hidden: tuple[int, ...] = (),
-        grid: int = 1,
-        dropout: float = 0.0,
+        hidden: tuple[PositiveInt, ...] = (),
+        grid: PositiveInt = 1,
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
         super().__init__()
-        if min([grid, *hidden]) < 1:
-            raise ValueError(f"hidden {list(hidden)} and grid {grid}: each at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout {dropout}: from 0 to less than 1")
         self.feature, (channels, _) = list(feature_info.items())[-1]
         self.num_classes = num_classes
         self.pool = nn.AdaptiveAvgPool2d(grid)

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -93,6 +94,7 @@ class ImageFolder:
             raise DataError(_empty(folder, split, {"val": val, "test": test}))
         self._paths = [path for path, _ in pictures]
         self._labels = [numbers[of] for _, of in pictures if of is not None]
+        self.fingerprint = _fingerprint([path.relative_to(folder) for path in self._paths])
         self._records: list[Record] = []
 
     def __len__(self) -> int:
@@ -159,6 +161,12 @@ class ImageFolder:
                 stacklevel=3,
             )
         return [picture for picture, fine in zip(pictures, readable, strict=True) if fine]
+
+
+def _fingerprint(names: Sequence[Path]) -> str:
+    """Return a short text that changes when a picture comes, goes or is renamed."""
+    lines = "".join(f"{name.as_posix()}\n" for name in names)
+    return sha256(os.fsencode(lines)).hexdigest()[:16]
 
 
 def _threads() -> ThreadPoolExecutor:

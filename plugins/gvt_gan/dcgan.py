@@ -7,11 +7,12 @@ convolved where the paper has transposed convolutions, which avoids their checke
 
 from __future__ import annotations
 
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gvt import Discriminator, Generator
 
-from .sizes import check_dropout, check_sizes
+from .types import Share
 
 GROUPS = 8
 """Groups of a group norm; a width is a multiple of it."""
@@ -26,12 +27,13 @@ class DCGANGenerator(Generator):
         width: Channels of the convolutions, divisible by 8; twice as many at the start.
 
     Raises:
-        ValueError: If the image's sides are not divisible by 4, or a number is impossible.
+        ValueError: If the image's sides are not divisible by 4.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], latent: int = 64, width: int = 32):
+    def __init__(
+        self, image_shape: tuple[int, int, int], latent: PositiveInt = 64, width: PositiveInt = 32
+    ):
         super().__init__()
-        check_sizes(latent=latent, width=width)
         if width % GROUPS:
             raise ValueError(f"width {width}: has to be divisible by {GROUPS}")
         channels, height, image_width = image_shape
@@ -64,18 +66,16 @@ class DCGANDiscriminator(Discriminator):
     Args:
         image_shape: (C, H, W); H and W divisible by 4.
         width: Channels after the first layer; twice as many after the second.
-        dropout: Share of channels dropped after each convolution in training, less than 1.
+        dropout: Share of channels dropped after each convolution in training.
 
     Raises:
-        ValueError: If the image's sides are not divisible by 4, or a number is impossible.
+        ValueError: If the image's sides are not divisible by 4.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], width: int = 32, dropout: float = 0.0
+        self, image_shape: tuple[int, int, int], width: PositiveInt = 32, dropout: Share = 0.0
     ) -> None:
         super().__init__()
-        check_sizes(width=width)
-        check_dropout(dropout)
         channels, height, image_width = image_shape
         if height % 4 or image_width % 4:
             raise ValueError(f"images {height}x{image_width}: both sides have to be divisible by 4")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor
 
 from gvt import Batch, Discriminator, Generator, Phase, Step, Task, random_source
@@ -40,7 +41,7 @@ class GAN(Task):
             first fake of the iteration, as it was before both updates.
 
     Raises:
-        ValueError: If a number of steps or of pictures is not positive, or a label not in [0, 1].
+        ValueError: If labels are no range within [0, 1].
     """
 
     def __init__(
@@ -48,12 +49,12 @@ class GAN(Task):
         generator: Generator,
         discriminator: Discriminator,
         data_range: Range | None = None,
-        critic_steps: int = 1,
+        critic_steps: PositiveInt = 1,
         real_labels: Range = (1.0, 1.0),
         fake_labels: Range = (0.0, 0.0),
         generator_labels: Range = (1.0, 1.0),
         together: bool = False,
-        sheet: tuple[int, int] = (8, 8),
+        sheet: tuple[PositiveInt, PositiveInt] = (8, 8),
         show: Literal["samples", "training"] = "samples",
     ) -> None:
         super().__init__()
@@ -61,10 +62,6 @@ class GAN(Task):
         for name, (low, high) in labels.items():
             if not 0 <= low <= high <= 1:
                 raise ValueError(f"{name}_labels [{low}, {high}]: has to be a range within [0, 1]")
-        if critic_steps < 1:
-            raise ValueError(f"critic_steps {critic_steps}: at least 1")
-        if min(sheet) < 1:
-            raise ValueError(f"sheet {list(sheet)}: at least one row and one column")
         self.phases = (
             Phase("discriminator", trains="discriminator", keeps_graph=("generator",)),
             Phase("generator", trains="generator", every=critic_steps, offset=critic_steps - 1),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from math import ceil, prod
 
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gvt import Discriminator, Dropout, Generator
 
 from .keras import BATCH_NORM, SameConv2d, SameConvTranspose2d, initialise, leaky_relu
-from .sizes import check_dropout, check_sizes
+from .types import Share
 
 
 class _Layers(Generator):
@@ -49,20 +50,19 @@ class TextbookConvGenerator(_Layers):
             in [0, 1], the discriminator sees tanh's values as they are, below black as well.
 
     Raises:
-        ValueError: If a side is odd, a number impossible, or the range does not rise.
+        ValueError: If a side is odd, or the range does not rise.
     """
 
     def __init__(
         self,
         image_shape: tuple[int, int, int],
-        latent: int = 28,
-        width: int = 32,
-        further: tuple[int, ...] = (),
+        latent: PositiveInt = 28,
+        width: PositiveInt = 32,
+        further: tuple[PositiveInt, ...] = (),
         image_range: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         super().__init__()
         _check_sides(image_shape, 2)
-        check_sizes(latent=latent, width=width, further=further)
         if not image_range[0] < image_range[1]:
             raise ValueError(
                 f"image_range {list(image_range)}: the first number must be the smaller"
@@ -93,21 +93,19 @@ class TextbookConvDiscriminator(_Judgement):
     Args:
         image_shape: (C, H, W).
         widths: Channels after each convolution; the first has stride 1, each further one 2.
-        dropout: Share of features dropped before the dense layer in training, less than 1.
+        dropout: Share of features dropped before the dense layer in training.
 
     Raises:
-        ValueError: If the convolutions leave nothing of an image, or a number is impossible.
+        ValueError: If the convolutions leave nothing of an image.
     """
 
     def __init__(
         self,
         image_shape: tuple[int, int, int],
-        widths: tuple[int, ...] = (64,),
-        dropout: float = 0.3,
+        widths: tuple[PositiveInt, ...] = (64,),
+        dropout: Share = 0.3,
     ) -> None:
         super().__init__()
-        check_sizes(widths=widths)
-        check_dropout(dropout)
         channels, *sides = image_shape
         self.layers = nn.Sequential()
         for number, width in enumerate(widths):
@@ -132,18 +130,14 @@ class TextbookMLPGenerator(_Layers):
         image_shape: (C, H, W).
         latent: Length of a latent.
         width: Units of the hidden layer.
-
-    Raises:
-        ValueError: If a number is impossible.
     """
 
     image_range = (0.0, 1.0)
 
     def __init__(
-        self, image_shape: tuple[int, int, int], latent: int = 100, width: int = 128
+        self, image_shape: tuple[int, int, int], latent: PositiveInt = 100, width: PositiveInt = 128
     ) -> None:
         super().__init__()
-        check_sizes(latent=latent, width=width)
         self.latent_shape = (latent,)
         self.image_shape = image_shape
         self.layers = nn.Sequential(
@@ -167,9 +161,8 @@ class TextbookMLPDiscriminator(_Judgement):
         ValueError: If the width is impossible.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], width: int = 128) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], width: PositiveInt = 128) -> None:
         super().__init__()
-        check_sizes(width=width)
         self.layers = nn.Sequential(
             nn.Flatten(),
             nn.Linear(prod(image_shape), width),
@@ -191,15 +184,14 @@ class TextbookDCGANGenerator(_Layers):
         width: Channels before the last layer; twice as many before them, four times at the start.
 
     Raises:
-        ValueError: If a side is not divisible by 4, or a number is impossible.
+        ValueError: If a side is not divisible by 4.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], latent: int = 100, width: int = 64
+        self, image_shape: tuple[int, int, int], latent: PositiveInt = 100, width: PositiveInt = 64
     ) -> None:
         super().__init__()
         _check_sides(image_shape, 4)
-        check_sizes(latent=latent, width=width)
         self.latent_shape = (latent,)
         self.image_shape = image_shape
         channels, height, image_width = image_shape
@@ -231,18 +223,13 @@ class TextbookDCGANDiscriminator(_Judgement):
     Args:
         image_shape: (C, H, W).
         width: Channels after the first convolution; twice as many after the second.
-        dropout: Share of features dropped after each convolution in training, less than 1.
-
-    Raises:
-        ValueError: If a number is impossible.
+        dropout: Share of features dropped after each convolution in training.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], width: int = 64, dropout: float = 0.3
+        self, image_shape: tuple[int, int, int], width: PositiveInt = 64, dropout: Share = 0.3
     ) -> None:
         super().__init__()
-        check_sizes(width=width)
-        check_dropout(dropout)
         channels, height, image_width = image_shape
         self.layers = nn.Sequential(
             SameConv2d(channels, width, 4, stride=2),

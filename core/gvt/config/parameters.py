@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,15 @@ from gvt.errors import ConfigError
 from gvt_registry import nearest
 
 REQUIRED: Any = inspect.Parameter.empty
+
+_SIGNS = {
+    "gt": ">",
+    "ge": ">=",
+    "lt": "<",
+    "le": "<=",
+    "multiple_of": "divisible by",
+    "min_length": "at least",
+}
 
 
 @dataclass(frozen=True)
@@ -34,11 +44,30 @@ class Parameter:
     @property
     def type_name(self) -> str:
         """The annotation as people write it, empty where there is none."""
-        if self.annotation is Any:
-            return ""
-        if isinstance(self.annotation, type) and not typing.get_args(self.annotation):
-            return self.annotation.__name__
-        return str(self.annotation).replace("typing.", "").replace("collections.abc.", "")
+        return "" if self.annotation is Any else _written(self.annotation)
+
+
+def _written(annotation: Any) -> str:
+    """Return a type as text, with pydantic's constraints in mathematical signs: `int > 0`."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        base, *extras = arguments
+        parts = [part for extra in extras for part in getattr(extra, "metadata", [extra])]
+        signs = [
+            f"{sign} {getattr(part, name)}"
+            for part in parts
+            for name, sign in _SIGNS.items()
+            if hasattr(part, name)
+        ]
+        return " ".join([_written(base), ", ".join(signs)]).strip()
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(_written, arguments))
+    if isinstance(annotation, type) and not arguments:
+        return "None" if annotation is type(None) else annotation.__name__
+    if isinstance(origin, type) and not any(isinstance(a, list) for a in arguments):
+        inside = ("..." if a is ... else _written(a) for a in arguments)
+        return f"{origin.__name__}[{', '.join(inside)}]"
+    return str(annotation).replace("typing.", "").replace("collections.abc.", "")
 
 
 def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
@@ -49,7 +78,7 @@ def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
         return {}, True
     function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
-        hints = typing.get_type_hints(function)
+        hints = typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError):
         hints = {}  # an annotation that cannot be resolved here constrains nothing
     found = {}

@@ -2,10 +2,11 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import torch
+from pydantic import Field, PositiveInt
 from torch import nn
 
 from gvt.config.parameters import REQUIRED, check_parameters, convert, signature_of
@@ -126,6 +127,34 @@ def test_the_signature_tells_names_types_and_defaults():
     assert shown["root"] == "str | None"
     assert shown["mode"] == "Literal['nearest', 'bilinear']"
     assert shown["anything"] == ""
+
+
+def test_constraints_are_checked_and_shown():
+    def build(
+        width: PositiveInt = 8,
+        widths: tuple[PositiveInt, ...] = (8,),
+        share: Annotated[float, Field(ge=0, lt=1)] | None = None,
+        even: Annotated[int, Field(multiple_of=2)] = 2,
+    ):
+        return width, widths, share, even
+
+    shown = {n: p.type_name for n, p in signature_of(build)[0].items()}
+    assert shown == {
+        "width": "int > 0",
+        "widths": "tuple[int > 0, ...]",
+        "share": "float >= 0, < 1 | None",
+        "even": "int divisible by 2",
+    }
+    assert check_parameters("head", build, {"width": 1, "share": 0, "even": 4}) == {
+        "width": 1,
+        "share": 0,
+        "even": 4,
+    }
+    for given in ({"width": 0}, {"widths": [8, 0]}, {"share": 1.0}, {"even": 3}):
+        (name,) = given
+        with pytest.raises(ConfigError, match=rf"head\.{name}: should be .*; it takes ") as caught:
+            check_parameters("head", build, given)
+        assert str(caught.value).endswith(shown[name])
 
 
 def test_an_annotation_that_cannot_be_resolved_constrains_nothing():

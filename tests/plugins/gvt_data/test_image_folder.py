@@ -227,6 +227,26 @@ def test_gan_folder_runs(folder, tmp_path, classes):
     assert np.isfinite(list(run.metrics.values())).all()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: noise(folder / "cat" / "new.png", 20, 20), r"\d+ samples, and it was \d+"),
+        (lambda folder: (folder / "cat").rename(folder / "lynx"), "without cat and with lynx"),
+        (lambda folder: (folder / "cat/01.png").rename(folder / "cat/99.png"), "other names"),
+    ],
+)
+def test_a_run_goes_on_with_the_same_pictures_only(folder, tmp_path, change, said):
+    run = gvt.run(
+        *("classify.folder", f"data.root={folder}", "data.size=32", "data.batch_size=4"),
+        *("train.epochs=null", "train.steps=2", "evaluate={}", f"run.root={tmp_path}"),
+        quiet=True,
+    )
+    assert gvt.resume(run.folder, "train.steps=3", quiet=True).step == 3
+    change(folder)
+    with pytest.raises(gvt.ConfigError, match=f"no longer what the run began with: .*{said}"):
+        gvt.resume(run.folder, "train.steps=4", quiet=True)
+
+
 def test_classify_folder_runs(folder, tmp_path):
     run = gvt.run(
         "classify.folder",

@@ -251,13 +251,13 @@ def test_held_out_losses_by_hand():
 @pytest.mark.parametrize(
     ("kind", "parameters", "says"),
     [
-        ("generator", {"latent": 0}, "latent 0: at least 1"),
-        ("generator", {"width": 0}, "width 0: at least 1"),
-        ("generator", {"width": -8}, "width -8: at least 1"),
+        ("generator", {"latent": 0}, "latent: .*greater than 0, not 0"),
+        ("generator", {"width": 0}, "width: .*greater than 0, not 0"),
+        ("generator", {"width": -8}, "width: .*greater than 0, not -8"),
         ("generator", {"width": 12}, "width 12: has to be divisible by 8"),
-        ("discriminator", {"width": 0}, "width 0: at least 1"),
-        ("discriminator", {"dropout": 1.0}, r"dropout 1\.0: from 0 to less than 1"),
-        ("discriminator", {"dropout": -0.1}, r"dropout -0\.1"),
+        ("discriminator", {"width": 0}, "width: .*greater than 0"),
+        ("discriminator", {"dropout": 1.0}, "dropout: .*less than 1, not"),
+        ("discriminator", {"dropout": -0.1}, "dropout: .*greater than or equal to 0"),
     ],
 )
 def test_impossible_numbers_are_one_line(kind, parameters, says):
