@@ -27,8 +27,8 @@ HERE = Path(__file__).parent
 COMMANDS = (
     "loop_overhead.py classify.mnist --rounds 12 --block 30",
     "loop_overhead.py gan.mnist_dcgan --rounds 10 --block 4",
-    "textbook.py classify.mnist --rounds 3 --steps 100 --warmup 20 --workers 0,2",
-    "textbook.py gan.mnist_dcgan --rounds 3 --steps 10 --warmup 3 --workers 0,2",
+    "textbook.py classify.mnist --rounds 5 --steps 100 --warmup 20 --workers 0,2",
+    "textbook.py gan.mnist_dcgan --rounds 5 --steps 10 --warmup 3 --workers 0,2",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
 """What a smoke run has in place of a command's own numbers."""

@@ -221,7 +221,7 @@ def test_everything_offered_can_be_shown(call, kind, name):
 
 def test_show_tells_parameters_defaults_types_and_size(call):
     _, out, _ = call("show", "generator:dcgan")
-    assert "latent  int  default 64" in out
+    assert "latent  int > 0  default 64" in out
     assert "228,897 parameters" in out
     _, out, _ = call("show", "classify.mnist")
     assert "all" in out.splitlines()[-1]
