@@ -72,7 +72,7 @@ class ByHand(ABC):
 
     def adam(self, key: str, parameters: Iterator[Tensor]) -> torch.optim.Adam:
         """Return the optimiser of a recipe that names Adam."""
-        return torch.optim.Adam(parameters, **self.config.optimizers[key].parameters)
+        return torch.optim.Adam(parameters, fused=True, **self.config.optimizers[key].parameters)
 
 
 class Classifier(ByHand):
