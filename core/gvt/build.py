@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
-from gvt.config.parameters import Parameter, check_parameters, signature_of
+from gvt.config.parameters import Parameter, check_parameters, components_in, signature_of
 from gvt.errors import ConfigError, DataError
 from gvt.facts import DataFacts
 from gvt.interfaces import Dataset, Head, Task
-from gvt_registry import Offer, default_registry, nearest
+from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 NETWORKS = ("generator", "discriminator", "backbone")
 """Sections of a recipe that hold one network each, built before the task, which takes them."""
@@ -161,11 +162,14 @@ def _feature_info(backbone: Any) -> Any:
 
 
 def offers_used(config: RunConfig) -> dict[str, Offer]:
-    """Return who offers each component of a run, by `kind:name`."""
-    return {
-        f"{kind}:{component.name}": _find(kind, component)
-        for section, kind, component in _sections(config)
-    }
+    """Return who offers each component of a run, by `kind:name`; torch's own are left out."""
+    found = {}
+    for _, kind, component in _sections(config):
+        offer = found[f"{kind}:{component.name}"] = _find(kind, component)
+        for inner, name in components_in(offer.load(), component.parameters):
+            with suppress(UnknownComponent):
+                found[f"{inner}:{name}"] = default_registry().find(inner, name)
+    return found
 
 
 def create(kind: str, name: str, **parameters: Any) -> Any:

@@ -151,9 +151,20 @@ class Metric(Protocol):
 
     def to(self, device: torch.device) -> Any: ...
 
-    def update(self, predictions: list[Any], targets: list[Any]) -> None: ...
+    def update(self, predictions: Any, targets: Any) -> None: ...
 
     def compute(self) -> Any: ...
+
+
+class Loss(Protocol):
+    """Outputs and targets to one number; every loss of `torch.nn` is one.
+
+    A constructor's parameter of this type, or of `Metric`, is a component: a recipe names it.
+    """
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss ()."""
+        ...
 
 
 # --- tasks ------------------------------------------------------------------------------------

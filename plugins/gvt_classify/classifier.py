@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from gvt import Batch, Dropout, Head, StackedMetric, Targets
+from gvt import Batch, Dropout, Head, Loss, Metric, StackedMetric, Targets
 
 
 class Classifier(Head):
@@ -23,6 +23,8 @@ class Classifier(Head):
         grid: The map is averaged to this many cells a side before it is flattened; 1 is global
             average pooling. A map that has this size already is left as it is.
         dropout: Share of the last dense layer's inputs dropped in training.
+        loss: Of logits (N, num_classes) and class numbers (N,); cross entropy unless given.
+        metrics: Further ones by name, of predicted and true class numbers, (N,) each.
     """
 
     needs = ("class",)
@@ -34,10 +36,13 @@ class Classifier(Head):
         hidden: tuple[PositiveInt, ...] = (),
         grid: PositiveInt = 1,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        loss: Loss | None = None,
+        metrics: dict[str, Metric] | None = None,
     ) -> None:
         super().__init__()
         self.feature, (channels, _) = list(feature_info.items())[-1]
         self.num_classes = num_classes
+        self.criterion, self.further = loss, metrics or {}
         self.pool = nn.AdaptiveAvgPool2d(grid)
         layers: list[nn.Module] = [nn.Flatten()]
         width = channels * grid * grid
@@ -55,7 +60,9 @@ class Classifier(Head):
         return logits
 
     def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """Return the mean `cross_entropy`, computed in float32."""
+        """Return the mean `cross_entropy`, computed in float32, or `loss`, another one."""
+        if self.criterion is not None:
+            return {"loss": self.criterion(outputs.float(), targets["class"])}
         return {"cross_entropy": F.cross_entropy(outputs.float(), targets["class"])}
 
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
@@ -80,6 +87,9 @@ class Classifier(Head):
             "f1": classification.MulticlassF1Score(count),
             "confusion": classification.MulticlassConfusionMatrix(count),
         }
+        for name, metric in self.further.items():
+            metric.reset()
+            metrics[name] = metric
         return StackedMetric(MetricCollection(metrics), "class", "class")
 
     def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:

@@ -7,12 +7,14 @@ import json
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
+from gvt.config.named import taking_names, target_of
 from gvt.errors import ConfigError
 from gvt_registry import nearest
 
@@ -133,6 +135,23 @@ def check_parameters(
     return checked
 
 
+def components_in(target: Callable[..., Any], given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (kind, name) of each loss and metric that valid parameters name."""
+    found: list[tuple[str, str]] = []
+
+    def note(kind: str, of_one: Mapping[str, Any]) -> None:
+        found.append((kind, of_one["name"]))
+        found.extend(components_in(target_of(kind, of_one["name"]), of_one))
+
+    declared, _ = signature_of(target)
+    for name, parameter in declared.items():
+        annotation, has_any = taking_names(parameter.annotation, note)
+        if has_any and given.get(name) is not None:
+            with suppress(TypeError):  # objects handed over in code have no names
+                _adapter(annotation).validate_json(json.dumps(given[name]), strict=True)
+    return found
+
+
 def convert(where: str, annotation: Any, value: Any) -> Any:
     """Return a value from YAML as what an annotation asks for.
 
@@ -142,12 +161,15 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
     if annotation is Any:
         return value
     try:
-        adapter = _adapter(annotation)
+        adapter = _adapter(taking_names(annotation, _component)[0])
     except (PydanticSchemaGenerationError, PydanticUserError):
         return value  # a type that data cannot describe: the constructor judges it
     try:
         # JSON's strict rules are the right ones: a list is a tuple, but true is not 1.
         return adapter.validate_json(json.dumps(value), strict=True)
+    except ConfigError as error:  # of a component that is named inside
+        text = str(error)
+        raise ConfigError(where + text if text.startswith(".") else f"{where}: {text}") from error
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         try:  # JSON knows nothing of abstract types such as Number
@@ -156,11 +178,30 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
             if problem["type"] == "needs_python_object":
                 problem = other.errors(include_url=False)[0]
         name = Parameter("", annotation, None).type_name
-        raise ConfigError(
-            f"{where}: {problem['msg'].removeprefix('Input ')}, not {value!r}; it takes {name}"
-        ) from error
+        raise ConfigError(f"{where}: {_said(problem)}, not {value!r}; it takes {name}") from error
     except TypeError:  # not plain data: an object handed over in code
         return value
+
+
+def _component(kind: str, given: Mapping[str, Any]) -> Any:
+    """Build a loss or a metric of what a recipe says of it.
+
+    Raises:
+        ConfigError: If there is none of that name, or a parameter does not fit; begins with a dot
+            where it is of a parameter.
+    """
+    parameters = dict(given)
+    target = target_of(kind, parameters.pop("name"))
+    checked = check_parameters("", target, parameters)
+    try:
+        return target(**checked)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{getattr(target, '__name__', target)}: {error}") from error
+
+
+def _said(problem: Mapping[str, Any]) -> str:
+    """Return what pydantic found, without its own beginnings."""
+    return str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -1,0 +1,114 @@
+"""Losses and metrics that a recipe names, as parameters of what uses them."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import gvt
+from gvt.build import offers_used
+from gvt.config.parameters import check_parameters, components_in, signature_of
+from gvt_registry import default_registry
+
+
+class Focal(nn.Module):
+    """A loss with a parameter, and one inside it."""
+
+    def __init__(self, gamma: float = 2.0, base: gvt.Loss | None = None) -> None:
+        super().__init__()
+        self.gamma, self.base = gamma, base
+
+    def forward(self, outputs, targets):
+        likely = torch.softmax(outputs, 1).gather(1, targets[:, None])
+        return ((1 - likely) ** self.gamma * -likely.log()).mean()
+
+
+@pytest.fixture(autouse=True)
+def focal(monkeypatch):
+    monkeypatch.setattr(default_registry(), "_in_code", {})
+    gvt.register("loss", "focal")(Focal)
+
+
+def build(
+    loss: gvt.Loss,
+    several: dict[str, gvt.Loss] | None = None,
+    metric: gvt.Metric | None = None,
+    width: int = 1,
+):
+    return loss, several, metric, width
+
+
+def check(**given):
+    return check_parameters("heads.digit", build, given)
+
+
+def test_a_name_is_built_with_its_parameters():
+    found = check(loss={"name": "focal", "gamma": 3, "base": "MSELoss"})["loss"]
+    assert isinstance(found, Focal)
+    assert found.gamma == 3
+    assert isinstance(found.base, nn.MSELoss)
+    assert isinstance(check(loss="focal")["loss"], Focal)
+
+
+def test_names_inside_other_types_are_built():
+    found = check(loss="focal", several={"a": "focal", "b": {"name": "L1Loss"}})["several"]
+    assert [type(v) for v in found.values()] == [Focal, nn.L1Loss]
+    kappa = {"name": "CohenKappa", "task": "multiclass", "num_classes": 3}
+    assert check(loss="focal", metric=kappa)["metric"].num_classes == 3
+    assert check(loss="focal", metric=None)["metric"] is None
+
+
+def test_what_is_built_already_is_taken_as_it_is():
+    loss = Focal()
+    assert check(loss=loss)["loss"] is loss
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, r"heads\.digit\.loss: is missing"),
+        ({"loss": 3}, r"heads\.digit\.loss: should name a loss, .* not 3"),
+        ({"loss": None}, r"heads\.digit\.loss: should name a loss"),
+        ({"loss": {"gamma": 2}}, r"heads\.digit\.loss: should name a loss"),
+        ({"loss": "focul"}, r"heads\.digit\.loss: .*'focul'; did you mean 'focal'.*nor has torch"),
+        ({"loss": "Linear"}, "nor has torch.nn a loss of that name"),
+        ({"loss": {"name": "focal", "gama": 1}}, r"heads\.digit\.loss\.gama: .*mean 'gamma'"),
+        ({"loss": {"name": "focal", "gamma": "x"}}, r"heads\.digit\.loss\.gamma: should be"),
+        ({"loss": {"name": "focal", "base": {"name": "MSELoss", "by": 1}}}, r"loss\.base\.by: "),
+        ({"loss": "focal", "metric": "nn"}, "nor has torchmetrics a metric of that name"),
+    ],
+)
+def test_what_cannot_be_built_is_one_line_with_its_place(given, said):
+    with pytest.raises(gvt.ConfigError, match=said) as caught:
+        check(**given)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_are_found_without_building():
+    given = {"loss": {"name": "focal", "base": "MSELoss"}, "several": {"a": "focal"}}
+    assert components_in(build, given) == [
+        ("loss", "focal"),
+        ("loss", "MSELoss"),
+        ("loss", "focal"),
+    ]
+    assert components_in(build, {"loss": Focal()}) == []
+    assert signature_of(build)[0]["several"].type_name == "dict[str, Loss] | None"
+
+
+def test_a_classifier_learns_by_it_and_its_run_says_whose_it_was(tmp_path):
+    overrides = [
+        *("data.holdout=59000", "data.batch_size=100", "evaluate.batch_size=500"),
+        *("train.epochs=null", "train.steps=3", "optimizers.model.warmup=1"),
+        *("heads.digit.loss={name: focal, gamma: 1}", f"run.root={tmp_path}"),
+        "heads.digit.metrics={kappa: {name: CohenKappa, task: multiclass, num_classes: 10}}",
+    ]
+    run = gvt.run("classify.mnist", *overrides, quiet=True)
+    assert run.task.heads.digit.criterion.gamma == 1
+    assert 0 < run.metrics["val/kappa"] < run.metrics["val/accuracy"]
+    rows = [json.loads(r) for r in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert rows[0]["train/loss"] < 0.99 * 2.3  # a focal loss is less than the cross entropy
+    assert "loss:focal" in offers_used(run.config)
+    found = gvt.evaluate_checkpoint(run.folder, split="val")
+    assert {f"val/{n}": v for n, v in found.metrics.items()}.items() <= run.metrics.items()
+    assert gvt.resume(run.folder, "train.steps=4", quiet=True).step == 4
