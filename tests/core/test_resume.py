@@ -187,12 +187,23 @@ def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, workers, tmp_pat
     assert gvt.resume(folder, f"train.steps={stopped + 1}", quiet=True).step == stopped + 1
 
 
+ENDLESS = """
+import time
+from gvt_registry import hookimpl
+
+@hookimpl
+def gvt_step_ended(step):
+    if step == 2:
+        time.sleep(600)
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
 def test_asked_twice_it_stops_at_once(tmp_path):
-    # A step that takes very long, so that the second request comes before its end.
-    process, _ = start(
-        tmp_path, "train.steps=9", "train.checkpoint_every=1", "data.batch_size=5000"
-    )
+    # A step that does not end, so that the second request comes before its end.
+    plugin = tmp_path / "endless.py"
+    plugin.write_text(ENDLESS)
+    process, _ = start(*(tmp_path, "train.steps=9", "train.checkpoint_every=1", "--plugin", plugin))
     process.send_signal(signal.SIGINT)
     while "once more" not in process.stderr.readline():
         assert process.poll() is None
