@@ -22,6 +22,14 @@ def _own_path(monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_of_the_developer(tmp_path_factory):
+    """Keep a settings file of whoever runs the tests out of them, and of their subprocesses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
 @pytest.fixture
 def same_tensors():
     """Return a check that two checkpoints hold the same bits under the same names."""

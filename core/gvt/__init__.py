@@ -14,51 +14,114 @@ from typing import TYPE_CHECKING, Any
 from gvt_registry import Component
 
 if TYPE_CHECKING:
-    from gvt.api import resume, run
-    from gvt.batch import Batch, Frame, Record, Sample, Targets
-    from gvt.build import create
+    from gvt.api import resume as resume
+    from gvt.api import run as run
+    from gvt.batch import (
+        Batch as Batch,
+    )
+    from gvt.batch import (
+        Frame as Frame,
+    )
+    from gvt.batch import (
+        Record as Record,
+    )
+    from gvt.batch import (
+        Sample as Sample,
+    )
+    from gvt.batch import (
+        Targets as Targets,
+    )
+    from gvt.build import create as create
     from gvt.config import (
-        DataConfig,
-        EvaluateConfig,
-        OptimizerConfig,
-        RunConfig,
-        TrainConfig,
-        compose,
+        DataConfig as DataConfig,
     )
-    from gvt.data import Loader
-    from gvt.device import Placement
+    from gvt.config import (
+        EvaluateConfig as EvaluateConfig,
+    )
+    from gvt.config import (
+        OptimizerConfig as OptimizerConfig,
+    )
+    from gvt.config import (
+        RunConfig as RunConfig,
+    )
+    from gvt.config import (
+        TrainConfig as TrainConfig,
+    )
+    from gvt.config import (
+        compose as compose,
+    )
+    from gvt.data import Loader as Loader
+    from gvt.device import Placement as Placement
     from gvt.errors import (
-        CheckpointError,
-        ConfigError,
-        DataError,
-        GvtError,
-        Interrupted,
-        NonFiniteError,
-        OutOfMemoryError,
-        UsageError,
+        CheckpointError as CheckpointError,
     )
-    from gvt.evaluation import Evaluation, evaluate
+    from gvt.errors import (
+        ConfigError as ConfigError,
+    )
+    from gvt.errors import (
+        DataError as DataError,
+    )
+    from gvt.errors import (
+        GvtError as GvtError,
+    )
+    from gvt.errors import (
+        HookError as HookError,
+    )
+    from gvt.errors import (
+        Interrupted as Interrupted,
+    )
+    from gvt.errors import (
+        NonFiniteError as NonFiniteError,
+    )
+    from gvt.errors import (
+        OutOfMemoryError as OutOfMemoryError,
+    )
+    from gvt.errors import (
+        UsageError as UsageError,
+    )
+    from gvt.evaluation import Evaluation as Evaluation
+    from gvt.evaluation import evaluate as evaluate
     from gvt.interfaces import (
-        Backbone,
-        Dataset,
-        Discriminator,
-        Generator,
-        Head,
-        Loss,
-        Metric,
-        Phase,
-        Step,
-        Task,
+        Backbone as Backbone,
     )
-    from gvt.judging import evaluate_checkpoint
-    from gvt.layers import Dropout
-    from gvt.listener import Listener, Run
-    from gvt.metrics import StackedMetric
-    from gvt.multihead import MultiHead
-    from gvt.runs.display import Display
-    from gvt.saved import load, sample
-    from gvt.seeding import random_source
-    from gvt.trainer import Trainer
+    from gvt.interfaces import (
+        Dataset as Dataset,
+    )
+    from gvt.interfaces import (
+        Discriminator as Discriminator,
+    )
+    from gvt.interfaces import (
+        Generator as Generator,
+    )
+    from gvt.interfaces import (
+        Head as Head,
+    )
+    from gvt.interfaces import (
+        Loss as Loss,
+    )
+    from gvt.interfaces import (
+        Metric as Metric,
+    )
+    from gvt.interfaces import (
+        Phase as Phase,
+    )
+    from gvt.interfaces import (
+        Step as Step,
+    )
+    from gvt.interfaces import (
+        Task as Task,
+    )
+    from gvt.judging import evaluate_checkpoint as evaluate_checkpoint
+    from gvt.layers import Dropout as Dropout
+    from gvt.listener import Listener as Listener
+    from gvt.listener import Run as Run
+    from gvt.metrics import StackedMetric as StackedMetric
+    from gvt.multihead import MultiHead as MultiHead
+    from gvt.runs.display import Display as Display
+    from gvt.saved import load as load
+    from gvt.saved import sample as sample
+    from gvt.seeding import random_source as random_source
+    from gvt.trainer import Trainer as Trainer
 
 _HOMES = {
     "gvt.api": ("run", "resume"),
@@ -79,6 +142,7 @@ _HOMES = {
         "ConfigError",
         "DataError",
         "GvtError",
+        "HookError",
         "Interrupted",
         "NonFiniteError",
         "OutOfMemoryError",

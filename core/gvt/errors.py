@@ -17,6 +17,10 @@ class CheckpointError(GvtError):
     """A checkpoint is missing, damaged, too new, or of another model."""
 
 
+class HookError(GvtError):
+    """A plugin's run hook raised, and the recipe says `run.hook_errors: stop`."""
+
+
 class NonFiniteError(GvtError):
     """A loss or a weight became infinite or NaN."""
 
@@ -34,6 +38,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "GvtError",
+    "HookError",
     "Interrupted",
     "NonFiniteError",
     "OutOfMemoryError",

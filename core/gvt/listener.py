@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from gvt.errors import HookError
 from gvt.evaluation import Evaluation
 from gvt.interfaces import Task
-from gvt_registry import Plugins
+from gvt_registry import GvtError, Plugins
+from gvt_registry.plugins import RUN_HOOKS
 
 if TYPE_CHECKING:
     from gvt.config import RunConfig
@@ -38,6 +41,7 @@ class Run:
         resume_command: What goes on with it, once it has stopped.
         config: The resolved configuration; None for a run in code that has none.
         outcome: `running`, `success`, `failure` or `interrupt`.
+        stop_reason: Why it is to stop after this step, saved; a listener may set it.
     """
 
     task: Task
@@ -53,6 +57,7 @@ class Run:
     resume_command: str = ""
     config: RunConfig | None = None
     outcome: str = "running"
+    stop_reason: GvtError | None = None
 
     @property
     def epoch(self) -> int:
@@ -89,56 +94,79 @@ class Listener:
 
 
 class PluginHooks(Listener):
-    """Passes a run's events on to the plugins' hooks; one that raises is reported and muted.
+    """Passes a run's events on to the plugins' hooks.
+
+    One that raises is reported, and not called again in this run; with `stop` it also ends the
+    run: after the step and saved, as Ctrl-C does, or with an error once the run is complete.
 
     Args:
-        plugins: The plugins.
+        plugins: The plugins; those that follow the run are the ones that are there now.
         report: Called with a line about a hook that raised.
+        stop: Whether a hook that raises ends the run.
     """
 
-    def __init__(self, plugins: Plugins, report: Callable[[str], object]) -> None:
-        self._plugins, self._report = plugins, report
-        self._has_step_hooks = bool(plugins.implementations("gvt_step_ended"))
+    def __init__(
+        self, plugins: Plugins, report: Callable[[str], object], *, stop: bool = False
+    ) -> None:
+        self._report, self._stops = report, stop
+        self._listening = {hook: plugins.implementations(hook) for hook in RUN_HOOKS}
 
     def run_started(self, run: Run) -> None:
         """Call `gvt_run_started`."""
-        self._call("gvt_run_started", run=run)
+        self._call("gvt_run_started", run)
 
     def step_ended(self, run: Run, losses: Mapping[str, Tensor]) -> None:
         """Call `gvt_step_ended`."""
-        if self._has_step_hooks:
-            self._call("gvt_step_ended", run=run, step=run.step, losses=losses)
+        self._call("gvt_step_ended", run, step=run.step, losses=losses)
 
     def losses_read(self, run: Run, rows: Rows) -> None:
         """Call `gvt_losses_read`."""
-        self._call("gvt_losses_read", run=run, rows=rows)
+        self._call("gvt_losses_read", run, rows=rows)
 
     def epoch_ended(self, run: Run) -> None:
         """Call `gvt_epoch_ended`."""
-        self._call("gvt_epoch_ended", run=run, epoch=run.epoch)
+        self._call("gvt_epoch_ended", run, epoch=run.epoch)
 
     def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
         """Call `gvt_evaluated`."""
-        self._call(
-            "gvt_evaluated", run=run, step=run.step, split=split, metrics=found.metrics, found=found
-        )
+        metrics = found.metrics
+        self._call("gvt_evaluated", run, step=run.step, split=split, metrics=metrics, found=found)
 
     def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
         """Call `gvt_pictures_drawn`."""
-        self._call("gvt_pictures_drawn", run=run, step=run.step, pictures=pictures)
+        self._call("gvt_pictures_drawn", run, step=run.step, pictures=pictures)
 
     def checkpoint_saved(self, run: Run, path: Path) -> None:
         """Call `gvt_checkpoint_saved`."""
-        self._call("gvt_checkpoint_saved", run=run, path=path)
+        self._call("gvt_checkpoint_saved", run, path=path)
 
     def run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Call `gvt_run_ended`."""
-        self._call("gvt_run_ended", run=run, outcome=run.outcome, error=error)
+        """Call `gvt_run_ended`.
 
-    def _call(self, hook: str, **arguments: Any) -> None:
-        for plugin, answer in self._plugins.call(hook, **arguments):
-            if isinstance(answer, Exception | SystemExit):
-                self._report(
-                    f"plugin {plugin.name!r} ({plugin.origin}): {hook} raised "
-                    f"{type(answer).__name__}: {answer}; it is switched off"
-                )
+        Raises:
+            HookError: If a hook was to end a run that is complete all the same.
+        """
+        self._call("gvt_run_ended", run, outcome=run.outcome, error=error)
+        reason = run.stop_reason
+        if isinstance(reason, HookError) and run.outcome == "success":
+            raise HookError(f"{reason}; the run is complete", details=reason.details) from reason
+
+    def _call(self, hook: str, run: Run, **arguments: Any) -> None:
+        for listening in tuple(self._listening[hook]):
+            plugin, function = listening
+            try:
+                function(run=run, **arguments)
+            except (Exception, SystemExit) as error:
+                self._listening[hook].remove(listening)
+                run.task.train()  # the hook may have been about to put this back
+                self._failed(run, f"plugin {plugin.name!r} ({plugin.origin}): {hook}", error)
+
+    def _failed(self, run: Run, who: str, error: BaseException) -> None:
+        what = f"{who} raised {type(error).__name__}: {' '.join(str(error).split())}"
+        if not self._stops:
+            self._report(f"{what}; it is switched off for this run")
+            return
+        self._report(f"{what}; the run stops, since run.hook_errors is stop")
+        if run.stop_reason is None:
+            run.stop_reason = HookError(what, details="".join(format_exception(error)))
+            run.stop_reason.__cause__ = error

@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from gvt.listener import Listener, PluginHooks, Run
 from gvt.optim import resolved_schedule
 from gvt.runs.display import Display
 from gvt.runs.drawing import save_samples
-from gvt.runs.environment import environment
+from gvt.runs.environment import changes, environment
 from gvt.runs.folder import RunFolder
 from gvt.runs.recorder import Recorder
 from gvt.seeding import derive, seed_everything
@@ -101,7 +101,7 @@ def _build(
     if state is not None:
         restore(trainer, state)
         state[1].clear()  # a second copy of everything, which a long run need not hold
-        notes += _changes(state[0]["environment"], document["environment"])
+        notes += changes(state[0]["environment"], document["environment"])
     return trainer, document, (_headline(resolved, dataset, trainer), notes)
 
 
@@ -123,18 +123,22 @@ def _follow(
             save_samples(trainer.loader.first(SHOWN), classes, folder.data)
         except Exception as error:  # a sheet to look at is nothing to stop a run for
             report(f"{folder.data}: not drawn: {type(error).__name__}: {error}")
-    hooks = PluginHooks(default_registry().plugins, report)
+    stop = document["resolved"]["run"]["hook_errors"] == "stop"
+    hooks = PluginHooks(default_registry().plugins, report, stop=stop)
     trainer.listeners = [*screen, Recorder(folder, classes), hooks]
 
 
 def _resume_command(folder: RunFolder, processes: int) -> str:
-    """Return the command that goes on with a run, with the plugin files that it needs."""
+    """Return the command that goes on with a run, with the plugins that it needs."""
     words = ["gvt", "resume", str(folder.path)]
     if processes > 1:
         words = ["torchrun", f"--nproc-per-node={processes_here()}", "-m", *words]
-    for plugin in default_registry().plugins:
+    plugins = default_registry().plugins
+    for plugin in plugins:
         if plugin.path is not None:
             words += ["--plugin", str(plugin.path)]
+    if plugins.only is not None:
+        words += ["--only-plugins", ",".join(plugins.only)]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
@@ -172,13 +176,15 @@ def _document(
     processes: World,
 ) -> dict[str, Any]:
     """Return what every checkpoint of a run says besides the training state."""
+    offers = offers_used(config)
+    plugins = default_registry().plugins
     return {
         "recipe": config.recipe,
         "config": config.document(),
         "resolved": resolved.document(),
         "data": facts.document(),
-        "components": {name: offer.origin for name, offer in offers_used(config).items()},
-        "environment": environment(placement, processes.size),
+        "components": {name: offer.origin for name, offer in offers.items()},
+        "environment": environment(placement, processes.size, plugins, offers.values()),
     }
 
 
@@ -202,21 +208,6 @@ def _initialise(task: nn.Module, path: str | None) -> list[str]:
         ours = tuple(own[name].shape) if name in own else "absent"
         notes.append(f"init_from: {name} not taken: there {theirs}, here {ours}")
     return list(dict.fromkeys(notes))
-
-
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return a line for each thing that results depend on and that is not what it was."""
-    consequences = {
-        "device": "results may differ in the last bits",
-        "threads": "results may differ in the last bits",
-        "versions": "results may differ in the last bits",
-        "processes": "a step now takes another number of samples",
-    }
-    return [
-        f"{name}: was {then[name]}, now {now[name]}; {consequence}"
-        for name, consequence in consequences.items()
-        if then.get(name) != now[name]
-    ]
 
 
 def _headline(config: RunConfig, dataset: Dataset, trainer: Trainer) -> str:

@@ -94,6 +94,7 @@ class Trainer:
 
         Raises:
             Interrupted: After a first Ctrl-C or SIGTERM, when the step is done and saved.
+            GvtError: What a listener gave as `run.stop_reason`, likewise.
             NonFiniteError: If a loss or a weight is infinite or NaN.
             OutOfMemoryError: If the device's memory does not hold a step.
         """
@@ -113,7 +114,7 @@ class Trainer:
                     self.task.training_step(self, micro_batches)
                     run.step += 1
                     self._after_step()
-                    if self.world.any(stop.made):
+                    if self.world.any(stop.made or run.stop_reason is not None):
                         self._stop()
         return run
 
@@ -190,7 +191,11 @@ class Trainer:
             raise Interrupted(f"process {self.world.rank} stopped with the first one")
         saved = "saved" if self.checkpoints else "not saved, since there is no folder for it"
         how = f"; go on with: {self.run.resume_command}" if self.run.resume_command else ""
-        raise Interrupted(f"stopped after step {self.run.step} and {saved}{how}")
+        what = f"stopped after step {self.run.step} and {saved}{how}"
+        reason = self.run.stop_reason
+        if reason is not None:
+            raise type(reason)(f"{reason}; {what}", details=reason.details) from reason
+        raise Interrupted(what)
 
     def _draws_at(self, step: int) -> bool:
         return step == 1 or self._due(self.train.pictures_every, step)

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from gvt import DataError, Record, Sample
@@ -96,6 +97,16 @@ class ImageFolder:
         self._labels = [numbers[of] for _, of in pictures if of is not None]
         self.fingerprint = _fingerprint([path.relative_to(folder) for path in self._paths])
         self._records: list[Record] = []
+
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, str]:
+        """Write two classes of small pictures, and return the parameters that read them."""
+        for number in range(24):
+            picture = Image.linear_gradient("L").resize((20 + number, 30)).rotate(15 * number)
+            path = folder / ("even" if number % 2 == 0 else "odd") / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            picture.save(path)
+        return {"root": str(folder)}
 
     def __len__(self) -> int:
         return len(self._paths)

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
@@ -127,6 +128,20 @@ class _Downloadable(TensorSet):
         super().__init__(it.name, split, it.classes, classes, holdout, read)
 
 
+def _write_example(folder: Path, published: str, prefixes: Sequence[str]) -> dict[str, str]:
+    """Write noise in the format of MNIST's files, and return the parameters that read it."""
+    place = folder / published
+    place.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for prefix in prefixes:
+        images = random.integers(0, 256, (16, 28, 28), np.uint8)
+        labels = (np.arange(16) % 10).astype(np.uint8)
+        for name, values in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">i4").tobytes()
+            (place / f"{prefix}-{name}-ubyte").write_bytes(header + values.tobytes())
+    return {"root": str(folder)}
+
+
 def _idx_files(opener: Any) -> list[str]:
     return [Path(name).stem for name, _ in opener.resources]  # without .gz
 
@@ -158,6 +173,11 @@ class FashionMNIST(_Downloadable):
         datasets.FashionMNIST.classes,
     )
 
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, str]:
+        """Write a few pictures of noise, and return the parameters that read them."""
+        return _write_example(folder, "FashionMNIST/raw", ("train", "t10k"))
+
 
 class KMNIST(_Downloadable):
     """Cursive Japanese characters: 60,000 for training and 10,000 for testing, 28x28 grey.
@@ -185,6 +205,11 @@ class KMNIST(_Downloadable):
         _idx_files(datasets.KMNIST),
         datasets.KMNIST.classes,
     )
+
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, str]:
+        """Write a few pictures of noise, and return the parameters that read them."""
+        return _write_example(folder, "KMNIST/raw", ("train", "t10k"))
 
 
 class CIFAR10(_Downloadable):
@@ -274,6 +299,12 @@ class EMNIST(TensorSet):
             return images.mT.contiguous(), labels
 
         super().__init__(published.name, split, published.classes, classes, holdout, read)
+
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, str]:
+        """Write a few pictures of noise, and return the parameters that read them."""
+        prefixes = ("emnist-balanced-train", "emnist-balanced-test")
+        return _write_example(folder, "EMNIST/raw", prefixes)
 
 
 @contextmanager

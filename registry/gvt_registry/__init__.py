@@ -13,7 +13,8 @@ from gvt_registry.errors import (
     nearest,
 )
 from gvt_registry.hookspecs import API_VERSION, hookimpl
-from gvt_registry.plugins import Plugin, Plugins
+from gvt_registry.plugin import Plugin
+from gvt_registry.plugins import Plugins
 from gvt_registry.registry import Registry, default_registry
 
 __all__ = [

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import hashlib
 import importlib.util
 import inspect
-import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,53 +16,17 @@ from typing import Any
 import pluggy
 
 from gvt_registry import hookspecs
+from gvt_registry.choice import Choice
 from gvt_registry.errors import UsageError, nearest
 from gvt_registry.hookspecs import API_VERSION
+from gvt_registry.installed import installed
+from gvt_registry.plugin import Plugin
 
-GROUP = "gvt"
-BLOCK_VARIABLE = "GVT_BLOCK_PLUGINS"
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("gvt_"))
+"""The names of all hooks."""
 
-
-@dataclass
-class Plugin:
-    """One plugin and what became of it.
-
-    Attributes:
-        name: Name of its entry point, or of its file.
-        distribution: The distribution that it comes from; for a file its path.
-        version: Version of the distribution, empty for a file.
-        state: `ok`, `broken`, `blocked` or `incompatible`.
-        problem: Why it is not ok, in one line.
-        details: The full traceback, where there is one.
-        warnings: What is wrong with a plugin that works, such as a misspelled hook.
-        load_seconds: How long its import took.
-        module: The imported plugin, once it is ok.
-        path: Its file, if it was loaded from one and not from an installed distribution.
-    """
-
-    name: str
-    distribution: str
-    version: str = ""
-    state: str = "ok"
-    problem: str = ""
-    details: str = ""
-    warnings: list[str] = field(default_factory=list)
-    load_seconds: float = 0.0
-    module: Any = None
-    path: Path | None = None
-    muted: set[str] = field(default_factory=set, repr=False)
-
-    @property
-    def origin(self) -> str:
-        """The distribution and its version, for people."""
-        return f"{self.distribution} {self.version}".strip()
-
-    def fail(self, error: BaseException, state: str = "broken") -> None:
-        """Record why this plugin cannot be used."""
-        text = " ".join(str(error).split())
-        self.state, self.module = state, None
-        self.problem = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        self.details = "".join(traceback.format_exception(error))
+RUN_HOOKS = tuple(name for name in HOOKS if name not in ("gvt_components", "gvt_commands"))
+"""The names of those that are called in a run."""
 
 
 class Plugins:
@@ -76,13 +38,32 @@ class Plugins:
     def __init__(self, *, entry_points: bool = True) -> None:
         self._manager = pluggy.PluginManager("gvt")
         self._manager.add_hookspecs(hookspecs)
-        self._hook_names = {n for n in vars(hookspecs) if n.startswith("gvt_") and n != "gvt_api"}
         self._plugins: list[Plugin] = []
         self._pending_entry_points = entry_points
+        self._only: tuple[str, ...] | None = None
 
     def __iter__(self) -> Iterator[Plugin]:
         self._load_entry_points()
         return iter(self._plugins)
+
+    @property
+    def only(self) -> tuple[str, ...] | None:
+        """The entry points beside which none is imported; None for all of them."""
+        self._load_entry_points()
+        return self._only
+
+    def restrict(self, names: Iterable[str]) -> None:
+        """Import no entry points but these; plugin files are not concerned.
+
+        Raises:
+            UsageError: If the entry points are imported already, or no name is given.
+        """
+        only = tuple(dict.fromkeys(names))
+        if not only:
+            raise UsageError("--only-plugins: name at least one plugin")
+        if not self._pending_entry_points and only != self._only:
+            raise UsageError("--only-plugins: too late, the plugins of this process are imported")
+        self._only = only
 
     def load_file(self, path: str | Path) -> Plugin:
         """Load a plugin from a Python file, which is imported under the file's own name.
@@ -96,14 +77,16 @@ class Plugins:
         if file.suffix != ".py" or not file.stem.isidentifier():
             raise UsageError(f"plugin file {str(path)!r} needs a name such as my_plugin.py")
         resolved = str(file.resolve())
-        for known in self:
+        for known in self._plugins:
             if known.distribution == resolved:
                 return known
-        if any(p.name == file.stem for p in self):
+        # By their names alone: which of them are to be imported may be said later.
+        if file.stem in {p.name for p in self._plugins} | {p.name for p in self._pending()}:
             raise UsageError(f"plugin file {str(path)!r}: a plugin {file.stem!r} exists; rename it")
         if _is_another_module(file):
             raise UsageError(f"plugin file {str(path)!r}: a module {file.stem!r} exists; rename it")
-        plugin = Plugin(file.stem, resolved, path=file.resolve())
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        plugin = Plugin(file.stem, resolved, path=file.resolve(), sha256=sha256)
         self._load(plugin, lambda: _import_file(file.stem, file))
         if plugin.state != "ok":
             # Nothing of it stays, so that it can be mended and loaded again.
@@ -137,7 +120,7 @@ class Plugins:
         """Call a hook implementation by implementation and yield each plugin's answer.
 
         One that raises is switched off for that hook, with the reason among its warnings, and
-        stops nobody else.
+        stops nobody else. The hooks of a run are called by `gvt.listener`, run by run.
         """
         for plugin, function in self.implementations(hook):
             try:
@@ -150,24 +133,38 @@ class Plugins:
             else:
                 yield plugin, answer
 
+    def hooks_of(self, plugin: Plugin) -> set[str]:
+        """Return the names of the hooks that a plugin implements."""
+        callers = self._manager.get_hookcallers(plugin.module) if plugin.module else None
+        return {caller.name for caller in callers or () if caller.has_spec()}
+
+    def follows_runs(self, plugin: Plugin) -> bool:
+        """Return whether a plugin implements a hook that is called in a run."""
+        return not self.hooks_of(plugin).isdisjoint(RUN_HOOKS)
+
     def _load_entry_points(self) -> None:
         if not self._pending_entry_points:
             return
-        self._pending_entry_points = False
-        blocked = {n.strip() for n in os.environ.get(BLOCK_VARIABLE, "").split(",")} - {""}
-        points = importlib.metadata.entry_points(group=GROUP)
-        for point in sorted(points, key=lambda p: (p.name, p.dist.name if p.dist else "")):
-            distribution = point.dist.name if point.dist else "unknown"
-            name = point.name
-            if any(p.name == name for p in self._plugins):
-                name = f"{distribution}:{name}"
-            version = point.dist.version if point.dist else ""
-            plugin = Plugin(name, distribution, version)
+        choice, found = Choice.made(self._only), self._pending()
+        choice.check(p.name for p in (*found, *self._plugins))
+        self._pending_entry_points, self._only = False, choice.only
+        # They stand before the files, whichever was loaded first.
+        self._plugins, files = [], self._plugins
+        for plugin in found:
             self._plugins.append(plugin)
-            if blocked & {point.name, name}:
-                plugin.state, plugin.problem = "blocked", f"named in {BLOCK_VARIABLE}"
+            if plugin.point is None:
+                continue  # broken, as it was found
+            names = plugin.point.name, plugin.name
+            if objection := choice.objection(*names):
+                plugin.state, plugin.problem = "blocked", objection
+                plugin.left_out = choice.leaves_out(*names)
             else:
-                self._load(plugin, point.load)
+                self._load(plugin, plugin.point.load)
+        self._plugins += files
+
+    def _pending(self) -> list[Plugin]:
+        """Return the installed plugins, as long as none of them is imported."""
+        return installed() if self._pending_entry_points else []
 
     def _load(self, plugin: Plugin, load: Callable[[], Any]) -> None:
         started = time.perf_counter()
@@ -175,11 +172,11 @@ class Plugins:
             module = load()
             if not hasattr(module, "__dict__"):
                 raise TypeError(f"its entry point leads to {module!r}, which is no module")
-            declared = getattr(module, "gvt_api", API_VERSION)
-            if declared != API_VERSION:
+            plugin.api = getattr(module, "gvt_api", API_VERSION)
+            if plugin.api != API_VERSION:
                 plugin.state = "incompatible"
                 plugin.problem = (
-                    f"written for version {declared!r} of the plugin API, this is version "
+                    f"written for version {plugin.api!r} of the plugin API, this is version "
                     f"{API_VERSION}: install a matching {plugin.distribution}"
                 )
                 return
@@ -194,11 +191,11 @@ class Plugins:
     def _misspelled(self, module: Any) -> Iterator[str]:
         for caller in self._manager.get_hookcallers(module) or ():
             if not caller.has_spec():
-                yield f"no hook is called {caller.name!r}{nearest(caller.name, self._hook_names)}"
+                yield f"no hook is called {caller.name!r}{nearest(caller.name, HOOKS)}"
         home = getattr(module, "__name__", None)  # an entry point may lead to an object
         for name, value in vars(module).items():
             unmarked = inspect.isfunction(value) and not hasattr(value, "gvt_impl")
-            if name in self._hook_names and unmarked and value.__module__ == home:
+            if name in HOOKS and unmarked and value.__module__ == home:
                 yield f"{name} is not called: it lacks @gvt_registry.hookimpl"
 
 

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, TypeVar, overload
 
+from gvt_registry.choice import BLOCK_VARIABLE
 from gvt_registry.component import KINDS, Component, Offer
 from gvt_registry.errors import AmbiguousComponent, UnknownComponent, nearest
-from gvt_registry.plugins import Plugin, Plugins
+from gvt_registry.plugin import Plugin
+from gvt_registry.plugins import Plugins
 
 T = TypeVar("T")
 
 IN_CODE = "registered in code"
+OWN_DISTRIBUTION = "gvt"
 
 
 class Registry:
@@ -54,7 +57,7 @@ class Registry:
             blocked = next((p for p in plugins if ":" in p), plugins[0])
             raise AmbiguousComponent(
                 f"{kind} {name!r} is offered twice, by {both}; block one of them with "
-                f"GVT_BLOCK_PLUGINS={blocked}"
+                f"{BLOCK_VARIABLE}={blocked}"
             )
         raise self._unknown(kind, name, [o.component.name for o in offers], trained_with)
 
@@ -100,11 +103,34 @@ class Registry:
             message += f"; known: {', '.join(known)}" if known else "; no plugin offers any"
         out = [p for p in self.plugins if p.state != "ok"]
         if out:
-            named = ", ".join(f"{p.name} ({p.state}: {p.problem})" for p in out)
-            message += f". Not available: {named}"
+            message += f". Not available: {_named(out)}"
+        for plugin in out:
+            if plugin.left_out and (kind, name) in _own_components(plugin):
+                message += f". It is {plugin.name} that offers it"
         # With a near name at hand this is a typing error, and a traceback would only hide it.
         details = "" if hint else "\n".join(p.details for p in out if p.details)
         return UnknownComponent(message, details=details)
+
+
+def _named(unavailable: list[Plugin]) -> str:
+    """Return plugins by their names, those with one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for plugin in unavailable:
+        by_reason.setdefault(f"{plugin.state}: {plugin.problem}", []).append(plugin.name)
+    return ", ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+
+
+def _own_components(plugin: Plugin) -> set[tuple[str, str]]:
+    """Return what a plugin of our own that is left out would offer, by kind and name.
+
+    Others are not asked: their code is not to be run.
+    """
+    if plugin.point is None or plugin.distribution != OWN_DISTRIBUTION:
+        return set()
+    try:
+        return {(c.kind, c.name) for c in plugin.point.load().gvt_components()}
+    except Exception:  # it may be broken, and this is only a hint
+        return set()
 
 
 def _how_to_get(origin: str) -> str:

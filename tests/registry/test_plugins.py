@@ -1,5 +1,7 @@
 """Plugins are loaded one by one: whatever one of them does, the others stay."""
 
+import hashlib
+import json
 import subprocess
 import sys
 
@@ -169,6 +171,107 @@ def test_two_entry_points_of_one_name_are_both_loaded(good, install):
 
 def test_without_entry_points_there_are_no_plugins(good):
     assert list(Plugins(entry_points=False)) == []
+
+
+LOUD = """
+import json
+json.imported = [*getattr(json, "imported", []), __name__]
+"""
+
+
+@pytest.fixture
+def imported(install, monkeypatch):
+    """Install two plugins, and return the list that they enter when they are imported."""
+    monkeypatch.setattr(json, "imported", [], raising=False)
+    install("gvt-one", {"one": "plugin_one"}, plugin_one=LOUD)
+    install("gvt-two", {"two": "plugin_two"}, plugin_two=LOUD)
+    return lambda: [*json.imported]
+
+
+def test_only_what_is_named_is_imported(imported):
+    plugins = Plugins()
+    plugins.restrict(["two", "data"])
+    states = {p.name: p.state for p in plugins}
+    assert imported() == ["plugin_two"]
+    assert {n for n, state in states.items() if state == "ok"} == {"two", "data"}
+    left_out = next(p for p in plugins if p.name == "one")
+    assert (left_out.state, left_out.problem) == ("blocked", "not named in --only-plugins")
+    assert plugins.only == ("two", "data")
+
+
+def test_the_environment_may_name_them(imported, monkeypatch):
+    monkeypatch.setenv("GVT_ONLY_PLUGINS", "one")
+    plugins = Plugins()
+    assert plugins.only == ("one",)
+    assert imported() == ["plugin_one"]
+    assert "GVT_ONLY_PLUGINS" in next(p for p in plugins if p.name == "gan").problem
+
+
+def test_what_is_blocked_stays_so_if_it_is_named(imported, monkeypatch):
+    monkeypatch.setenv("GVT_BLOCK_PLUGINS", "one")
+    plugins = Plugins()
+    plugins.restrict(["one"])
+    assert next(p for p in plugins if p.name == "one").problem == "named in GVT_BLOCK_PLUGINS"
+    assert imported() == []
+
+
+def test_without_a_restriction_there_is_none(good):
+    assert Plugins().only is None
+
+
+def test_a_name_that_no_plugin_has_imports_nothing(imported):
+    plugins = Plugins()
+    plugins.restrict(["one", "twoo"])
+    for _ in range(2):  # also when somebody asks again
+        with pytest.raises(UsageError, match=r"--only-plugins: .*'twoo'.*'two'"):
+            list(plugins)
+    assert imported() == []
+
+
+def test_a_restriction_has_to_name_something(good):
+    with pytest.raises(UsageError, match="at least one"):
+        Plugins().restrict([])
+
+
+def test_a_restriction_that_comes_too_late_is_refused(good):
+    plugins = Plugins()
+    plugins.restrict(["good"])
+    assert plugins.only == ("good",)
+    plugins.restrict(["good"])
+    with pytest.raises(UsageError, match="too late"):
+        plugins.restrict(["gan"])
+
+
+def test_a_file_may_be_loaded_before_others_are_left_out(imported, plugin_file):
+    """`--plugin FILE --only-plugins two`, in whichever order."""
+    plugins = Plugins()
+    plugin = plugins.load_file(plugin_file("from_a_file.py", GOOD))
+    assert imported() == []
+    plugins.restrict(["two", "from_a_file"])
+    assert [p.name for p in plugins if p.state == "ok"] == ["two", "from_a_file"]
+    assert [*plugins][-1] is plugin
+    assert imported() == ["plugin_two"]
+
+
+def test_a_file_is_known_by_its_hash(plugin_file):
+    path = plugin_file("from_a_file.py", GOOD)
+    plugin = Plugins(entry_points=False).load_file(path)
+    assert plugin.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_hooks_of_a_plugin_are_known(good):
+    plugins = Plugins()
+    by_name = {p.name: p for p in plugins}
+    assert plugins.hooks_of(by_name["good"]) == {"gvt_components", "gvt_run_started"}
+    assert plugins.follows_runs(by_name["good"])
+    assert not plugins.follows_runs(by_name["core"])
+
+
+def test_the_api_version_is_known_once_it_is_imported(install):
+    install("gvt-old", {"old": "old_plugin"}, old_plugin="gvt_api = 0")
+    install("gvt-bad", {"bad": "bad_plugin"}, bad_plugin="raise RuntimeError")
+    versions = {p.name: p.api for p in Plugins()}
+    assert (versions["old"], versions["core"], versions["bad"]) == (0, API_VERSION, None)
 
 
 NOISY = """

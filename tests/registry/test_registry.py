@@ -1,5 +1,7 @@
 """Finding components: the right one, or an error that helps."""
 
+import sys
+
 import pytest
 
 from gvt_registry import (
@@ -88,6 +90,37 @@ def test_an_unknown_name_tells_of_broken_plugins_and_shows_why(install):
     with pytest.raises(UnknownComponent, match=r"bad .*broken.*it rained") as caught:
         Registry().find("generator", "zzz")
     assert caught.value.details.startswith("Traceback")
+
+
+def test_what_a_plugin_of_ours_offers_that_is_left_out_is_told():
+    plugins = Plugins()
+    plugins.restrict(["gan", "data"])
+    with pytest.raises(UnknownComponent) as caught:
+        Registry(plugins).find("task", "heads")
+    message = str(caught.value)
+    assert "backbones, classify, core, " in message
+    assert "(blocked: not named in --only-plugins)" in message
+    assert message.endswith("It is core that offers it")
+
+
+def test_a_plugin_of_ours_that_is_blocked_is_not_asked(monkeypatch):
+    monkeypatch.setenv("GVT_BLOCK_PLUGINS", "core")
+    monkeypatch.setenv("GVT_ONLY_PLUGINS", "gan, core")
+    with pytest.raises(
+        UnknownComponent, match=r"core \(blocked: named in GVT_BLOCK_PLUGINS\)"
+    ) as caught:
+        Registry().find("task", "heads")
+    assert "offers it" not in str(caught.value)
+
+
+def test_a_plugin_of_others_that_is_left_out_is_not_asked(install, monkeypatch):
+    monkeypatch.setenv("GVT_ONLY_PLUGINS", "gan")
+    install("gvt-stranger", {"stranger": "stranger_plugin"}, stranger_plugin=offering("odd"))
+    with pytest.raises(
+        UnknownComponent, match=r"stranger.* \(blocked: not named in GVT_ONLY_PLUGINS\)$"
+    ):
+        Registry().find("generator", "odd")
+    assert "stranger_plugin" not in sys.modules
 
 
 def test_a_typing_error_shows_no_tracebacks_of_broken_plugins(install):

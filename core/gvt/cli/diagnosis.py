@@ -14,11 +14,16 @@ from gvt.cli.listing import aligned
 from gvt.errors import GvtError
 from gvt.runs.environment import library_versions
 from gvt_registry import default_registry
+from gvt_registry.choice import BLOCK_VARIABLE, ONLY_VARIABLE, settings_file
+
+VARIABLES = ("GVT_DATA", BLOCK_VARIABLE, ONLY_VARIABLE)
 
 
 def diagnosis() -> str:
     """Return versions, devices, plugins and data sets found."""
     registry = default_registry()
+    registry.offers()  # a plugin may turn out to be broken when it is asked
+    settings = settings_file()
     free = shutil.disk_usage(".").free
     rows = [
         ("python", f"{sys.version.split()[0]} on {platform.platform()}"),
@@ -26,7 +31,8 @@ def diagnosis() -> str:
         *(("device", device.name_of(torch.device(name))) for name in device.available()),
         ("auto", device.Placement.resolve().describe()),
         ("disk free", f"{free / 1e9:.1f} GB here"),
-        ("GVT_DATA", os.environ.get("GVT_DATA", "not set")),
+        *((name, os.environ.get(name, "not set")) for name in VARIABLES),
+        ("settings", f"{settings}{'' if settings.exists() else ', no such file'}"),
     ]
     for plugin in registry.plugins:
         state = plugin.state + (f": {plugin.problem}" if plugin.problem else "")

@@ -11,6 +11,7 @@ import click
 
 from gvt.cli.commands import COMMANDS
 from gvt.cli.options import debug_option, is_debugging, plugin_option
+from gvt.cli.plugins import plugin as plugin_commands
 from gvt_registry import GvtError, default_registry
 
 INTERRUPTED = 130
@@ -65,7 +66,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, plugin_commands):
     cli.add_command(command)
 
 
@@ -107,6 +108,8 @@ def _failed(error: Exception, debugging: bool) -> int:
 
 def _usage(error: click.ClickException, arguments: list[str]) -> int:
     message = error.format_message()
+    if message.startswith("Usage:"):  # a group without a command: click's message is its help
+        return _say(message, 2)
     if isinstance(error, click.NoSuchOption) and "." in error.option_name:
         message += f" A setting is written without dashes: {error.option_name.lstrip('-')}=VALUE."
     if isinstance(error, click.exceptions.NoSuchCommand):
@@ -116,7 +119,7 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
             message += f" A recipe is run so: gvt run {arguments[0]}."
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "gvt"
-    return _say(f"error: {message} See '{command} --help'.", 2)
+    return _say(f"error: {' '.join(message.split())} See '{command} --help'.", 2)
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:

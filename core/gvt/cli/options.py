@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gvt_registry import default_registry
+from gvt_registry.choice import names_in
 
 DEBUG_VARIABLE = "GVT_DEBUG"
 
@@ -23,8 +24,22 @@ def _load_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[str,
         default_registry().plugins.load_file(path)
 
 
+def _restrict_plugins(ctx: click.Context, option: click.Parameter, names: str | None) -> None:
+    if names is not None:
+        default_registry().plugins.restrict(names_in(names))
+
+
 def plugin_option(command: Any) -> Any:
-    """Add `--plugin FILE`."""
+    """Add `--plugin FILE` and `--only-plugins NAMES`, in whichever order they are given."""
+    command = click.option(
+        "--only-plugins",
+        "names",
+        metavar="NAME,NAME",
+        callback=_restrict_plugins,
+        expose_value=False,
+        is_eager=True,
+        help="Import no installed plugins but these.",
+    )(command)
     return click.option(
         "--plugin",
         "paths",

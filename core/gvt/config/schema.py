@@ -179,9 +179,16 @@ class EvaluateConfig(Section):
 
 
 class FolderConfig(Section):
-    """Where run folders are made: `root/<recipe>/<time>`."""
+    """What is around the steps.
+
+    Attributes:
+        root: Where run folders are made: `root/<recipe>/<time>`.
+        hook_errors: What to do when a plugin's run hook raises: `warn` says so and calls it no
+            more in this run, `stop` also ends the run after the step, saved.
+    """
 
     root: str = "runs"
+    hook_errors: Literal["warn", "stop"] = "warn"
 
 
 class RunConfig(Section):

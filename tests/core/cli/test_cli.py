@@ -138,7 +138,11 @@ def heavy_imports(*arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "--version", "list", "list generator", "run --help", "config gan.mnist"]
+    "arguments",
+    [
+        *("--help", "--version", "list", "list generator", "run --help", "config gan.mnist"),
+        *("plugin list", "plugin list --only-plugins gan", "plugin --help"),
+    ],
 )
 def test_quick_commands_import_nothing_heavy(arguments):
     out, heavy = heavy_imports(*arguments.split())
@@ -183,6 +187,13 @@ def test_without_a_command_help_is_shown_and_no_error(call):
     _, out, err = call()
     assert "Usage: gvt" in out + err
     assert "error:" not in out + err
+
+
+def test_a_group_without_a_command_shows_its_help_and_no_error_before_it(call):
+    code, out, err = call("data")
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: gvt data")
+    assert "\n  check " in err
 
 
 def listed(out):
@@ -464,9 +475,16 @@ def gvt_components():
 
 def test_doctor_reports_whatever_is_broken(broken, install, gvt_command):
     install("gvt-rot", {"rot": "rot_plugin"}, rot_plugin=BAD_DATA.format(error="OSError('mould')"))
+    late = (
+        "from gvt_registry import hookimpl\n@hookimpl\ndef gvt_components(): raise KeyError('no')"
+    )
+    install("gvt-late", {"late": "late_plugin"}, late_plugin=late)
     done = gvt_command("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     rows = done.stdout.splitlines()
+    assert next(row for row in rows if row.startswith("plugin late")).endswith(
+        "broken: KeyError: 'no'"
+    )
     assert {f"plugin {name}" for name in BROKEN} <= {" ".join(r.split()[:2]) for r in rows}
     assert "60,000" in next(row for row in rows if row.startswith("data mnist"))
     assert "mould" in next(row for row in rows if row.startswith("data rotten"))

@@ -1,0 +1,144 @@
+"""Rules on recipes, each run for a few steps on small batches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from gvt.api import run as run_recipe
+from gvt.build import build_task, check_split, open_dataset, validate_components
+from gvt.checkpoint.file import load as load_checkpoint
+from gvt.checkpoint.training import CheckpointFolder, capture, restore
+from gvt.config import RunConfig, compose
+from gvt.config.parameters import signature_of
+from gvt.data import Loader
+from gvt.data.loading import HeldOut, resolved
+from gvt.evaluation import evaluate
+from gvt.facts import DataFacts
+from gvt.seeding import derive, seed_everything
+from gvt.testing.check import Failed, Skipped, rule, told
+from gvt.testing.training import STEPS, different, listed
+from gvt.testing.trial import CPU, example
+from gvt.trainer import Trainer
+from gvt_registry import Offer, default_registry
+
+SMALL = (
+    "device=cpu",
+    "data.batch_size=4",
+    "data.workers=0",
+    "train.precision=float32",
+    "train.log_every=1",
+    "train.pictures_every=null",
+    "evaluate={}",
+)
+
+
+@rule("recipe")
+def runs(offer: Offer) -> None:
+    """It is valid, runs two steps into a folder, and its splits can be evaluated."""
+    data = _data(offer)
+    with TemporaryDirectory(prefix="gvt-recipe-") as folder:
+        place = [f"run.root={folder}", "train.steps=2", "train.checkpoint_every=null"]
+        try:
+            done = run_recipe(offer.component.name, *SMALL, *data, *place, quiet=True)
+            _evaluate(compose(offer.component.name, ["data.batch_size=4", *data]), done.task)
+        except Failed:
+            raise
+        except Exception as error:
+            raise Failed(f"running it raised {told(error)}") from error
+
+
+@rule("recipe", name="resume")
+def ten_steps(offer: Offer) -> None:
+    """Ten steps end with the same bits as five, a checkpoint, and five more."""
+    with TemporaryDirectory(prefix="gvt-resume-") as folder:
+        whole = capture(_trained(offer, Path(folder), STEPS))[1]
+        middle = Path(folder) / f"step_{STEPS // 2:08d}.safetensors"
+        halves = capture(_trained(offer, Path(folder) / "again", STEPS, middle, seed=1))[1]
+    if names := different(whole, halves):
+        raise Failed(
+            f"{listed(names)} differs in a run that was resumed; see the rule of its networks"
+        )
+
+
+@rule("recipe", name="determinism")
+def same_steps(offer: Offer) -> None:
+    """The same seed gives the same two steps, to the bit."""
+    with TemporaryDirectory(prefix="gvt-seed-") as folder:
+        one, other = (capture(_trained(offer, Path(folder), 2))[1] for _ in range(2))
+    if names := different(one, other):
+        raise Failed(
+            f"{listed(names)} differs in two runs of one seed; see the rule of its networks"
+        )
+
+
+def _data(offer: Offer) -> list[str]:
+    """Return overrides with the parameters that the recipe's data set is left without.
+
+    Raises:
+        Skipped: If it needs some, and has no example of its own.
+    """
+    try:
+        config = compose(offer.component.name)
+        target = default_registry().find("dataset", config.data.name).load()
+    except Exception as error:
+        raise Failed(told(error)) from error
+    declared, _ = signature_of(target)
+    missing = [
+        n for n, p in declared.items() if p.required and n not in (*config.data.parameters, "split")
+    ]
+    given = example(target)
+    if unknown := [name for name in missing if name not in given]:
+        raise Skipped(
+            f"data set {config.data.name} needs {', '.join(unknown)}, and has no gvt_example"
+        )
+    return [f"data.{name}={json.dumps(given[name])}" for name in missing]
+
+
+def _evaluate(config: RunConfig, task: Any) -> None:
+    """Evaluate one batch of each split that the recipe evaluates."""
+    wanted = config.evaluate
+    for key in ("split", "final"):
+        split = getattr(wanted, key)
+        if split is None:
+            continue
+        check_split(f"evaluate.{key}", config, split)
+        dataset = open_dataset(config, split)
+        batches = HeldOut(dataset, resolved(dataset, config.data, CPU), CPU).batches()
+        found = evaluate(task, [next(batches)]).metrics
+        if key == "split" and wanted.best is not None and wanted.best not in found:
+            raise Failed(f"evaluate.best names {wanted.best!r}, and there are {', '.join(found)}")
+
+
+def _trained(
+    offer: Offer, folder: Path, steps: int, start: Path | None = None, seed: int = 0
+) -> Trainer:
+    """Train without a run's folder, whose plots take longer than the steps.
+
+    Raises:
+        Skipped: If it cannot even begin, which the rule `runs` is about.
+    """
+    often = [f"train.steps={steps}", f"train.checkpoint_every={STEPS // 2}", "train.keep=2"]
+    try:
+        config = compose(offer.component.name, [*SMALL, *_data(offer), *often])
+        validate_components(config)
+        dataset = open_dataset(config, "train")
+        seed_everything(derive(config.train.seed + seed, "networks"))
+        trainer = Trainer(
+            build_task(config, DataFacts.of(dataset, config)),
+            Loader(dataset, config.data, config.train, CPU),
+            config.optimizers,
+            config.train,
+            CPU,
+            checkpoints=CheckpointFolder(folder, 2),
+        )
+    except Skipped:
+        raise
+    except Exception as error:
+        raise Skipped("it does not run; see the rule 'runs'") from error
+    if start is not None:
+        restore(trainer, load_checkpoint(start))
+    trainer.fit()
+    return trainer

@@ -1,0 +1,183 @@
+"""What a component under test is put together with: tiny networks, and pictures with targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gvt.batch import Batch, Record, Sample, Targets
+from gvt.data.sources import Streamed
+from gvt.device import Placement
+from gvt.interfaces import Backbone, Discriminator, Generator, Head, Phase, Step, Task
+from gvt.seeding import random_source
+
+Shape = tuple[int, int, int]
+
+CLASSES = 3
+TARGETS = ("class", "boxes", "labels", "masks", "semantic")
+"""The target keys that `Pictures` can make."""
+
+BOXES = 2
+
+
+class TinyBackbone(Backbone):
+    """Convolutions of stride 2: `stage1` to `stage4`, of strides 2 to 16."""
+
+    def __init__(self, image_shape: Shape, widths: Sequence[int] = (4, 8, 12, 16)) -> None:
+        super().__init__()
+        before = image_shape[0]
+        self.stages, self.feature_info = nn.ModuleDict(), {}
+        for number, width in enumerate(widths, start=1):
+            self.stages[f"stage{number}"] = nn.Conv2d(before, width, 3, stride=2, padding=1)
+            self.feature_info[f"stage{number}"] = (width, 2**number)
+            before = width
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the map of every stage."""
+        features = {}
+        for name, stage in self.stages.items():
+            images = features[name] = stage(images).tanh()
+        return features
+
+
+class TinyHead(Head):
+    """One dense layer on the coarsest map, cross entropy."""
+
+    needs = ("class",)
+
+    def __init__(self, feature_info: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__()
+        self.feature, (channels, _) = list(feature_info.items())[-1]
+        self.layer = nn.Linear(channels, CLASSES)
+
+    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.layer(features[self.feature].mean(dim=(2, 3)))
+        return logits
+
+    def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Return the cross entropy."""
+        return {"cross_entropy": F.cross_entropy(outputs.float(), targets["class"])}
+
+    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """Return the classes."""
+        return [{"class": number} for number in outputs.argmax(dim=1)]
+
+
+class TinyGenerator(Generator):
+    """One dense layer and tanh."""
+
+    latent_shape = (4,)
+
+    def __init__(self, image_shape: Shape) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.layer = nn.Linear(4, math.prod(image_shape))
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return images."""
+        values: Tensor = self.layer(z)
+        return values.tanh().view(-1, *self.image_shape)
+
+
+class TinyDiscriminator(Discriminator):
+    """One dense layer."""
+
+    def __init__(self, image_shape: Shape) -> None:
+        super().__init__()
+        self.layer = nn.Linear(math.prod(image_shape), 1)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits."""
+        logits: Tensor = self.layer(images.flatten(1))
+        return logits.squeeze(1)
+
+
+class Probe(Task):
+    """Trains a network that brings no loss of its own, on what `judge` makes of it.
+
+    A further factor is trained with it, so that a network may be all frozen, or have no weights.
+    """
+
+    phases = (Phase("probe", trains=("network", "factor")),)
+
+    def __init__(self, network: nn.Module, judge: Callable[[Any, Batch, Step], Tensor]) -> None:
+        super().__init__()
+        self.network, self.judge = network, judge
+        self.factor = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(self.factor.weight)
+
+    def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Return what is thought of the network's output."""
+        value = self.judge(self.network, batch, step)
+        return {"probe": value.float() * self.factor.weight.sum()}
+
+
+class Judged(nn.Module):
+    """A loss with a layer before it, so that there is something to learn; `loss` is callable."""
+
+    def __init__(self, loss: Any, channels: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(channels, CLASSES)
+        self.loss = loss
+
+    def forward(self, images: Tensor, targets: Tensor) -> Any:
+        """Return the loss of logits (N, CLASSES) against class numbers (N,)."""
+        return self.loss(self.layer(images.mean(dim=(2, 3))), targets)
+
+
+class Pictures:
+    """A data set of random pictures, with targets of the wanted keys.
+
+    Args:
+        image_shape: (C, H, W).
+        keys: Those of `TARGETS` that every sample has.
+        empty: No boxes, no masks, and of `semantic` nothing but what is to be ignored; samples
+            have no `class`.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    classes: Sequence[str] = ("a", "b", "c")
+
+    def __init__(
+        self, image_shape: Shape, keys: Iterable[str] = ("class",), empty: bool = False
+    ) -> None:
+        self.image_shape: Shape | None = image_shape
+        self._shape, self._keys, self._empty = image_shape, tuple(keys), empty
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one picture, the same one whenever it is asked for."""
+        source = random_source(0, "picture", index)
+        image = torch.randint(0, 256, self._shape, dtype=torch.uint8, generator=source)
+        known = dict(self._targets(index, source))
+        targets = {key: known[key] for key in self._keys if key in known}
+        return Sample(image, targets, Record(f"picture {index}", self._shape[1:]))
+
+    def _targets(self, index: int, source: torch.Generator) -> Iterator[tuple[str, Tensor]]:
+        _, height, width = self._shape
+        count = 0 if self._empty else BOXES
+        near = torch.rand(count, 2, generator=source) * torch.tensor([width, height]) / 2
+        yield "boxes", torch.cat([near, near + torch.tensor([width, height]) / 3], dim=1)
+        yield "labels", torch.arange(count) % CLASSES
+        yield (
+            "masks",
+            torch.randint(0, 2, (count, height, width), dtype=torch.uint8, generator=source),
+        )
+        if self._empty:
+            yield "semantic", torch.full((height, width), 255)
+        else:
+            yield "class", torch.tensor(index % CLASSES)
+            yield "semantic", torch.randint(0, CLASSES, (height, width), generator=source)
+
+
+def batch_of(pictures: Pictures, placement: Placement, count: int = 4) -> Batch:
+    """Return the first pictures as a batch on the device, (count, C, H, W) float32 in [0, 1]."""
+    return next(Streamed(pictures, placement).batches([(0, torch.arange(count))]))

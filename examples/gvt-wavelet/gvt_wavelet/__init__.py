@@ -1,0 +1,1 @@
+"""The Haar wavelet for gvt."""

@@ -1,0 +1,148 @@
+"""A plugin file of data sets and metrics that each break the rule that they are called after."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor
+
+from gvt import Record, Sample
+from gvt_registry import Component, hookimpl
+
+
+class Samples:
+    """Noise.
+
+    Args:
+        split: `train`.
+    """
+
+    splits = ("train",)
+    classes = ("a", "b")
+    image_shape: tuple[int, int, int] | None = (1, 4, 4)
+
+    def __init__(self, split: str) -> None:
+        self.reads = 0
+
+    def __len__(self) -> int:
+        return 12
+
+    def image(self, index: int) -> Tensor:
+        return torch.full((1, 4, 4), index, dtype=torch.uint8)
+
+    def __getitem__(self, index: int) -> Sample:
+        self.reads += 1
+        return Sample(self.image(index), {"class": index % 2}, Record(str(index), (4, 4)))
+
+
+class OutOfRange(Samples):
+    """Floats up to 255."""
+
+    def image(self, index: int) -> Tensor:
+        return super().image(index).float()
+
+
+class EachTimeAnother(Samples):
+    """Another picture whenever it is opened."""
+
+    def __init__(self, split: str) -> None:
+        super().__init__(split)
+        self.shift = int.from_bytes(os.urandom(4), "little")
+
+    def image(self, index: int) -> Tensor:
+        return torch.full((1, 4, 4), (index + self.shift) % 256, dtype=torch.uint8)
+
+
+class CountsReads(Samples):
+    """A picture that depends on how many were read before."""
+
+    def image(self, index: int) -> Tensor:
+        return torch.full((1, 4, 4), self.reads, dtype=torch.uint8)
+
+
+class OtherTensors(Samples):
+    """Whole tensors that are not its samples."""
+
+    def tensors(self):
+        return torch.zeros(12, 1, 4, 4, dtype=torch.uint8), {"class": torch.arange(12) % 2}
+
+    def record(self, index: int) -> Record:
+        return Record(str(index), (4, 4))
+
+
+class Hits:
+    """How many are right."""
+
+    def __init__(self) -> None:
+        self.seen = self.right = torch.tensor(0.0)
+
+    def update(self, predicted: Tensor, truth: Tensor) -> None:
+        self.seen = self.seen + len(truth)
+        self.right = self.right + (predicted == truth).sum()
+
+    def compute(self) -> Tensor:
+        return self.right / self.seen
+
+    def reset(self) -> None:
+        self.seen = self.right = torch.tensor(0.0)
+
+
+class NotFinite(Hits):
+    """Divides by zero."""
+
+    def compute(self) -> Tensor:
+        return self.right / 0
+
+
+class Remembers(Hits):
+    """Is not reset: every further number counts more."""
+
+    def reset(self) -> None:
+        self.right = torch.tensor(1.0)
+
+
+class Dice(Hits):
+    """A number out of the blue."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.luck = int.from_bytes(os.urandom(4), "little")
+
+    def compute(self) -> Tensor:
+        return super().compute() + self.luck
+
+
+class Shared(Hits):
+    """A list that copies share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[Tensor] = []
+        self.add = lambda hits: self.rows.append(hits)  # noqa: PLW0108
+
+    def update(self, predicted: Tensor, truth: Tensor) -> None:
+        self.add((predicted == truth).float())
+
+    def compute(self) -> Tensor:
+        return sum((row.sum() for row in self.rows), torch.tensor(0.0))
+
+    def reset(self) -> None:
+        self.rows.clear()
+
+
+@hookimpl
+def gvt_components() -> list[Component]:
+    components = [
+        ("dataset", "right", Samples),
+        ("dataset", "shapes", OutOfRange),
+        ("dataset", "determinism", EachTimeAnother),
+        ("dataset", "workers", CountsReads),
+        ("dataset", "resident", OtherTensors),
+        ("metric", "right", Hits),
+        ("metric", "shapes", NotFinite),
+        ("metric", "reset", Remembers),
+        ("metric", "determinism", Dice),
+        ("metric", "deep-copy", Shared),
+    ]
+    return [*(Component(kind, name, it, summary="Wrong") for kind, name, it in components)]
