@@ -15,6 +15,7 @@ from gvt.batch import Batch
 from gvt.distributed import World
 from gvt.geometry import to_original
 from gvt.interfaces import Prediction, Task
+from gvt.losses import check_single
 
 WORST = 36
 """Samples kept for a sheet of mistakes."""
@@ -91,6 +92,7 @@ def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -
                     found = _wrong(batch, predictions, targets, errors, least)
                     mistakes[name] = _worst([*worst, *found])
             for name, (loss, count) in losses.items():
+                check_single(name, loss)
                 totals[name] += float(loss) * count
                 counts[name] += count
     totals, counts = world.add(totals), world.add(counts)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from gvt.errors import NonFiniteError
+from gvt.errors import ConfigError, NonFiniteError
 
 REMEDY = (
     "lower the learning rate, clip gradients (train.clip_norm=1) or use train.precision=float32"
@@ -24,9 +24,14 @@ class LossBuffer:
         self._steps: dict[int, dict[str, Tensor]] = {}
 
     def add(self, step: int, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
-        """Add losses to those of a step, such as those of one of several micro-batches."""
+        """Add losses to those of a step, such as those of one of several micro-batches.
+
+        Raises:
+            ConfigError: If one is not a single number.
+        """
         of_step = self._steps.setdefault(step, {})
         for name, loss in losses.items():
+            check_single(name, loss)
             value = loss.detach() if share == 1.0 else loss.detach() * share
             of_step[name] = of_step[name] + value if name in of_step else value
 
@@ -40,6 +45,19 @@ class LossBuffer:
         flat = [loss.float() for losses in steps.values() for loss in losses.values()]
         values = iter(torch.stack(flat).tolist() if flat else [])
         return [(step, {name: next(values) for name in of}) for step, of in steps.items()]
+
+
+def check_single(name: str, loss: Tensor) -> None:
+    """Check that a loss is one number.
+
+    Raises:
+        ConfigError: If it is several.
+    """
+    if loss.ndim:
+        raise ConfigError(
+            f"the loss {name!r} came as {tuple(loss.shape)}, and has to be one number: take its "
+            "mean"
+        )
 
 
 def check_losses(step: int, losses: Mapping[str, float]) -> None:

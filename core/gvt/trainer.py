@@ -146,8 +146,8 @@ class Trainer:
             with self.placement.autocast(phase.precision), self.placement.eager(phase.eager):
                 losses = self.task(phase.name, batch, step)
             if losses:
-                optimizer.backward(torch.stack(tuple(losses.values())).sum() * share)
                 self.record(phase.name, losses, share)
+                optimizer.backward(torch.stack(tuple(losses.values())).sum() * share)
         trained = self._trained_by(phase.trained)
         if phase.keeps_graph:
             optimizer.drop_gradients_except(trained)  # the graph only led through the others

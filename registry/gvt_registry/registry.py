@@ -103,7 +103,8 @@ class Registry:
             message += f"; known: {', '.join(known)}" if known else "; no plugin offers any"
         out = [p for p in self.plugins if p.state != "ok"]
         if out:
-            message += f". Not available: {_named(out)}"
+            stop = "" if message.endswith("?") else "."
+            message += f"{stop} Not available: {_named(out)}"
         for plugin in out:
             if plugin.left_out and (kind, name) in _own_components(plugin):
                 message += f". It is {plugin.name} that offers it"

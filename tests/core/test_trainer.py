@@ -541,3 +541,24 @@ def test_deterministic_algorithms_are_a_switch_that_is_put_back():
     trainer(Watching(A), {"a": SGD}, steps=1, deterministic=True).fit()
     assert seen == [True]
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+class Unreduced(TwoNets):
+    """Its loss is one number a pixel."""
+
+    def forward(self, phase, batch, step):
+        return {"error": self.a(batch.images.flatten(1)[:, :1])}
+
+    def evaluate(self, batch):
+        return [], {"error": (self.forward("a", batch, None)["error"], len(batch))}
+
+
+def test_a_loss_that_is_no_single_number_is_one_line():
+    with pytest.raises(gvt.ConfigError, match=r"the loss 'error' came as \(4, 1\), .* its mean"):
+        trainer(Unreduced(A), {"a": SGD}, steps=1).fit()
+    task = Unreduced(A)
+    loader = gvt.Loader(
+        Points(), gvt.DataConfig(name="points", batch_size=4), gvt.TrainConfig(steps=1), CPU
+    )
+    with pytest.raises(gvt.ConfigError, match=r"the loss 'error' came as \(4, 1\)"):
+        gvt.evaluate(task, loader.held_out(Points()))

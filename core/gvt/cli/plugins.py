@@ -63,7 +63,8 @@ def check(ctx: click.Context, name: str) -> None:
     "--kind",
     required=True,
     type=click.Choice([*KINDS, "hooks"]),
-    help="What it offers: a component of this kind, or hooks that follow runs.",
+    metavar="KIND",
+    help=f"What it offers: hooks that follow runs, or a component: {', '.join(KINDS)}.",
 )
 @debug_option
 def new(distribution: str, kind: str) -> None:

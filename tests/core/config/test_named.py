@@ -98,7 +98,7 @@ def test_names_are_found_without_building():
 
 def test_a_classifier_learns_by_it_and_its_run_says_whose_it_was(tmp_path):
     overrides = [
-        *("data.holdout=59000", "data.batch_size=100", "evaluate.batch_size=500"),
+        *("data.holdout=500", "data.batch_size=100", "evaluate.final=null"),
         *("train.epochs=null", "train.steps=3", "optimizers.model.warmup=1"),
         *("heads.digit.loss={name: focal, gamma: 1}", f"run.root={tmp_path}"),
         "heads.digit.metrics={kappa: {name: CohenKappa, task: multiclass, num_classes: 10}}",
