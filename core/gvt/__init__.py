@@ -120,6 +120,7 @@ if TYPE_CHECKING:
     from gvt.runs.display import Display as Display
     from gvt.saved import load as load
     from gvt.saved import sample as sample
+    from gvt.seeding import derive as derive
     from gvt.seeding import random_source as random_source
     from gvt.trainer import Trainer as Trainer
 
@@ -168,7 +169,7 @@ _HOMES = {
     "gvt.multihead": ("MultiHead",),
     "gvt.runs.display": ("Display",),
     "gvt.saved": ("load", "sample"),
-    "gvt.seeding": ("random_source",),
+    "gvt.seeding": ("derive", "random_source"),
     "gvt.trainer": ("Trainer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

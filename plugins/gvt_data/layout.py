@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from gvt import DataError
-from gvt.seeding import derive
+from gvt import DataError, derive
 
 from .printable import printable
 from .reading import SUFFIXES
