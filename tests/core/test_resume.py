@@ -189,11 +189,13 @@ def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, workers, tmp_pat
 
 ENDLESS = """
 import time
+from pathlib import Path
 from gvt_registry import hookimpl
 
 @hookimpl
 def gvt_step_ended(step):
     if step == 2:
+        Path(__file__).with_name("within").touch()
         time.sleep(600)
 """
 
@@ -204,6 +206,9 @@ def test_asked_twice_it_stops_at_once(tmp_path):
     plugin = tmp_path / "endless.py"
     plugin.write_text(ENDLESS)
     process, _ = start(*(tmp_path, "train.steps=9", "train.checkpoint_every=1", "--plugin", plugin))
+    while not (tmp_path / "within").exists():  # after the first step it would still be asked
+        assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     while "once more" not in process.stderr.readline():
         assert process.poll() is None
