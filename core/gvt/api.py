@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt.checkpoint import file as checkpoint_file
+from gvt.checkpoint.training import LAST
 from gvt.config import RunConfig, compose
 from gvt.errors import UsageError
 from gvt.listener import Run
@@ -97,4 +98,4 @@ def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:
         )
     if path is not None and path.is_file():
         return folder, path
-    return folder, folder.checkpoints / "last.safetensors"
+    return folder, folder.checkpoints / LAST

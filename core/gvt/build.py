@@ -7,7 +7,13 @@ from contextlib import suppress
 from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
-from gvt.config.parameters import Parameter, check_parameters, components_in, signature_of
+from gvt.config.parameters import (
+    Parameter,
+    check_parameters,
+    components_in,
+    construct,
+    signature_of,
+)
 from gvt.errors import ConfigError, DataError
 from gvt.facts import DataFacts
 from gvt.interfaces import Dataset, Head, Task
@@ -87,7 +93,7 @@ def open_dataset(config: RunConfig, split: str) -> Dataset:
     """
     target, parameters = _checked("data", "dataset", config.data)
     check_split("data", config, split)
-    dataset: Dataset = _construct("data", target, {**parameters, "split": split})
+    dataset: Dataset = construct("data", target, {**parameters, "split": split})
     if len(dataset) == 0:
         raise DataError(f"data: {config.data.name} has no samples in its split {split!r}")
     return dataset
@@ -108,7 +114,7 @@ def build_task(
         declared, _ = signature_of(target)
         facts_wanted = {n: v for n, v in available.items() if n in declared}
         _check_facts(section, kind, component.name, declared, facts_wanted)
-        return _construct(section, target, {**parameters, **facts_wanted})
+        return construct(section, target, {**parameters, **facts_wanted})
 
     for name in NETWORKS:
         component = getattr(config, name)
@@ -181,7 +187,7 @@ def create(kind: str, name: str, **parameters: Any) -> Any:
     """
     target = default_registry().find(kind, name).load()
     where = f"{kind} {name}"
-    return _construct(where, target, check_parameters(where, target, parameters))
+    return construct(where, target, check_parameters(where, target, parameters))
 
 
 def _sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
@@ -220,11 +226,3 @@ def _check_networks(config: RunConfig) -> None:
             )
         if name in taken and not getattr(config, name) and declared[name].required:
             raise ConfigError(f"{name}: is missing; task {config.task.name} needs it")
-
-
-def _construct(section: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    try:
-        return target(**arguments)
-    except (TypeError, ValueError) as error:
-        label = getattr(target, "__name__", str(target))
-        raise ConfigError(f"{section}: {label}: {error}") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from gvt.build import NETWORKS, check_split, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
-from gvt.checkpoint.training import under
+from gvt.checkpoint.training import LAST, under
 from gvt.config import RunConfig, compose
 from gvt.device import (
     Placement,
@@ -22,7 +22,7 @@ from gvt.errors import ConfigError, GvtError, UsageError
 from gvt.evaluation import Evaluation, evaluate
 from gvt.interfaces import Task
 from gvt.runs.folder import RunFolder
-from gvt.saved import LAST, PathLike, find_checkpoint, pinned, task_of
+from gvt.saved import PathLike, find_checkpoint, pinned, task_of
 
 FIXED = ("task", *NETWORKS, "heads", "optimizers", "train", "init_from")
 """Sections that made the checkpoint what it is; an evaluation cannot have others."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gvt.build import build_task
 from gvt.checkpoint import file as checkpoint_file
-from gvt.checkpoint.training import State, load_weights, under
+from gvt.checkpoint.training import LAST, State, load_weights, under
 from gvt.config.compose import validate
 from gvt.device import Placement
 from gvt.errors import UsageError
@@ -24,8 +24,6 @@ PathLike = str | os.PathLike[str]
 
 PINNED = ("precision", "memory_format", "compile")
 """Settings that stay what `auto` once resolved to, since results depend on them."""
-
-LAST = "last.safetensors"
 
 
 def load(checkpoint: PathLike, *, averaged: bool = True, device: str = "cpu") -> Task:

@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -81,7 +82,7 @@ class Plugins:
             if known.distribution == resolved:
                 return known
         # By their names alone: which of them are to be imported may be said later.
-        if file.stem in {p.name for p in self._plugins} | {p.name for p in self._pending()}:
+        if any(p.name == file.stem for p in (*self._plugins, *self._installed)):
             raise UsageError(f"plugin file {str(path)!r}: a plugin {file.stem!r} exists; rename it")
         if _is_another_module(file):
             raise UsageError(f"plugin file {str(path)!r}: a module {file.stem!r} exists; rename it")
@@ -145,7 +146,7 @@ class Plugins:
     def _load_entry_points(self) -> None:
         if not self._pending_entry_points:
             return
-        choice, found = Choice.made(self._only), self._pending()
+        choice, found = Choice.made(self._only), self._installed
         choice.check(p.name for p in (*found, *self._plugins))
         self._pending_entry_points, self._only = False, choice.only
         # They stand before the files, whichever was loaded first.
@@ -162,8 +163,9 @@ class Plugins:
                 self._load(plugin, plugin.point.load)
         self._plugins += files
 
-    def _pending(self) -> list[Plugin]:
-        """Return the installed plugins, as long as none of them is imported."""
+    @cached_property
+    def _installed(self) -> list[Plugin]:
+        """The plugins of the entry points, which are found before any of them is imported."""
         return installed() if self._pending_entry_points else []
 
     def _load(self, plugin: Plugin, load: Callable[[], Any]) -> None:

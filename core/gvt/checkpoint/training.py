@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 State = tuple[dict[str, Any], dict[str, Tensor]]
 """A document and tensors, as a checkpoint holds them."""
 
+LAST = "last.safetensors"
+"""What the newest checkpoint of a run is called."""
+
 
 def capture(trainer: Trainer) -> State:
     """Return everything that resuming needs.
@@ -120,7 +123,7 @@ class CheckpointFolder:
     @property
     def last(self) -> Path:
         """The newest checkpoint, once there is one."""
-        return self.folder / "last.safetensors"
+        return self.folder / LAST
 
     def save(self, state: State, is_best: bool) -> Path:
         """Write the newest checkpoint, and copies of it.

@@ -27,34 +27,31 @@ _TYPES = {("gvt.interfaces", "Loss"): "loss", ("gvt.interfaces", "Metric"): "met
 _LIBRARIES = {"loss": "torch.nn", "metric": "torchmetrics"}
 
 
-def taking_names(
-    annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]
-) -> tuple[Any, bool]:
+def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]) -> Any:
     """Return a type in which losses and metrics are built of what a recipe names.
+
+    One without any is returned itself.
 
     Args:
         annotation: A parameter's type.
         build: Called with a component's kind and what the recipe says of it.
-
-    Returns:
-        The type, and whether there is any such in it.
     """
     kind = _kind_of(annotation)
     if kind is not None:
-        return Annotated[Any, BeforeValidator(functools.partial(_given, build, kind))], True
+        return Annotated[Any, BeforeValidator(functools.partial(_given, build, kind))]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (None, typing.Literal, Callable) or not arguments:
-        return annotation, False
+        return annotation
     if origin is Annotated:
-        base, found = taking_names(arguments[0], build)
-        return (Annotated[(base, *arguments[1:])] if found else annotation), found
-    parts = [(a, False) if a is ... else taking_names(a, build) for a in arguments]
-    if not any(found for _, found in parts):
-        return annotation, False
-    inside = tuple(part for part, _ in parts)
+        arguments, extras = arguments[:1], arguments[1:]
+    inside = tuple(taking_names(argument, build) for argument in arguments)
+    if all(new is old for new, old in zip(inside, arguments, strict=True)):
+        return annotation
+    if origin is Annotated:
+        return Annotated[(*inside, *extras)]
     if origin in (typing.Union, types.UnionType):
-        return functools.reduce(operator.or_, inside), True
-    return origin[inside], True
+        return functools.reduce(operator.or_, inside)
+    return origin[inside]
 
 
 def target_of(kind: str, name: str) -> Callable[..., Any]:

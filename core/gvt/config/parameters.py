@@ -135,6 +135,19 @@ def check_parameters(
     return checked
 
 
+def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Call a constructor.
+
+    Raises:
+        ConfigError: If it refuses its arguments, with a TypeError or a ValueError.
+    """
+    try:
+        return target(**arguments)
+    except (TypeError, ValueError) as error:
+        label = getattr(target, "__name__", str(target))
+        raise ConfigError(f"{where}: {label}: {error}") from error
+
+
 def components_in(target: Callable[..., Any], given: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (kind, name) of each loss and metric that valid parameters name."""
     found: list[tuple[str, str]] = []
@@ -145,8 +158,8 @@ def components_in(target: Callable[..., Any], given: Mapping[str, Any]) -> list[
 
     declared, _ = signature_of(target)
     for name, parameter in declared.items():
-        annotation, has_any = taking_names(parameter.annotation, note)
-        if has_any and given.get(name) is not None:
+        annotation = taking_names(parameter.annotation, note)
+        if annotation is not parameter.annotation and given.get(name) is not None:
             with suppress(TypeError):  # objects handed over in code have no names
                 _adapter(annotation).validate_json(json.dumps(given[name]), strict=True)
     return found
@@ -161,7 +174,7 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
     if annotation is Any:
         return value
     try:
-        adapter = _adapter(taking_names(annotation, _component)[0])
+        adapter = _adapter(taking_names(annotation, _component))
     except (PydanticSchemaGenerationError, PydanticUserError):
         return value  # a type that data cannot describe: the constructor judges it
     try:
@@ -169,7 +182,7 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
         return adapter.validate_json(json.dumps(value), strict=True)
     except ConfigError as error:  # of a component that is named inside
         text = str(error)
-        raise ConfigError(where + text if text.startswith(".") else f"{where}: {text}") from error
+        raise ConfigError(f"{where}{'' if text[0] in '.:' else ': '}{text}") from error
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         try:  # JSON knows nothing of abstract types such as Number
@@ -187,16 +200,12 @@ def _component(kind: str, given: Mapping[str, Any]) -> Any:
     """Build a loss or a metric of what a recipe says of it.
 
     Raises:
-        ConfigError: If there is none of that name, or a parameter does not fit; begins with a dot
-            where it is of a parameter.
+        ConfigError: If there is none of that name, or a parameter does not fit; `convert` puts
+            the place before it.
     """
     parameters = dict(given)
     target = target_of(kind, parameters.pop("name"))
-    checked = check_parameters("", target, parameters)
-    try:
-        return target(**checked)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{getattr(target, '__name__', target)}: {error}") from error
+    return construct("", target, check_parameters("", target, parameters))
 
 
 def _said(problem: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from gvt.interfaces import ResidentDataset
 from gvt.seeding import seeded
 from gvt.testing.check import Failed, Skipped, rule
 from gvt.testing.training import different, listed
-from gvt.testing.trial import CPU, build, leaves
+from gvt.testing.trial import CPU, built, leaves
 from gvt_registry import Offer
 
 LOOKED_AT = 8
@@ -26,7 +26,7 @@ LOOKED_AT = 8
 @rule("dataset", name="shapes")
 def samples(offer: Offer) -> None:
     """Its samples have the declared shape, values in range, targets of the known forms."""
-    dataset = _opened(offer)
+    dataset = built(offer)
     if "train" not in getattr(dataset, "splits", ()):
         raise Failed("it has no `splits` with a split 'train' among them; see gvt.Dataset")
     shape, classes = getattr(dataset, "image_shape", ()), getattr(dataset, "classes", None)
@@ -42,7 +42,7 @@ def samples(offer: Offer) -> None:
 @rule("dataset")
 def resident(offer: Offer) -> None:
     """Where it has whole tensors, they hold what its samples do."""
-    dataset = _opened(offer)
+    dataset = built(offer)
     is_resident = isinstance(dataset, ResidentDataset)
     if not is_resident or dataset.image_shape is None:
         raise Skipped("it has no whole tensors, or images of several sizes")
@@ -65,7 +65,7 @@ def resident(offer: Offer) -> None:
 @rule("dataset", name="determinism")
 def same_samples(offer: Offer) -> None:
     """Opened twice, it gives the same samples for the same seed."""
-    one, other = _opened(offer), _opened(offer)
+    one, other = built(offer), built(offer)
     if len(one) != len(other):
         raise Failed(f"it has {len(one)} samples, and {len(other)} when it is opened again")
     for index in range(_count(one)):
@@ -83,7 +83,7 @@ def same_samples(offer: Offer) -> None:
 @rule("dataset")
 def workers(offer: Offer) -> None:
     """Two workers read the samples that none would."""
-    dataset = _opened(offer)
+    dataset = built(offer)
     train = TrainConfig(steps=2)
     batches = []
     for count in (0, 2):
@@ -103,15 +103,6 @@ def workers(offer: Offer) -> None:
                 f"batch {number}: {listed(names)} differs with two workers; a sample may depend on "
                 "its index and on torch's default generator only, not on what was read before"
             )
-
-
-def _opened(offer: Offer) -> Any:
-    try:
-        return build(offer)
-    except Skipped:
-        raise
-    except Exception as error:
-        raise Skipped("it does not build; see the rule 'builds'") from error
 
 
 def _count(dataset: Any) -> int:

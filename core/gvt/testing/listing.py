@@ -11,9 +11,7 @@ from tempfile import TemporaryDirectory
 
 from gvt.testing.check import Failed, Skipped, rule
 from gvt_registry import Plugin, default_registry
-
-GROUP = "gvt"
-"""The entry points' group."""
+from gvt_registry.installed import GROUP
 
 HEAVY = (
     *("torch", "torchvision", "torchmetrics", "torchaudio", "timm", "numpy", "scipy", "pandas"),

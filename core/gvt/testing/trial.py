@@ -85,6 +85,20 @@ def build(offer: Offer, shape: Shape | None = None) -> Any:
     return target(**given, **(example(target) if takes_any else {}))
 
 
+def built(offer: Offer, shape: Shape | None = None) -> Any:
+    """Build a component as `build` does, for a rule that is about something else.
+
+    Raises:
+        Skipped: If it cannot be built, which the rule `builds` is about.
+    """
+    try:
+        return build(offer, shape)
+    except Skipped:
+        raise
+    except Exception as error:
+        raise Skipped("it does not build; see the rule 'builds'") from error
+
+
 def _facts(shape: Shape) -> dict[str, Any]:
     backbone = TinyBackbone(shape)
     return {
@@ -135,12 +149,7 @@ def tried(offer: Offer, shape: Shape | None = None, seed: int = 0) -> Trial:
         Skipped: If it cannot be built, which the rule `builds` is about.
     """
     seed_everything(seed)
-    try:
-        component = build(offer, shape)
-    except Skipped:
-        raise
-    except Exception as error:
-        raise Skipped("it does not build; see the rule 'builds'") from error
+    component = built(offer, shape)
     # Some have one size only, and say so.
     shape = tuple(getattr(component, "image_shape", None) or shape or usual_shape(offer))
     keys = tuple(getattr(component, "needs", ())) or TARGETS
