@@ -117,6 +117,7 @@ if TYPE_CHECKING:
     from gvt.listener import Run as Run
     from gvt.metrics import StackedMetric as StackedMetric
     from gvt.multihead import MultiHead as MultiHead
+    from gvt.pictures.reader import PictureReader as PictureReader
     from gvt.runs.display import Display as Display
     from gvt.saved import load as load
     from gvt.saved import sample as sample
@@ -167,6 +168,7 @@ _HOMES = {
     "gvt.listener": ("Listener", "Run"),
     "gvt.metrics": ("StackedMetric",),
     "gvt.multihead": ("MultiHead",),
+    "gvt.pictures.reader": ("PictureReader",),
     "gvt.runs.display": ("Display",),
     "gvt.saved": ("load", "sample"),
     "gvt.seeding": ("derive", "random_source"),

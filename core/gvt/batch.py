@@ -1,7 +1,8 @@
 """What goes through a task: samples, their targets, and batches of them.
 
 Images are float32 in [0, 1], NCHW. Boxes are (M, 4) xyxy in pixels. `class`, `labels` and
-`semantic` count from 0 over the data set's class names, with no background entry.
+`semantic` count from 0 over the data set's class names, with no background entry; in `semantic`
+255 is ignored and, where the data set has a background, `len(classes)` is a pixel of no class.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 NETWORKS = ("generator", "discriminator", "backbone")
 """Sections of a recipe that hold one network each, built before the task, which takes them."""
 
-FACTS = ("image_shape", "num_classes", "data_range", "feature_info")
+FACTS = ("image_shape", "num_classes", "data_range", "background", "class_counts", "feature_info")
 """Constructor parameters that follow from the data or the backbone and are no configuration."""
 
 _INJECTED = {

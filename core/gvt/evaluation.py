@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,9 @@ from gvt.distributed import World
 from gvt.geometry import to_original
 from gvt.interfaces import Prediction, Task
 from gvt.losses import check_single
+
+BACKGROUND = "background"
+"""The name of pixels that are of no class."""
 
 WORST = 36
 """Samples kept for a sheet of mistakes."""
@@ -50,12 +53,14 @@ class Evaluation:
         mistakes: By name the worst samples, the worst one first; of several processes those of
             this one's share of the data.
         processes: How many there were.
+        classes: Names of the classes.
     """
 
     metrics: dict[str, float]
     tables: dict[str, Tensor] = field(default_factory=dict)
     mistakes: dict[str, list[Mistake]] = field(default_factory=dict)
     processes: int = 1
+    classes: tuple[str, ...] = ()
 
     def named(self, split: str) -> dict[str, float]:
         """Return the metrics by the names that they have in a run, `<split>/<metric>`.
@@ -66,11 +71,22 @@ class Evaluation:
         return {f"{group}/{name}": value for name, value in self.metrics.items()}
 
 
-def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -> Evaluation:
+def evaluate(
+    task: Task,
+    batches: Iterable[Batch],
+    world: World | None = None,
+    classes: Sequence[str] = (),
+) -> Evaluation:
     """Return what a task makes of held-out data.
 
     Predictions are compared with the truth in pixels of the original images. A loss is the mean
     over the samples that had it.
+
+    Args:
+        task: What is judged.
+        batches: The data.
+        world: The processes that share it.
+        classes: Names of the classes, for metrics that have a value for each.
     """
     world = world or World()
     metric = task.metric()
@@ -96,9 +112,9 @@ def evaluate(task: Task, batches: Iterable[Batch], world: World | None = None) -
                 totals[name] += float(loss) * count
                 counts[name] += count
     totals, counts = world.add(totals), world.add(counts)
-    metrics, tables = ({}, {}) if metric is None else _sorted_out(metric.compute())
+    metrics, tables = ({}, {}) if metric is None else _sorted_out(metric.compute(), classes)
     metrics |= {f"loss/{name}": totals[name] / counts[name] for name in totals}
-    return Evaluation(metrics, tables, mistakes, world.size)
+    return Evaluation(metrics, tables, mistakes, world.size, tuple(classes))
 
 
 @contextmanager
@@ -144,22 +160,26 @@ def _worst(mistakes: list[Mistake]) -> list[Mistake]:
     return sorted(mistakes, key=lambda mistake: -mistake.error)[:WORST]
 
 
-def _sorted_out(value: Any, name: str = "") -> tuple[dict[str, float], dict[str, Tensor]]:
+def _sorted_out(
+    value: Any, classes: Sequence[str], name: str = ""
+) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Return what a metric computed as numbers by name, and apart from them the tables.
 
-    A vector becomes `name/0`, `name/1`...
+    A vector over the classes becomes `name/cat`, `name/dog`... and any other `name/0`, `name/1`...
     """
     numbers: dict[str, float] = {}
     tables: dict[str, Tensor] = {}
     if isinstance(value, Mapping):
         for key, part in value.items():
-            more_numbers, more_tables = _sorted_out(part, key)
+            more_numbers, more_tables = _sorted_out(part, classes, key)
             numbers |= more_numbers
             tables |= more_tables
     elif isinstance(value, Tensor) and value.ndim == 2:
         tables[name] = value.cpu()
     elif isinstance(value, Tensor) and value.numel() != 1:
-        numbers = {f"{name}/{i}": float(v) for i, v in enumerate(value.flatten())}
+        count = value.numel()
+        names = [*classes, BACKGROUND][:count] if 0 <= count - len(classes) <= 1 else range(count)
+        numbers = {f"{name}/{i}": float(v) for i, v in zip(names, value.flatten(), strict=True)}
     else:
         numbers = {name or "metric": float(value)}
     return numbers, tables

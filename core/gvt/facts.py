@@ -9,6 +9,7 @@ from typing import Any
 from gvt.config import RunConfig
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
+from gvt.pictures.reader import PictureReader
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class DataFacts:
         data_range: What real images are mapped to before a discriminator.
         samples: How many there are to train on; None in checkpoints that do not say.
         fingerprint: Of the data set's own, where it has one.
+        background: Whether pixels of no class are numbered `len(classes)` in `semantic`.
+        class_counts: Samples of each class to train on, where the data set has `labels`.
+        reader: How picture files become images, where the data set has a reader; a document of
+            `PictureReader`.
     """
 
     classes: tuple[str, ...]
@@ -28,6 +33,9 @@ class DataFacts:
     data_range: tuple[float, float] | None = None
     samples: int | None = None
     fingerprint: str | None = None
+    background: bool = False
+    class_counts: tuple[int, ...] | None = None
+    reader: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, dataset: Dataset, config: RunConfig) -> DataFacts:
@@ -41,12 +49,16 @@ class DataFacts:
             if not _is_text(name):
                 raise DataError(f"data: class {name!r} is no valid text (UTF-8); rename it")
         shape = dataset.image_shape
+        reader: PictureReader | None = getattr(dataset, "reader", None)
         return cls(
             classes,
             shape and (shape[0], shape[1], shape[2]),
             config.data.range,
             len(dataset),
             getattr(dataset, "fingerprint", None),
+            bool(getattr(dataset, "background", False)),
+            _counts(getattr(dataset, "labels", None), len(classes)),
+            None if reader is None else reader.document(),
         )
 
     def check_same(self, before: DataFacts) -> None:
@@ -57,7 +69,7 @@ class DataFacts:
         """
         for name, now in asdict(self).items():
             then = getattr(before, name)
-            if then is not None and now != then:
+            if name != "reader" and then is not None and now != then:
                 raise ConfigError(
                     f"data: is no longer what the run began with: {_difference(name, then, now)}; "
                     "bring it back, or start a new run with init_from=CHECKPOINT"
@@ -82,7 +94,17 @@ class DataFacts:
             "image_shape": self.image_shape,
             "num_classes": len(self.classes),
             "data_range": self.data_range,
+            "background": self.background,
+            "class_counts": self.class_counts,
         }
+
+
+def _counts(labels: Any, classes: int) -> tuple[int, ...] | None:
+    """Return how many samples each class has."""
+    if labels is None:
+        return None
+    numbers = [int(number) for number in labels]
+    return tuple(numbers.count(number) for number in range(classes))
 
 
 def _is_text(name: str) -> bool:

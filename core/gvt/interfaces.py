@@ -1,7 +1,8 @@
 """The contracts between the core and everything that has a name. Nothing else is in here.
 
 Images are float32 in [0, 1], NCHW. Boxes are (M, 4) xyxy in pixels. `class`, `labels` and
-`semantic` count from 0 over the data set's class names, with no background entry.
+`semantic` count from 0 over the data set's class names, with no background entry; in `semantic`
+255 is ignored and, where the data set has a background, `len(classes)` is a pixel of no class.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ FeatureInfo = Mapping[str, tuple[int, int]]
 """Of each feature map its (channels, stride in pixels), from the finest to the coarsest."""
 
 Prediction = dict[str, Any]
-"""One image's prediction: the keys of the targets, with `scores`."""
+"""One image's prediction: the keys of the targets, with `scores`.
+
+`class` comes with scores (K,), `boxes` and `labels` with (M,), `semantic` with (K, H, W). Several
+labels that each pixel may have come as `masks` (K, H, W) and `labels` (K,) with scores (K, H, W).
+"""
 
 
 # --- data ------------------------------------------------------------------------------------
@@ -38,6 +43,12 @@ class Dataset(Protocol):
         fingerprint: Optional; a short text that is another one where other samples, or the same
             ones in another order, are read. A run goes on with the same one only.
         splits: Names of the splits that there are, on the class.
+        background: Optional; whether pixels of no class are `len(classes)` in `semantic`. Without
+            it every pixel is of a class, or 255.
+        labels: Optional; the class of every sample, (N,), by which samples are balanced and
+            classes weighted without reading them.
+        reader: Optional; a `gvt.PictureReader`, how its picture files become images. Others are
+            then read the same way, for predictions.
     """
 
     classes: Sequence[str]
@@ -133,6 +144,15 @@ class Head(nn.Module):
         """Return a new metric over (predictions, targets), or None."""
         return None
 
+    def decide(self, scores: Tensor) -> Prediction:
+        """Return the prediction for an image from the scores of its pixels, (K, H, W).
+
+        A head whose predictions have such `scores` predicts pictures of any size: they are
+        blended from overlapping tiles, and from flipped copies, and decided here. Each pixel is
+        decided by itself.
+        """
+        return {"semantic": scores.argmax(dim=0), "scores": scores}
+
     def errors(self, predictions: list[Prediction], targets: list[dict[str, Any]]) -> Tensor | None:
         """Return how wrong each prediction is, (N,), 0 where it is right; None where nobody asks.
 
@@ -146,7 +166,8 @@ class Metric(Protocol):
     """What evaluation needs of a metric; every torchmetrics metric has it.
 
     It computes a number, a vector, a dict of them by name, and among those perhaps (K, K) tables
-    over the classes, rows for the truth, which are drawn instead of listed.
+    over the classes, rows for the truth, which are drawn instead of listed. A vector with an entry
+    for each class, the background last where there is one, is listed by the classes' names.
     """
 
     def to(self, device: torch.device) -> Any: ...
@@ -278,6 +299,10 @@ class Task(nn.Module):
     def predict(self, batch: Batch) -> list[Prediction]:
         """Return one prediction an image, in pixels of the padded canvas."""
         raise NotImplementedError(f"{type(self).__name__} makes no predictions")
+
+    def decide(self, head: str, scores: Tensor) -> Prediction:
+        """Return what a head, or "" where there is but one, decides of scores (K, H, W)."""
+        raise NotImplementedError(f"{type(self).__name__} makes no predictions for pixels")
 
     def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
         """Return the predictions for a held-out batch, and its losses.

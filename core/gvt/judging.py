@@ -212,6 +212,6 @@ def _evaluated(
         placement.place(task)
         held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
         try:
-            return evaluate(task, held_out.batches(batch_size))
+            return evaluate(task, held_out.batches(batch_size), classes=classes)
         except NotImplementedError as error:
             raise ConfigError(f"{config.recipe}: {error}, so it cannot be evaluated") from error

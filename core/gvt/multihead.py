@@ -61,6 +61,11 @@ class MultiHead(Task):
         """Return one prediction an image."""
         return self._predict(self._outputs(self.backbone(batch.images), batch))
 
+    def decide(self, head: str, scores: Tensor) -> Prediction:
+        """Return what a head, "" for the only one, decides of the scores of pixels (K, H, W)."""
+        of = dict(self._heads())
+        return (of[head] if head else next(iter(of.values()))).decide(scores)
+
     def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
         """Return predictions, and losses with the number of samples of each, from one pass."""
         features = self.backbone(batch.images)

@@ -95,6 +95,7 @@ def _build(
         evaluation=config.evaluate,
         open_split=_splits(resolved, loader),
         world=processes,
+        classes=facts.classes,
     )
     trainer.run.config = resolved
     document = _document(config, resolved, facts, placement, processes)

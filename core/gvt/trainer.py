@@ -49,6 +49,7 @@ class Trainer:
         world: The processes of this run.
         listeners: Who follows it.
         checkpoints: Where checkpoints go; None for nowhere.
+        classes: Names of the data's classes, for metrics that have a value for each.
 
     Raises:
         ConfigError: If optimisers and phases, or averaged modules and submodules, do not match.
@@ -67,11 +68,13 @@ class Trainer:
         world: World | None = None,
         listeners: Sequence[Listener] = (),
         checkpoints: CheckpointFolder | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         self.task, self.loader, self.train = task, loader, train
         self.placement, self.world = placement or Placement.resolve(), world or World()
         self.evaluation = evaluation or EvaluateConfig()
         self.open_split, self.listeners, self.checkpoints = open_split, listeners, checkpoints
+        self._classes = classes
         if (train.accumulate, train.seed) != (loader.order.accumulate, loader.order.seed):
             raise ConfigError("train: the loader was opened with another accumulate or seed")
         per_epoch = loader.order.steps_per_epoch
@@ -236,7 +239,8 @@ class Trainer:
             raise ConfigError(f"{key}: nothing opens the split {split!r}")
         try:
             with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
-                return evaluate(self.task, islice(self.open_split(split), 1), self.world).metrics
+                first = islice(self.open_split(split), 1)
+                return evaluate(self.task, first, self.world, self._classes).metrics
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
@@ -244,7 +248,7 @@ class Trainer:
         assert self.open_split is not None  # the rehearsal needed it, too
         self._settle()
         with self._averaged(), self.placement.autocast():
-            found = evaluate(self.task, self.open_split(split), self.world)
+            found = evaluate(self.task, self.open_split(split), self.world, self._classes)
         self.run.metrics |= found.named(split)
         self._tell("evaluated", split, found)
         return found.metrics

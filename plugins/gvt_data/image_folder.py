@@ -10,17 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from gvt import DataError, Record, Sample
+from gvt import DataError, PictureReader, Record, Sample
+from gvt.pictures.fitting import Fit
+from gvt.pictures.reading import UnreadablePicture
+from gvt.printable import printable
 
-from .geometry import Fit, fitted
 from .layout import SPLITS, read_layout
-from .printable import printable
-from .reading import UnreadablePicture, read_picture
 
 _NAMED = 3
 """How many of the files that cannot be read are named."""
@@ -52,7 +51,7 @@ class ImageFolder:
             picture changes sides when others are added.
         test: The same for `test`.
         split_seed: Another number makes another choice.
-        unreadable: What happens to files that cannot be read: `error` stops at one when it is
+        on_error: What happens to files that cannot be read: `error` stops at one when it is
             read; `skip` reads all once at opening, leaves those out and warns of them. It skips
             what is no picture, damaged, or larger than 89 million pixels, but stops where the
             machine fails, as for want of rights or on a broken disk.
@@ -77,19 +76,19 @@ class ImageFolder:
         val: float = 0.0,
         test: float = 0.0,
         split_seed: int = 0,
-        unreadable: Literal["error", "skip"] = "error",
+        on_error: Literal["error", "skip"] = "error",
     ) -> None:
-        _check(size, background, val, test)
+        _check_shares(val, test)
         self.split = split
-        self._size = (size, size) if isinstance(size, int) else size
-        self.image_shape = None if self._size is None else (channels, *self._size)
-        self._fit, self._channels, self._background = fit, channels, background
+        size = (size, size) if isinstance(size, int) else size
+        self.reader = PictureReader(channels, size, fit, background)
+        self.image_shape = self.reader.image_shape
         folder = Path(root).expanduser()
         layout = read_layout(folder, {"val": val, "test": test}, split_seed)
         self.classes: Sequence[str] = _chosen(classes, layout.classes)
         numbers = {name: number for number, name in enumerate(self.classes)}
         pictures = [(p, of) for p, of in layout.pictures[split] if of is None or of in numbers]
-        if unreadable == "skip":
+        if on_error == "skip":
             pictures = self._readable(pictures)
         if not pictures:
             raise DataError(_empty(folder, split, {"val": val, "test": test}))
@@ -142,12 +141,7 @@ class ImageFolder:
         return self._records[index] if self._records else self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Tensor, Record]:
-        path = self._paths[index]
-        picture = read_picture(path, self._channels, self._background)
-        image, geometry = fitted(picture.image, self._size, self._fit)
-        pixels = torch.from_numpy(np.stack([np.asarray(band) for band in image.split()]))
-        size = (picture.image.height, picture.image.width)
-        return pixels, Record(str(path), size, geometry, picture.mode)
+        return self.reader.read(self._paths[index])
 
     def _readable(
         self, pictures: Sequence[tuple[Path, str | None]]
@@ -156,7 +150,7 @@ class ImageFolder:
 
         def is_readable(picture: tuple[Path, str | None]) -> bool:
             try:
-                read_picture(picture[0], self._channels, self._background)
+                self.reader.open(picture[0])
             except UnreadablePicture:
                 return False
             return True
@@ -185,13 +179,7 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count())
 
 
-def _check(
-    size: int | tuple[int, int] | None, background: Sequence[int], val: float, test: float
-) -> None:
-    if size is not None and min(np.atleast_1d(size)) < 1:
-        raise ValueError(f"size {size}: at least one pixel a side")
-    if not all(0 <= value <= 255 for value in background):
-        raise ValueError(f"background {list(background)}: red, green and blue from 0 to 255")
+def _check_shares(val: float, test: float) -> None:
     if not (val >= 0 and test >= 0 and val + test < 1):
         raise ValueError(f"val {val} and test {test}: shares from 0, together less than 1")
 

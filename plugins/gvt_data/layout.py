@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError, derive
-
-from .printable import printable
-from .reading import SUFFIXES
+from gvt.pictures.reading import SUFFIXES
+from gvt.printable import printable
 
 SPLITS = ("train", "val", "test")
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from gvt import DataError
+from gvt.printable import printable
 
-from .printable import printable
 from .tensor_set import TensorSet
 
 _EMBEDDED = Path(__file__).parent / "mnist_files"

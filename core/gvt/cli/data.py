@@ -92,7 +92,7 @@ class _Split:
 def check(recipe: str, overrides: Sequence[str]) -> str:
     """Read every sample of every split once, and return what was found as a table.
 
-    Where a data set has a parameter `unreadable`, it is told `error`, since one that leaves out
+    Where a data set has a parameter `on_error`, it is told `error`, since one that leaves out
     what it cannot read has nothing to be counted. A split that cannot be opened, because there is
     none, is a line below the table.
 
@@ -129,9 +129,9 @@ def _strict(recipe: str, overrides: Sequence[str]) -> RunConfig:
     """Return a configuration whose data set stops at what it cannot read."""
     config = compose(recipe, overrides)
     declared, _ = signature_of(default_registry().find("dataset", config.data.name).load())
-    if "unreadable" not in declared:
+    if "on_error" not in declared:
         return config
-    return compose(recipe, [*overrides, "data.unreadable=error"])
+    return compose(recipe, [*overrides, "data.on_error=error"])
 
 
 def _read(dataset: Dataset, split: str) -> _Split:

@@ -65,7 +65,8 @@ class Resident:
         return Batch(
             images=images,
             frame=Frame((canvas,) * len(indices), canvas),
-            targets=Targets({k: v[there] for k, v in self._targets.items()}),
+            # Kept as they came, since a map of classes fits into bytes; losses take int64.
+            targets=Targets({k: v[there].long() for k, v in self._targets.items()}),
             records=_LazyRecords(self._dataset, indices),
         )
 

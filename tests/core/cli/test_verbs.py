@@ -171,7 +171,7 @@ def test_data_check_counts_the_files_own_sizes_and_what_is_left_out(call, tmp_pa
     pictures_in(tmp_path / "photos" / "train")
     Image.new("L", (50, 60)).save(tmp_path / "photos" / "train" / "a" / "tall.png")
     (tmp_path / "photos" / "train" / "b" / "broken.png").write_bytes(b"no picture")
-    words = ("data.root=photos", "data.val=0", "data.size=8", "data.unreadable=skip")
+    words = ("data.root=photos", "data.val=0", "data.size=8", "data.on_error=skip")
     done = call("data", "check", "classify.folder", *words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert "6 40x30, 1 50x60" in done.stderr

@@ -13,7 +13,7 @@ import gvt
 from gvt.build import open_dataset
 from gvt.data.sources import Resident, Streamed
 from gvt.geometry import boxes_through
-from gvt_data import image_folder
+from gvt.pictures import reader
 from gvt_data.image_folder import ImageFolder
 
 PHOTOGRAPHS = Path(os.environ.get("GVT_DATA", "")) / "bccd" / "BCCD" / "JPEGImages"
@@ -132,11 +132,11 @@ def test_a_file_that_cannot_be_read_is_named_when_it_is_read(folder):
 def test_files_that_cannot_be_read_are_skipped_with_a_warning(folder):
     for number in range(5):
         (folder / "cat" / f"broken{number}.png").write_bytes(b"no picture")
-    fine = ImageFolder("train", str(folder), size=8, classes=["dog"], unreadable="skip")
+    fine = ImageFolder("train", str(folder), size=8, classes=["dog"], on_error="skip")
     assert len(fine) == 6
     said = r"^5 of 17 pictures of split train .*broken0\.png.*broken2\.png and 2 more$"
     with pytest.warns(UserWarning, match=said):
-        dataset = ImageFolder("train", str(folder), size=8, unreadable="skip")
+        dataset = ImageFolder("train", str(folder), size=8, on_error="skip")
     assert len(dataset) == 12
     assert len(dataset.tensors()[0]) == 12
 
@@ -145,20 +145,20 @@ def test_files_that_cannot_be_read_are_skipped_with_a_warning(folder):
 def test_what_the_machine_does_not_give_is_not_skipped(folder):
     (folder / "cat" / "gone.png").symlink_to(folder / "nowhere")
     with pytest.raises(gvt.DataError, match=r"gone\.png: cannot be read: No such file"):
-        ImageFolder("train", str(folder), size=8, unreadable="skip")
+        ImageFolder("train", str(folder), size=8, on_error="skip")
 
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_no_more_threads_read_than_there_are_cores(folder, monkeypatch, cores):
-    threads, read = set(), image_folder.read_picture
+    threads, read = set(), reader.read_picture
 
     def noted(*given):
         threads.add(threading.get_ident())
         return read(*given)
 
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(image_folder, "read_picture", noted)
-    for parameters in ({}, {"unreadable": "skip"}):
+    monkeypatch.setattr(reader, "read_picture", noted)
+    for parameters in ({}, {"on_error": "skip"}):
         threads.clear()
         dataset = ImageFolder("train", str(folder), size=8, **parameters)
         assert len(threads) <= cores
@@ -182,7 +182,7 @@ def test_folders_with_numbers_for_names(tmp_path):
 def test_nothing_readable_is_an_empty_split(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.warns(UserWarning), pytest.raises(gvt.DataError, match="has no pictures"):
-        ImageFolder("train", str(tmp_path), unreadable="skip")
+        ImageFolder("train", str(tmp_path), on_error="skip")
 
 
 def test_an_empty_split_is_one_line(folder):
@@ -193,7 +193,7 @@ def test_an_empty_split_is_one_line(folder):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"size": 0}, "size 0"),
+        ({"size": 0}, r"size \[0, 0\]"),
         ({"size": (4, 0)}, "one pixel"),
         ({"val": 0.5, "test": 0.5}, "less than 1"),
         ({"val": -0.1}, "shares from 0"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gvt_data.geometry import fitted
+from gvt.pictures.fitting import fitted
 
 SIDES = st.integers(1, 60)
 FITS = st.sampled_from(["crop", "pad", "stretch"])

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt_data.reading import UnreadablePicture, read_picture
+from gvt.pictures.reading import UnreadablePicture, read_picture
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -179,7 +179,7 @@ def postscript(path):
 def test_a_truncated_file_is_named(tmp_path, suffix):
     path = tmp_path / f"cut.{suffix}"
     truncated(path)
-    with pytest.raises(gvt.DataError, match=rf"cut\.{suffix}: .*\bdata\.unreadable=skip") as caught:
+    with pytest.raises(gvt.DataError, match=rf"cut\.{suffix}: .*\bdata\.on_error=skip") as caught:
         read_picture(path, 3, WHITE)
     assert "\n" not in str(caught.value)
 
@@ -257,7 +257,7 @@ def test_of_too_many_pixels_pillow_says_nothing_beside(tmp_path):
     script = f"""
         from pathlib import Path
         from PIL import Image
-        from gvt_data.reading import UnreadablePicture, read_picture
+        from gvt.pictures.reading import UnreadablePicture, read_picture
 
         Image.MAX_IMAGE_PIXELS = 2_000_000
         try:

@@ -12,13 +12,20 @@ Fit = Literal["crop", "pad", "stretch"]
 """How a picture meets a size of another shape; see `fitted`."""
 
 
+Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+"""How pixels are resampled, by Pillow's filters, which widen with the reduction (antialiasing)."""
+
+
 def fitted(
-    image: Image.Image, size: tuple[int, int] | None, fit: Fit
+    image: Image.Image,
+    size: tuple[int, int] | None,
+    fit: Fit,
+    filter: Filter = "bilinear",
+    share: float = 1.0,
 ) -> tuple[Image.Image, Tensor]:
     """Return a picture in a size, and the matrix from its own pixels to those.
 
-    It is resampled once, by Pillow's bilinear filter, which widens with the reduction and so does
-    not alias.
+    It is resampled once.
 
     Args:
         image: The picture.
@@ -26,6 +33,8 @@ def fitted(
         fit: `crop` fills the size and loses what stands over on two sides, the same on both;
             `pad` keeps all of it and fills up with zeros at the right and the bottom; `stretch`
             gives up the proportions.
+        filter: How it is resampled.
+        share: Of each side of the part that `crop` takes, so much is left, around the centre.
 
     Returns:
         The picture, and a (3, 3) float64 matrix from original to new coordinates (x, y, 1).
@@ -33,10 +42,10 @@ def fitted(
     if size is None:
         return image, torch.eye(3, dtype=torch.float64)
     height, width = size
-    left, top = _cropped(image.size, (width, height)) if fit == "crop" else (0.0, 0.0)
+    left, top = _cropped(image.size, (width, height), share) if fit == "crop" else (0.0, 0.0)
     box = (left, top, image.width - left, image.height - top)
     within = _scaled_within(image.size, (width, height)) if fit == "pad" else (width, height)
-    resized = image.resize(within, Image.Resampling.BILINEAR, box=box)
+    resized = image.resize(within, Image.Resampling[filter.upper()], box=box)
     if within != (width, height):
         canvas = Image.new(image.mode, (width, height))
         canvas.paste(resized)
@@ -46,12 +55,12 @@ def fitted(
     return resized, torch.tensor(rows, dtype=torch.float64)
 
 
-def _cropped(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[float, float]:
+def _cropped(size: tuple[int, int], wanted: tuple[int, int], share: float) -> tuple[float, float]:
     """Return what a centred part of the wanted proportions leaves at the left and at the top."""
     (width, height), (wanted_width, wanted_height) = size, wanted
-    if width * wanted_height > height * wanted_width:
-        return (width - height * wanted_width / wanted_height) / 2, 0.0
-    return 0.0, (height - width * wanted_height / wanted_width) / 2
+    part_width = min(width, height * wanted_width / wanted_height)
+    part_height = min(height, width * wanted_height / wanted_width)
+    return (width - share * part_width) / 2, (height - share * part_height) / 2
 
 
 def _scaled_within(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:

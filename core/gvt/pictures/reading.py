@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gvt import DataError
-
-from .printable import printable
+from gvt.errors import DataError
+from gvt.printable import printable
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
@@ -21,6 +23,8 @@ SUFFIXES = frozenset(
 
 # Pillow goes by content, and knows formats that start other programs, such as EPS.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+
+_LIMIT = Lock()
 
 # Of a picture with too many pixels Pillow warns, and `read_picture` says so itself, as an error.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -43,7 +47,12 @@ class Picture:
     mode: str
 
 
-def read_picture(path: Path, channels: int, background: tuple[int, int, int]) -> Picture:
+def read_picture(
+    path: Path,
+    channels: int,
+    background: tuple[int, int, int],
+    most_pixels: int | None = None,
+) -> Picture:
     """Return the picture in a file, the first one if it holds several.
 
     It is turned as its EXIF data says, and laid on the background where it is transparent. 16-bit
@@ -52,12 +61,13 @@ def read_picture(path: Path, channels: int, background: tuple[int, int, int]) ->
     becomes grey by ITU-R 601; colour profiles are not looked at.
 
     A picture may have as many pixels as Pillow's `Image.MAX_IMAGE_PIXELS`, which is 89 million
-    unless you set it; a colour picture of that size is 358 MB in Pillow's memory.
+    unless you set it, or as `most_pixels`; 89 million in colour are 358 MB in Pillow's memory.
 
     Args:
         path: The file: PNG, JPEG, BMP, GIF, TIFF, WebP, PPM or PGM, whatever its suffix.
         channels: 1 for grey, 3 for colour.
         background: Red, green and blue, from 0 to 255.
+        most_pixels: How many a picture may have, instead of Pillow's limit.
 
     Raises:
         UnreadablePicture: If the content is damaged, no picture, or too large, or 32-bit values
@@ -65,12 +75,11 @@ def read_picture(path: Path, channels: int, background: tuple[int, int, int]) ->
         DataError: If the file itself cannot be read, as for want of rights or on a broken disk.
     """
     try:
-        # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
-        with path.open("rb") as content, Image.open(content, formats=_FORMATS) as file:
+        with opened(path, most_pixels) as file:
             mode = file.mode
-            _check_pixels(file)
-            upright = ImageOps.exif_transpose(file)
-            return Picture(_opaque(_eight_bit(upright), background, channels), mode)
+            # In place, since a copy of a large picture is another large picture.
+            ImageOps.exif_transpose(file, in_place=True)
+            return Picture(_opaque(_eight_bit(file), background, channels), mode)
     except MemoryError:  # says nothing of the file
         raise
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
@@ -79,7 +88,7 @@ def read_picture(path: Path, channels: int, background: tuple[int, int, int]) ->
             raise DataError(f"{printable(path)}: cannot be read: {reason}") from error
         raise UnreadablePicture(
             f"{printable(path)}: cannot be read as a picture: {_reason(error)}; mend or remove it, "
-            "or leave such files out with data.unreadable=skip"
+            "or leave such files out with data.on_error=skip"
         ) from error
 
 
@@ -93,22 +102,50 @@ def _is_the_machines(error: Exception) -> bool:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it begins like none of {', '.join(_FORMATS)}"
-    if isinstance(error, Image.DecompressionBombError):  # Pillow's own, at twice the limit
-        return _too_large("more than", 2 * (Image.MAX_IMAGE_PIXELS or 0))
     return printable(" ".join(str(error).split())) or type(error).__name__
 
 
-def _check_pixels(image: Image.Image) -> None:
-    most = Image.MAX_IMAGE_PIXELS
-    pixels = image.width * image.height
-    if most is not None and pixels > most:
-        raise ValueError(_too_large("", pixels))
+@contextmanager
+def opened(path: Path, most_pixels: int | None = None) -> Iterator[Image.Image]:
+    """Open a picture file, and check what it says of its size before anything is decoded.
+
+    Args:
+        path: The file.
+        most_pixels: How many it may have; Pillow's `Image.MAX_IMAGE_PIXELS` unless given.
+
+    Raises:
+        ValueError: If it has more.
+        Exception: Nearly any, if it is damaged.
+    """
+    # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
+    with path.open("rb") as content, _limited(most_pixels) as most:
+        try:
+            file = Image.open(content, formats=_FORMATS)
+        except Image.DecompressionBombError as error:  # Pillow's own, at twice the limit
+            raise ValueError(_too_large(f"more than {2 * (most or 0) / 1e6:,.0f}", most)) from error
+        with file:
+            pixels = file.width * file.height
+            if most is not None and pixels > most:
+                raise ValueError(_too_large(f"{pixels / 1e6:,.0f}", most))
+            yield file
 
 
-def _too_large(than: str, pixels: int) -> str:
-    most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-    count = f"{than} {pixels / 1e6:,.0f}".lstrip()
-    return f"it has {count} million pixels; at most {most:,.0f} million are read"
+@contextmanager
+def _limited(most_pixels: int | None) -> Iterator[int | None]:
+    """Let Pillow, which knows one limit for all, open pictures up to another one."""
+    if most_pixels is None:
+        yield Image.MAX_IMAGE_PIXELS
+        return
+    with _LIMIT:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most_pixels
+        try:
+            yield most_pixels
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _too_large(count: str, most: int | None) -> str:
+    return f"it has {count} million pixels; at most {(most or 0) / 1e6:,.0f} million are read"
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -137,4 +174,5 @@ def _opaque(image: Image.Image, background: tuple[int, int, int], channels: int)
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         canvas = Image.new("RGBA", image.size, (*background, 255))
         image = Image.alpha_composite(canvas, image.convert("RGBA"))
-    return image.convert("L" if channels == 1 else "RGB")
+    wanted = "L" if channels == 1 else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)

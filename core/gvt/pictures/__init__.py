@@ -1,0 +1,1 @@
+"""Picture files as networks see them, and where each pixel went."""
