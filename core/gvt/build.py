@@ -7,32 +7,20 @@ from contextlib import suppress
 from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
+from gvt.config.injected import INJECTED, NETWORKS
 from gvt.config.parameters import (
     Parameter,
+    Unbuilt,
     check_parameters,
     components_in,
     construct,
     signature_of,
+    waits,
 )
 from gvt.errors import ConfigError, DataError
 from gvt.facts import DataFacts
 from gvt.interfaces import Dataset, Head, Task
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
-
-NETWORKS = ("generator", "discriminator", "backbone")
-"""Sections of a recipe that hold one network each, built before the task, which takes them."""
-
-FACTS = ("image_shape", "num_classes", "data_range", "background", "class_counts", "feature_info")
-"""Constructor parameters that follow from the data or the backbone and are no configuration."""
-
-_INJECTED = {
-    "dataset": {"split"},
-    "generator": {*FACTS} - {"feature_info"},
-    "discriminator": {*FACTS} - {"feature_info"},
-    "backbone": {*FACTS} - {"feature_info"},
-    "head": {*FACTS},
-    "task": {*FACTS, *NETWORKS, "heads"},
-}
 
 
 def validate_components(config: RunConfig, trained_with: Mapping[str, str] | None = None) -> None:
@@ -111,10 +99,7 @@ def build_task(
 
     def build(section: str, kind: str, component: ComponentConfig) -> Any:
         target, parameters = _checked(section, kind, component, trained_with)
-        declared, _ = signature_of(target)
-        facts_wanted = {n: v for n, v in available.items() if n in declared}
-        _check_facts(section, kind, component.name, declared, facts_wanted)
-        return construct(section, target, {**parameters, **facts_wanted})
+        return _built(section, Unbuilt(kind, component.name, target, parameters), available)
 
     for name in NETWORKS:
         component = getattr(config, name)
@@ -133,12 +118,30 @@ def build_task(
     return task
 
 
+def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:
+    """Build a component with what it asks for by name of what is available, and those in it."""
+    declared, _ = signature_of(of.target)
+    given = {n: _with_built(f"{section}.{n}", v, available) for n, v in of.parameters.items()}
+    wanted = {n: v for n, v in available.items() if n in declared and n not in given}
+    _check_facts(section, of, declared, wanted)
+    return construct(section, of.target, {**given, **wanted})
+
+
+def _with_built(section: str, value: Any, available: Mapping[str, Any]) -> Any:
+    """Return a parameter's value with every component in it built."""
+    if isinstance(value, Unbuilt):
+        return _built(section, value, available)
+    if isinstance(value, dict):
+        return {k: _with_built(f"{section}.{k}", v, available) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(
+            _with_built(f"{section}[{i}]", v, available) for i, v in enumerate(value)
+        )
+    return value
+
+
 def _check_facts(
-    section: str,
-    kind: str,
-    name: str,
-    declared: Mapping[str, Parameter],
-    wanted: Mapping[str, Any],
+    section: str, of: Unbuilt, declared: Mapping[str, Parameter], wanted: Mapping[str, Any]
 ) -> None:
     """Check that the data has what a network is built for.
 
@@ -150,13 +153,13 @@ def _check_facts(
         annotation = declared["image_shape"].annotation
         if annotation is not Any and type(None) not in get_args(annotation):
             raise ConfigError(
-                f"{section}: {name} is built for images of one size, and these differ; "
+                f"{section}: {of.name} is built for images of one size, and these differ; "
                 "give data.size"
             )
-    if kind == "head" and wanted.get("num_classes") == 0:
+    if of.kind == "head" and wanted.get("num_classes") == 0:
         raise ConfigError(
-            f"{section}: {name} learns classes, and the data has none; for image_folder, put the "
-            "pictures of each class into a folder of their own"
+            f"{section}: {of.name} learns classes, and the data has none; for image_folder, put "
+            "the pictures of each class into a folder of their own"
         )
 
 
@@ -181,13 +184,23 @@ def offers_used(config: RunConfig) -> dict[str, Offer]:
 def create(kind: str, name: str, **parameters: Any) -> Any:
     """Build one component: `gvt.create("generator", "dcgan", image_shape=(1, 28, 28))`.
 
+    A backbone within it is given as an object, or as in a recipe, and is then built for the same
+    images.
+
     Raises:
         UnknownComponent: If nobody offers it.
         ConfigError: If a parameter is unknown, of a wrong type or missing.
     """
     target = default_registry().find(kind, name).load()
     where = f"{kind} {name}"
-    return construct(where, target, check_parameters(where, target, parameters))
+    facts = {n: v for n, v in parameters.items() if n in INJECTED["backbone"]}
+    others = {
+        n: v for n, v in parameters.items() if n not in facts.keys() - signature_of(target)[0]
+    }
+    checked = check_parameters(where, target, others)
+    if not waits(checked):  # then nothing takes facts that it does not take itself
+        check_parameters(where, target, parameters)
+    return construct(where, target, _with_built(where, checked, facts))
 
 
 def _sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
@@ -212,7 +225,7 @@ def _checked(
     section: str, kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
     target = _find(kind, config, trained_with).load()
-    return target, check_parameters(section, target, config.parameters, _INJECTED[kind])
+    return target, check_parameters(section, target, config.parameters, INJECTED[kind])
 
 
 def _check_networks(config: RunConfig) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gvt.build import NETWORKS, check_split, open_dataset, validate_components
+from gvt.build import check_split, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import LAST, under
 from gvt.config import RunConfig, compose
+from gvt.config.injected import NETWORKS
 from gvt.device import (
     Placement,
     deterministic_algorithms,

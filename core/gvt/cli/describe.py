@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from gvt.build import FACTS, NETWORKS, build_task, create, open_dataset
+from gvt.build import build_task, create, open_dataset
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
+from gvt.config.injected import INJECTED, NETWORKS
 from gvt.config.parameters import signature_of
 from gvt.errors import ConfigError, DataError, UsageError
 from gvt.facts import DataFacts
@@ -64,7 +65,8 @@ def _component(offer: Offer) -> list[str]:
     target = offer.load()
     documentation = inspect.getdoc(target) or ""
     declared, _ = signature_of(target)
-    own = [p for p in declared.values() if p.name not in {*FACTS, *NETWORKS, "heads", "split"}]
+    filled_in = INJECTED.get(offer.component.kind, frozenset())
+    own = [p for p in declared.values() if p.name not in filled_in]
     rows = [
         (p.name, p.type_name, "required" if p.required else f"default {p.default!r}") for p in own
     ]
@@ -80,6 +82,7 @@ def _size(offer: Offer, target: Any) -> list[str]:
         "image_shape": EXAMPLE_SHAPE,
         "num_classes": EXAMPLE_CLASSES,
         "feature_info": EXAMPLE_FEATURES,
+        "background": False,
     }
     given = {n: v for n, v in example.items() if n in declared}
     needed = {n for n, p in declared.items() if p.required}

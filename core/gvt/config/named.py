@@ -1,7 +1,8 @@
-"""Parameters that are components themselves: a loss or a metric that a recipe names.
+"""Parameters that are components themselves: a loss, a metric or a backbone that a recipe names.
 
-A constructor's parameter of the type `gvt.Loss` or `gvt.Metric`, alone or inside of others such as
-`dict[str, gvt.Metric] | None`, takes `{name: ..., PARAMETER: ...}`, or just a name, from a recipe.
+A constructor's parameter of the type `gvt.Loss`, `gvt.Metric` or `gvt.Backbone`, alone or inside of
+others such as `dict[str, gvt.Metric] | None`, takes `{name: ..., PARAMETER: ...}`, or just a name,
+from a recipe.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ from gvt_registry import UnknownComponent, default_registry
 
 # By module and name, since importing them takes torch, which checking a recipe's other parameters
 # does not need.
-_TYPES = {("gvt.interfaces", "Loss"): "loss", ("gvt.interfaces", "Metric"): "metric"}
+_TYPES = {
+    ("gvt.interfaces", "Loss"): "loss",
+    ("gvt.interfaces", "Metric"): "metric",
+    ("gvt.interfaces", "Backbone"): "backbone",
+}
 
 # Where names are looked up that no plugin offers.
 _LIBRARIES = {"loss": "torch.nn", "metric": "torchmetrics"}
 
 
 def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]) -> Any:
-    """Return a type in which losses and metrics are built of what a recipe names.
+    """Return a type in which components are made of what a recipe names.
 
     One without any is returned itself.
 
@@ -55,7 +60,7 @@ def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]
 
 
 def target_of(kind: str, name: str) -> Callable[..., Any]:
-    """Return the class or function of a loss or metric: a plugin's, otherwise torch's own.
+    """Return a component's class or function: a plugin's, of a loss or metric otherwise torch's.
 
     Raises:
         UnknownComponent: If neither has it.
@@ -64,6 +69,8 @@ def target_of(kind: str, name: str) -> Callable[..., Any]:
         target: Callable[..., Any] = default_registry().find(kind, name).load()
         return target
     except UnknownComponent as error:
+        if kind not in _LIBRARIES:
+            raise ConfigError(str(error)) from error
         library = importlib.import_module(_LIBRARIES[kind])
         found = getattr(library, name, None)
         if isinstance(found, type) and name[0].isupper() and _fits(kind, found):

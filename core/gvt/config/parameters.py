@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
+from gvt.config.injected import INJECTED
 from gvt.config.named import taking_names, target_of
 from gvt.errors import ConfigError
 from gvt_registry import nearest
@@ -47,6 +48,16 @@ class Parameter:
     def type_name(self) -> str:
         """The annotation as people write it, empty where there is none."""
         return "" if self.annotation is Any else _written(self.annotation)
+
+
+@dataclass(frozen=True)
+class Unbuilt:
+    """A component whose parameters are checked, and that is built once the data is known."""
+
+    kind: str
+    name: str
+    target: Callable[..., Any]
+    parameters: Mapping[str, Any]
 
 
 def _written(annotation: Any) -> str:
@@ -149,7 +160,7 @@ def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, An
 
 
 def components_in(target: Callable[..., Any], given: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (kind, name) of each loss and metric that valid parameters name."""
+    """Return (kind, name) of each component that valid parameters name."""
     found: list[tuple[str, str]] = []
 
     def note(kind: str, of_one: Mapping[str, Any]) -> None:
@@ -197,15 +208,29 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
 
 
 def _component(kind: str, given: Mapping[str, Any]) -> Any:
-    """Build a loss or a metric of what a recipe says of it.
+    """Build a loss or a metric of what a recipe says of it; a backbone has to wait for the data.
 
     Raises:
         ConfigError: If there is none of that name, or a parameter does not fit; `convert` puts
             the place before it.
     """
     parameters = dict(given)
-    target = target_of(kind, parameters.pop("name"))
-    return construct("", target, check_parameters("", target, parameters))
+    name = parameters.pop("name")
+    target = target_of(kind, name)
+    injected = INJECTED.get(kind, frozenset())
+    checked = check_parameters("", target, parameters, injected)
+    if injected or waits(checked):
+        return Unbuilt(kind, name, target, checked)
+    return construct("", target, checked)
+
+
+def waits(value: Any) -> bool:
+    """Return whether something in a parameter's value is still to be built."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return isinstance(value, Unbuilt) or (
+        isinstance(value, list | tuple) and any(map(waits, value))
+    )
 
 
 def _said(problem: Mapping[str, Any]) -> str:

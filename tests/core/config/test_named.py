@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 import gvt
-from gvt.build import offers_used
+from gvt.build import build_task, offers_used, validate_components
 from gvt.config.parameters import check_parameters, components_in, signature_of
+from gvt.facts import DataFacts
 from gvt_registry import default_registry
 
 
@@ -112,3 +113,74 @@ def test_a_classifier_learns_by_it_and_its_run_says_whose_it_was(tmp_path):
     found = gvt.evaluate_checkpoint(run.folder, split="val")
     assert {f"val/{n}": v for n, v in found.metrics.items()}.items() <= run.metrics.items()
     assert gvt.resume(run.folder, "train.steps=4", quiet=True).step == 4
+
+
+class Doubled(gvt.Backbone):
+    """A backbone on another one."""
+
+    def __init__(self, backbone: gvt.Backbone, factor: float = 2.0) -> None:
+        super().__init__()
+        self.inner, self.factor = backbone, factor
+        self.feature_info = backbone.feature_info
+
+    def forward(self, images):
+        return {n: self.factor * f for n, f in self.inner(images).items()}
+
+
+class Perceptual(nn.Module):
+    """A loss on what a backbone makes of images."""
+
+    def __init__(self, backbone: gvt.Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+
+@pytest.fixture
+def doubled():
+    gvt.register("backbone", "doubled")(Doubled)
+    return {
+        "task": {"name": "heads"},
+        "data": {"name": "mnist"},
+        "backbone": {
+            "name": "doubled",
+            "backbone": {"name": "doubled", "backbone": {"name": "small_cnn", "widths": [4]}},
+        },
+        "heads": {"digit": {"name": "classifier"}},
+        "optimizers": {"model": {"name": "SGD", "lr": 0.1}},
+        "train": {"steps": 1},
+    }
+
+
+def test_a_backbone_within_another_is_built_for_the_same_images(doubled):
+    config = gvt.compose(doubled)
+    facts = DataFacts(tuple("0123456789"), (1, 28, 28))
+    built = build_task(config, facts).backbone
+    assert built.inner.inner.feature_info == built.feature_info == {"stage1": (4, 2)}
+    assert offers_used(config).keys() >= {"backbone:doubled", "backbone:small_cnn"}
+
+
+def test_a_backbone_within_another_is_checked_before_data_is_read(doubled):
+    inner = doubled["backbone"]["backbone"]["backbone"]
+    for wrong, says in (
+        ({"name": "small_cn"}, r"backbone\.backbone\.backbone: .*small_cnn"),
+        ({"name": "small_cnn", "width": [4]}, r"backbone\.backbone\.backbone\.width: .*widths"),
+        ({"name": "small_cnn", "image_shape": [1, 2, 2]}, "filled in by gvt"),
+    ):
+        inner.clear()
+        inner.update(wrong)
+        with pytest.raises(gvt.ConfigError, match=says):
+            validate_components(gvt.compose(doubled))
+
+
+def test_an_object_and_a_name_are_both_a_backbone_in_code(doubled):
+    small = gvt.create("backbone", "small_cnn", image_shape=(1, 28, 28), widths=[4])
+    assert gvt.create("backbone", "doubled", backbone=small).inner is small
+    named = gvt.create("backbone", "doubled", backbone="small_cnn", image_shape=(3, 28, 28))
+    assert named.inner.stages["stage1"][0].in_channels == 3
+
+
+def test_a_loss_may_have_a_backbone_which_is_built_with_the_networks(doubled):
+    gvt.register("loss", "perceptual")(Perceptual)
+    doubled["heads"]["digit"]["loss"] = {"name": "perceptual", "backbone": "small_cnn"}
+    task = build_task(gvt.compose(doubled), DataFacts(tuple("0123456789"), (1, 28, 28)))
+    assert task.heads["digit"].criterion.backbone.feature_info["stage1"] == (32, 2)
