@@ -10,7 +10,16 @@ from gvt.errors import UsageError
 from gvt.testing.check import RULES, Check, Failed, Skipped
 from gvt_registry import Plugin, default_registry, nearest
 
-_MODULES = ("listing", "declared", "networks", "learning", "data", "measures", "recipes")
+_MODULES = (
+    "listing",
+    "declared",
+    "networks",
+    "learning",
+    "data",
+    "measures",
+    "partners",
+    "recipes",
+)
 """Where the rules are; importing them imports torch."""
 
 

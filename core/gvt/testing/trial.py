@@ -61,19 +61,20 @@ def usual_shape(offer: Offer) -> Shape:
     return shape
 
 
-def build(offer: Offer, shape: Shape | None = None) -> Any:
+def build(offer: Offer, shape: Shape | None = None, facts: Mapping[str, Any] | None = None) -> Any:
     """Build a component from its defaults, its example, and what gvt fills in.
 
     Args:
         offer: The component.
         shape: (C, H, W) of the images that it is built for; the usual one unless given.
+        facts: What gvt would fill in instead of the usual: `feature_info`, `num_classes`.
 
     Raises:
         Skipped: If it has a required parameter that neither of them gives.
     """
     target = offer.load()
     shape = shape or usual_shape(offer)
-    known = {**_facts(shape), **example(target), "image_shape": shape}
+    known = {**_facts(shape), **example(target), "image_shape": shape, **(facts or {})}
     declared, takes_any = signature_of(target)
     missing = [n for n, p in declared.items() if p.required and n not in known]
     if missing:
@@ -105,6 +106,8 @@ def _facts(shape: Shape) -> dict[str, Any]:
         "split": "train",
         "image_shape": shape,
         "num_classes": CLASSES,
+        "background": False,
+        "class_counts": (4,) * CLASSES,
         "data_range": (0.0, 1.0),
         "feature_info": backbone.feature_info,
         "backbone": backbone,

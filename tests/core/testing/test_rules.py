@@ -77,6 +77,7 @@ TABLE = {
     "backbone:odd-sizes": "37x45 pixels",
     "head:modes": "supervised/size: a loss of one mode only",
     "head:empty-targets": "is nan of images without any target",
+    "head:partners": r"backbone:\w+ building the head raised KeyError: 'stage4'",
     "head:shapes": "1 predictions for 4 images",
     "head:shapes-losses": r"loss 'count' came as \(4,\), expected a tensor \(\)",
     "task:shapes": r"pictures 'dark' have values from -1 to -1",

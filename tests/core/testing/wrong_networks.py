@@ -276,6 +276,13 @@ class TooFew(Counted):
         return super().predict(outputs)[:1]
 
 
+class OneMapOnly(Counted):
+    """Takes for granted how a map is called."""
+
+    def __init__(self, feature_info: dict[str, tuple[int, int]]) -> None:
+        super().__init__({"stage4": feature_info["stage4"]})
+
+
 class OutOfSight(Task):
     """Pictures that are not in [0, 1]."""
 
@@ -372,6 +379,7 @@ def gvt_components() -> list[Component]:
         ("head", "modes", AnotherInTraining),
         ("head", "empty-targets", PerBox),
         ("head", "shapes", TooFew),
+        ("head", "partners", OneMapOnly),
         ("head", "shapes-losses", Vector),
         ("task", "right", Dreams),
         ("task", "shapes", OutOfSight),
