@@ -1,6 +1,8 @@
-"""Layers that are torch's own, and faster on a CPU."""
+"""Layers that several plugins use, and torch's own where they can be faster on a CPU."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,3 +29,31 @@ class Dropout(nn.Dropout):
         levels = bits.view(torch.int16).as_strided(input.shape, strides)
         kept = (levels >= dropped - _LEVELS // 2).to(input.dtype)
         return input * kept.mul_(_LEVELS / (_LEVELS - dropped))
+
+
+class DoubleConv(nn.Sequential):
+    """Two 3x3 convolutions with ReLU, of which U-Nets are made (Ronneberger and others, 2015).
+
+    Args:
+        channels: Channels of its input.
+        width: Channels of its output.
+        norm: `batch` puts batch norm before each ReLU.
+        padding: `same` keeps the size, `valid` takes four rows and four columns.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        norm: Literal["batch", "none"] = "batch",
+        padding: Literal["same", "valid"] = "same",
+    ) -> None:
+        layers: list[nn.Module] = []
+        for before in (channels, width):
+            conv = nn.Conv2d(before, width, 3, padding=int(padding == "same"), bias=norm == "none")
+            # As in the paper (He and others, 2015): without a norm torch's default would fade out.
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
+            layers += [conv, *([nn.BatchNorm2d(width)] if norm == "batch" else []), nn.ReLU()]
+        super().__init__(*layers)

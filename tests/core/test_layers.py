@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import gvt
+from gvt.layers import DoubleConv
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.75])
@@ -47,3 +48,22 @@ def test_the_same_seed_gives_the_same_mask_and_evaluation_none():
 @pytest.mark.parametrize(("share", "sum_of_ones"), [(0.0, 100.0), (1.0, 0.0)])
 def test_nothing_and_everything_can_be_dropped(share, sum_of_ones):
     assert float(gvt.Dropout(share)(torch.ones(100)).sum()) == sum_of_ones
+
+
+@pytest.mark.parametrize(("norm", "layers"), [("batch", 6), ("none", 4)])
+@pytest.mark.parametrize(("padding", "left"), [("same", 9), ("valid", 5)])
+def test_a_double_convolution_keeps_the_size_or_takes_four_pixels(norm, layers, padding, left):
+    block = DoubleConv(3, 8, norm, padding)
+    assert len(block) == layers
+    assert block(torch.rand(2, 3, 9, 9)).shape == (2, 8, left, left)
+    convs = [layer for layer in block if isinstance(layer, torch.nn.Conv2d)]
+    assert all((conv.bias is None) == (norm == "batch") for conv in convs)
+
+
+def test_without_a_norm_signals_neither_fade_nor_grow():
+    torch.manual_seed(0)
+    blocks = torch.nn.Sequential(*(DoubleConv(64, 64, norm="none") for _ in range(6)))
+    with torch.no_grad():
+        out = blocks(torch.randn(4, 64, 16, 16))
+    # After twelve layers torch's own initialisation leaves a fiftieth.
+    assert 0.2 < float(out.square().mean().sqrt()) < 5
