@@ -67,7 +67,8 @@ class Targets:
 
     Attributes:
         dense: Keys that stack: `class` (N,), `semantic` (N, H, W) with 255 for ignore. Rows of
-            samples without the key hold a filler that nobody may read.
+            samples without the key hold a filler that nobody may read. Where training mixes
+            pictures (MixUp, CutMix), `class` is their shares of the classes, (N, K) float32.
         ragged: Keys of varying length, one entry a sample: `boxes` (M, 4), `labels` (M,),
             `masks` (M, H, W). Empty is (0, 4); None means that the sample lacks the key.
         present: Of each key who has it, (N,) bool on the CPU; a key not listed all have.

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from gvt.config import RunConfig
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
@@ -103,8 +105,8 @@ def _counts(labels: Any, classes: int) -> tuple[int, ...] | None:
     """Return how many samples each class has."""
     if labels is None:
         return None
-    numbers = [int(number) for number in labels]
-    return tuple(numbers.count(number) for number in range(classes))
+    numbers = torch.as_tensor(labels, dtype=torch.int64)
+    return tuple(torch.bincount(numbers, minlength=classes).tolist())
 
 
 def _is_text(name: str) -> bool:

@@ -28,7 +28,7 @@ class Run:
 
     Attributes:
         task: What is learned; its networks are attributes of it, with the weights as trained.
-        total_steps: The step at which it is complete.
+        total_steps: The step at which it is complete, unless it stops early.
         steps_per_epoch: Steps of one pass over the data.
         samples_per_step: Samples of one step, over all processes.
         step: Steps done.
@@ -42,6 +42,7 @@ class Run:
         config: The resolved configuration; None for a run in code that has none.
         outcome: `running`, `success`, `failure` or `interrupt`.
         stop_reason: Why it is to stop after this step, saved; a listener may set it.
+        stopped_early: Why it is complete before all its steps; empty otherwise.
     """
 
     task: Task
@@ -58,11 +59,17 @@ class Run:
     config: RunConfig | None = None
     outcome: str = "running"
     stop_reason: GvtError | None = None
+    stopped_early: str = ""
 
     @property
     def epoch(self) -> int:
         """Whole epochs done."""
         return self.step // self.steps_per_epoch
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is no further step."""
+        return self.step >= self.total_steps or bool(self.stopped_early)
 
 
 class Listener:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.optim import lr_scheduler
 from gvt.config.parameters import check_parameters
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.errors import ConfigError
+from gvt.trainable import of_longest_name
 from gvt_registry import nearest
 
 # What these need is more than a gradient a step, so naming them is refused early.
@@ -34,6 +36,8 @@ class Optimizer:
     """One optimiser with its gradient scaler and its schedule.
 
     The schedule is a function of the iteration, so it has no state to save: it is wound forward.
+    Parameters with a factor of their own form groups of torch's optimiser. The factor goes for the
+    step alone, and not for what the schedule works on, so that it holds for every schedule.
 
     Args:
         key: Its name among the run's optimisers.
@@ -56,7 +60,9 @@ class Optimizer:
     ) -> None:
         self.key, self.parameters, self.scaler = key, dict(parameters), scaler
         where = f"optimizers.{key}"
-        self.torch = _optimizer(where, list(parameters.values()), config)
+        self._groups = _by_factor(self.parameters, config.rates)
+        groups = [{"params": list(of.values())} for of in self._groups.values()]
+        self.torch = _optimizer(where, groups, config)
         self._schedule = _schedule(where, self.torch, resolved_schedule(config, total_steps))
 
     def backward(self, loss: Tensor) -> None:
@@ -74,7 +80,8 @@ class Optimizer:
                 nn.utils.clip_grad_value_(with_gradient, clip_value)
             if clip_norm is not None:
                 nn.utils.clip_grad_norm_(with_gradient, clip_norm)
-        self.scaler.step(self.torch)
+        with self._own_rates():
+            self.scaler.step(self.torch)
         self.scaler.update()
 
     def drop_gradients_except(self, trained: Sequence[nn.Parameter]) -> None:
@@ -99,9 +106,22 @@ class Optimizer:
                 for _ in range(steps):
                     self._schedule.step()
 
+    @contextmanager
+    def _own_rates(self) -> Iterator[None]:
+        """Let every group have its own learning rate, inside."""
+        groups = self.torch.param_groups
+        rates = [group["lr"] for group in groups]
+        for group, factor in zip(groups, self._groups, strict=True):
+            group["lr"] *= factor
+        try:
+            yield
+        finally:
+            for group, rate in zip(groups, rates, strict=True):
+                group["lr"] = rate
+
     @property
     def learning_rate(self) -> float:
-        """The rate of the next step."""
+        """The rate of the next step, before the factors of `rates`."""
         return float(self.torch.param_groups[0]["lr"])
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -127,7 +147,8 @@ class Optimizer:
         for full_name, value in {**tensors, **values}.items():
             name, _, field = full_name.rpartition("/")
             fields.setdefault(name, {})[field] = _like(self.parameters[name], value)
-        names = list(self.parameters)
+        # torch numbers parameters in the order of its groups.
+        names = [name for of in self._groups.values() for name in of]
         states = {names.index(name): of_one for name, of_one in fields.items()}
         # torch decides which field belongs on the device (Adam's step does not, unless fused).
         groups = self.torch.state_dict()["param_groups"]
@@ -141,8 +162,8 @@ def check_optimizer(key: str, config: OptimizerConfig) -> None:
         ConfigError: If torch has none of that name, or it takes no such argument.
     """
     where = f"optimizers.{key}"
-    built = _optimizer(where, [nn.Parameter(torch.zeros(1, 1))], config)
-    schedule = _schedule(where, built, resolved_schedule(config, total_steps=config.warmup + 1))
+    built = _optimizer(where, [{"params": [nn.Parameter(torch.zeros(1, 1))]}], config)
+    schedule = _schedule(where, built, resolved_schedule(config, total_steps=config.warmup + 3))
     if schedule is not None:
         try:
             with warnings.catch_warnings(action="ignore"):
@@ -162,11 +183,22 @@ def resolved_schedule(config: OptimizerConfig, total_steps: int) -> OptimizerCon
     return config.model_copy(update={"schedule": schedule})
 
 
+def _by_factor(
+    parameters: Mapping[str, nn.Parameter], rates: Mapping[str, float]
+) -> dict[float, dict[str, nn.Parameter]]:
+    """Return the parameters by the factors of their learning rates."""
+    groups: dict[float, dict[str, nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        groups.setdefault(of_longest_name(name, rates, 1.0), {})[name] = parameter
+    return groups
+
+
 def _optimizer(
-    where: str, parameters: list[nn.Parameter], config: OptimizerConfig
+    where: str, groups: list[dict[str, Any]], config: OptimizerConfig
 ) -> torch.optim.Optimizer:
     target = _named(where, torch.optim, torch.optim.Optimizer, config.name)
-    injected: dict[str, Any] = {"params": parameters}
+    injected: dict[str, Any] = {"params": groups}
+    parameters = [p for group in groups for p in group["params"]]
     if (
         config.name in _FUSED
         and not _OTHER_KERNELS & config.parameters.keys()

@@ -6,14 +6,14 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from functools import cache
 from itertools import islice, takewhile
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gvt.batch import Batch
+from gvt.best import note_best, out_of_patience
 from gvt.checkpoint.training import CheckpointFolder, capture
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data import Loader
@@ -28,6 +28,7 @@ from gvt.losses import LossBuffer, check_losses
 from gvt.optim import Optimizer
 from gvt.seeding import derive, seed_everything
 from gvt.signals import StopRequest, stop_requests
+from gvt.trainable import Trainable, check_names
 from gvt_registry import nearest
 
 
@@ -82,9 +83,7 @@ class Trainer:
         self._losses = LossBuffer()
         self._pictures: dict[str, Tensor] = {}
         self._rehearsed = False
-        self._trainable = {n: p for n, p in task.named_parameters() if p.requires_grad}
-        self._trained_by = cache(self._parameters_of)
-        self._differentiable: tuple[str, ...] | None = None
+        self.trainable = Trainable(task, train.unfreeze)
         self.placement.place(task)
         self.world.share_tensors(task.state_dict().values())
         self.optimizers = self._build_optimizers(optimizers)
@@ -108,12 +107,14 @@ class Trainer:
         deterministic = deterministic_algorithms(self.train.deterministic)
         with memory, stop_requests() as stop, self._reporting(stop), deterministic:
             self.rehearse()
+            run.stopped_early = out_of_patience(self.evaluation, run)
             self._tell("run_started")
             with closing(self.loader.groups(run.step)) as groups:
-                while run.step < run.total_steps:
+                while not run.is_complete:
                     micro_batches = next(groups)
                     seed = derive(self.train.seed, "loop", run.step, self.world.rank)
                     seed_everything(seed, self.placement.device)
+                    self.trainable.set_modes(run.step)
                     self.task.training_step(self, micro_batches)
                     run.step += 1
                     self._after_step()
@@ -141,17 +142,22 @@ class Trainer:
             self._pictures = steps[0].pictures
 
     def _run_phase(self, phase: Phase, micro_batches: Sequence[Batch], steps: list[Step]) -> None:
+        index, trainable = self.run.step, self.trainable
+        trained = trainable.of(phase.trained, index)
+        if not trained:
+            return  # it is all frozen still
         optimizer = self.optimizers[phase.optimizer_key]
         share = 1 / len(micro_batches)
-        self._make_differentiable(phase)
+        trainable.reach((*phase.trained, *phase.keeps_graph), index)
         optimizer.zero_grad()
         for batch, step in zip(micro_batches, steps, strict=True):
             with self.placement.autocast(phase.precision), self.placement.eager(phase.eager):
                 losses = self.task(phase.name, batch, step)
             if losses:
                 self.record(phase.name, losses, share)
-                optimizer.backward(torch.stack(tuple(losses.values())).sum() * share)
-        trained = self._trained_by(phase.trained)
+                loss = torch.stack(tuple(losses.values())).sum() * share
+                if loss.requires_grad or not trainable.is_partial(index):
+                    optimizer.backward(loss)
         if phase.keeps_graph:
             optimizer.drop_gradients_except(trained)  # the graph only led through the others
         self.world.average_gradients(trained)
@@ -176,8 +182,9 @@ class Trainer:
             self._tell("epoch_ended")
         is_best = False
         if evaluation.split and self._due(evaluation.every, run.step):
-            is_best = self._is_best(self._evaluate(evaluation.split))
-        final = evaluation.final if run.step == run.total_steps else None
+            is_best = note_best(evaluation, run, self._evaluate(evaluation.split))
+            run.stopped_early = out_of_patience(evaluation, run)
+        final = evaluation.final if run.is_complete else None
         if final and final != evaluation.split:  # which is due at the end as well
             self._evaluate(final)
         if self._draws_at(run.step):
@@ -186,7 +193,7 @@ class Trainer:
             self.save(is_best)
 
     def _stop(self) -> None:
-        if self.run.step == self.run.total_steps:
+        if self.run.is_complete:
             return  # asked too late: it is complete
         if not self._due(self.train.checkpoint_every, self.run.step):
             self.save()
@@ -205,7 +212,8 @@ class Trainer:
 
     def _due(self, cadence: Cadence, step: int) -> bool:
         every = self.run.steps_per_epoch if cadence == "epoch" else cadence
-        return step == self.run.total_steps or (every is not None and step % every == 0)
+        is_end = step == self.run.total_steps or (self.run.is_complete and step == self.run.step)
+        return is_end or (every is not None and step % every == 0)
 
     # --- what happens every so often ----------------------------------------------------------
 
@@ -253,16 +261,6 @@ class Trainer:
         self._tell("evaluated", split, found)
         return found.metrics
 
-    def _is_best(self, metrics: Mapping[str, float]) -> bool:
-        name, run = self.evaluation.best, self.run
-        if name is None:
-            return False
-        sign = 1 if self.evaluation.mode == "max" else -1
-        if run.best is not None and sign * metrics[name] <= sign * run.best["value"]:
-            return False
-        run.best = {"value": metrics[name], "step": run.step}
-        return True
-
     def _draw(self) -> None:
         self._settle()
         if self.world.is_first:
@@ -305,9 +303,7 @@ class Trainer:
             self.run.outcome, error = "interrupt" if stopped else "failure", caught
             raise
         finally:
-            for parameter in self._trainable.values():
-                parameter.requires_grad_(True)
-            self._differentiable = None
+            self.trainable.release()
             stop.steps_are_over()
             self._tell_end(error)
 
@@ -334,26 +330,16 @@ class Trainer:
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.ema is None else self.ema.swapped_in()
 
-    def _make_differentiable(self, phase: Phase) -> None:
-        """Let gradients reach what a phase trains, and what it keeps a graph through."""
-        wanted = (*phase.trained, *phase.keeps_graph)
-        if wanted != self._differentiable:
-            reached = {id(p) for p in self._trained_by(wanted)}
-            for parameter in self._trainable.values():
-                parameter.requires_grad_(id(parameter) in reached)
-            self._differentiable = wanted
-
-    def _parameters_of(self, modules: tuple[str, ...]) -> list[nn.Parameter]:
-        """Return the parameters of submodules that were trainable when the task was built."""
-        prefixes = tuple(f"{m}." for m in modules)
-        return [p for n, p in self._trainable.items() if n.startswith(prefixes)]
-
     def _build_optimizers(self, configs: Mapping[str, OptimizerConfig]) -> dict[str, Optimizer]:
         trained: dict[str, set[int]] = {}
+        moved: set[str] = set()
         for phase in self.task.phases:
-            self._check_modules(f"phase {phase.name}", (*phase.trained, *phase.keeps_graph))
-            ids = {id(p) for p in self._trained_by(phase.trained)}
-            trained[phase.optimizer_key] = trained.get(phase.optimizer_key, set()) | ids
+            modules, key = (*phase.trained, *phase.keeps_graph), phase.optimizer_key
+            check_names(f"phase {phase.name}", self.task, modules)
+            ids = {id(p) for p in self.trainable.of(phase.trained, math.inf)}
+            trained[key] = trained.get(key, set()) | ids
+            if self.trainable.of(phase.trained, self.run.total_steps - 1):
+                moved.add(key)
         for key in (*configs, *trained):
             if key not in trained:
                 raise ConfigError(
@@ -361,13 +347,15 @@ class Trainer:
                 )
             if key not in configs:
                 raise ConfigError(f"optimizers.{key}: is missing; the task needs it")
-            if not trained[key]:
+            if key not in moved:
                 raise ConfigError(f"optimizers.{key}: everything that it would train is frozen")
+            rates = configs[key].rates
+            check_names(f"optimizers.{key}.rates", self.task, rates, parameters=True)
         half = self.placement.precision == "float16"
         return {
             key: Optimizer(
                 key,
-                {n: p for n, p in self._trainable.items() if id(p) in ids},
+                {n: p for n, p in self.trainable.parameters.items() if id(p) in ids},
                 configs[key],
                 self.run.total_steps,
                 torch.amp.GradScaler(self.placement.device.type, enabled=half),
@@ -381,12 +369,5 @@ class Trainer:
             return None
         trained = dict.fromkeys(m for phase in self.task.phases for m in phase.trained)
         modules = config.modules if config.modules is not None else list(trained)
-        self._check_modules("train.ema.modules", modules)
+        check_names("train.ema.modules", self.task, modules)
         return Ema(self.task, modules, config.decay)
-
-    def _check_modules(self, where: str, modules: Sequence[str]) -> None:
-        known = [n for n, _ in self.task.named_modules() if n]
-        for name in modules:
-            if name not in known:
-                hint = nearest(name, known)
-                raise ConfigError(f"{where}: the task has no submodule {name!r}{hint}")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt
-from torch import Tensor, nn
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
 
-from gvt import Batch, Dropout, Head, Loss, Metric, StackedMetric, Targets
+from gvt import Loss, Metric, StackedMetric, Targets
+
+from .dense import DenseHead
 
 
-class Classifier(Head):
-    """Dense layers on the coarsest feature map.
+class Classifier(DenseHead):
+    """Dense layers on the coarsest feature map; each picture is of one class.
+
+    In training a picture's class may come as shares of all classes, as MixUp and CutMix make them.
 
     Args:
         feature_info: Of each feature map its (channels, stride), the coarsest last.
@@ -23,8 +27,20 @@ class Classifier(Head):
         grid: The map is averaged to this many cells a side before it is flattened; 1 is global
             average pooling. A map that has this size already is left as it is.
         dropout: Share of the last dense layer's inputs dropped in training.
-        loss: Of logits (N, num_classes) and class numbers (N,); cross entropy unless given.
+        weights: A safetensors file of `gvt import` that the last layer is taken from, with
+            `hidden=[]` and `grid=1`; it is not read when a checkpoint is loaded.
+        label_smoothing: Share of the truth that is spread over all classes (Szegedy et al. 2016,
+            https://arxiv.org/abs/1512.00567).
+        class_weights: Factor of each class in the cross entropy; `balanced` makes up for their
+            numbers of training samples, N / (K * N of the class) for K classes that occur.
+        class_counts: Training samples of each class, where the data set knows.
+        loss: Of logits (N, num_classes) and class numbers (N,), or shares (N, num_classes); cross
+            entropy unless given.
         metrics: Further ones by name, of predicted and true class numbers, (N,) each.
+
+    Raises:
+        ValueError: If the class weights do not fit the data, or something is given for the cross
+            entropy though there is another loss, or the weights do not fit.
     """
 
     needs = ("class",)
@@ -36,34 +52,34 @@ class Classifier(Head):
         hidden: tuple[PositiveInt, ...] = (),
         grid: PositiveInt = 1,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        weights: str | None = None,
+        label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        class_weights: list[PositiveFloat] | Literal["balanced"] | None = None,
+        class_counts: tuple[int, ...] | None = None,
         loss: Loss | None = None,
         metrics: dict[str, Metric] | None = None,
     ) -> None:
-        super().__init__()
-        self.feature, (channels, _) = list(feature_info.items())[-1]
-        self.num_classes = num_classes
+        super().__init__(feature_info, num_classes, hidden, grid, dropout, weights)
+        if loss is not None and (class_weights is not None or label_smoothing):
+            raise ValueError(
+                "class_weights and label_smoothing are for the cross entropy; give them to loss"
+            )
         self.criterion, self.further = loss, metrics or {}
-        self.pool = nn.AdaptiveAvgPool2d(grid)
-        layers: list[nn.Module] = [nn.Flatten()]
-        width = channels * grid * grid
-        for next_width in hidden:
-            layers += [nn.Linear(width, next_width), nn.ReLU()]
-            width = next_width
-        self.layers = nn.Sequential(*layers, Dropout(dropout), nn.Linear(width, num_classes))
-
-    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """Return logits (N, num_classes)."""
-        feature = features[self.feature]
-        if feature.shape[-2:] != (self.pool.output_size,) * 2:
-            feature = self.pool(feature)
-        logits: Tensor = self.layers(feature)
-        return logits
+        self.label_smoothing = label_smoothing
+        factors = factors_of(class_weights, class_counts, num_classes)
+        # Made anew of the configuration and the data's facts, so no part of a checkpoint.
+        self.register_buffer("class_weights", factors, persistent=False)
+        self.class_weights: Tensor | None
 
     def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Return the mean `cross_entropy`, computed in float32, or `loss`, another one."""
+        truth = targets["class"]
         if self.criterion is not None:
-            return {"loss": self.criterion(outputs.float(), targets["class"])}
-        return {"cross_entropy": F.cross_entropy(outputs.float(), targets["class"])}
+            return {"loss": self.criterion(outputs.float(), truth)}
+        value = F.cross_entropy(
+            outputs.float(), truth, self.class_weights, label_smoothing=self.label_smoothing
+        )
+        return {"cross_entropy": value}
 
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
         """Return of each image its `class` () and `scores` (num_classes,), which sum to 1."""
@@ -99,3 +115,36 @@ class Classifier(Head):
         predicted = torch.stack([prediction["class"] for prediction in predictions])
         of_truth = scores.gather(1, truth[:, None]).squeeze(1)
         return torch.where(predicted == truth, torch.zeros_like(of_truth), 1 - of_truth)
+
+
+def factors_of(
+    wanted: Sequence[float] | Literal["balanced"] | None,
+    counts: Sequence[int] | None,
+    num_classes: int,
+) -> Tensor | None:
+    """Return the factor of each class in the loss, (num_classes,), None where all are equal.
+
+    Args:
+        wanted: The factors, or `balanced`: N / (K * N of the class), for the K classes that occur,
+            so that their mean over the samples is 1; and 1 for others.
+        counts: Samples of each class.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: If there is not one for each class, or the counts are unknown.
+    """
+    if wanted is None:
+        return None
+    if wanted == "balanced":
+        if counts is None:
+            raise ValueError(
+                "class_weights: balanced needs the number of samples of each class, which this "
+                "data set does not say (attribute labels); give a number for each class"
+            )
+        occurring = sum(count > 0 for count in counts)
+        return torch.tensor([sum(counts) / (occurring * c) if c else 1.0 for c in counts])
+    if len(wanted) != num_classes:
+        raise ValueError(
+            f"class_weights {list(wanted)}: give a factor for each of the {num_classes} classes"
+        )
+    return torch.tensor(wanted)

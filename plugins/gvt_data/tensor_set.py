@@ -61,6 +61,11 @@ class TensorSet:
         """Return one image, (C, H, W) uint8, with its target `class`."""
         return Sample(self._images[index], {"class": self._labels[index]}, self.record(index))
 
+    @property
+    def labels(self) -> Tensor:
+        """The class of each image, (N,) int64."""
+        return self._labels
+
     def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return all images (N, C, H, W) uint8 and their `class` (N,)."""
         return self._images, {"class": self._labels}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 import gvt
 from gvt.facts import DataFacts
@@ -48,3 +49,19 @@ def test_a_class_that_is_no_text_is_named_before_anything_is_built():
     config = gvt.compose("classify.folder", ("data.root=.",))
     with pytest.raises(gvt.DataError, match=r"class 'd\\udcffg' is no valid text"):
         DataFacts.of(Oddly(), config)
+
+
+class Labelled(Oddly):
+    """Five samples whose classes are known without reading them."""
+
+    classes = ("cat", "dog", "eel")
+    labels = (0, 2, 0, 0, 2)
+
+
+def test_the_samples_of_each_class_are_counted_where_the_data_says_them():
+    config = gvt.compose("classify.folder", ("data.root=.",))
+    assert DataFacts.of(Labelled(), config).injected["class_counts"] == (3, 0, 2)
+    Labelled.labels = torch.tensor([1, 1])
+    assert DataFacts.of(Labelled(), config).class_counts == (0, 2, 0)
+    Labelled.labels = None
+    assert DataFacts.of(Labelled(), config).class_counts is None

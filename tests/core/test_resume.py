@@ -57,6 +57,31 @@ def test_a_resumed_run_ends_with_the_same_bits(recipe, workers, tmp_path, same_t
     same_tensors(final, resumed.checkpoint)
 
 
+# What belongs to fine-tuning: all of it is a function of the step or of the sample's place.
+FINE_TUNED = [
+    *FAMILIES["classify.mnist"],
+    "heads.digit.label_smoothing=0.1",
+    "heads.digit.class_weights=balanced",
+    "optimizers.model.rates={backbone: 0.1, backbone.stages.stage1: 0.01}",
+    "train.unfreeze={backbone: 6, backbone.stages.stage2: 3, heads.digit.layers.1.bias: 9}",
+    "data.balance=true",
+    "data.batch_transforms=[{name: RandomChoice, transforms: [{name: MixUp}, {name: CutMix}]}]",
+]
+
+
+@pytest.mark.parametrize("middle", [4, 8])
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_resumed_fine_tuning_ends_with_the_same_bits(workers, middle, tmp_path, same_tensors):
+    overrides = [*FINE_TUNED, *COMMON, f"run.root={tmp_path}"]
+    if workers is not None:
+        overrides += [*AUGMENTED, f"data.workers={workers}"]
+    undisturbed = gvt.run("classify.mnist", *overrides, quiet=True)
+    final = undisturbed.checkpoint.rename(tmp_path / "undisturbed.safetensors")
+    at_middle = undisturbed.checkpoint.with_name(f"step_{middle:08d}.safetensors")
+    resumed = gvt.resume(at_middle, quiet=True)
+    same_tensors(final, resumed.checkpoint)
+
+
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")

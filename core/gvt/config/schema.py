@@ -49,15 +49,18 @@ class DataConfig(ComponentConfig):
     Attributes:
         batch_size: Samples of one micro-batch on one process.
         shuffle: Draw a new order every epoch; the order is a function of (seed, epoch).
+        balance: Draw every class equally often, with replacement; an epoch has as many samples.
         workers: Processes that read samples; `auto` is none for sets that stay on the device.
         resident: Keep the whole set on the device as uint8; `auto` when it fits.
         range: What real images are mapped to before a discriminator sees them.
         transforms: `torchvision.transforms.v2` by name, for each training sample.
-        batch_transforms: The same for whole training batches of images, on the device.
+        batch_transforms: The same for whole training batches of images, on the device; `MixUp`
+            and `CutMix` mix their classes, too.
     """
 
     batch_size: PositiveInt = 128
     shuffle: bool = True
+    balance: bool = False
     workers: NonNegativeInt | Literal["auto"] = "auto"
     resident: bool | Literal["auto"] = "auto"
     range: tuple[float, float] | None = None
@@ -75,6 +78,8 @@ class DataConfig(ComponentConfig):
             )
         if self.resident is True and self.workers not in ("auto", 0):
             raise ValueError("resident=true needs no workers; drop one of the two")
+        if self.balance and not self.shuffle:
+            raise ValueError("balance=true draws at random; it needs shuffle=true")
         return self
 
 
@@ -85,10 +90,13 @@ class OptimizerConfig(ComponentConfig):
         schedule: A schedule of `torch.optim.lr_scheduler` by name, stepped every iteration;
             an argument that says `auto` is the number of steps after the warm-up.
         warmup: Steps of linear warm-up before the schedule begins.
+        rates: Factors of the learning rate, by names of submodules or parameters; the longest name
+            counts, and the schedule goes for all.
     """
 
     schedule: ComponentConfig | None = None
     warmup: NonNegativeInt = 0
+    rates: dict[str, PositiveFloat] = {}
 
 
 class EmaConfig(Section):
@@ -114,6 +122,8 @@ class TrainConfig(Section):
         clip_norm: Largest norm of a phase's gradient.
         clip_value: Largest absolute value of a gradient's entry.
         ema: A moving average of weights.
+        unfreeze: Steps from which submodules or parameters are trained, by their names, or `never`;
+            the longest name counts. Until then they stay as they are, and compute as in evaluation.
         precision: What autocast computes in; `auto` is bfloat16 on accelerators that have it, and
             on CPUs that multiply it (AMX, AVX512_BF16) with channels_last.
         memory_format: Layout of images and convolution weights.
@@ -132,6 +142,7 @@ class TrainConfig(Section):
     clip_norm: PositiveFloat | None = None
     clip_value: PositiveFloat | None = None
     ema: EmaConfig | None = None
+    unfreeze: dict[str, NonNegativeInt | Literal["never"]] = {}
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     compile: bool | Literal["auto"] = "auto"
@@ -162,6 +173,7 @@ class EvaluateConfig(Section):
         batch_size: Samples of one batch; that of the training by default.
         best: The metric whose best checkpoint is kept as `best.safetensors`.
         mode: Whether `best` is the largest or the smallest value.
+        patience: The run is complete after so many evaluations without a new best.
     """
 
     split: str | None = None
@@ -170,12 +182,35 @@ class EvaluateConfig(Section):
     batch_size: PositiveInt | None = None
     best: str | None = None
     mode: Literal["max", "min"] = "max"
+    patience: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _best_of_something(self) -> EvaluateConfig:
         if self.best is not None and self.split is None:
             raise ValueError("best needs a split to be measured on")
+        if self.patience is not None and (self.best is None or self.every is None):
+            raise ValueError("patience needs best, the metric to wait for, and every, how often")
         return self
+
+
+class PredictConfig(Section):
+    """Predictions for people's pictures.
+
+    Attributes:
+        tile: Side in pixels of the tiles that a larger picture is predicted in, where each pixel
+            is classified and pictures keep their own size.
+        overlap: Least share of a tile's side that it has in common with the next one, over which
+            the one fades into the other.
+        flips: Also predict flipped copies and take the mean of the scores: of pixels over both
+            directions, of a picture's class over left and right. Several labels of a picture are
+            those of the picture as it is.
+        batch_size: Tiles predicted at once.
+    """
+
+    tile: Annotated[int, Field(ge=16)] = 512
+    overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
+    flips: bool = False
+    batch_size: PositiveInt = 4
 
 
 class FolderConfig(Section):
@@ -215,6 +250,7 @@ class RunConfig(Section):
     optimizers: dict[str, OptimizerConfig]
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
+    predict: PredictConfig = PredictConfig()
     run: FolderConfig = FolderConfig()
     init_from: str | None = None
     device: DeviceName = "auto"

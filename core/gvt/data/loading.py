@@ -5,22 +5,22 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gvt.batch import Batch
 from gvt.config.schema import DataConfig, TrainConfig
+from gvt.data.augmentation import BatchTransform
 from gvt.data.order import Order, Place
 from gvt.data.sources import Resident, Source, Streamed
-from gvt.data.transforms import build_transforms, transform_sample
+from gvt.data.transforms import build_transforms, mixes, transform_sample
 from gvt.device import Placement
 from gvt.distributed import World, processes_here
 from gvt.errors import ConfigError
-from gvt.geometry import SPATIAL_KEYS
 from gvt.interfaces import Dataset, ResidentDataset
-from gvt.seeding import derive, seeded
+from gvt.seeding import seeded
 
 RESIDENT_SHARE = 0.25
 """A set stays on the device if it takes at most this share of the memory that is free."""
@@ -65,10 +65,16 @@ class Loader:
             config.shuffle,
             self._world.rank,
             self._world.size,
+            _labels(dataset, config) if config.balance else None,
         )
         self.config = resolved(dataset, config, placement)
         transform = build_transforms("data.transforms", config.transforms)
-        self._batch_transform = build_transforms("data.batch_transforms", config.batch_transforms)
+        if transform is not None and mixes(transform):
+            raise ConfigError(
+                "data.transforms: MixUp and CutMix mix the samples of a batch; name them under "
+                "data.batch_transforms"
+            )
+        self._augmented = BatchTransform(config.batch_transforms, dataset)
         self._dataset, self._how = dataset, (transform, train.seed)
         self._source = _source(dataset, self.config, placement, *self._how)
         self._held_out: dict[int, HeldOut] = {}
@@ -83,7 +89,7 @@ class Loader:
         placed = zip(batches, now, strict=False)
         while True:
             yield [
-                _augmented(batch, place, self.order, self._batch_transform)
+                self._augmented(batch, place, self.order)
                 for batch, place in itertools.islice(placed, self.order.accumulate)
             ]
 
@@ -109,7 +115,7 @@ class Loader:
             source = Streamed(self._dataset, self._placement, 0, *self._how)
         place = Place(0, 0, self.order.epoch(0)[:count])
         batch = next(iter(source.batches([(place.epoch, place.indices)])))
-        return _augmented(batch, place, self.order, self._batch_transform)
+        return self._augmented(batch, place, self.order)
 
 
 class HeldOut:
@@ -155,6 +161,20 @@ def _source(
     return Streamed(dataset, placement, int(config.workers), transform, seed)
 
 
+def _labels(dataset: Dataset, config: DataConfig) -> Tensor:
+    """Return the class of every sample, (N,) int64.
+
+    Raises:
+        ConfigError: If the data set does not say them.
+    """
+    labels = getattr(dataset, "labels", None)
+    if labels is None or len(labels) != len(dataset):
+        raise ConfigError(
+            f"data.balance: {config.name} has no class for each of its samples (attribute labels)"
+        )
+    return torch.as_tensor(labels, dtype=torch.int64, device="cpu")
+
+
 def _check_size(dataset: Dataset, transform: Callable[..., Any]) -> None:
     """Check that training keeps the size that networks are built for and evaluation sees.
 
@@ -186,23 +206,6 @@ def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Data
     spare = min(8, max(0, (os.cpu_count() or 1) // processes_here() - 1))
     workers = spare if config.workers == "auto" else config.workers
     return config.model_copy(update={"resident": False, "workers": workers})
-
-
-def _augmented(
-    batch: Batch, place: Place, order: Order, transform: Callable[..., Any] | None
-) -> Batch:
-    """Return the batch with its images transformed, by the randomness of (seed, epoch, batch)."""
-    if transform is None:
-        return batch
-    spatial = [k for k in sorted(SPATIAL_KEYS) if batch.targets and k in batch.targets]
-    if spatial:
-        raise ConfigError(
-            "data.batch_transforms: they see the images only, and this data has "
-            f"{', '.join(spatial)}; use data.transforms"
-        )
-    key = derive(order.seed, "batch", place.epoch, place.number, order.rank)
-    with seeded(key, batch.images.device):
-        return replace(batch, images=transform(batch.images))
 
 
 def _fits(dataset: Dataset, placement: Placement) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -28,6 +28,10 @@ class Order:
     An iteration takes `accumulate` micro-batches on each of `world_size` processes, each of
     `batch_size` samples; what is left of an epoch after the last whole iteration is left out.
 
+    Attributes:
+        labels: The class of each sample, (count,): an epoch then draws as many samples with
+            replacement, each class equally often on average.
+
     Raises:
         DataError: If the data does not fill one iteration.
     """
@@ -39,6 +43,7 @@ class Order:
     shuffle: bool = True
     rank: int = 0
     world_size: int = 1
+    labels: Tensor | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.count < self.samples_per_step:
@@ -61,7 +66,16 @@ class Order:
         """Return the order of one epoch, (count,) int64."""
         if not self.shuffle:
             return torch.arange(self.count)
-        return torch.randperm(self.count, generator=random_source(self.seed, "order", epoch))
+        source = random_source(self.seed, "order", epoch)
+        if self.labels is None:
+            return torch.randperm(self.count, generator=source)
+        sizes = torch.bincount(self.labels)
+        by_class, firsts = self.labels.argsort(stable=True), sizes.cumsum(0) - sizes
+        occurring = sizes.nonzero().flatten()
+        of = occurring[torch.randint(len(occurring), (self.count,), generator=source)]
+        # Of double precision, so that it reaches every sample of a large class and none beyond it.
+        share = torch.rand(self.count, dtype=torch.float64, generator=source)
+        return by_class[firsts[of] + (share * sizes[of]).long()]
 
     def places(self, start_step: int = 0) -> Iterator[Place]:
         """Yield this process's micro-batches from an iteration on, without end."""

@@ -81,7 +81,7 @@ class Display(Listener):
         if self._progress is not None:
             self._progress.update(self._bar, speed=f"{speed:,.0f} samples/s")
             self._progress.losses = losses
-        elif now - self._shown_at >= PLAIN_SECONDS or run.step == run.total_steps:
+        elif now - self._shown_at >= PLAIN_SECONDS or run.is_complete:
             self._shown_at = now
             done = max(1, run.step - self._first_step)
             left = (now - self._started) / done * (run.total_steps - run.step)
@@ -104,12 +104,15 @@ class Display(Listener):
             self.note(f"what was saved last goes on with: {run.resume_command}")
         seconds = time.monotonic() - self._started
         done = run.step - self._first_step
-        complete = done == 0 and run.step == run.total_steps
-        self.note(
-            f"complete at step {run.step}; to extend it: gvt resume {run.folder} train.steps=N"
-            if complete
-            else f"{done} steps in {_duration(seconds)}"
-        )
+        if run.stopped_early:
+            self.note(f"stopped early at step {run.step}: {run.stopped_early}")
+        if done or not run.is_complete:
+            self.note(f"{done} steps in {_duration(seconds)}")
+        elif run.stopped_early:
+            self.note(f"to go on: gvt resume {run.folder} evaluate.patience=null")
+        else:
+            extend = f"gvt resume {run.folder} train.steps=N"
+            self.note(f"complete at step {run.step}; to extend it: {extend}")
 
 
 class _TwoLines(Progress):

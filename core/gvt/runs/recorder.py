@@ -83,6 +83,7 @@ class Recorder(Listener):
             "step": run.step,
             "total_steps": run.total_steps,
             "outcome": run.outcome,
+            "stopped_early": run.stopped_early,
             "error": None if error is None else str(error),
             "seconds": round(time.monotonic() - self._started, 3),
             "resume": run.resume_command,
@@ -94,7 +95,7 @@ class Recorder(Listener):
             about = _circumstances(run)
             save_evaluation(folder.evaluations, split, step, found, self._classes, about=about)
         with attempting(folder.losses_plot):
-            save_losses_plot(folder.metrics, folder.losses_plot)
+            save_losses_plot(folder.metrics, folder.losses_plot, self._classes)
         phases = [phase.name for phase in run.task.phases]
         if len(phases) == 2:
             with attempting(folder.scatter_plot):

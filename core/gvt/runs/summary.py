@@ -36,6 +36,7 @@ class Summary:
         environment: What it computed on, likewise.
         log: Its `metrics.jsonl`.
         evaluated: The numbers in `evaluation/`, by split and metric.
+        classes: Names of the classes, as evaluations have them.
         unreadable: Files there that cannot be read, with the reason.
     """
 
@@ -47,6 +48,7 @@ class Summary:
     environment: Mapping[str, str]
     log: Log
     evaluated: Numbers
+    classes: tuple[str, ...]
     unreadable: list[tuple[str, str]]
 
     @property
@@ -75,8 +77,10 @@ class Summary:
         words = {"success": "Finished", "interrupt": "Interrupted", "failure": "Failed"}
         word = words.get(self.outcome, self.outcome)
         took = timedelta(seconds=round(ending.get("seconds", 0)))
+        early = ending.get("stopped_early")
         return (
-            f"{word} at step {self.log.step:,} of {ending.get('total_steps', 0):,}, after {took}."
+            f"{word} at step {self.log.step:,} of {ending.get('total_steps', 0):,}, after {took}"
+            + (f": {early}." if early else ".")
         )
 
     @property
@@ -114,7 +118,7 @@ def summarise(folder: RunFolder) -> Summary:
     at = _TIME(name)
     time = name if at is None else f"{at[1]} {at[2]}:{at[3]}:{at[4]}{f' ({at[5]})' * bool(at[5])}"
     log = read_log(folder.metrics)
-    evaluated, unreadable = _evaluated(folder.evaluations, log.step)
+    evaluated, classes, unreadable = _evaluated(folder.evaluations, log.step)
     return Summary(
         folder,
         str(recipe or folder.path.resolve().parent.name),
@@ -124,16 +128,18 @@ def summarise(folder: RunFolder) -> Summary:
         _environment(folder.environment),
         log,
         evaluated,
+        classes,
         unreadable,
     )
 
 
-def _evaluated(folder: Path, until: int) -> tuple[Numbers, list[tuple[str, str]]]:
-    """Return the numbers of evaluations, and the files that cannot be read.
+def _evaluated(folder: Path, until: int) -> tuple[Numbers, tuple[str, ...], list[tuple[str, str]]]:
+    """Return the numbers of evaluations, the names of the classes, and files without either.
 
     One of a later step is of weights that the run has since gone back behind, and counts no more.
     """
     found: Numbers = {}
+    classes: tuple[str, ...] = ()
     unreadable = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -141,12 +147,13 @@ def _evaluated(folder: Path, until: int) -> tuple[Numbers, list[tuple[str, str]]
             split, step = str(document["split"]), int(document["step"])
             # What is not finite is null, which is all that JSON has for it.
             values = {n: float("nan" if v is None else v) for n, v in document["metrics"].items()}
+            classes = tuple(map(str, document.get("classes", ()))) or classes
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             unreadable.append((str(path), f"{type(error).__name__}: {error}"))
             continue
         if step <= until:
             found |= {n: (step, v) for n, v in Evaluation(values).named(split).items()}
-    return found, unreadable
+    return found, classes, unreadable
 
 
 def _environment(path: Path) -> dict[str, str]:

@@ -59,3 +59,31 @@ def test_without_shuffling_samples_come_in_order():
 def test_too_little_data_is_one_line():
     with pytest.raises(gvt.DataError, match=r"3 samples, one step takes 8.*data\.batch_size"):
         Order(3, 4, accumulate=2)
+
+
+def drawn(labels, epochs=1, **settings):
+    order = Order(len(labels), 1, labels=torch.tensor(labels), **settings)
+    return torch.cat([order.epoch(epoch) for epoch in range(epochs)])
+
+
+def test_a_balanced_epoch_draws_every_class_and_each_of_its_samples_equally_often():
+    # 30 of class 0, 6 of class 2, 4 of class 5; the others do not occur.
+    labels = [0, 2, 0, 5, 0] * 4 + [0] * 18 + [2] * 2
+    found = drawn(labels, epochs=300)
+    assert len(found) == 300 * 40
+    by_class = torch.tensor(labels)[found].bincount()
+    expected = {0: 4000, 2: 4000, 5: 4000}
+    # Six standard deviations of a binomial of n = 12,000, p = 1/3: 310.
+    assert all(abs(int(by_class[c]) - count) < 310 for c, count in expected.items())
+    assert int(by_class[[1, 3, 4]].sum()) == 0
+    each = found.bincount(minlength=40)
+    share = torch.tensor([4000 / labels.count(label) for label in labels])
+    assert ((each - share).abs() < 6 * share.sqrt()).all()
+
+
+def test_a_balanced_epoch_is_a_function_of_seed_and_epoch():
+    labels = [0] * 20 + [1] * 4
+    assert torch.equal(drawn(labels, 2), drawn(labels, 2))
+    assert not torch.equal(drawn(labels), drawn(labels, seed=1))
+    first, second = drawn(labels, 2).chunk(2)
+    assert not torch.equal(first, second)

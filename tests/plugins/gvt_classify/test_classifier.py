@@ -1,9 +1,11 @@
 """The classifier head and its recipe."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import gvt
 from gvt.build import build_task
@@ -111,12 +113,126 @@ def test_the_loss_is_in_float32_of_whatever_logits():
         ({"grid": 0}, "grid: .*greater than 0, not 0"),
         ({"dropout": 1.0}, "dropout: .*less than 1"),
         ({"dropout": -0.5}, "dropout: .*greater than or equal to 0"),
+        ({"label_smoothing": 1.0}, "label_smoothing: .*less than 1"),
+        ({"class_weights": [1, 2]}, r"class_weights \[1.0, 2.0\]: .* each of the 3 classes"),
+        ({"class_weights": [1, 2, 0]}, "class_weights.*greater than 0"),
+        ({"class_weights": "balanced"}, r"number of samples of each class, which this data set"),
+        ({"label_smoothing": 0.1, "loss": "MultiMarginLoss"}, "are for the cross entropy"),
     ],
 )
 def test_impossible_numbers_are_one_line(parameters, says):
     with pytest.raises(gvt.ConfigError, match=says) as caught:
         classifier(3, **parameters)
     assert "\n" not in str(caught.value)
+
+
+def loss_of(head, logits, classes):
+    (value,) = head.loss(logits, gvt.Targets({"class": classes})).values()
+    return value
+
+
+def test_classes_are_weighted_by_hand():
+    # 6 samples: 1 of class 0, none of class 1, 3 of class 2, 2 of class 3; three classes occur.
+    head = classifier(4, class_weights="balanced", class_counts=(1, 0, 3, 2))
+    torch.testing.assert_close(head.class_weights, torch.tensor([2.0, 1.0, 2 / 3, 1.0]))
+    logits, truth = torch.randn(5, 4), torch.tensor([0, 2, 2, 3, 0])
+    losses = -logits.log_softmax(1)[range(5), truth]
+    weights = torch.tensor([2.0, 2 / 3, 2 / 3, 1.0, 2.0])
+    expected = (weights * losses).sum() / weights.sum()
+    torch.testing.assert_close(loss_of(head, logits, truth), expected)
+    given = classifier(4, class_weights=[2.0, 5.0, 2 / 3, 1.0])
+    torch.testing.assert_close(loss_of(given, logits, truth), expected)
+
+
+def test_class_weights_are_no_part_of_a_checkpoint():
+    assert (
+        classifier(2, class_weights=[1, 3]).state_dict().keys() == classifier(2).state_dict().keys()
+    )
+
+
+def test_labels_are_smoothed_by_hand():
+    logits, truth = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 1, 0])
+    smoothed = torch.full((6, 3), 0.3 / 3)
+    smoothed[range(6), truth] += 0.7
+    expected = -(smoothed * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(loss_of(classifier(3, label_smoothing=0.3), logits, truth), expected)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"class_weights": [1, 2, 5]}, {"label_smoothing": 0.2}])
+def test_shares_of_the_classes_are_learned_as_numbers_are(parameters):
+    head, logits = classifier(3, **parameters), torch.randn(4, 3)
+    shares = torch.tensor([[0.5, 0.5, 0], [0.1, 0.2, 0.7], [0, 1, 0], [0, 0, 1]])
+    s = parameters.get("label_smoothing", 0.0)
+    weights = torch.tensor(parameters.get("class_weights", [1.0, 1.0, 1.0]))
+    truth = shares * (1 - s) + s / 3
+    expected = -(weights * truth * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(loss_of(head, logits, shares), expected)
+
+
+def published(folder, classes=5, channels=4, metadata=True, bias=True):
+    """Write a file as `gvt import` does, and return its path with the layer's weight and bias."""
+    torch.manual_seed(0)
+    tensors = {"stem.weight": torch.rand(2, 2), "fc.weight": torch.rand(classes, channels)}
+    tensors |= {"fc.bias": torch.rand(classes)} if bias else {}
+    path = folder / "published.safetensors"
+    save_file(tensors, path, {"classifier": "fc"} if metadata else None)
+    return str(path), tensors["fc.weight"], tensors.get("fc.bias", torch.zeros(classes))
+
+
+HEADS = ["classifier", "multilabel"]
+
+
+def head_on(name, weights, num_classes=5, **parameters):
+    info = {"stage1": (9, 2), "final": (4, 32)}
+    parameters |= {"feature_info": info, "num_classes": num_classes, "weights": weights}
+    return gvt.create("head", name, **parameters)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", HEADS)
+def test_the_last_layer_comes_of_a_published_network(name, bias, tmp_path):
+    path, weight, offset = published(tmp_path, bias=bias)
+    features = {"final": torch.rand(2, 4, 3, 3)}
+    expected = features["final"].mean(dim=(2, 3)) @ weight.T + offset
+    torch.testing.assert_close(head_on(name, path)(features, None), expected)
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(
+    ("file", "parameters", "says"),
+    [
+        ({}, {"num_classes": 3}, "is of 5 classes, and the data has 3; without weights"),
+        ({"channels": 7}, {}, "is 5 x 7, and the backbone's coarsest map has 4 channels"),
+        ({"metadata": False}, {}, "does not say which of its layers classifies"),
+        ({}, {"hidden": [8]}, r"need hidden=\[\] and grid=1"),
+        ({}, {"grid": 2}, r"need hidden=\[\] and grid=1"),
+        (None, {}, "there is no file"),
+        (b"no tensors", {}, "cannot be read"),
+    ],
+)
+def test_weights_that_do_not_fit_are_one_line(name, file, parameters, says, tmp_path):
+    path = str(tmp_path / "published.safetensors")
+    if isinstance(file, bytes):
+        (tmp_path / "published.safetensors").write_bytes(file)
+    elif file is not None:
+        path, *_ = published(tmp_path, **file)
+    with pytest.raises(gvt.ConfigError, match=says) as caught:
+        head_on(name, path, **parameters)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_loads_without_the_file_of_its_weights(tmp_path):
+    path, weight, _ = published(tmp_path, classes=2, channels=8)
+    run = gvt.run(
+        "classify.mnist",
+        *("data.classes=[3, 5]", "data.holdout=59000", "train.steps=2", "evaluate={}"),
+        *("backbone.widths=[8]", f"heads.digit={{name: classifier, weights: {path}}}"),
+        *("train.unfreeze={heads.digit: never}", f"run.root={tmp_path}"),
+        quiet=True,
+    )
+    Path(path).unlink()
+    assert torch.equal(gvt.load(run.checkpoint).heads["digit"].layers[-1].weight, weight)
+    assert gvt.resume(run.folder, "train.steps=3", quiet=True).step == 3
 
 
 def test_it_learns_digits(tmp_path):

@@ -1,0 +1,41 @@
+"""The best evaluation of a run, and how long another one is waited for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from gvt.config import EvaluateConfig
+from gvt.listener import Run
+
+
+def note_best(config: EvaluateConfig, run: Run, metrics: Mapping[str, float]) -> bool:
+    """Return whether an evaluation is the run's best so far, and note it in the run if so."""
+    if config.best is None:
+        return False
+    value = metrics[config.best]
+    sign = 1 if config.mode == "max" else -1
+    if math.isnan(value) or (run.best is not None and sign * value <= sign * run.best["value"]):
+        return False
+    run.best = {"value": value, "step": run.step}
+    return True
+
+
+def out_of_patience(config: EvaluateConfig, run: Run) -> str:
+    """Return why a run is complete early, nothing if it is not.
+
+    It follows from the steps of the run and of its best alone, so that a resumed run stops where
+    the undisturbed one does, and one that has stopped is known as such.
+    """
+    if config.patience is None or config.every is None:
+        return ""
+    every = run.steps_per_epoch if config.every == "epoch" else config.every
+    since = int(run.best["step"]) if run.best is not None else 0
+    waited = run.step // every - since // every
+    if waited < config.patience:
+        return ""
+    best = f"{run.best['value']:.4f} at step {since}" if run.best is not None else "none"
+    return (
+        f"{config.best} has not become better in {waited} evaluations (evaluate.patience); its "
+        f"best is {best}"
+    )
