@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from PIL import Image
@@ -19,10 +15,11 @@ from gvt.pictures.fitting import Fit
 from gvt.pictures.reading import UnreadablePicture
 from gvt.printable import printable
 
-from .layout import SPLITS, read_layout
-
-_NAMED = 3
-"""How many of the files that cannot be read are named."""
+from .broken import threads, without_broken
+from .label_list import read_label_list
+from .layout import read_layout
+from .listing import fingerprint
+from .splits import SPLITS, check_shares
 
 
 class ImageFolder:
@@ -34,6 +31,8 @@ class ImageFolder:
     Links are followed; a folder that several ways lead to counts once.
     Classes are numbered over all splits. Opening lists the files; they are read when asked for.
 
+    Where pictures have several labels, or none, a list says which, and folders mean nothing.
+
     Args:
         split: `train`, `val` or `test`.
         root: The folder.
@@ -44,8 +43,10 @@ class ImageFolder:
             the proportions. Pictures are resized by Pillow's bilinear filter, with antialiasing.
         channels: 1 for grey, 3 for colour; pictures of any mode become so.
         background: Red, green and blue, 0 to 255, behind what is transparent.
+        labels: A CSV file below the root, in UTF-8, with a line `photos/1.jpg,cat,dog` for each
+            picture; then samples have `labels` and no `class`.
         classes: The class folders to take, in the order of their numbers; all unless given. 5 is
-            the folder called 5.
+            the folder called 5. Of pictures with a list, the labels to take.
         val: The share of the training pictures that is `val`, where that has no folder. The choice
             depends on the seed and each picture's own name, so the share is met roughly, and no
             picture changes sides when others are added.
@@ -56,13 +57,19 @@ class ImageFolder:
             what is no picture, damaged, or larger than 89 million pixels, but stops where the
             machine fails, as for want of rights or on a broken disk.
 
+    Attributes:
+        labels: The class of each picture; None where there are no class folders.
+        tensors: Returns all images (N, C, H, W) uint8, and `class` (N,) if there are class
+            folders; raises a DataError if pictures keep their own sizes, or one cannot be read.
+
     Raises:
-        DataError: If the folder is missing, its layout is ambiguous, the split is empty, or a
-            picture cannot be read.
+        DataError: If the folder is missing, its layout is ambiguous, the split is empty, a
+            picture cannot be read, or the list does not fit the pictures.
         ValueError: If a size, share, background or class is impossible.
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
+    tensors: Callable[[], tuple[Tensor, Mapping[str, Tensor]]]
 
     def __init__(
         self,
@@ -72,29 +79,34 @@ class ImageFolder:
         fit: Fit = "crop",
         channels: Literal[1, 3] = 3,
         background: tuple[int, int, int] = (255, 255, 255),
+        labels: str | None = None,
         classes: list[int | str] | None = None,
         val: float = 0.0,
         test: float = 0.0,
         split_seed: int = 0,
         on_error: Literal["error", "skip"] = "error",
     ) -> None:
-        _check_shares(val, test)
+        shares = {"val": val, "test": test}
+        check_shares(shares)
         self.split = split
         size = (size, size) if isinstance(size, int) else size
         self.reader = PictureReader(channels, size, fit, background)
         self.image_shape = self.reader.image_shape
         folder = Path(root).expanduser()
-        layout = read_layout(folder, {"val": val, "test": test}, split_seed)
-        self.classes: Sequence[str] = _chosen(classes, layout.classes)
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        pictures = [(p, of) for p, of in layout.pictures[split] if of is None or of in numbers]
+        self.classes, pictures = _found(folder, split, labels, classes, shares, split_seed)
         if on_error == "skip":
-            pictures = self._readable(pictures)
+            pictures = without_broken(pictures, self._broken, split)
         if not pictures:
-            raise DataError(_empty(folder, split, {"val": val, "test": test}))
+            raise DataError(_empty(folder, split, shares))
         self._paths = [path for path, _ in pictures]
-        self._labels = [numbers[of] for _, of in pictures if of is not None]
-        self.fingerprint = _fingerprint([path.relative_to(folder) for path in self._paths])
+        self._numbers = [numbers for _, numbers in pictures]
+        self.labels: list[int] | None = None
+        if labels is None:
+            self.labels = [number for numbers in self._numbers for number in numbers] or None
+            # Only so is this a gvt.ResidentDataset: labels differ in number, and stay lists.
+            self.tensors = self._tensors
+        self._several = labels is not None
+        self.fingerprint = fingerprint([p.relative_to(folder).as_posix() for p in self._paths])
         self._records: list[Record] = []
 
     @staticmethod
@@ -111,17 +123,17 @@ class ImageFolder:
         return len(self._paths)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one picture: image (C, H, W) uint8, target `class` if there are class folders."""
+        """Return one picture: image (C, H, W) uint8, and `class` () or `labels` (M,) if any."""
         image, record = self._read(index)
-        targets = {"class": torch.tensor(self._labels[index])} if self._labels else {}
+        numbers = torch.tensor(self._numbers[index], dtype=torch.int64)
+        targets: dict[str, Any] = {}
+        if self._several:
+            targets = {"labels": numbers}
+        elif self.labels is not None:
+            targets = {"class": numbers[0]}
         return Sample(image, targets, record)
 
-    def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Return all images (N, C, H, W) uint8, and `class` (N,) if there are class folders.
-
-        Raises:
-            DataError: If pictures keep their own sizes, or one cannot be read.
-        """
+    def _tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
         if self.image_shape is None:
             raise DataError(
                 "data.resident: pictures of their own sizes cannot be kept as whole tensors; give "
@@ -129,12 +141,12 @@ class ImageFolder:
             )
         images = torch.empty((len(self), *self.image_shape), dtype=torch.uint8)
         records = []
-        with _threads() as pool:
+        with threads() as pool:
             for index, (image, record) in enumerate(pool.map(self._read, range(len(self)))):
                 images[index] = image
                 records.append(record)
         self._records = records
-        return images, {"class": torch.tensor(self._labels)} if self._labels else {}
+        return images, {} if self.labels is None else {"class": torch.tensor(self.labels)}
 
     def record(self, index: int) -> Record:
         """Return the origin of one picture."""
@@ -143,45 +155,40 @@ class ImageFolder:
     def _read(self, index: int) -> tuple[Tensor, Record]:
         return self.reader.read(self._paths[index])
 
-    def _readable(
-        self, pictures: Sequence[tuple[Path, str | None]]
-    ) -> list[tuple[Path, str | None]]:
-        """Return the pictures that can be read, and warn of the others."""
-
-        def is_readable(picture: tuple[Path, str | None]) -> bool:
-            try:
-                self.reader.open(picture[0])
-            except UnreadablePicture:
-                return False
-            return True
-
-        with _threads() as pool:
-            readable = list(pool.map(is_readable, pictures))
-        broken = [printable(p) for (p, _), fine in zip(pictures, readable, strict=True) if not fine]
-        if broken:
-            more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
-            warnings.warn(
-                f"{len(broken)} of {len(pictures)} pictures of split {self.split} cannot be read "
-                f"and are left out: {', '.join(broken[:_NAMED])}{more}",
-                stacklevel=3,
-            )
-        return [picture for picture, fine in zip(pictures, readable, strict=True) if fine]
+    def _broken(self, picture: tuple[Path, Any]) -> Path | None:
+        """Return the picture's file if it cannot be read."""
+        try:
+            self.reader.open(picture[0])
+        except UnreadablePicture:
+            return picture[0]
+        return None
 
 
-def _fingerprint(names: Sequence[Path]) -> str:
-    """Return a short text that changes when a picture comes, goes or is renamed."""
-    lines = "".join(f"{name.as_posix()}\n" for name in names)
-    return sha256(os.fsencode(lines)).hexdigest()[:16]
-
-
-def _threads() -> ThreadPoolExecutor:
-    """Return a pool for reading pictures: Pillow decodes without holding Python's lock."""
-    return ThreadPoolExecutor(os.cpu_count())
-
-
-def _check_shares(val: float, test: float) -> None:
-    if not (val >= 0 and test >= 0 and val + test < 1):
-        raise ValueError(f"val {val} and test {test}: shares from 0, together less than 1")
+def _found(
+    folder: Path,
+    split: str,
+    labels: str | None,
+    wanted: Sequence[int | str] | None,
+    shares: Mapping[str, float],
+    seed: int,
+) -> tuple[Sequence[str], list[tuple[Path, tuple[int, ...]]]]:
+    """Return the classes, and a split's pictures with the numbers of theirs."""
+    if labels is None:
+        layout = read_layout(folder, shares, seed)
+        classes = _chosen(wanted, layout.classes)
+        by_name = {name: (number,) for number, name in enumerate(classes)}
+        pictures = layout.pictures[split]
+        return classes, [
+            (path, () if of is None else by_name[of])
+            for path, of in pictures
+            if of is None or of in by_name
+        ]
+    listed = read_label_list(folder, labels, shares, seed)
+    classes = _chosen(wanted, listed.classes)
+    return classes, [
+        (path, tuple(classes.index(name) for name in names if name in classes))
+        for path, names in listed.pictures[split]
+    ]
 
 
 def _chosen(wanted: Sequence[int | str] | None, there: Sequence[str]) -> tuple[str, ...]:

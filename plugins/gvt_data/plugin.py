@@ -21,6 +21,30 @@ def gvt_components() -> list[Component]:
         ),
         Component(
             "dataset",
+            "scenes",
+            "gvt_data.scenes:Scenes",
+            summary="MNIST's digits on textured grounds: class, boxes, masks; nothing to download",
+        ),
+        Component(
+            "dataset",
+            "mask_folder",
+            "gvt_data.mask_folder:MaskFolder",
+            summary="Your own images and masks, paired by name; classes by value or colour",
+        ),
+        Component(
+            "dataset",
+            "voc_segmentation",
+            "gvt_data.voc_segmentation:VOCSegmentation",
+            summary="Pascal VOC's photographs, with 20 classes of pixels and a background",
+        ),
+        Component(
+            "dataset",
+            "imagenet",
+            "gvt_data.imagenet:ImageNet",
+            summary="ImageNet's 1,000 names, for networks that know them; and its pictures",
+        ),
+        Component(
+            "dataset",
             "fashion_mnist",
             "gvt_data.torchvision_sets:FashionMNIST",
             summary="70,000 articles of clothing, 28x28 grey; can be downloaded",

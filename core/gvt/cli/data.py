@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -21,8 +23,12 @@ from gvt.data.loading import HeldOut, Loader
 from gvt.device import Placement
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
+from gvt.pictures.reading import UnreadablePicture
 from gvt.runs.drawing import save_samples
 from gvt_registry import default_registry
+
+IGNORED = 255
+"""The number of pixels that count nowhere."""
 
 MOST_NAMED = 20
 """Files named one by one; of more only the number is said."""
@@ -61,6 +67,8 @@ class _Split:
     sizes: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
+    pixels: Counter[int] = field(default_factory=Counter)
+    background: bool = False
     unlabelled: int = 0
     contents: dict[bytes, str] = field(default_factory=dict)
     twins: list[tuple[str, str]] = field(default_factory=list)
@@ -74,8 +82,9 @@ class _Split:
             repr(sample.image.shape).encode() + sample.image.contiguous().numpy().tobytes(),
             digest_size=16,
         ).digest()
-        numbers = targets["labels"].tolist() if "labels" in targets else []
-        numbers += [int(targets["class"])] if "class" in targets else []
+        things = targets.get("labels", targets.get("class"))
+        numbers = [] if things is None else torch.as_tensor(things).flatten().tolist()
+        areas = _areas(targets.get("semantic"))
 
         self.images += 1
         self.sizes[f"{width}x{height}"] += 1
@@ -85,8 +94,29 @@ class _Split:
         self.contents.setdefault(content, record.source)
         self.unlabelled += not targets
         for number in numbers:
-            known = 0 <= number < len(classes)
-            self.classes[classes[number] if known else f"{number}, which is no class"] += 1
+            self.classes[_name(number, classes)] += 1
+        self.pixels.update(areas)
+
+    def missing(self, classes: Sequence[str]) -> list[str]:
+        """Return the classes that no sample, or no pixel, is of where they are of classes."""
+        return [
+            name
+            for number, name in enumerate(classes)
+            if (self.classes and not self.classes[name])
+            or (self.pixels and not self.pixels[number])
+        ]
+
+
+def _areas(semantic: Any) -> dict[int, int]:
+    """Return how many pixels each number of a map of classes has."""
+    if semantic is None:
+        return {}
+    numbers, counts = torch.unique(torch.as_tensor(semantic), return_counts=True)
+    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def _name(number: int, classes: Sequence[str]) -> str:
+    return classes[number] if 0 <= number < len(classes) else f"{number}, which is no class"
 
 
 def check(recipe: str, overrides: Sequence[str]) -> str:
@@ -94,7 +124,7 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
 
     Where a data set has a parameter `on_error`, it is told `error`, since one that leaves out
     what it cannot read has nothing to be counted. A split that cannot be opened, because there is
-    none, is a line below the table.
+    none, is a line below the table, and so is a class that nothing is of.
 
     Raises:
         ConfigError: If no split can be opened because of a setting.
@@ -118,10 +148,17 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
         raise next(iter(errors.values()))
     # What an error says behind its semicolon is what to do, and here nothing need be done.
     notes = [f"{split}: left out, {str(e).partition(';')[0]}" for split, e in errors.items()]
+    for split, read in found.items():
+        notes += _named([f"{split}: class {name} never occurs" for name in read.missing(classes)])
+    notes += [e.details for e in errors.values() if e.details]
     report = _report(found, classes, notes)
     unreadable = sum(len(split.unreadable) for split in found.values())
     if unreadable:
         raise DataError(f"{config.data.name}: {unreadable} samples cannot be read", details=report)
+    broken = [split for split, e in errors.items() if isinstance(e, UnreadablePicture)]
+    if broken:
+        what = f"{config.data.name}: pictures of {' and '.join(broken)} are broken"
+        raise DataError(what, details=report)
     return report
 
 
@@ -135,7 +172,7 @@ def _strict(recipe: str, overrides: Sequence[str]) -> RunConfig:
 
 
 def _read(dataset: Dataset, split: str) -> _Split:
-    found = _Split()
+    found = _Split(background=bool(getattr(dataset, "background", False)))
     classes = [str(name) for name in dataset.classes]
     console = Console(stderr=True, force_terminal=None if sys.stderr.isatty() else False)
     shown = console.is_terminal
@@ -167,9 +204,9 @@ def _report(found: dict[str, _Split], classes: Sequence[str], notes: list[str]) 
     for other in splits[:-1]:
         row(f"also in {other}", {n: len(pairs[n].get(other, [])) for n in splits})
     row("unlabelled", {n: s.unlabelled for n, s in found.items()})
-    others = {name for s in found.values() for name in s.classes} - {*classes}
-    for name in (*classes, *sorted(others)):
-        row(f"class {name}", {n: s.classes[name] for n, s in found.items()})
+    rows += _samples_of_classes(found, classes)
+    if any(s.pixels for s in found.values()):
+        rows += _pixels_of_classes(found, classes)
     lines = [aligned(rows, indent=""), *notes]
     lines += _named([text for s in found.values() for text in s.unreadable])
     lines += _named([f"twice: {a} is {b}" for s in found.values() for a, b in s.twins])
@@ -180,6 +217,38 @@ def _report(found: dict[str, _Split], classes: Sequence[str], notes: list[str]) 
         for ours, theirs in both
     ]
     return "\n".join([*lines, *_named(leaks)])
+
+
+def _samples_of_classes(found: dict[str, _Split], classes: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return a row for each class with what has it, none where pixels alone have classes."""
+    if any(s.pixels for s in found.values()) and not any(s.classes for s in found.values()):
+        return []
+    others = {name for s in found.values() for name in s.classes} - {*classes}
+    return [
+        (f"class {name}", *(f"{s.classes[name]:,}" for s in found.values()))
+        for name in (*classes, *sorted(others))
+    ]
+
+
+def _pixels_of_classes(found: dict[str, _Split], classes: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return a row for each class with its share of the pixels, then what is of none."""
+    names = {number: f"pixels of {name}" for number, name in enumerate(classes)}
+    if any(s.background for s in found.values()):
+        names[len(classes)] = "background"
+    for number in sorted({n for s in found.values() for n in s.pixels} - {*names, IGNORED}):
+        names[number] = f"pixels of {_name(number, classes)}"
+    names[IGNORED] = "ignored"
+    return [
+        (name, *(_share(s.pixels[number], s.pixels.total()) for s in found.values()))
+        for number, name in names.items()
+    ]
+
+
+def _share(part: int, whole: int) -> str:
+    """Return a share of pixels in per cent; few are told from none."""
+    if 0 < part < whole / 1000:
+        return "< 0.1 %"
+    return f"{100 * part / whole:.1f} %" if part else "0 %"
 
 
 def _shared(name: str, found: dict[str, _Split]) -> dict[str, list[tuple[str, str]]]:

@@ -63,6 +63,15 @@ def compose(
     Raises:
         ConfigError: One line that names the path, what is wrong, and the nearest valid name.
     """
+    return _composed(recipe, overrides, os.environ)
+
+
+def _composed(
+    recipe: str | os.PathLike[str] | Mapping[str, Any],
+    overrides: Sequence[str],
+    variables: Mapping[str, str] | None,
+) -> schema.RunConfig:
+    """Compose with environment variables; without any they stay in the texts that name them."""
     if isinstance(recipe, Mapping):
         where, data = "the recipe", copy.deepcopy(dict(recipe))
     else:
@@ -76,7 +85,7 @@ def compose(
     if isinstance(data.get("heads"), dict):
         data["heads"] = {k: v for k, v in data["heads"].items() if v is not None}
     try:
-        plain = _with_variables(data, where, "")
+        plain = _with_variables(data, where, "", variables)
     except RecursionError as error:
         raise ConfigError(f"{where}: something in it contains itself") from error
     return validate(plain, where)
@@ -88,7 +97,7 @@ def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     Raises:
         ConfigError: If the result is no valid recipe.
     """
-    compose(recipe, overrides)
+    _composed(recipe, overrides, None)  # on another machine variables may have other values
     _, source, where = load_recipe(recipe)
     if not overrides:
         return source
@@ -161,23 +170,36 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
     section[keys[-1]] = value
 
 
-def _with_variables(value: Any, where: str, path: str) -> Any:
-    """Replace `${NAME}` by the environment variable, in every text."""
+def _with_variables(
+    value: Any, where: str, path: str, variables: Mapping[str, str] | None, about: str = ""
+) -> Any:
+    """Replace `${NAME}` by the environment variable, in every text.
+
+    What a section says as `about`, such as where its data is to be had, is said if one is not set.
+    """
     if isinstance(value, Mapping):
-        return {k: _with_variables(v, where, f"{path}.{k}".strip(".")) for k, v in value.items()}
+        said = value.get("about")
+        about = f"; {said}" if isinstance(said, str) and said else about
+        return {
+            k: _with_variables(v, where, f"{path}.{k}".strip("."), variables, about)
+            for k, v in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_with_variables(v, where, f"{path}[{i}]") for i, v in enumerate(value)]
+        inside = [(f"{path}[{i}]", v) for i, v in enumerate(value)]
+        return [_with_variables(v, where, at, variables, about) for at, v in inside]
     if value is None or isinstance(value, bool | int | float):
         return value
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {path}: a {type(value).__name__} cannot stand in a recipe")
 
     def variable(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
+        if variables is None:
+            return match[0]
+        found = variables.get(match[1])
         if found is None:
             raise ConfigError(
                 f"{where}: {path}: the environment variable {match[1]} is not set; "
-                f"set it, or give {path}=..."
+                f"set it, or give {path}=...{about}"
             )
         return found
 

@@ -22,6 +22,7 @@ def fitted(
     fit: Fit,
     filter: Filter = "bilinear",
     share: float = 1.0,
+    fill: int = 0,
 ) -> tuple[Image.Image, Tensor]:
     """Return a picture in a size, and the matrix from its own pixels to those.
 
@@ -31,10 +32,11 @@ def fitted(
         image: The picture.
         size: (H, W) in pixels; None leaves it as it is.
         fit: `crop` fills the size and loses what stands over on two sides, the same on both;
-            `pad` keeps all of it and fills up with zeros at the right and the bottom; `stretch`
-            gives up the proportions.
+            `pad` keeps all of it and fills up at the right and the bottom; `stretch` gives up the
+            proportions.
         filter: How it is resampled.
         share: Of each side of the part that `crop` takes, so much is left, around the centre.
+        fill: What `pad` fills up with.
 
     Returns:
         The picture, and a (3, 3) float64 matrix from original to new coordinates (x, y, 1).
@@ -47,7 +49,7 @@ def fitted(
     within = _scaled_within(image.size, (width, height)) if fit == "pad" else (width, height)
     resized = image.resize(within, Image.Resampling[filter.upper()], box=box)
     if within != (width, height):
-        canvas = Image.new(image.mode, (width, height))
+        canvas = Image.new(image.mode, (width, height), fill)
         canvas.paste(resized)
         resized = canvas
     x, y = within[0] / (box[2] - box[0]), within[1] / (box[3] - box[1])

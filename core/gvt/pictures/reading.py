@@ -13,7 +13,7 @@ from threading import Lock
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gvt.errors import DataError
+from gvt.errors import DataError, GvtError
 from gvt.printable import printable
 
 SUFFIXES = frozenset(
@@ -24,6 +24,9 @@ SUFFIXES = frozenset(
 # Pillow goes by content, and knows formats that start other programs, such as EPS.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
+# Tags of EXIF and TIFF, and the orientations of pictures that are stored lying on a side.
+_WIDTH, _HEIGHT, _ORIENTATION, _QUARTER_TURNS = 0x0100, 0x0101, 0x0112, (5, 6, 7, 8)
+
 _LIMIT = Lock()
 
 # Of a picture with too many pixels Pillow warns, and `read_picture` says so itself, as an error.
@@ -31,7 +34,13 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class UnreadablePicture(DataError):
-    """What is in a file is no picture that can be taken."""
+    """What is in a file is no picture that can be taken.
+
+    Attributes:
+        file: The file, where it is a single one.
+    """
+
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,22 +83,79 @@ def read_picture(
             leave their range.
         DataError: If the file itself cannot be read, as for want of rights or on a broken disk.
     """
+    with picture_file(path, most_pixels) as file:
+        mode = file.mode
+        # In place, since a copy of a large picture is another large picture.
+        ImageOps.exif_transpose(file, in_place=True)
+        return Picture(_opaque(_eight_bit(file), background, channels), mode)
+
+
+@contextmanager
+def picture_file(path: Path, most_pixels: int | None = None) -> Iterator[Image.Image]:
+    """Open a picture file as Pillow has it, to be read inside; nothing is decoded yet.
+
+    Args:
+        path: The file, of the formats that `read_picture` takes.
+        most_pixels: How many it may have; Pillow's `Image.MAX_IMAGE_PIXELS` unless given.
+
+    Raises:
+        UnreadablePicture: If something is wrong with its content, also when it is raised inside.
+        DataError: If the file itself cannot be read.
+    """
     try:
         with opened(path, most_pixels) as file:
-            mode = file.mode
-            # In place, since a copy of a large picture is another large picture.
-            ImageOps.exif_transpose(file, in_place=True)
-            return Picture(_opaque(_eight_bit(file), background, channels), mode)
-    except MemoryError:  # says nothing of the file
+            yield file
+    except UnreadablePicture as error:
+        error.file = path
+        raise
+    except (MemoryError, GvtError):  # they say nothing of its content
         raise
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         if _is_the_machines(error):
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{printable(path)}: cannot be read: {reason}") from error
-        raise UnreadablePicture(
+        problem = UnreadablePicture(
             f"{printable(path)}: cannot be read as a picture: {_reason(error)}; mend or remove it, "
             "or leave such files out with data.on_error=skip"
-        ) from error
+        )
+        problem.file = path
+        raise problem from error
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says of itself before anything is decoded.
+
+    Attributes:
+        size: Height and width in pixels as people see it, turned as its EXIF data says.
+        turned: Whether that is a quarter turn from how it is stored.
+        format: As Pillow names it: `PNG`, `JPEG`.
+    """
+
+    size: tuple[int, int]
+    turned: bool
+    format: str
+
+
+def read_header(path: Path, most_pixels: int | None = None) -> Header:
+    """Return what a picture file says of itself; nothing is decoded.
+
+    Args:
+        path: The file.
+        most_pixels: How many it may have, as for `read_picture`.
+
+    Raises:
+        UnreadablePicture: If it is no picture, or too large.
+        DataError: If the file itself cannot be read.
+    """
+    with picture_file(path, most_pixels) as file:
+        # Asked for its EXIF data, Pillow decodes a PNG that has none in front of its pixels.
+        told = file.format != "PNG" or "exif" in file.info
+        turned = told and file.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS
+        # Of a TIFF some versions of Pillow give the size turned, and others as it is stored.
+        stored = getattr(file, "tag_v2", {_WIDTH: file.width, _HEIGHT: file.height})
+        height, width = int(stored[_HEIGHT]), int(stored[_WIDTH])
+        return Header((width, height) if turned else (height, width), turned, file.format or "")
 
 
 def _is_the_machines(error: Exception) -> bool:

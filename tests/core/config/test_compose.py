@@ -1,6 +1,7 @@
 """Recipe + overrides = configuration, or one line that says what is wrong."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -36,6 +37,12 @@ def complaint(recipe, *overrides):
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
     return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def _some_data(monkeypatch):
+    """Give the variable that recipes name a value; nothing is read here."""
+    monkeypatch.setenv("GVT_DATA", os.environ.get("GVT_DATA", "data"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -353,6 +360,14 @@ def test_a_variable_that_is_not_set_is_named_with_the_path(monkeypatch):
     assert "GVT_NOWHERE" in line
 
 
+def test_what_a_section_says_of_its_data_is_said_where_a_variable_is_not_set(monkeypatch):
+    monkeypatch.delenv("GVT_NOWHERE", raising=False)
+    about = "cells by A. Smith (MIT): images and masks"
+    recipe = changed(data={"name": "mnist", "root": "${GVT_NOWHERE}/cells", "about": about})
+    with pytest.raises(ConfigError, match=rf"GVT_NOWHERE is not set; .*; {re.escape(about)}$"):
+        compose(recipe)
+
+
 def test_an_override_takes_the_place_of_an_unset_variable(monkeypatch):
     monkeypatch.delenv("GVT_NOWHERE", raising=False)
     recipe = changed(data={"name": "mnist", "root": "${GVT_NOWHERE}"})
@@ -423,3 +438,13 @@ def test_a_recipe_may_be_registered_in_code():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (done.returncode, done.stdout.split()) == (0, [b"7"]), done.stderr.decode()
+
+
+def test_a_recipe_is_printed_with_its_variables_set_or_not(monkeypatch, tmp_path):
+    monkeypatch.delenv("GVT_NOWHERE", raising=False)
+    written = tmp_path / "mine.yaml"
+    text = recipe_text("gan.mnist", ["data.root=${GVT_NOWHERE}/mnist"])
+    assert "root: ${GVT_NOWHERE}/mnist" in text
+    written.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("GVT_NOWHERE", "somewhere")
+    assert compose(written).data.parameters["root"] == "somewhere/mnist"

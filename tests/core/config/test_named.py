@@ -28,7 +28,7 @@ class Focal(nn.Module):
 @pytest.fixture(autouse=True)
 def focal(monkeypatch):
     monkeypatch.setattr(default_registry(), "_in_code", {})
-    gvt.register("loss", "focal")(Focal)
+    gvt.register("loss", "looks_away")(Focal)
 
 
 def build(
@@ -45,19 +45,20 @@ def check(**given):
 
 
 def test_a_name_is_built_with_its_parameters():
-    found = check(loss={"name": "focal", "gamma": 3, "base": "MSELoss"})["loss"]
+    found = check(loss={"name": "looks_away", "gamma": 3, "base": "MSELoss"})["loss"]
     assert isinstance(found, Focal)
     assert found.gamma == 3
     assert isinstance(found.base, nn.MSELoss)
-    assert isinstance(check(loss="focal")["loss"], Focal)
+    assert isinstance(check(loss="looks_away")["loss"], Focal)
 
 
 def test_names_inside_other_types_are_built():
-    found = check(loss="focal", several={"a": "focal", "b": {"name": "L1Loss"}})["several"]
+    several = {"a": "looks_away", "b": {"name": "L1Loss"}}
+    found = check(loss="looks_away", several=several)["several"]
     assert [type(v) for v in found.values()] == [Focal, nn.L1Loss]
     kappa = {"name": "CohenKappa", "task": "multiclass", "num_classes": 3}
-    assert check(loss="focal", metric=kappa)["metric"].num_classes == 3
-    assert check(loss="focal", metric=None)["metric"] is None
+    assert check(loss="looks_away", metric=kappa)["metric"].num_classes == 3
+    assert check(loss="looks_away", metric=None)["metric"] is None
 
 
 def test_what_is_built_already_is_taken_as_it_is():
@@ -72,12 +73,18 @@ def test_what_is_built_already_is_taken_as_it_is():
         ({"loss": 3}, r"heads\.digit\.loss: should name a loss, .* not 3"),
         ({"loss": None}, r"heads\.digit\.loss: should name a loss"),
         ({"loss": {"gamma": 2}}, r"heads\.digit\.loss: should name a loss"),
-        ({"loss": "focul"}, r"heads\.digit\.loss: .*'focul'; did you mean 'focal'.*nor has torch"),
+        (
+            {"loss": "looks_awy"},
+            r"heads\.digit\.loss: .*'looks_awy'; did you mean 'looks_away'.*nor has torch",
+        ),
         ({"loss": "Linear"}, "nor has torch.nn a loss of that name"),
-        ({"loss": {"name": "focal", "gama": 1}}, r"heads\.digit\.loss\.gama: .*mean 'gamma'"),
-        ({"loss": {"name": "focal", "gamma": "x"}}, r"heads\.digit\.loss\.gamma: should be"),
-        ({"loss": {"name": "focal", "base": {"name": "MSELoss", "by": 1}}}, r"loss\.base\.by: "),
-        ({"loss": "focal", "metric": "nn"}, "nor has torchmetrics a metric of that name"),
+        ({"loss": {"name": "looks_away", "gama": 1}}, r"heads\.digit\.loss\.gama: .*mean 'gamma'"),
+        ({"loss": {"name": "looks_away", "gamma": "x"}}, r"heads\.digit\.loss\.gamma: should be"),
+        (
+            {"loss": {"name": "looks_away", "base": {"name": "MSELoss", "by": 1}}},
+            r"loss\.base\.by: ",
+        ),
+        ({"loss": "looks_away", "metric": "nn"}, "nor has torchmetrics a metric of that name"),
     ],
 )
 def test_what_cannot_be_built_is_one_line_with_its_place(given, said):
@@ -87,11 +94,11 @@ def test_what_cannot_be_built_is_one_line_with_its_place(given, said):
 
 
 def test_names_are_found_without_building():
-    given = {"loss": {"name": "focal", "base": "MSELoss"}, "several": {"a": "focal"}}
+    given = {"loss": {"name": "looks_away", "base": "MSELoss"}, "several": {"a": "looks_away"}}
     assert components_in(build, given) == [
-        ("loss", "focal"),
+        ("loss", "looks_away"),
         ("loss", "MSELoss"),
-        ("loss", "focal"),
+        ("loss", "looks_away"),
     ]
     assert components_in(build, {"loss": Focal()}) == []
     assert signature_of(build)[0]["several"].type_name == "dict[str, Loss] | None"
@@ -101,7 +108,7 @@ def test_a_classifier_learns_by_it_and_its_run_says_whose_it_was(tmp_path):
     overrides = [
         *("data.holdout=500", "data.batch_size=100", "evaluate.final=null"),
         *("train.epochs=null", "train.steps=3", "optimizers.model.warmup=1"),
-        *("heads.digit.loss={name: focal, gamma: 1}", f"run.root={tmp_path}"),
+        *("heads.digit.loss={name: looks_away, gamma: 1}", f"run.root={tmp_path}"),
         "heads.digit.metrics={kappa: {name: CohenKappa, task: multiclass, num_classes: 10}}",
     ]
     run = gvt.run("classify.mnist", *overrides, quiet=True)
@@ -109,7 +116,7 @@ def test_a_classifier_learns_by_it_and_its_run_says_whose_it_was(tmp_path):
     assert 0 < run.metrics["val/kappa"] < run.metrics["val/accuracy"]
     rows = [json.loads(r) for r in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert rows[0]["train/loss"] < 0.99 * 2.3  # a focal loss is less than the cross entropy
-    assert "loss:focal" in offers_used(run.config)
+    assert "loss:looks_away" in offers_used(run.config)
     found = gvt.evaluate_checkpoint(run.folder, split="val")
     assert {f"val/{n}": v for n, v in found.metrics.items()}.items() <= run.metrics.items()
     assert gvt.resume(run.folder, "train.steps=4", quiet=True).step == 4

@@ -46,6 +46,12 @@ def test_padding_is_zeros_at_the_right_or_the_bottom():
         assert (pixels[..., 2] == 255).sum() == 50
 
 
+def test_padding_may_be_another_value():
+    image = Image.new("L", (4, 2), 7)
+    padded, _ = fitted(image, (4, 4), "pad", "nearest", fill=255)
+    assert np.asarray(padded).tolist() == [[7] * 4] * 2 + [[255] * 4] * 2
+
+
 def test_a_crop_takes_the_centre():
     image = Image.new("L", (30, 10))
     image.paste(255, (10, 0, 20, 10))

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt.pictures.reading import UnreadablePicture, read_picture
+from gvt.pictures.reading import UnreadablePicture, read_header, read_picture
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -269,3 +269,26 @@ def test_of_too_many_pixels_pillow_says_nothing_beside(tmp_path):
         [sys.executable, "-c", dedent(script)], capture_output=True, text=True, check=True
     )
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "png", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_header_says_how_large_people_see_it(tmp_path, suffix, orientation):
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("L", (24, 16)).save(path, exif=exif)
+    header, picture = read_header(path), read_picture(path, 1, WHITE).image
+    assert header.size == (picture.height, picture.width)
+    assert header.turned is (orientation > 4)
+    assert header.format == {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
+
+
+def test_the_header_is_read_without_the_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    truncated(path)
+    assert read_header(path).size == (64, 64)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(UnreadablePicture, match=r"a\.png: cannot be read") as caught:
+        read_header(path)
+    assert caught.value.file == path

@@ -1,0 +1,125 @@
+"""Pascal VOC's pictures with the classes of their pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import PositiveInt
+
+from gvt import DataError, PictureReader
+from gvt.pictures.fitting import Fit
+from gvt.printable import printable
+
+from .listing import fingerprint
+from .mask_file import MaskReader
+from .mask_set import MOST_PIXELS, MaskSet
+from .mask_values import mask_values
+from .pairs import Pair
+from .splits import listed
+
+CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
+)
+
+ABOUT = (
+    "VOC2012 is at http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ (photographs from Flickr under "
+    "its terms of use), laid out as VOCdevkit/VOC2012 with JPEGImages/NAME.jpg, "
+    "SegmentationClass/NAME.png and ImageSets/Segmentation/train.txt"
+)
+
+_LISTS = Path("ImageSets/Segmentation")
+
+
+class VOCSegmentation(MaskSet):
+    """Photographs with 20 classes of things, and a background; 255, around them, counts nowhere.
+
+    M. Everingham and others (2010), The Pascal Visual Object Classes (VOC) Challenge,
+    https://doi.org/10.1007/s11263-009-0275-4. Masks are palette PNGs, 0 the background and 1 to 20
+    the classes; here these count from 0, and the background is 20.
+
+    Args:
+        split: `train`, `val` or `test`.
+        root: The folder with JPEGImages, SegmentationClass and ImageSets, or one with
+            VOCdevkit/VOC2012 or another year of it below.
+        train: The list that is trained on: `train`, `trainval`, or another one's name in
+            ImageSets/Segmentation.
+        size: Height and width in pixels of all images, or both in one number; each picture keeps
+            its own unless given.
+        fit: How a picture meets a size of another shape: `crop`, `pad` or `stretch`.
+        channels: 1 for grey, 3 for colour.
+        tile: Pictures that are larger on a side are cut into tiles of so many pixels a side.
+        on_error: What happens to pairs that are broken: `error` stops at one, `skip` reads all
+            once at opening, leaves those out and warns of them.
+
+    Raises:
+        DataError: If the folder or the split's list is missing, or files are missing or broken.
+        ValueError: If a size is impossible.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        root: str,
+        train: str = "train",
+        size: int | tuple[int, int] | None = None,
+        fit: Fit = "crop",
+        channels: Literal[1, 3] = 3,
+        tile: PositiveInt | None = None,
+        on_error: Literal["error", "skip"] = "error",
+    ) -> None:
+        folder = _folder(Path(root).expanduser())
+        file = _LISTS / f"{train if split == 'train' else split}.txt"
+        if not (folder / file).is_file():
+            raise DataError(f"data.root: {printable(folder)} has no {file}, which lists {split}")
+        names = [str(name) for _, name in listed(folder, split, str(file))]
+        if not names:
+            raise DataError(f"{printable(folder / file)}: is empty")
+        values = mask_values({n: i for i, n in enumerate(CLASSES, 1)}, 0, 255, set)
+        masks = MaskReader(values, None if tile is None else MOST_PIXELS)
+        reader = PictureReader(channels, (size, size) if isinstance(size, int) else size, fit)
+        pairs = [_pair(folder, name) for name in names]
+        super().__init__(split, pairs, reader, masks, tile, on_error)
+        self.fingerprint = fingerprint([f"{p.name}{corner or ''}" for p, corner in self.places])
+
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, str]:
+        """Write a few pictures in VOC's layout, and return the parameters that read them."""
+        for name in ("JPEGImages", "SegmentationClass", _LISTS):
+            (folder / name).mkdir(parents=True)
+        for number in range(8):
+            mask = np.zeros((30, 40), np.uint8)
+            mask[5:20, 4 * number : 4 * number + 12] = 1 + 2 * number
+            mask[5, 4 * number : 4 * number + 12] = 255
+            Image.fromarray(mask * 8).save(folder / f"JPEGImages/{number}.jpg")
+            palette = Image.fromarray(mask).convert("P")
+            palette.putdata(mask.flatten().tolist())
+            palette.save(folder / f"SegmentationClass/{number}.png")
+        for split, part in (("train", range(5)), ("val", range(5, 8))):
+            text = "".join(f"{number}\n" for number in part)
+            (folder / _LISTS / f"{split}.txt").write_text(text, encoding="utf-8")
+        return {"root": str(folder)}
+
+
+def _folder(root: Path) -> Path:
+    """Return the folder that holds the images, the root or one below."""
+    if (root / "JPEGImages").is_dir():
+        return root
+    found = sorted(p for p in root.glob("VOC*/**/") if (p / "JPEGImages").is_dir())
+    if len(found) == 1:
+        return found[0]
+    if found:
+        years = ", ".join(printable(path) for path in found)
+        raise DataError(f"data.root: {str(root)!r} has several: {years}; give one of them")
+    raise DataError(f"data.root: no Pascal VOC in {str(root)!r}; {ABOUT}")
+
+
+def _pair(folder: Path, name: str) -> Pair:
+    image, mask = folder / f"JPEGImages/{name}.jpg", folder / f"SegmentationClass/{name}.png"
+    there = [path if path.is_file() else None for path in (image, mask)]
+    missing = image if there[0] is None else mask
+    return Pair(PurePosixPath(name), there[0], there[1], printable(missing))

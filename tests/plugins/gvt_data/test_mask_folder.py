@@ -1,0 +1,366 @@
+"""A folder of images and masks: pairs, splits, geometry, tiles, and what is wrong with files."""
+
+import pickle
+import re
+import warnings
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import gvt
+from gvt.data.sources import Resident, Streamed
+from gvt.geometry import to_original
+from gvt_data import mask_set
+from gvt_data.mask_folder import MaskFolder
+
+CPU = gvt.Placement.resolve("cpu")
+
+
+def pair(root, name, width=20, height=15, image="images/{}.png", mask="masks/{}.png", **saved):
+    """Write noise and a mask of its pixels over 127, and return the mask."""
+    values = np.random.default_rng(crc32(name.encode())).integers(0, 256, (height, width))
+    for path, pixels in ((image, values), (mask, values > 127)):
+        file = root / path.format(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(file, **saved)
+    return (values > 127).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(10):
+        pair(tmp_path, f"{number:02}", 20 + number, 30 - number)
+    return tmp_path
+
+
+def opened(root, split="train", **parameters):
+    return MaskFolder(split, str(root), **{"classes": ["dark", "light"], **parameters})
+
+
+def named(dataset):
+    return [Path(dataset[i].record.source).stem for i in range(len(dataset))]
+
+
+def test_a_sample_is_the_image_and_its_mask(tmp_path):
+    mask = pair(tmp_path, "a", 7, 5)
+    dataset = opened(tmp_path, channels=1)
+    assert (dataset.classes, dataset.background, dataset.image_shape) == (
+        ("dark", "light"),
+        False,
+        None,
+    )
+    sample = dataset[0]
+    assert sample.image.shape == (1, 5, 7)
+    assert torch.equal(sample.targets["semantic"], torch.from_numpy(mask))
+    assert torch.equal(sample.image[0] > 127, torch.from_numpy(mask).bool())
+    assert sample.record.source == str(tmp_path / "images" / "a.png")
+    assert (sample.record.size, sample.record.mode) == ((5, 7), "L")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "parameters"),
+    [
+        ("image/{}.jpg", "label/{}.tif", {}),
+        ("Imgs/{}.bmp", "Masks/{}.gif", {}),
+        ("images/deep/{}.png", "masks/deep/{}.png", {}),
+        ("x/{}.png", "y/z/{}.png", {"images": "x", "masks": "y/z"}),
+        ("images/{}.png", "masks/{}_mask.png", {"mask_ending": "_mask"}),
+        ("x/{}.png", "x/{}_m.png", {"images": "x", "masks": "x", "mask_ending": "_m"}),
+    ],
+)
+def test_folders_and_names(tmp_path, image, mask, parameters):
+    masks = [pair(tmp_path, name, 8, 8, image, mask) for name in "ab"]
+    dataset = opened(tmp_path, **parameters)
+    assert len(dataset) == 2
+    for sample, wanted in zip(map(dataset.__getitem__, (0, 1)), masks, strict=True):
+        assert torch.equal(sample.targets["semantic"], torch.from_numpy(wanted))
+
+
+def test_split_folders(tmp_path):
+    for root in (tmp_path / "one", tmp_path / "two"):
+        for split, names in (("train", "abc"), ("val", "de")):
+            for name in names:
+                if root.name == "one":
+                    pair(root / split, name)
+                else:
+                    pair(root, f"{split}/{name}")
+        assert named(opened(root)) == ["a", "b", "c"]
+        assert named(opened(root, "val", val=0.5)) == ["d", "e"]
+        with pytest.raises(gvt.DataError, match=r"split test of .* has no pictures"):
+            opened(root, "test")
+        with pytest.raises(ValueError, match="there is a folder val, and a list"):
+            opened(root, val=["a"])
+
+
+def test_lists_of_held_out_pictures(folder):
+    (folder / "test.txt").write_text("07.png\n09\n")
+    options = {"val": [3, "04"], "test": "test.txt"}
+    parts = [named(opened(folder, split, **options)) for split in MaskFolder.splits]
+    assert parts == [["00", "01", "02", "05", "06", "08"], ["03", "04"], ["07", "09"]]
+    assert named(opened(folder, **options, train=[0, 1, 8])) == ["00", "01", "08"]
+    train, val = (opened(folder, s, train=[0, 1, 2, 3], val=0.5) for s in ("train", "val"))
+    assert sorted([*named(train), *named(val)]) == ["00", "01", "02", "03"]
+    with pytest.raises(gvt.DataError, match=r"data: 03 is in train and in val"):
+        opened(folder, **options, train=[0, 3])
+    with pytest.raises(gvt.DataError, match=r"data\.val: no picture is called 99"):
+        opened(folder, val=[99])
+
+
+def test_classes_are_the_values_that_are_found(folder):
+    assert opened(folder, classes=None).classes == ("0", "1")
+    mask = Image.new("L", (20, 30), 7)
+    mask.putpixel((0, 0), 255)
+    mask.save(folder / "masks" / "00.png")
+    for split in ("train", "val"):
+        dataset = opened(folder, split, classes=None, val=0.3)
+        assert dataset.classes == ("0", "1", "7")
+    assert opened(folder, classes=None)[0].targets["semantic"].unique().tolist() == [2, 255]
+
+
+def test_a_background_is_no_class(folder):
+    dataset = opened(folder, classes=["light"], background=0)
+    assert (dataset.classes, dataset.background) == (("light",), True)
+    plain = opened(folder)[0].targets["semantic"]
+    assert torch.equal(dataset[0].targets["semantic"], 1 - plain)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_image_and_mask_are_fitted_alike(tmp_path, fit):
+    y, x = np.mgrid[:40, :64]
+    block = (y // 8 * 8 + x // 8).astype(np.uint8)
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(block * (3 if name == "images" else 1)).save(tmp_path / name / "1.png")
+    classes = [str(n) for n in range(40)]
+    dataset = opened(tmp_path, classes=classes, size=(30, 32), fit=fit, channels=1)
+    assert dataset.image_shape == (1, 30, 32)
+    sample = dataset[0]
+    semantic = sample.targets["semantic"]
+    inside = semantic != 255
+    assert inside.all() or fit == "pad"
+    assert (sample.image[0][~inside] == 0).all()
+    alike = (sample.image[0].float() / 3 - semantic).abs() < 0.4
+    assert alike[inside].float().mean() > 0.5  # away from the edges of blocks
+    (back,) = to_original([{"semantic": semantic}], [sample.record])
+    known = back["semantic"] != 255
+    assert known.float().mean() > 0.6
+    assert (back["semantic"][known] == torch.from_numpy(block)[known]).float().mean() > 0.8
+
+
+def test_resident_is_streamed_bit_for_bit(folder):
+    keys = [(0, torch.tensor([3, 0, 7])), (0, torch.tensor([9, 1]))]
+    dataset = opened(folder, size=16)
+    resident = list(Resident(dataset, CPU).batches(keys))
+    for workers in (0, 2):
+        streamed = list(Streamed(dataset, CPU, workers).batches(keys))
+        for one, other in zip(resident, streamed, strict=True):
+            assert torch.equal(one.images, other.images)
+            assert torch.equal(one.targets["semantic"], other.targets["semantic"])
+            assert [r.source for r in one.records] == [r.source for r in other.records]
+    with pytest.raises(gvt.DataError, match=r"^data\.resident: .*01\.png has another size"):
+        opened(folder).tensors()
+
+
+def test_tiles_cover_a_picture(tmp_path):
+    pair(tmp_path, "large", 50, 37)
+    pair(tmp_path, "small", 9, 12)
+    whole, tiled = opened(tmp_path), opened(tmp_path, tile=16)
+    assert len(tiled) == 4 * 3 + 1
+    semantic = whole[0].targets["semantic"]
+    sources = set()
+    for index in range(12):
+        sample = tiled[index]
+        sources.add(sample.record.source)
+        left, top = (int(n) for n in re.findall(r"[xy]=(\d+)", sample.record.source))
+        assert sample.image.shape == (3, 16, 16)
+        assert torch.equal(sample.image, whole[0].image[:, top : top + 16, left : left + 16])
+        assert torch.equal(sample.targets["semantic"], semantic[top : top + 16, left : left + 16])
+        assert sample.record.size == (16, 16)
+    assert len(sources) == 12
+    assert tiled[12].image.shape == (3, 12, 9)
+    with pytest.raises(ValueError, match="size and tile"):
+        opened(tmp_path, tile=16, size=32)
+
+
+def test_held_out_tiles_judge_each_pixel_once(tmp_path):
+    mask = pair(tmp_path, "large", 50, 37)
+    pair(tmp_path, "other")
+    tiled = opened(tmp_path, "val", val=["large"], tile=16)
+    counted = torch.stack([(tiled[i].targets["semantic"] != 255).sum() for i in range(12)])
+    light = torch.stack([(tiled[i].targets["semantic"] == 1).sum() for i in range(12)])
+    assert (int(counted.sum()), int(light.sum())) == (mask.size, int(mask.sum()))
+
+
+def test_pictures_are_decoded_once_while_there_is_room(folder, monkeypatch):
+    read = []
+    inner = mask_set.MaskSet._read
+    monkeypatch.setattr(mask_set.MaskSet, "_read", lambda s, p: read.append(p) or inner(s, p))
+    dataset = opened(folder, tile=8)
+    assert len([dataset[i] for i in range(len(dataset))]) > len(read) == 10
+    monkeypatch.setattr(mask_set, "KEPT", 4000)
+    tight = opened(folder)
+    for index in (0, 1, 0, 2, 1):  # of 2,400 bytes each, so that one is kept
+        assert torch.equal(tight[index].image, dataset_image(dataset, folder, index))
+    assert len(read) == 10 + 5
+
+
+def dataset_image(dataset, folder, index):
+    path = dataset.places[0][0].image.parent / f"{index:02}.png"
+    return torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)
+
+
+def test_it_can_be_sent_to_another_process(folder):
+    dataset = opened(folder)
+    dataset[0]
+    assert torch.equal(pickle.loads(pickle.dumps(dataset))[3].image, dataset[3].image)
+
+
+def turned(path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(path).save(path.with_suffix(".jpg"), exif=exif)
+    path.unlink()
+
+
+def damaged(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+WRONG = [
+    (lambda d: (d / "masks/03.png").unlink(), r"images/03\.png: an image without a mask; .*03\.\*"),
+    (lambda d: (d / "images/03.png").unlink(), r"masks/03\.png: a mask without an image"),
+    (
+        lambda d: Image.new("L", (5, 6)).save(d / "masks/03.png"),
+        r"images/03\.png: is 23x27 pixels, and its mask .*masks/03\.png is 5x6; bring them",
+    ),
+    (
+        lambda d: turned(d / "images/03.png"),
+        r"03\.jpg: is 27x23 pixels, .* is 23x27: the image's EXIF data turns it",
+    ),
+    (
+        lambda d: Image.open(d / "masks/03.png").save(d / "masks/03.png", format="jpeg"),
+        r"masks/03\.png: is a JPEG, which changes values",
+    ),
+    (lambda d: (d / "images/03.png").write_bytes(b"no"), r"images/03\.png: cannot be read as a"),
+    (lambda d: (d / "masks/03.png").write_bytes(b""), r"masks/03\.png: cannot be read as a"),
+]
+"""What is known before a pixel is decoded."""
+
+LATE = [
+    (
+        lambda d: Image.new("L", (23, 27), 9).save(d / "masks/03.png"),
+        r"masks/03\.png: 9 at x=0, y=0 is no class",
+    ),
+    (lambda d: damaged(d / "images/03.png"), r"images/03\.png: cannot be read as a picture"),
+    (lambda d: damaged(d / "masks/03.png"), r"masks/03\.png: cannot be read as a picture"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "says"), WRONG)
+def test_what_can_be_known_is_said_at_opening(folder, spoil, says):
+    spoil(folder)
+    with pytest.raises(gvt.DataError, match=says) as caught:
+        opened(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("spoil", "says"), LATE)
+def test_and_the_rest_when_it_is_read(folder, spoil, says):
+    spoil(folder)
+    dataset = opened(folder)
+    with pytest.raises(gvt.DataError, match=says) as caught:
+        dataset[3]
+    assert "\n" not in str(caught.value)
+    assert len(dataset[2].image)
+
+
+@pytest.mark.parametrize(("spoil", "says"), WRONG + LATE)
+def test_broken_pairs_are_skipped_with_a_warning(folder, spoil, says):
+    spoil(folder)
+    with pytest.warns(UserWarning, match=r"^1 of 10 pictures of split train .*03\.\w+$"):
+        dataset = opened(folder, on_error="skip")
+    assert len([dataset[i] for i in range(len(dataset))]) == 9
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        held = opened(folder, "val", val=[1, 2], on_error="skip")
+    assert len(held) == 2
+
+
+def test_all_that_is_broken_is_named(folder):
+    for number in (2, 5, 7):
+        (folder / "masks" / f"{number:02}.png").unlink()
+    with pytest.raises(gvt.DataError, match=r"^data: 3 of 10 .*data\.on_error=skip$") as caught:
+        opened(folder)
+    assert caught.value.details.count("an image without a mask") == 3
+
+
+def test_turned_pictures_with_turned_masks(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    mask = pair(tmp_path, "a", 20, 15, exif=exif)
+    upright = np.rot90(mask, -1).copy()
+    assert torch.equal(opened(tmp_path)[0].targets["semantic"], torch.from_numpy(upright))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "CMYK", "I;16", "P"])
+def test_images_of_every_mode(tmp_path, mode):
+    mask = pair(tmp_path, "a")
+    grey = Image.open(tmp_path / "images" / "a.png")
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    else:
+        image = grey.convert("RGB").convert(mode)
+    (tmp_path / "images" / "a.png").unlink()
+    image.save(tmp_path / "images" / "a.tif")
+    sample = opened(tmp_path, channels=1)[0]
+    assert sample.record.mode == mode
+    same = (sample.image[0] > 127) == torch.from_numpy(mask).bool()
+    assert same.float().mean() > 0.9  # a palette has few greys
+
+
+@pytest.mark.parametrize(
+    ("make", "parameters", "says"),
+    [
+        (lambda d: None, {}, r"^data\.images: .* has no folder images or image; expected"),
+        (lambda d: (d / "images").mkdir(), {}, r"^data\.masks: .* has no folder masks or mask"),
+        (lambda d: [(d / n).mkdir() for n in ("images", "masks")], {}, "no pictures in"),
+        (
+            lambda d: [(d / n).mkdir() for n in ("images", "image", "masks")],
+            {},
+            r"has image and images; say which, data\.images=NAME",
+        ),
+        (lambda d: (d / "masks").mkdir(), {"images": "photos"}, "has no folder photos"),
+    ],
+)
+def test_a_folder_that_holds_nothing_of_the_kind_is_one_line(tmp_path, make, parameters, says):
+    make(tmp_path)
+    with pytest.raises(gvt.DataError, match=says) as caught:
+        opened(tmp_path, **parameters)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_images_of_one_name_are_one_line(folder):
+    pair(folder, "03", image="images/{}.bmp")
+    with pytest.raises(gvt.DataError, match=r"03\.png: there is 03\.bmp as well"):
+        opened(folder)
+
+
+def test_where_the_folder_is_absent_its_source_is_said(tmp_path):
+    about = "cells by A. Smith (MIT): images and masks"
+    said = rf"^data\.root: there is no folder '.*nowhere'; {re.escape(about)}$"
+    with pytest.raises(gvt.DataError, match=said):
+        opened(tmp_path / "nowhere", about=about)
+    with pytest.raises(gvt.DataError, match="; expected are images and masks"):
+        opened(tmp_path / "nowhere")
+
+
+def test_the_fingerprint_follows_names_and_tiles(folder):
+    before = opened(folder).fingerprint
+    assert opened(folder, size=8).fingerprint == before
+    assert opened(folder, tile=8).fingerprint != before
+    pair(folder, "10")
+    assert opened(folder).fingerprint != before
