@@ -1,0 +1,111 @@
+"""The segmentation recipes, run for real on small pictures."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gvt
+from gvt_segment.plugin import gvt_components
+
+# Budget, batch, optimiser's rate, heads' losses, and the metric that `best` is chosen by.
+PUBLISHED = {
+    "segment.folder": (600, 8, 3e-3, {"cross_entropy", "dice"}, "mean_iou"),
+    "segment.membrane": (600, 8, 3e-3, {"cross_entropy", "lovasz"}, None),
+    "segment.scenes": (1200, 16, 5e-3, {"cross_entropy", "dice"}, "mean_iou"),
+}
+
+
+def painted(root, count=12, size=(40, 56)):
+    """Paint ellipses of two colours on noise, with masks whose values are 0, 100 and 255."""
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    y, x = np.mgrid[: size[0], : size[1]]
+    for number in range(count):
+        random = np.random.default_rng(number)
+        image, mask = random.integers(0, 120, (*size, 3)), np.zeros(size, np.uint8)
+        for value in (100, 255):
+            cy, cx = random.integers(8, size[0] - 8), random.integers(8, size[1] - 8)
+            mask[((y - cy) / 8) ** 2 + ((x - cx) / 10) ** 2 < 1] = value
+        for value, colour in ((100, (130, 0, 0)), (255, (0, 130, 0))):
+            image[mask == value] += colour
+        Image.fromarray(image.astype(np.uint8)).save(root / f"images/{number}.png")
+        Image.fromarray(mask).save(root / f"masks/{number}.png")
+    return root
+
+
+SMALL = ("backbone.width=4", "backbone.depth=2", "device=cpu", "train.precision=float32")
+
+
+def test_every_recipe_is_in_the_table():
+    recipes = {offered.name for offered in gvt_components() if offered.kind == "recipe"}
+    assert recipes == PUBLISHED.keys()
+
+
+@pytest.mark.parametrize("recipe", PUBLISHED)
+def test_a_recipe_has_its_published_numbers(recipe, monkeypatch):
+    monkeypatch.setenv("GVT_DATA", "data")
+    steps, batch, rate, losses, best = PUBLISHED[recipe]
+    root = ["data.root=mine"] if recipe.endswith("folder") else []
+    config = gvt.compose(recipe, root)
+    assert (config.train.steps, config.data.batch_size) == (steps, batch)
+    assert config.optimizers["model"].parameters["lr"] == rate
+    assert config.heads.keys() == {"mask"}
+    assert config.heads["mask"].parameters["losses"].keys() == losses
+    assert (config.evaluate.split, config.evaluate.best) == ("val", best)
+
+
+def test_absent_membranes_are_one_line_with_source_licence_and_layout(monkeypatch, tmp_path):
+    monkeypatch.setenv("GVT_DATA", str(tmp_path))
+    with pytest.raises(gvt.DataError) as caught:
+        gvt.run("segment.membrane", quiet=True)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert all(part in text for part in ("membrane", "github.com/zhixuhao/unet", "MIT", "label/"))
+
+
+def test_a_folder_of_ones_own_is_learned(tmp_path):
+    run = gvt.run(
+        "segment.folder",
+        *(f"data.root={painted(tmp_path / 'mine', 30)}", f"run.root={tmp_path}", *SMALL),
+        *("data.transforms=[{name: RandomHorizontalFlip}]", "data.classes={a: 100, b: 255}"),
+        *("data.background=0", "data.workers=0", "train.steps=40", "optimizers.model.warmup=5"),
+        *("optimizers.model.lr=1e-2", "evaluate.every=20", "backbone.width=8"),
+        quiet=True,
+    )
+    assert run.metrics["val/mean_iou"] > 0.7
+    assert {"val/iou/a", "val/iou/b", "val/iou/background"} <= run.metrics.keys()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_run_ends_with_the_same_bits(workers, tmp_path, same_tensors):
+    undisturbed = gvt.run(
+        "segment.folder",
+        *(f"data.root={painted(tmp_path / 'mine')}", f"run.root={tmp_path}", *SMALL),
+        *("data.batch_size=4", "train.ema.decay=0.9"),
+        *("train.steps=6", "train.checkpoint_every=4", "train.keep=9", "train.accumulate=2"),
+        *(f"data.workers={workers}", "evaluate.every=null", "evaluate.best=null"),
+        "data.transforms=[{name: RandomCrop, size: 32}, {name: RandomVerticalFlip}]",
+        "heads.mask.losses={focal: focal, lovasz: lovasz}",
+        quiet=True,
+    )
+    final = undisturbed.checkpoint.rename(tmp_path / "undisturbed.safetensors")
+    resumed = gvt.resume(undisturbed.checkpoint.with_name("step_00000004.safetensors"), quiet=True)
+    assert resumed.step == undisturbed.step
+    same_tensors(final, resumed.checkpoint)
+
+
+def test_another_head_or_backbone_is_one_word(tmp_path):
+    run = gvt.run(
+        "segment.scenes",
+        *("heads.mask.name=deeplab", "backbone.name=small_cnn", f"run.root={tmp_path}"),
+        *(
+            "data.size=48",
+            "data.digit_size=[12, 24]",
+            "data.count=16",
+            "data.held_out=4",
+            "train.steps=1",
+        ),
+        "evaluate.every=null",
+        quiet=True,
+    )
+    assert 0 <= run.metrics["test/mean_iou"] <= 1
