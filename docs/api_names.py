@@ -154,7 +154,8 @@ def _signatures(thing: Any) -> tuple[str, str]:
     if thing.is_attribute:
         typed = f": {thing.annotation}" if thing.annotation is not None else ""
         # A computed value is the code's own business; a stated one is part of the contract.
-        stated = thing.value is not None and "property" not in thing.labels
+        computed = "property" in thing.labels or thing.labels == {"instance-attribute"}
+        stated = thing.value is not None and not computed
         value = f" = {thing.value}" if stated else ""
         return typed + value, value.strip()
     parameters = _parameters(thing)

@@ -118,6 +118,9 @@ if TYPE_CHECKING:
     from gvt.metrics import StackedMetric as StackedMetric
     from gvt.multihead import MultiHead as MultiHead
     from gvt.pictures.reader import PictureReader as PictureReader
+    from gvt.prediction import Predicted as Predicted
+    from gvt.prediction import predict as predict
+    from gvt.pretrained import restoring as restoring
     from gvt.runs.display import Display as Display
     from gvt.saved import load as load
     from gvt.saved import sample as sample
@@ -169,6 +172,8 @@ _HOMES = {
     "gvt.metrics": ("StackedMetric",),
     "gvt.multihead": ("MultiHead",),
     "gvt.pictures.reader": ("PictureReader",),
+    "gvt.prediction": ("Predicted", "predict"),
+    "gvt.pretrained": ("restoring",),
     "gvt.runs.display": ("Display",),
     "gvt.saved": ("load", "sample"),
     "gvt.seeding": ("derive", "random_source"),

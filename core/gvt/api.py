@@ -16,7 +16,7 @@ from gvt.runs.folder import RunFolder
 from gvt.saved import pinned, run_of
 from gvt.session import train
 
-CHANGEABLE = ("train", "evaluate", "run", "device")
+CHANGEABLE = ("train", "evaluate", "predict", "run", "device")
 """What may change when a run goes on."""
 
 FIXED = ("seed", "accumulate", "ema")

@@ -20,6 +20,7 @@ from gvt.config.parameters import (
 from gvt.errors import ConfigError, DataError
 from gvt.facts import DataFacts
 from gvt.interfaces import Dataset, Head, Task
+from gvt.pretrained import built_for
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 
@@ -39,8 +40,9 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
     from gvt.data.transforms import build_transforms
     from gvt.optim import check_optimizer
 
-    for section, kind, component in _sections(config):
-        _checked(section, kind, component, trained_with)
+    with built_for(checkpoint=trained_with is not None):
+        for section, kind, component in _sections(config):
+            _checked(section, kind, component, trained_with)
     _check_networks(config)
     for key, optimizer in config.optimizers.items():
         check_optimizer(key, optimizer)
@@ -79,11 +81,23 @@ def open_dataset(config: RunConfig, split: str) -> Dataset:
         DataError: If it is absent, damaged or empty.
         ConfigError: If a parameter does not fit, or there is no such split.
     """
+    dataset = build_dataset(config, split)
+    if len(dataset) == 0:
+        lacks_root = (
+            "root" in signature_of(type(dataset))[0] and "root" not in config.data.parameters
+        )
+        raise DataError(
+            f"data: {config.data.name} has no samples in its split {split!r}"
+            + ("; give data.root" if lacks_root else "")
+        )
+    return dataset
+
+
+def build_dataset(config: RunConfig, split: str) -> Dataset:
+    """Do what `open_dataset` does, for a split that may be empty: its classes may be enough."""
     target, parameters = _checked("data", "dataset", config.data)
     check_split("data", config, split)
     dataset: Dataset = construct("data", target, {**parameters, "split": split})
-    if len(dataset) == 0:
-        raise DataError(f"data: {config.data.name} has no samples in its split {split!r}")
     return dataset
 
 
@@ -92,14 +106,21 @@ def build_task(
 ) -> Task:
     """Build the networks and the task around them.
 
+    Args:
+        config: The run.
+        facts: What networks have to know of the data.
+        trained_with: For a checkpoint, whose weights the task is given afterwards: the
+            distribution of each `kind:name` then.
+
     Raises:
         ConfigError: If something does not fit together.
     """
     available = dict(facts.injected)
 
     def build(section: str, kind: str, component: ComponentConfig) -> Any:
-        target, parameters = _checked(section, kind, component, trained_with)
-        return _built(section, Unbuilt(kind, component.name, target, parameters), available)
+        with built_for(checkpoint=trained_with is not None):
+            target, parameters = _checked(section, kind, component, trained_with)
+            return _built(section, Unbuilt(kind, component.name, target, parameters), available)
 
     for name in NETWORKS:
         component = getattr(config, name)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gvt.batch import Batch
 from gvt.distributed import World
-from gvt.geometry import to_original
+from gvt.geometry import scores_of_pixels, to_original
 from gvt.interfaces import Prediction, Task
 from gvt.losses import check_single
 
@@ -144,16 +144,32 @@ def _wrong(
     for error, row in zip(values.tolist(), rows.tolist(), strict=True):
         if error > least:  # before anything is copied from the device
             height, width = batch.frame.sizes[row]
-            image = _kept(batch.images[row, :, :height, :width].float())
+            image = _copied(batch.images[row, :, :height, :width].float())
             source = batch.records[row].source if batch.records else ""
-            yield Mistake(error, image, _kept(predictions[row]), _kept(targets[row]), source)
+            said, truth = (_kept(known[row], height, width) for known in (predictions, targets))
+            yield Mistake(error, image, said, truth, source)
 
 
-def _kept(value: Any) -> Any:
+def _kept(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
+    """Return what a sheet shows of a prediction or a truth, without the padding of the batch.
+
+    Scores of pixels, larger than the image by the number of classes, are not shown.
+    """
+    kept: dict[str, Any] = {}
+    dense = scores_of_pixels(known)
+    for key, value in known.items():
+        if isinstance(value, Mapping):
+            kept[key] = _kept(value, height, width)
+        elif isinstance(value, Tensor) and key in ("semantic", "masks"):
+            kept[key] = _copied(value[..., :height, :width])
+        elif value is not dense or dense is None:
+            kept[key] = _copied(value)
+    return kept
+
+
+def _copied(value: Any) -> Any:
     """Return a copy on the CPU, which does not hold the batch that it is a view of."""
-    if isinstance(value, Tensor):
-        return value.detach().cpu().clone()
-    return {k: _kept(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+    return value.detach().cpu().clone() if isinstance(value, Tensor) else value
 
 
 def _worst(mistakes: list[Mistake]) -> list[Mistake]:

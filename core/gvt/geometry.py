@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ def to_original(predictions: list[Prediction], records: Sequence[Record]) -> lis
 
     Boxes become the axis-parallel hull of their mapped corners, clipped to the image. Masks and
     semantic maps are sampled at the nearest canvas pixel; outside the canvas a mask is 0 and a
-    semantic map 255.
+    semantic map 255. The scores of pixels, which would be the largest of all, are left out.
 
     Raises:
         DataError: If a sample's geometry is not known, so that nothing can be mapped back.
@@ -38,6 +39,15 @@ def boxes_through(matrix: Tensor, boxes: Tensor) -> Tensor:
     points = corners[..., :2] / corners[..., 2:]
     hull = torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=-1)
     return hull.to(boxes.device, boxes.dtype)
+
+
+def scores_of_pixels(prediction: Mapping[str, Any]) -> Tensor | None:
+    """Return the scores of one head's prediction if each pixel has its own, (K, H, W)."""
+    scores = prediction.get("scores")
+    dense = (
+        isinstance(scores, Tensor) and scores.ndim == 3 and not SPATIAL_KEYS.isdisjoint(prediction)
+    )
+    return scores if dense else None
 
 
 def _is_spatial(prediction: Prediction) -> bool:
@@ -60,6 +70,8 @@ def _one_to_original(prediction: Prediction, record: Record) -> Prediction:
         )
     height, width = record.size
     mapped = dict(prediction)
+    if scores_of_pixels(prediction) is not None:
+        del mapped["scores"]
     if "boxes" in prediction:
         boxes = boxes_through(record.geometry.inverse(), prediction["boxes"])
         limit = boxes.new_tensor([width, height, width, height])
@@ -74,14 +86,51 @@ def _one_to_original(prediction: Prediction, record: Record) -> Prediction:
 def _sampled(maps: Tensor, record: Record, outside: int) -> Tensor:
     """Return (M, H, W) canvas maps at the pixel centres of the original image."""
     assert record.geometry is not None
-    height, width = record.size
+    if axis_parallel(record.geometry):
+        return _picked(maps, record.geometry, record.size, outside)
+    return _turned(maps, record.geometry, record.size, outside)
+
+
+def axis_parallel(matrix: Tensor) -> bool:
+    """Whether rows stay rows and columns columns, as in all that readers of pictures do."""
+    rows = torch.tensor([[0.0, 1, 0], [1, 0, 0], [1, 1, 0]], dtype=torch.bool)
+    return not bool(matrix.cpu()[rows].any()) and float(matrix[2, 2]) == 1
+
+
+def _picked(maps: Tensor, matrix: Tensor, size: tuple[int, int], outside: int) -> Tensor:
+    """Return maps at the pixel centres of the original, by rows and columns of the canvas."""
+    height, width = size
+    rows = _pixels(height, float(matrix[1, 1]), float(matrix[1, 2]))
+    columns = _pixels(width, float(matrix[0, 0]), float(matrix[0, 2]))
+    inside_rows = (rows >= 0) & (rows < maps.shape[-2])
+    inside_columns = (columns >= 0) & (columns < maps.shape[-1])
+    if inside_rows.all() and inside_columns.all():
+        return maps[:, rows.to(maps.device)[:, None], columns.to(maps.device)]
+    values = maps.new_full((len(maps), height, width), outside)
+    values_there = maps[
+        :, rows[inside_rows].to(maps.device)[:, None], columns[inside_columns].to(maps.device)
+    ]
+    there = (inside_rows.nonzero(), inside_columns.nonzero().flatten())
+    values[:, there[0].to(maps.device), there[1].to(maps.device)] = values_there
+    return values
+
+
+def _pixels(count: int, scale: float, shift: float) -> Tensor:
+    """Return of the original's pixel centres along one side the canvas pixels they fall into."""
+    centres = torch.arange(count, dtype=torch.float64) + 0.5
+    return (centres * scale + shift).floor().long()
+
+
+def _turned(maps: Tensor, matrix: Tensor, size: tuple[int, int], outside: int) -> Tensor:
+    """Return the same for any matrix, at several times the memory."""
+    height, width = size
     rows, columns = maps.shape[-2:]
     y, x = torch.meshgrid(
         torch.arange(height, dtype=torch.float64) + 0.5,
         torch.arange(width, dtype=torch.float64) + 0.5,
         indexing="ij",
     )
-    centres = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ record.geometry.T
+    centres = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ matrix.T
     points = centres[..., :2] / centres[..., 2:]
     grid = points / torch.tensor([columns, rows], dtype=torch.float64) * 2 - 1
     grid = grid.to(maps.device, torch.float32).expand(len(maps), -1, -1, -1)

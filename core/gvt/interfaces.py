@@ -151,7 +151,8 @@ class Head(nn.Module):
         blended from overlapping tiles, and from flipped copies, and decided here. Each pixel is
         decided by itself.
         """
-        return {"semantic": scores.argmax(dim=0), "scores": scores}
+        # Of equal scores the first, as argmax has it, which takes eight times as long on a CPU.
+        return {"semantic": scores.max(dim=0).indices, "scores": scores}
 
     def errors(self, predictions: list[Prediction], targets: list[dict[str, Any]]) -> Tensor | None:
         """Return how wrong each prediction is, (N,), 0 where it is right; None where nobody asks.

@@ -16,9 +16,9 @@ _AT_THE_END = b"\nthe steps are over; writing pictures and report; once more lea
 class StopRequest:
     """Whether somebody asked the run to stop, with Ctrl-C or SIGTERM."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: bytes = _IN_A_STEP) -> None:
         self.made = False
-        self._answer = _IN_A_STEP
+        self._answer = answer
 
     def steps_are_over(self) -> None:
         """From now on say to the first request what it means at a run's end."""
@@ -33,12 +33,15 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests(answer: bytes = _IN_A_STEP) -> Iterator[StopRequest]:
     """Take signals as requests, inside; the second one raises KeyboardInterrupt at once.
 
     Only the main thread may do so; elsewhere signals keep their meaning.
+
+    Args:
+        answer: What is said to the first one.
     """
-    request = StopRequest()
+    request = StopRequest(answer)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -6,7 +6,6 @@ python examples/in_the_wild/smp_decoder.py
 
 import sys
 
-import scenes  # noqa: F401, it registers the data set
 import segmentation_models_pytorch as smp
 import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
@@ -33,12 +32,14 @@ class Encoder(gvt.Backbone):
 class Unet(gvt.Head):
     needs = ("semantic",)
 
-    def __init__(self, feature_info, num_classes, widths: tuple[int, ...] = (64, 32, 16)):
+    def __init__(
+        self, feature_info, num_classes, background, widths: tuple[int, ...] = (64, 32, 16)
+    ):
         super().__init__()
         channels = [channels for channels, _ in feature_info.values()]
-        self.num_classes = num_classes
+        self.channels = num_classes + background  # pixels of no class come last
         self.decoder = UnetDecoder(channels, widths, n_blocks=len(widths))
-        self.classes = smp.base.SegmentationHead(widths[-1], num_classes)
+        self.classes = smp.base.SegmentationHead(widths[-1], self.channels)
 
     def forward(self, features, batch):
         return self.classes(self.decoder(list(features.values())))
@@ -47,17 +48,23 @@ class Unet(gvt.Head):
         return {"cross_entropy": F.cross_entropy(outputs, targets["semantic"], ignore_index=255)}
 
     def predict(self, outputs):
-        return [{"semantic": classes} for classes in outputs.argmax(1)]
+        return [self.decide(scores) for scores in outputs.float().softmax(1)]
 
     def metric(self):
-        index = MulticlassJaccardIndex(self.num_classes, ignore_index=255)
+        index = MulticlassJaccardIndex(self.channels, ignore_index=255)
         return gvt.StackedMetric(index, "semantic", "semantic", name="iou")
 
 
 RECIPE = {
     "recipe": "smp",
     "task": {"name": "heads"},
-    "data": {"name": "scenes", "batch_size": 16, "workers": 0},
+    "data": {
+        "name": "scenes",
+        "size": 64,
+        "digit_size": [20, 40],
+        "targets": ["semantic"],
+        "batch_size": 16,
+    },
     "backbone": {"name": "smp"},
     "heads": {"digit": {"name": "smp_unet"}},
     "optimizers": {"model": {"name": "Adam", "lr": 1e-3}},

@@ -7,7 +7,6 @@ It computes no losses in eval mode, so an evaluation has its metric alone.
 
 import sys
 
-import scenes  # noqa: F401, it registers the data set
 from torchmetrics.detection import IntersectionOverUnion
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
 
@@ -50,7 +49,16 @@ def unpadded(batch):
 RECIPE = {
     "recipe": "detector",
     "task": {"name": "faster_rcnn"},
-    "data": {"name": "scenes", "count": 400, "batch_size": 4, "workers": 0},
+    "data": {
+        "name": "scenes",
+        "size": 64,
+        "objects": [1, 2],
+        "digit_size": [20, 40],
+        "count": 400,
+        "targets": ["boxes", "labels"],
+        "batch_size": 4,
+        "workers": 0,
+    },
     "optimizers": {"model": {"name": "AdamW", "lr": 3e-4}},
     "train": {"steps": 150, "precision": "float32", "clip_norm": 10},
     "evaluate": {"split": "test", "every": None},

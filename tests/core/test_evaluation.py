@@ -1,5 +1,7 @@
 """What is found on held-out data, besides numbers."""
 
+from dataclasses import replace
+
 import torch
 
 import gvt
@@ -80,15 +82,15 @@ def test_later_mistakes_that_are_worse_take_the_place_of_others():
 
 def test_only_what_is_worse_than_the_kept_is_copied(monkeypatch):
     def copies(*batches):
-        count, keep = 0, evaluation._kept
+        count, copy = 0, evaluation._copied
 
         def counting(value):
             nonlocal count
             count += 1
-            return keep(value)
+            return copy(value)
 
         with monkeypatch.context() as patch:
-            patch.setattr(evaluation, "_kept", counting)
+            patch.setattr(evaluation, "_copied", counting)
             evaluate(Nearest(), batches)
         return count
 
@@ -146,3 +148,30 @@ def test_several_heads_have_each_their_own(tmp_path):
         f"val_{head}_{what}.png" for head in heads for what in ("confusion", "mistakes")
     }
     assert {"val/digit/f1", "val/other/precision"} <= run.metrics.keys()
+
+
+class Dense(Nearest):
+    """Says of each pixel whether it is light."""
+
+    def predict(self, batch):
+        light = (batch.images[:, 0] > 0.4).long()
+        return [{"semantic": m, "scores": torch.stack([1.0 - m, 1.0 * m])} for m in light]
+
+    def metric(self):
+        from torchmetrics.classification import BinaryAccuracy
+
+        return gvt.StackedMetric(BinaryAccuracy(), "semantic", "semantic")
+
+    def errors(self, predictions, targets):
+        return {"mistakes": torch.ones(len(targets))}
+
+
+def test_mistakes_of_pixels_are_without_padding_and_without_scores():
+    one = batch([2, 2], [0, 0], sizes=((3, 5), (4, 6)))
+    targets = gvt.Targets({"semantic": torch.zeros(2, 4, 6, dtype=torch.int64)})
+    found = evaluate(Dense(), [replace(one, targets=targets)])
+    for mistake, size in zip(found.mistakes["mistakes"], [(3, 5), (4, 6)], strict=True):
+        assert mistake.image.shape[-2:] == size
+        assert list(mistake.prediction) == ["semantic"]
+        assert mistake.prediction["semantic"].shape == mistake.target["semantic"].shape == size
+        assert mistake.prediction["semantic"].sum() == 1

@@ -36,14 +36,15 @@ def test_a_plain_module(tmp_path):
 
 def test_a_decoder_of_segmentation_models_pytorch(tmp_path):
     pytest.importorskip("segmentation_models_pytorch")
-    settings = ["train.steps=8", "data.batch_size=4", "data.count=4"]
+    settings = ["train.steps=8", "data.batch_size=4", "data.count=4", "data.held_out=8"]
     losses, iou = ran("smp_decoder.py", *settings, folder=tmp_path)
     assert losses["cross_entropy"][-1] < 0.8 * losses["cross_entropy"][0]
     assert 0 <= iou <= 1
 
 
 def test_a_detector_of_torchvision(tmp_path):
-    settings = ["train.steps=4", "data.batch_size=2", "data.count=2", "task.side=64"]
+    settings = ["train.steps=4", "data.batch_size=2", "data.count=2", "data.held_out=4"]
+    settings.append("task.side=64")
     losses, iou = ran("torchvision_detector.py", *settings, folder=tmp_path)
     assert losses.keys() == {
         "loss_classifier",

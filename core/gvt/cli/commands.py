@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gvt.cli.options import Output, debug_option, plugin_option
+from gvt.cli.prediction import predict
 from gvt_registry import KINDS
 
 if TYPE_CHECKING:
@@ -267,6 +268,7 @@ COMMANDS = [
     run,
     resume,
     evaluate,
+    predict,
     sample,
     report,
     list_components,

@@ -15,15 +15,15 @@ from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 from gvt.atomic import replacing
 from gvt.batch import Batch
 from gvt.evaluation import Mistake
+from gvt.geometry import SPATIAL_KEYS
 from gvt.runs.colour import as_rgb
+from gvt.runs.palette import IGNORED, Color, color_of, legend, paint
 from gvt.runs.pictures import LONGEST_TITLE, PADDING, caption, tiled
 
 SIDES = (112, 320)
 """Least and greatest side of a drawn picture, in pixels."""
 
-IGNORED = 255
-LINE, FONT = 14, 11
-COLORS = ("#e6194b", "#3cb44b", "#ffe119", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6")
+LINE, FONT, GAP = 14, 11, 4
 
 
 def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
@@ -35,16 +35,13 @@ def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
         path: Where to write the PNG.
     """
     targets = batch.targets.per_image(len(batch)) if batch.targets else [{}] * len(batch)
-    images = [
-        batch.images[i, :, :height, :width] for i, (height, width) in enumerate(batch.frame.sizes)
-    ]
-    _save(
-        [
-            _tile(image, target, [_words(target, classes)])
-            for image, target in zip(images, targets, strict=True)
-        ],
-        path,
-    )
+    tiles = []
+    for image, target, (height, width) in zip(
+        batch.images, targets, batch.frame.sizes, strict=True
+    ):
+        known = _cut(target, height, width)
+        tiles.append(_tile(image[:, :height, :width], known, classes, [_words(known, classes)]))
+    _save(tiles, path, key=_key(targets, classes))
 
 
 def save_mistakes(
@@ -52,21 +49,44 @@ def save_mistakes(
 ) -> None:
     """Draw the worst samples as a sheet: what was said, and under it what would have been right.
 
+    What is said of places, of pixels or in boxes, is drawn on the picture, and beside it the truth
+    on the same picture again.
+
     Args:
         mistakes: The samples, one or more.
         classes: Names of the classes.
         path: Where to write the PNG.
         title: Stands above.
     """
-    tiles = []
-    for mistake in mistakes:
-        said = _words(mistake.prediction, classes)
-        right = f"is {_words(mistake.target, classes)}"
-        tiles.append(_tile(mistake.image, mistake.prediction, [said, right]))
-    _save(tiles, path, title)
+    tiles = [_mistake(mistake, classes) for mistake in mistakes]
+    known = [k for mistake in mistakes for k in (mistake.prediction, _asked(mistake))]
+    _save(tiles, path, title, _key(known, classes))
 
 
-def _tile(image: Tensor, known: Mapping[str, Any], captions: Sequence[str]) -> Image.Image:
+def _mistake(mistake: Mistake, classes: Sequence[str]) -> Image.Image:
+    """Return a picture with what was said and what is right; of places side by side."""
+    truth = _asked(mistake)
+    said, right = _words(mistake.prediction, classes), _words(truth, classes)
+    if SPATIAL_KEYS.isdisjoint(truth):
+        return _tile(mistake.image, mistake.prediction, classes, [said, f"is {right}"])
+    blank = " " if said or right else ""  # for lines of one height
+    left = _tile(mistake.image, mistake.prediction, classes, ["predicted", said or blank])
+    beside = _tile(mistake.image, truth, classes, ["truth", right or blank])
+    both = Image.new("RGB", (left.width + GAP + beside.width, left.height), "white")
+    both.paste(left)
+    both.paste(beside, (left.width + GAP, 0))
+    return both
+
+
+def _asked(mistake: Mistake) -> dict[str, Any]:
+    """Return of the truth what the prediction is about."""
+    said = {key for part in _parts(mistake.prediction) for key in part}
+    return {k: v for k, v in mistake.target.items() if k in said}
+
+
+def _tile(
+    image: Tensor, known: Mapping[str, Any], classes: Sequence[str], captions: Sequence[str]
+) -> Image.Image:
     """Return one picture, enlarged or made smaller, with what is known of it and lines below."""
     height, width = image.shape[-2:]
     least, greatest = SIDES
@@ -79,7 +99,7 @@ def _tile(image: Tensor, known: Mapping[str, Any], captions: Sequence[str]) -> I
     pixels = torch.nn.functional.interpolate(pixels[None], size, mode=mode)[0]
     drawn = pixels.mul(255).round().byte()
     for part in _parts(known):
-        drawn = _overlaid(drawn, part, (size[1] / width, size[0] / height))
+        drawn = _overlaid(drawn, part, classes, (size[1] / width, size[0] / height))
     lines = [line for line in captions if line]
     tile = Image.new("RGB", (size[1], size[0] + LINE * len(lines)), "white")
     tile.paste(Image.fromarray(drawn.permute(1, 2, 0).numpy()))
@@ -93,17 +113,18 @@ def _write(line: str, image: Image.Image, top: int) -> None:
     pen.text((2, top), line, fill="black", font=ImageFont.load_default(FONT))
 
 
-def _overlaid(pixels: Tensor, known: Mapping[str, Any], scale: tuple[float, float]) -> Tensor:
+def _overlaid(
+    pixels: Tensor, known: Mapping[str, Any], classes: Sequence[str], scale: tuple[float, float]
+) -> Tensor:
     """Return (3, H, W) uint8 pixels with boxes, instance masks and classes of pixels on them."""
     size = pixels.shape[-2:]
     if "semantic" in known:
         semantic = _resized(known["semantic"][None], size)[0]
-        present = [c for c in torch.unique(semantic).tolist() if c != IGNORED]
-        masks = torch.stack([semantic == c for c in present]) if present else None
-        if masks is not None:
-            colors = [COLORS[c % len(COLORS)] for c in present]
-            pixels = draw_segmentation_masks(pixels, masks, alpha=0.5, colors=colors)
-    if len(known.get("masks", ())):
+        painted = pixels.permute(1, 2, 0).contiguous()
+        # Without names nobody knows which number is the background.
+        paint(painted.numpy(), semantic.numpy(), len(classes) or IGNORED)
+        pixels = painted.permute(2, 0, 1).contiguous()
+    elif len(known.get("masks", ())):
         masks = _resized(known["masks"], size).bool()
         pixels = draw_segmentation_masks(pixels, masks, alpha=0.5, colors=_colors(known, masks))
     if len(known.get("boxes", ())):
@@ -120,11 +141,28 @@ def _resized(masks: Tensor, size: Sequence[int]) -> Tensor:
     )
 
 
-def _colors(known: Mapping[str, Any], things: Tensor) -> list[str]:
+def _colors(known: Mapping[str, Any], things: Tensor) -> list[Color]:
     """Return a colour for each thing: that of its class, or of its number where it has none."""
     labels = known.get("labels")
     numbers = range(len(things)) if labels is None else labels.tolist()
-    return [COLORS[n % len(COLORS)] for n in numbers]
+    return [color_of(n) for n in numbers]
+
+
+def _cut(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
+    """Return what is known of a picture without the padding of its batch."""
+    spatial = ("semantic", "masks")
+    return {k: v[..., :height, :width] if k in spatial else v for k, v in known.items()}
+
+
+def _key(known: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the numbers and names of the classes whose colours stand for pixels somewhere."""
+    numbers: set[int] = set()
+    for part in (part for of_picture in known for part in _parts(of_picture)):
+        if "semantic" in part:
+            numbers |= set(torch.unique(part["semantic"]).tolist())
+        elif "masks" in part and "labels" in part:
+            numbers |= set(part["labels"].tolist())
+    return [(n, _name(n, classes)) for n in sorted(numbers) if 0 <= n < len(classes)]
 
 
 def _parts(known: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -139,12 +177,17 @@ def _words(known: Mapping[str, Any], classes: Sequence[str]) -> str:
 
 
 def _of_part(known: Mapping[str, Any], classes: Sequence[str]) -> str:
+    if "class" in known and torch.as_tensor(known["class"]).ndim:
+        mixed = {number: share for number, share in enumerate(known["class"].tolist()) if share}
+        return ", ".join(f"{_name(n, classes)} ({share:.0%})" for n, share in mixed.items())
     if "class" in known:
         number = int(known["class"])
         scores = known.get("scores")
         sure = "" if scores is None else f" ({float(scores[number]):.0%})"
         return _name(number, classes) + sure
     labels: Iterable[int] = known["labels"].tolist() if "labels" in known else ()
+    if "masks" in known and "boxes" not in known:
+        labels = ()  # of pixels; the key beside the sheet says which colour is which
     found = [_name(number, classes) for number in labels]
     counts = {name: found.count(name) for name in dict.fromkeys(found)}
     return ", ".join(name if n == 1 else f"{n} {name}" for name, n in counts.items())
@@ -154,8 +197,16 @@ def _name(number: int, classes: Sequence[str]) -> str:
     return caption(classes[number]) if 0 <= number < len(classes) else str(number)
 
 
-def _save(tiles: Sequence[Image.Image], path: Path, title: str = "") -> None:
-    """Write tiles as a square sheet, each in the corner of a cell of the largest one's size."""
+def _save(
+    tiles: Sequence[Image.Image],
+    path: Path,
+    title: str = "",
+    key: Sequence[tuple[int, str]] = (),
+) -> None:
+    """Write tiles as a square sheet, each in the corner of a cell of the largest one's size.
+
+    Above stands a title, and below the classes' names beside their colours.
+    """
     path.parent.mkdir(exist_ok=True)
     width, height = max(t.width for t in tiles), max(t.height for t in tiles)
     cells = []
@@ -163,8 +214,14 @@ def _save(tiles: Sequence[Image.Image], path: Path, title: str = "") -> None:
         cell = Image.new("RGB", (width, height), "white")
         cell.paste(tile)
         cells.append(cell)
-    columns = math.ceil(math.sqrt(len(cells)))
+    columns = math.ceil(math.sqrt(len(cells) * min(1.0, height / width)))  # fewer of wide ones
     sheet = tiled(cells, columns)
+    if key:
+        names = legend(key, sheet.width)
+        with_key = Image.new("RGB", (sheet.width, sheet.height + names.height), "white")
+        with_key.paste(sheet)
+        with_key.paste(names, (0, sheet.height))
+        sheet = with_key
     with replacing(path) as file:
         (_titled(sheet, caption(title, LONGEST_TITLE)) if title else sheet).save(file)
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from gvt.atomic import attempting, replacing
-from gvt.evaluation import Evaluation
+from gvt.evaluation import BACKGROUND, Evaluation
 from gvt.runs.drawing import save_mistakes
 from gvt.runs.plots import save_matrix
 
@@ -45,7 +45,8 @@ def save_evaluation(
     with attempting(folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{split}.json"
-        head = {"split": split, "step": step, **(about or {}), "metrics": found.metrics}
+        head = {"split": split, "step": step, **(about or {}), "classes": list(classes)}
+        head["metrics"] = found.metrics
         with attempting(path):
             with replacing(path) as file:
                 file.write_text(_laid_out(head, found.tables), encoding="utf-8")
@@ -53,7 +54,9 @@ def save_evaluation(
         for name, table in found.tables.items():
             path = _picture(folder, split, name)
             with attempting(path):
-                save_matrix(table, classes, path, title=f"{split}, step {step:,}: {name}")
+                has_background = len(table) == len(classes) + 1
+                names = [*classes, BACKGROUND] if has_background else classes
+                save_matrix(table, names, path, title=f"{split}, step {step:,}: {name}")
                 written.append(path)
         share = " (of this process's share)" if found.processes > 1 else ""
         for name, mistakes in found.mistakes.items():

@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from gvt.atomic import replacing
+from gvt.evaluation import BACKGROUND
 from gvt.runs.pictures import LONGEST_TITLE, caption
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def read_curves(metrics: Path) -> Curves:
     return {n: c for n, c in read_log(metrics).curves.items() if not n.startswith("lr/")}
 
 
-def panels(curves: Curves) -> dict[str, Curves]:
-    """Return curves by what they show; those of single classes, `.../0`, are left out."""
+def panels(curves: Curves, classes: Sequence[str] = ()) -> dict[str, Curves]:
+    """Return curves by what they show; those of single classes, as in `of_one_class`, not."""
     kinds: dict[str, Curves] = {
         "Training losses": {},
         "Held-out losses": {},
@@ -93,14 +94,19 @@ def panels(curves: Curves) -> dict[str, Curves]:
         "Learning rates": {},
     }
     for name, points in curves.items():
-        if not of_one_class(name):
+        if not of_one_class(name, classes):
             kinds[_kind(name)][name] = points
     return {kind: drawn for kind, drawn in kinds.items() if drawn}
 
 
-def of_one_class(name: str) -> bool:
-    """Whether a number is one element of a vector, such as `val/iou/3`."""
-    return re.search(r"/\d+$", name) is not None
+def of_one_class(name: str, classes: Sequence[str] = ()) -> bool:
+    """Whether a number is one element of a vector, such as `val/iou/3` or `val/iou/cat`."""
+    if re.search(r"/\d+$", name) is not None:
+        return True
+    if _kind(name) != "Held-out metrics":
+        return False
+    metric = name.partition("/")[2]  # without the split
+    return any("/" in metric and metric.endswith(f"/{c}") for c in (*classes, BACKGROUND))
 
 
 def window_of(points: Points) -> int:
@@ -129,9 +135,15 @@ def _kind(name: str) -> str:
 # --- curves -----------------------------------------------------------------------------------
 
 
-def save_losses_plot(metrics: Path, path: Path) -> None:
-    """Draw training losses, and beside them what was measured on held-out data."""
-    shown = panels(read_curves(metrics))
+def save_losses_plot(metrics: Path, path: Path, classes: Sequence[str] = ()) -> None:
+    """Draw training losses, and beside them what was measured on held-out data.
+
+    Args:
+        metrics: The `metrics.jsonl`.
+        path: Where to write the PNG.
+        classes: Names of the classes; what is of a single one is not drawn.
+    """
+    shown = panels(read_curves(metrics), classes)
     with _figure((6 * max(1, len(shown)), 4)) as figure:
         for index, (title, drawn) in enumerate(shown.items()):
             axes = figure.add_subplot(1, len(shown), index + 1)

@@ -106,7 +106,7 @@ class _Chart:
 def _charts_of_one(run: Summary) -> list[_Chart]:
     """Return a chart for each kind of curves."""
     charts: list[_Chart] = []
-    for title, curves in panels(run.log.curves).items():
+    for title, curves in panels(run.log.curves, run.classes).items():
         legend = [(n, _without_kind(name)) for n, name in enumerate(curves)]
         charts += _chart(title, dict(enumerate(curves.values())), legend)
     return charts
@@ -114,7 +114,7 @@ def _charts_of_one(run: Summary) -> list[_Chart]:
 
 def _charts_of_several(runs: Sequence[Summary]) -> list[_Chart]:
     """Return a chart for each name, with a curve for each run that has it."""
-    kinds = [panels(run.log.curves) for run in runs]
+    kinds = [panels(run.log.curves, run.classes) for run in runs]
     names: dict[str, None] = {}
     for kind in ("Held-out metrics", "Held-out losses", "Training losses", "Learning rates"):
         names |= dict.fromkeys(name for of_run in kinds for name in of_run.get(kind, {}))
@@ -154,7 +154,10 @@ class _Table:
 
 def _numbers(runs: Sequence[Summary], *, of_class: bool) -> _Table:
     """Return the last value of each name: of one run by split, of several by run."""
-    last = [{n: p for n, p in run.last.items() if of_one_class(n) is of_class} for run in runs]
+    last = [
+        {n: p for n, p in run.last.items() if of_one_class(n, run.classes) is of_class}
+        for run in runs
+    ]
     if len(runs) > 1:
         return _table(dict(zip(_names(runs), last, strict=True)))
     splits: dict[str, dict[str, tuple[int, float]]] = {}

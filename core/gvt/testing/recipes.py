@@ -75,7 +75,7 @@ def same_steps(offer: Offer) -> None:
 
 
 def _data(offer: Offer) -> list[str]:
-    """Return overrides with the parameters that the recipe's data set is left without.
+    """Return overrides that give the recipe's data set its example, but for what the recipe gives.
 
     Raises:
         Skipped: If it needs some, and has no example of its own.
@@ -86,15 +86,13 @@ def _data(offer: Offer) -> list[str]:
     except Exception as error:
         raise Failed(told(error)) from error
     declared, _ = signature_of(target)
-    missing = [
-        n for n, p in declared.items() if p.required and n not in (*config.data.parameters, "split")
-    ]
-    given = example(target)
-    if unknown := [name for name in missing if name not in given]:
+    given = {n: v for n, v in example(target).items() if n not in config.data.parameters}
+    known = {*given, *config.data.parameters, "split"}
+    if unknown := [n for n, p in declared.items() if p.required and n not in known]:
         raise Skipped(
             f"data set {config.data.name} needs {', '.join(unknown)}, and has no gvt_example"
         )
-    return [f"data.{name}={json.dumps(given[name])}" for name in missing]
+    return [f"data.{name}={json.dumps(value)}" for name, value in given.items()]
 
 
 def _evaluate(config: RunConfig, task: Any) -> None:

@@ -75,6 +75,8 @@ def build(offer: Offer, shape: Shape | None = None, facts: Mapping[str, Any] | N
     target = offer.load()
     shape = shape or usual_shape(offer)
     known = {**_facts(shape), **example(target), "image_shape": shape, **(facts or {})}
+    if offer.component.kind == "dataset":  # whose facts these are
+        known = {"split": "train", **example(target)}
     declared, takes_any = signature_of(target)
     missing = [n for n, p in declared.items() if p.required and n not in known]
     if missing:

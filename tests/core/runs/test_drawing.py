@@ -7,7 +7,8 @@ from PIL import Image
 
 import gvt
 from gvt.evaluation import Mistake
-from gvt.runs.drawing import LINE, SIDES, save_mistakes, save_samples
+from gvt.runs.drawing import GAP, LINE, SIDES, _words, save_mistakes, save_samples
+from gvt.runs.palette import color_of
 from gvt.runs.pictures import PADDING
 
 CLASSES = ["cat", "dog"]
@@ -142,3 +143,56 @@ def test_a_sample_has_any_number_of_channels(channels, tmp_path):
     save_mistakes([Mistake(1.0, image, {}, {}, "")], CLASSES, tmp_path / "m.png")
     shown = [255, 255, 255] if channels < 3 else [255, 0, 0]
     assert pixels(tmp_path / "m.png")[PADDING + 56, PADDING + 56].tolist() == shown
+
+
+def test_the_shares_of_mixed_pictures_are_told():
+    shares = {"class": torch.tensor([0.25, 0.75])}
+    assert _words(shares, CLASSES) == "cat (25%), dog (75%)"
+    assert _words({"class": torch.tensor([0.0, 1.0])}, CLASSES) == "dog (100%)"
+
+
+def dense(size=(60, 60), prediction=None):
+    """Return a mistake of pixels: said is a cat everywhere, and right is a dog above."""
+    truth = torch.full(size, 255)
+    truth[: size[0] // 2] = 1
+    said = prediction or {"semantic": torch.zeros(size, dtype=torch.int64)}
+    target = {"semantic": truth, "class": torch.tensor(1)}
+    return Mistake(1.0, torch.full((1, *size), 0.5), said, target, "")
+
+
+def tinted(number):
+    return [round(64 + value / 2) for value in color_of(number)]
+
+
+def test_what_was_said_of_pixels_stands_beside_the_truth_and_a_key_below(tmp_path):
+    save_mistakes([dense()], CLASSES, tmp_path / "m.png")
+    drawn = pixels(tmp_path / "m.png").astype(int)
+    side = 112 // 60 * 60
+    assert drawn.shape == (side + LINE + 2 * PADDING + LINE, 2 * side + GAP + 2 * PADDING, 3)
+    left, right = PADDING + 10, PADDING + side + GAP + 10
+    above, below = PADDING + 10, PADDING + side - 10
+    assert np.abs(drawn[[above, below], left] - tinted(0)).max() <= 1
+    assert np.abs(drawn[above, right] - tinted(1)).max() <= 1
+    assert drawn[below, right].tolist() == [128] * 3  # to be ignored
+    key = drawn[-LINE:].reshape(-1, 3).tolist()
+    assert all(list(color_of(number)) in key for number in (0, 1))
+    assert list(color_of(2)) not in key
+
+
+def test_a_pixel_of_no_class_is_left_as_it_is(tmp_path):
+    nothing = {"semantic": torch.full((60, 60), len(CLASSES))}
+    save_mistakes([dense(prediction=nothing)], CLASSES, tmp_path / "m.png")
+    drawn = pixels(tmp_path / "m.png")
+    assert (drawn[PADDING : PADDING + 60, PADDING : PADDING + 60] == 128).all()
+
+
+def test_padding_of_a_batch_is_not_drawn(tmp_path):
+    semantic = torch.full((2, 60, 60), 1)
+    semantic[1, :, 30:] = 0  # beside the second picture
+    targets = gvt.Targets({"semantic": semantic})
+    images = torch.full((2, 1, 60, 60), 0.5)
+    batch = gvt.Batch(images, frame((60, 60), (60, 30)), targets=targets)
+    save_samples(batch, CLASSES, tmp_path / "s.png")
+    beside = pixels(tmp_path / "s.png").astype(int)[:, 2 * PADDING + 60 :]
+    second = beside[PADDING : PADDING + 60, :30]
+    assert np.abs(second - tinted(1)).max() <= 1

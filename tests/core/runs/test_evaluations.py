@@ -45,6 +45,7 @@ def test_numbers_tables_and_what_they_are_of(tmp_path):
         "step": 12,
         "checkpoint": "last.safetensors",
         "averaged": True,
+        "classes": ["cat", "dog"],
         "metrics": {"accuracy": 0.75},
         "tables": {"confusion": [[3, 1], [0, 2]]},
     }
@@ -138,3 +139,13 @@ def test_on_a_full_disk_every_file_is_named(tmp_path):
 def test_what_is_wrong_with_the_data_is_raised(tmp_path):
     with pytest.raises(IndexError):
         save_evaluation(tmp_path, "val", 1, found(tables={"confusion": torch.zeros(3)}), CLASSES)
+
+
+def test_a_table_with_a_background_has_its_name(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        evaluations, "save_matrix", lambda table, names, path, title: drawn.append(list(names))
+    )
+    tables = {str(size): torch.zeros(size, size) for size in (1, 2, 3, 4)}
+    save_evaluation(tmp_path, "val", 1, Evaluation({}, tables), ["cat", "dog"])
+    assert drawn == [["cat", "dog"], ["cat", "dog"], ["cat", "dog", "background"], ["cat", "dog"]]

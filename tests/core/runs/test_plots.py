@@ -11,6 +11,7 @@ from PIL import Image
 
 from gvt.runs.plots import (
     curves_svg,
+    of_one_class,
     panels,
     read_curves,
     read_log,
@@ -212,3 +213,12 @@ def test_without_names_classes_are_numbered(classes, tmp_path):
     save_matrix(torch.zeros(3, 3), classes, tmp_path / "without.png")
     save_matrix(torch.zeros(3, 3), ["0", "1", "2"], tmp_path / "numbered.png")
     assert (pixels(tmp_path / "without.png") == pixels(tmp_path / "numbered.png")).all()
+
+
+def test_numbers_of_single_classes_are_known_by_their_names():
+    classes = ["cat", "dice", "odd/name"]
+    single = ["val/iou/cat", "val/where/iou/odd/name", "val/iou/background", "val/iou/3"]
+    others = ["val/mean_iou", "val/where/mean_iou", "val/loss/dice", "train/supervised/dice",
+              "lr/cat", "val/cat"]  # fmt: skip
+    assert [name for name in single + others if of_one_class(name, classes)] == single
+    assert [name for name in single if of_one_class(name)] == single[2:]

@@ -1,0 +1,130 @@
+"""A U-Net on a ResNet18 in gvt against the one of segmentation_models.pytorch in a plain loop.
+
+python benchmarks/segmentation_models.py
+
+Both have the same encoder, timm's, from scratch, decoders of the same widths, the cross entropy,
+the batches, the optimiser, precision and memory format, and run in one process in turns, a block
+of steps each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+
+import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as F
+from loop_overhead import OFF, UNTIMED
+from torch import Tensor, nn
+
+import gvt
+from gvt.build import build_task, open_dataset
+from gvt.data.order import Order
+from gvt.device import keep_freed_memory
+from gvt.facts import DataFacts
+from gvt.seeding import seed_everything
+
+WIDTHS = (256, 128, 64, 32, 16)
+RECIPE = (
+    "data.batch_size=16",
+    "data.transforms=[]",
+    "data.batch_transforms=[]",
+    "backbone={name: timm, model: resnet18}",
+    f"heads.mask={{name: unet, widths: {list(WIDTHS)}, up: nearest}}",
+    "optimizers.model={name: AdamW, lr: 1e-3}",
+    "train.ema=null",
+    "train.clip_norm=null",
+)
+
+
+class Plain:
+    """The usual loop around segmentation_models.pytorch's U-Net."""
+
+    def __init__(self, dataset: gvt.Dataset, classes: int, order: Order, precision: str) -> None:
+        self.network: nn.Module = smp.Unet(
+            "tu-resnet18",
+            encoder_weights=None,
+            in_channels=dataset.image_shape[0],
+            classes=classes,
+            decoder_channels=WIDTHS,
+        ).to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, fused=True)
+        self.images, targets = dataset.tensors()
+        self.truth = targets["semantic"]
+        self.batches = _batches(order)
+        self.precision = getattr(torch, precision)
+
+    def step(self) -> Tensor:
+        """Train on one batch, and return its loss."""
+        indices = next(self.batches)
+        images = self.images[indices].float().div_(255)
+        images = images.contiguous(memory_format=torch.channels_last)
+        self.optimizer.zero_grad()
+        with torch.autocast("cpu", self.precision, enabled=self.precision != torch.float32):
+            logits = self.network(images)
+            loss = F.cross_entropy(logits.float(), self.truth[indices].long(), ignore_index=255)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+
+class InTurns(gvt.Listener):
+    """Runs a block of the plain loop after each one of gvt's, and takes the time of both."""
+
+    def __init__(self, other: Plain, block: int) -> None:
+        self.other, self.block = other, block
+        self.seconds: dict[str, list[float]] = {"gvt": [], "segmentation_models": []}
+        self.started = time.perf_counter()
+
+    def step_ended(self, run: gvt.Run, losses: object) -> None:
+        """Take the time at the end of a block, and let the other loop have its turn."""
+        if run.step % self.block:
+            return
+        ended = time.perf_counter()
+        # Read once a block, as gvt reads its losses every so often.
+        torch.stack([self.other.step() for _ in range(self.block)]).tolist()
+        if run.step // self.block > UNTIMED:
+            self.seconds["gvt"].append((ended - self.started) / self.block)
+            self.seconds["segmentation_models"].append((time.perf_counter() - ended) / self.block)
+        self.started = time.perf_counter()
+
+
+def measure(rounds: int, block: int) -> dict[str, list[float]]:
+    """Return the seconds a step of each block, of both."""
+    steps = (rounds + UNTIMED) * block
+    config = gvt.compose("segment.scenes", [*RECIPE, f"train.steps={steps}", *OFF])
+    train = config.train
+    placement = gvt.Placement.resolve("cpu", train.precision, "channels_last")
+    keep_freed_memory(placement.device)
+    dataset = open_dataset(config, "train")
+    facts = DataFacts.of(dataset, config)
+    seed_everything(train.seed)
+    task = build_task(config, facts)
+    loader = gvt.Loader(dataset, config.data, train, placement)
+    trainer = gvt.Trainer(task, loader, config.optimizers, train, placement)
+    classes = len(facts.classes) + facts.background
+    other = Plain(dataset, classes, loader.order, placement.precision)
+    in_turns = InTurns(other, block)
+    trainer.listeners = [in_turns]
+    trainer.fit()
+    return in_turns.seconds
+
+
+def _batches(order: Order) -> Iterator[Tensor]:
+    for place in order.places():
+        yield place.indices
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=10, help="blocks of each loop")
+    parser.add_argument("--block", type=int, default=5, help="steps of a block")
+    given = parser.parse_args()
+    print(json.dumps(measure(given.rounds, given.block)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""`gvt predict`: names for pictures, or masks."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from gvt.cli.options import Output, debug_option, plugin_option
+
+_ANSWER = b"\nfinishing this picture; once more leaves it out\n"
+_IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
+
+
+@click.command(short_help="Predict your own pictures.")
+@click.argument("trained")
+@click.argument("words", nargs=-1, required=True, metavar="FILES_OR_FOLDERS... [KEY=VALUE]...")
+@click.option(
+    "-o",
+    "--out",
+    type=Output(),
+    help="A folder for what is predicted; masks go into one called predictions unless given.",
+)
+@click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
+@plugin_option
+@debug_option
+def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -> None:
+    """Say what trained networks make of pictures of any size.
+
+    TRAINED is a run's folder, a checkpoint, or a recipe whose networks are given weights. What a
+    picture shows is printed, with probabilities. Where each pixel is classified, a folder gets
+    STEM.png, a mask in which each class is a number, and STEM_overlay.png; and any folder gets
+    predictions.jsonl, a line a picture.
+
+    A KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.batch_size or
+    device; of a recipe any setting.
+    """
+    from gvt.errors import DataError, Interrupted
+    from gvt.prediction.predict import Job
+    from gvt.prediction.result import text_of
+    from gvt.signals import stop_requests
+
+    overrides = [w for w in words if _IS_OVERRIDE(w) and not Path(w).exists()]
+    files = [w for w in words if w not in overrides]
+    job = Job(trained, files, overrides, out, averaged=not raw, writes_masks=True)
+    total, done, broken = len(job.sources), 0, 0
+    with stop_requests(_ANSWER) as request:
+        for predicted in job:
+            done += 1
+            if predicted.error:
+                broken += 1
+                click.echo(predicted.error, err=True)
+            else:
+                click.echo(text_of(predicted))
+            sys.stdout.flush()
+            if request.made and done < total:
+                raise Interrupted(f"stopped after {done} of {total} pictures")
+    if job.out is not None and broken < total:
+        click.echo(f"written to {job.out}", err=True)
+    if broken:
+        raise DataError(f"{broken} of {total} pictures cannot be read")

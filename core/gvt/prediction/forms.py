@@ -1,0 +1,68 @@
+"""What kind of predictions each head makes: of the picture, or of its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gvt.errors import UsageError
+from gvt.geometry import SPATIAL_KEYS, scores_of_pixels
+from gvt.interfaces import Prediction
+from gvt.runs.palette import MOST_CLASSES
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a head says.
+
+    Attributes:
+        key: `class` or `labels`, of the picture; `semantic` or `masks`, of each pixel.
+        channels: Scores of a picture, or of a pixel.
+    """
+
+    key: str
+    channels: int
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is of each pixel."""
+        return self.key in ("semantic", "masks")
+
+
+def forms_of(prediction: Prediction) -> dict[str, Form]:
+    """Return the form of each head's prediction by the head's name, "" where there is but one.
+
+    Raises:
+        UsageError: If there is one that is neither of pictures nor of pixels.
+    """
+    return {head: _form(head, part) for head, part in by_head(prediction).items()}
+
+
+def by_head(prediction: Prediction) -> dict[str, Prediction]:
+    """Return what each head says by its name, "" where there is but one."""
+    nested: dict[str, Prediction] = {k: v for k, v in prediction.items() if isinstance(v, dict)}
+    return nested or {"": prediction}
+
+
+def _form(head: str, part: Mapping[str, Any]) -> Form:
+    scores = part.get("scores")
+    dense = scores_of_pixels(part)
+    of = f"head {head}: " if head else ""
+    if dense is not None:
+        if len(dense) > MOST_CLASSES:
+            raise UsageError(
+                f"{of}it tells {len(dense)} classes of pixels apart, and the PNG of a mask holds "
+                f"{MOST_CLASSES}"
+            )
+        return Form("semantic" if "semantic" in part else "masks", len(dense))
+    if isinstance(scores, Tensor) and scores.ndim == 1 and SPATIAL_KEYS.isdisjoint(part):
+        for key in ("class", "labels"):
+            if key in part:
+                return Form(key, len(scores))
+    raise UsageError(
+        f"{of}predictions of {', '.join(part) or 'nothing'} cannot be written; what can are those "
+        "with scores of the picture's classes, or of each pixel's"
+    )

@@ -1,0 +1,161 @@
+"""`gvt predict`: pictures in, names or masks out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from gvt.device import keep_freed_memory
+from gvt.errors import DataError
+from gvt.interfaces import Prediction
+from gvt.prediction.files import Source, find_pictures
+from gvt.prediction.predictor import Predictor
+from gvt.prediction.result import Predicted, summary_of
+from gvt.prediction.trained import open_trained
+from gvt.prediction.writing import Writer, check_folder
+from gvt.printable import printable
+from gvt.saved import PathLike
+
+MOST_PIXELS = 1 << 30
+"""Pixels that a picture may have here; 4 GB of memory in colour, and its mask another one."""
+
+DEFAULT_FOLDER = Path("predictions")
+"""Where the command line writes masks unless it is told."""
+
+
+def predict(
+    trained: PathLike,
+    files: PathLike | Sequence[PathLike],
+    *overrides: str,
+    out: PathLike | None = None,
+    averaged: bool = True,
+) -> list[Predicted]:
+    """Return what trained networks say of picture files.
+
+    Pictures are read as the training read them, and may have up to 2**30 pixels. Where each pixel
+    is classified, and pictures keep their own size, larger ones are predicted in overlapping
+    tiles (`predict.tile`, `predict.overlap`) whose scores are blended.
+
+    A folder gets of each picture whose pixels are classified `STEM.png`, an indexed PNG in its own
+    size, and `STEM_overlay.png`. A value there is the class's number; where the data has a
+    background that is 0, and class i is i + 1. 255 is what the network was not shown, where the
+    reader's `fit` crops. Where a pixel may have several labels each class has a mask of its own,
+    `STEM_CLASS.png`, and of several heads the files are `STEM_HEAD...`. Pictures that were found
+    in a folder keep the folders in between. `predictions.jsonl` has a line a picture.
+
+    Args:
+        trained: A run's folder, a checkpoint, or a recipe whose networks are given weights.
+        files: Picture files, and folders that are searched for them.
+        overrides: Such as `predict.flips=true` or `device=cpu`; of a recipe any.
+        out: A folder for masks, overlays and `predictions.jsonl`. Without it masks are returned.
+        averaged: Take the moving average of the weights where there is one.
+
+    Returns:
+        One result a picture. Of one that cannot be read its `error` says why.
+
+    Raises:
+        UsageError: If the networks, a file or an override is not there or wrong, or two results
+            would be files of one name.
+        CheckpointError: If the checkpoint is damaged.
+        OutOfMemoryError: If a tile does not fit the device.
+    """
+    paths = [files] if isinstance(files, str | os.PathLike) else files
+    return list(Job(trained, paths, overrides, out, averaged=averaged))
+
+
+class Job:
+    """Everything that can be wrong beforehand is looked at here, and then picture by picture.
+
+    Args:
+        trained: As for `predict`, and so are `files`, `overrides`, `out` and `averaged`.
+        files: See there.
+        overrides: See there.
+        out: See there.
+        averaged: See there.
+        writes_masks: Whether masks go into `DEFAULT_FOLDER` where `out` is not given.
+
+    Attributes:
+        sources: The pictures.
+        out: The folder that is written to, if any.
+    """
+
+    def __init__(
+        self,
+        trained: PathLike,
+        files: Sequence[PathLike],
+        overrides: Sequence[str] = (),
+        out: PathLike | None = None,
+        *,
+        averaged: bool = True,
+        writes_masks: bool = False,
+    ) -> None:
+        self.out = None if out is None else Path(out)
+        paths = [Path(path) for path in files]
+        self.sources = find_pictures(paths, self.out)
+        if self.out is not None:
+            check_folder(self.out)
+        opened = open_trained(trained, overrides, averaged=averaged)
+        keep_freed_memory(opened.placement.device)
+        self._predictor = Predictor(opened)
+        self._facts = opened.facts
+        if self.out is None and writes_masks and self._predictor.is_dense:
+            self.out = DEFAULT_FOLDER
+            check_folder(self.out)
+            self.sources = find_pictures(paths, self.out)
+        self._writer = None
+        if self.out is not None:
+            facts = opened.facts
+            self._writer = Writer(self.out, self._predictor.forms, facts.classes, facts.background)
+            self._writer.check(self.sources)
+
+    def __iter__(self) -> Iterator[Predicted]:
+        """Yield one result a picture; what is written of it is complete by then."""
+        if self._writer is None:
+            yield from map(self._predicted, self.sources)
+            return
+        with closing(self._writer):
+            yield from map(self._predicted, self.sources)
+
+    def _predicted(self, source: Source) -> Predicted:
+        try:
+            image = self._predictor.reader.open(source.path, MOST_PIXELS).image
+        except DataError as error:
+            # What to do about it is for those who train.
+            return Predicted(source.path, error=str(error).partition("; mend or remove it")[0])
+        size = (image.height, image.width)
+        found = self._predictor(image, str(source.path))
+        classes, background = self._facts.classes, self._facts.background
+        parts = {h: summary_of(part, classes, background) for h, part in found.items()}
+        files: list[Path] = []
+        if self._writer is not None:
+            for head, written in self._writer.masks(source, image, found).items():
+                files += written
+                names = [path.relative_to(self._writer.folder).as_posix() for path in written]
+                parts[head] = {**_named(names, found[head]), **parts[head]}
+            found = {h: p for h, p in found.items() if not self._predictor.forms[h].is_dense}
+        summary = {
+            "file": printable(source.path),
+            "height": size[0],
+            "width": size[1],
+            **(parts.get("") or {"heads": parts}),
+        }
+        if self._writer is not None:
+            self._writer.line(summary)
+        return Predicted(source.path, size, _flat(found), summary, tuple(files))
+
+
+def _flat(by_head: dict[str, Any]) -> dict[str, Any]:
+    """Return what one head says as it is, and what several say by their names."""
+    return dict(by_head.get("", by_head))
+
+
+def _named(names: Sequence[str], part: Prediction) -> dict[str, Any]:
+    *masks, overlay = names
+    return (
+        {"masks": masks, "overlay": overlay}
+        if "masks" in part
+        else {"mask": masks[0], "overlay": overlay}
+    )

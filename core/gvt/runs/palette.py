@@ -1,0 +1,92 @@
+"""One colour for each class, wherever classes are drawn."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from gvt.runs.pictures import PADDING, caption
+
+IGNORED = 255
+"""What `semantic` says of a pixel that nobody speaks of; it is drawn transparent."""
+
+MOST_CLASSES = 254
+"""Classes of pixels that can be told apart in 8 bits, beside the background and what is ignored."""
+
+Color = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+# Twenty that are easily told apart, after Sasha Trubetskoy's list; the first three also by who
+# does not tell red from green.
+_FIRST: tuple[Color, ...] = (
+    (230, 25, 75), (67, 99, 216), (255, 225, 25), (60, 180, 75), (245, 130, 49),
+    (145, 30, 180), (70, 240, 240), (240, 50, 230), (188, 246, 12), (250, 190, 190),
+    (0, 128, 128), (230, 190, 255), (154, 99, 36), (255, 250, 200), (128, 0, 0),
+    (170, 255, 195), (128, 128, 0), (255, 216, 177), (0, 0, 117), (128, 128, 128),
+)  # fmt: skip
+_GOLDEN = 0.618033988749895
+_VOID: Color = (224, 224, 192)
+_LINE, _FONT, _SWATCH = 14, 11, 10
+
+
+def color_of(number: int) -> Color:
+    """Return the colour of a class, or of a thing, by its number."""
+    if number < len(_FIRST):
+        return _FIRST[number]
+    # Steps of the golden ratio around the circle of hues never meet an earlier one.
+    hue = number * _GOLDEN % 1
+    red, green, blue = colorsys.hsv_to_rgb(hue, (0.9, 0.6, 0.75)[number % 3], 0.95)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def indexed_palette(background: bool) -> list[int]:
+    """Return the 256 colours of an indexed mask, flat, as Pillow takes them.
+
+    Without a background entry i is class i. With one entry 0 is the background, black, and class
+    i is entry i + 1, as in Pascal VOC. Entry 255 is what is ignored.
+    """
+    first: list[Color] = [(0, 0, 0)] if background else []
+    colors = [*first, *(color_of(i) for i in range(IGNORED - len(first))), _VOID]
+    return [value for color in colors for value in color]
+
+
+def paint(pixels: np.ndarray, semantic: np.ndarray, classes: int, opacity: float = 0.5) -> None:
+    """Lay the classes' colours on pixels, in place; no class, and what is ignored, leave them.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        semantic: (H, W) numbers of classes.
+        classes: How many there are; other numbers are transparent.
+        opacity: The colours' share.
+    """
+    colors = np.array([color_of(i) for i in range(classes)], np.float32).reshape(-1, 3)
+    shown = semantic < classes
+    tints = opacity * colors[semantic[shown]]
+    pixels[shown] = ((1 - opacity) * pixels[shown] + tints + 0.5).astype(np.uint8)
+
+
+def legend(names: Sequence[tuple[int, str]], width: int) -> Image.Image:
+    """Return the names of classes beside their colours, in as many lines as the width needs.
+
+    Args:
+        names: Numbers and names of the classes.
+        width: In pixels.
+    """
+    font = ImageFont.load_default(_FONT)
+    places, left, top = [], PADDING, 0
+    for number, name in names:
+        text = caption(name)
+        needed = _SWATCH + 4 + int(font.getlength(text)) + 12
+        if left > PADDING and left + needed > width:
+            left, top = PADDING, top + _LINE
+        places.append((left, top, number, text))
+        left += needed
+    image = Image.new("RGB", (width, top + _LINE), "white")
+    pen = ImageDraw.Draw(image)
+    for left, top, number, text in places:
+        pen.rectangle((left, top + 2, left + _SWATCH, top + 2 + _SWATCH - 1), color_of(number))
+        pen.text((left + _SWATCH + 4, top), text, fill="black", font=font)
+    return image

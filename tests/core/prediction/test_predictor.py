@@ -1,0 +1,147 @@
+"""What is said of a picture does not depend on how it is cut, and stays where it belongs."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+import gvt
+from gvt.build import build_task
+from gvt.config import compose
+from gvt.device import Placement
+from gvt.facts import DataFacts
+from gvt.prediction.predictor import Predictor
+from gvt.prediction.trained import Trained
+
+SHARP = {"name": "shade", "weights": 500.0}
+
+
+@pytest.fixture
+def predictor(pixels):
+    """Return what builds a predictor of heads by name."""
+
+    def build(heads, *overrides, reader=None, shape=None, background=False, classes=None,
+              stride=1):  # fmt: skip
+        recipe = {**pixels.TRAINING, "data": pixels.SHADES, "heads": heads,
+                  "backbone": {"name": "pixels", "stride": stride}}  # fmt: skip
+        config = compose(recipe, [f"predict.{override}" for override in overrides])
+        names = tuple(classes or [*pixels.NAMES][: 2 if background else 3])
+        document = None if reader is None else reader.document()
+        facts = DataFacts(names, shape, background=background, reader=document)
+        torch.manual_seed(0)
+        task = build_task(config, facts).eval()
+        return Predictor(Trained(task, facts, config, Placement(torch.device("cpu"))))
+
+    return build
+
+
+def picture(height, width, seed=0):
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(values)
+
+
+def shades(image, count=3):
+    """Return what the sharp head says of a picture: the shade of the mean of the colours."""
+    mean = np.asarray(image).reshape(image.height, image.width, -1).mean(axis=2) / 255
+    return np.minimum((mean * count).astype(int), count - 1)
+
+
+def same(said, expected, share=0.99):
+    """Whether maps agree but for pixels on the border between two shades."""
+    return said.shape == expected.shape and (said == expected).mean() > share
+
+
+@pytest.mark.parametrize("flips", ["false", "true"])
+@pytest.mark.parametrize("size", [(50, 130), (33, 20), (1, 90), (5, 3)])
+def test_tiles_and_flips_say_what_the_whole_says_where_pixels_decide(predictor, size, flips):
+    image, reader = picture(*size), gvt.PictureReader()
+    whole = predictor({"a": SHARP}, reader=reader)(image, "a picture")[""]["semantic"]
+    overrides = ("tile=32", "overlap=0.4", f"flips={flips}", "batch_size=3")
+    tiled = predictor({"a": SHARP}, *overrides, reader=reader)(image, "it")[""]["semantic"]
+    assert (whole.dtype, tuple(whole.shape)) == (torch.uint8, size)
+    assert same(tiled.numpy(), whole.numpy())
+    assert same(whole.numpy(), shades(image), 0.95)
+
+
+def test_a_picture_brought_to_a_size_comes_back_in_its_own(predictor):
+    image = picture(3, 4).resize((120, 90), Image.Resampling.BICUBIC)
+    reader = gvt.PictureReader(size=(45, 60), fit="stretch")
+    said = predictor({"a": SHARP}, reader=reader)(image, "it")[""]["semantic"].numpy()
+    assert same(said, shades(image), 0.9)
+
+
+def test_what_the_network_was_not_shown_is_255_or_in_no_mask(predictor):
+    image, reader = picture(40, 100), gvt.PictureReader(size=(20, 20), fit="crop")
+    heads = {"a": SHARP, "b": {"name": "at_least"}}
+    said = predictor(heads, reader=reader)(image, "it")
+    semantic, masks = said["a"]["semantic"], said["b"]["masks"]
+    assert (semantic[:, :30] == 255).all()
+    assert (semantic[:, 70:] == 255).all()
+    assert (semantic[:, 30:70] < 3).all()
+    assert masks.shape == (3, 40, 100)
+    assert not masks[:, :, :30].any()
+    assert masks[:, :, 30:70].any()
+
+
+def test_without_a_reader_pixels_keep_the_pictures_size_and_whole_ones_the_trainings(predictor):
+    shape = (1, 28, 28)
+    of_pixels = predictor({"a": SHARP}, shape=shape)
+    assert of_pixels.reader == gvt.PictureReader(1)
+    assert of_pixels(picture(40, 30).convert("L"), "it")[""]["semantic"].shape == (40, 30)
+    whole = predictor({"a": {"name": "whole"}}, shape=shape)
+    assert whole.reader == gvt.PictureReader(1, (28, 28), fit="pad")
+    assert whole(picture(40, 30).convert("L"), "it")[""]["scores"].shape == (3,)
+    nothing = predictor({"a": {"name": "whole"}})
+    assert nothing.reader == gvt.PictureReader(3)
+
+
+def test_images_of_other_channels_are_no_pictures(predictor):
+    with pytest.raises(gvt.UsageError, match="images of 4 channels, and picture files give 1 or 3"):
+        predictor({"a": SHARP}, shape=(4, 28, 28))
+
+
+def test_a_class_does_not_depend_on_left_and_right_where_flips_are_wanted(predictor):
+    image, head = picture(24, 24), {"a": {"name": "whole"}}
+    mirrored = ImageOps.mirror(image)
+    plain, flipped = (
+        predictor(head, f"flips={flips}", reader=gvt.PictureReader()) for flips in ("false", "true")
+    )
+    scores = [one(of, "it")[""]["scores"] for one in (plain, flipped) for of in (image, mirrored)]
+    assert not torch.allclose(scores[0], scores[1])
+    torch.testing.assert_close(scores[2], scores[3])
+    torch.testing.assert_close(scores[2], (scores[0] + scores[1]) / 2)
+
+
+def test_of_tiles_a_class_takes_the_mean_and_labels_whatever_is_in_one(predictor):
+    heads = {"a": SHARP, "b": {"name": "whole"}, "c": {"name": "whole", "several": True}}
+    tiled = predictor(heads, "tile=32", "overlap=0", reader=gvt.PictureReader())
+    image = Image.new("RGB", (64, 32), "white")
+    image.paste("black", (0, 0, 32, 32))
+    halves = [tiled(image.crop((x, 0, x + 32, 32)), "half") for x in (0, 32)]
+    said = tiled(image, "both")
+    mean = (halves[0]["b"]["scores"] + halves[1]["b"]["scores"]) / 2
+    torch.testing.assert_close(said["b"]["scores"], mean)
+    assert said["b"]["class"] == mean.argmax()
+    labels = {*halves[0]["c"]["labels"].tolist(), *halves[1]["c"]["labels"].tolist()}
+    assert set(said["c"]["labels"].tolist()) == labels
+    assert (said["a"]["semantic"][:, :32] == 0).all()
+    assert (said["a"]["semantic"][:, 32:] == 2).all()
+
+
+def test_a_picture_smaller_than_the_coarsest_feature_is_filled_up(predictor):
+    image = picture(5, 40)
+    said = predictor({"a": SHARP}, reader=gvt.PictureReader(), stride=16)(image, "it")[""]
+    assert same(said["semantic"].numpy(), shades(image), 0.95)
+
+
+def test_predictions_of_neither_pictures_nor_pixels_are_refused(predictor):
+    with pytest.raises(gvt.UsageError, match="predictions of boxes cannot be written"):
+        predictor({"a": {"name": "anything"}}, reader=gvt.PictureReader())
+    with pytest.raises(gvt.UsageError, match="head b: predictions of boxes"):
+        predictor({"a": SHARP, "b": {"name": "anything"}}, reader=gvt.PictureReader())
+
+
+def test_more_classes_than_a_png_holds_are_refused(predictor):
+    many = [str(number) for number in range(255)]
+    with pytest.raises(gvt.UsageError, match="255 classes of pixels apart, and the PNG"):
+        predictor({"a": SHARP}, reader=gvt.PictureReader(), classes=many)
