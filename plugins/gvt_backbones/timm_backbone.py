@@ -64,7 +64,7 @@ class Timm(Backbone):
         pretrained: Download timm's weights.
         weights: A safetensors file in timm's names, such as `gvt import` makes. Neither this nor
             `pretrained` is read when a checkpoint is loaded.
-        channels: Of the images; those of `image_shape` unless given, 3 without either. Weights
+        image_channels: Those of `image_shape` unless given, 3 without either. Weights
             for three are summed for grey images, and repeated and scaled for others; mean and
             standard deviation are then the average of the three.
         stages: The numbers of the maps to return; all unless given. What lies behind the last one
@@ -89,7 +89,7 @@ class Timm(Backbone):
         model: str = "resnet18",
         pretrained: bool = False,
         weights: str | None = None,
-        channels: PositiveInt | None = None,
+        image_channels: PositiveInt | None = None,
         stages: tuple[PositiveInt, ...] | None = None,
         output_stride: Literal[8, 16, 32] = 32,
         freeze: NonNegativeInt | Literal["all"] = 0,
@@ -100,9 +100,9 @@ class Timm(Backbone):
         check_name(model)
         if pretrained and weights is not None:
             raise ValueError("pretrained, and weights of a file: give one of them")
-        if image_shape is not None and channels not in (None, image_shape[0]):
-            raise ValueError(f"channels {channels}, and the images have {image_shape[0]}")
-        channels = image_shape[0] if image_shape else channels or 3
+        if image_shape is not None and image_channels not in (None, image_shape[0]):
+            raise ValueError(f"image_channels {image_channels}, and images have {image_shape[0]}")
+        channels = image_shape[0] if image_shape else image_channels or 3
         if gvt.restoring():
             pretrained, weights = False, None
         self.network, self._only_size = create(

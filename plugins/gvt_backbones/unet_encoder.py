@@ -27,29 +27,29 @@ class UNetEncoder(Backbone):
 
     Args:
         image_shape: (C, H, W) of the images, where all are of one size.
-        channels: Channels of the images, where `image_shape` does not say; 3 unless given.
+        image_channels: Channels of the images, where `image_shape` does not say; 3 unless given.
         width: Channels of the first stage.
         depth: Number of poolings, each of which doubles the channels.
         norm: `batch` norm before each ReLU, or `none`, as in the paper.
         padding: `same` or `valid` convolutions.
 
     Raises:
-        ValueError: If `channels` is not what `image_shape` says.
+        ValueError: If `image_channels` is not what `image_shape` says.
     """
 
     def __init__(
         self,
         image_shape: tuple[int, int, int] | None = None,
-        channels: PositiveInt | None = None,
+        image_channels: PositiveInt | None = None,
         width: PositiveInt = 64,
         depth: NonNegativeInt = 4,
         norm: Literal["batch", "none"] = "batch",
         padding: Literal["same", "valid"] = "same",
     ) -> None:
         super().__init__()
-        if image_shape is not None and channels not in (None, image_shape[0]):
-            raise ValueError(f"channels {channels}, and the images have {image_shape[0]}")
-        before = image_shape[0] if image_shape else channels or 3
+        if image_shape is not None and image_channels not in (None, image_shape[0]):
+            raise ValueError(f"image_channels {image_channels}, and images have {image_shape[0]}")
+        before = image_shape[0] if image_shape else image_channels or 3
         self.channels, self.depth, self.padding = before, depth, padding
         self.stages = nn.ModuleDict()
         self.feature_info = {}

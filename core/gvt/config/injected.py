@@ -5,7 +5,14 @@ from __future__ import annotations
 NETWORKS = ("generator", "discriminator", "backbone")
 """Sections of a recipe that hold one network each, built before the task, which takes them."""
 
-_OF_DATA = ("image_shape", "num_classes", "data_range", "background", "class_counts")
+_OF_DATA = (
+    "image_shape",
+    "image_channels",
+    "num_classes",
+    "data_range",
+    "background",
+    "class_counts",
+)
 
 FACTS = (*_OF_DATA, "feature_info")
 """What follows from the data or the backbone."""

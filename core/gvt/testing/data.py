@@ -12,12 +12,15 @@ from torch import Tensor
 from gvt.batch import Batch, Record, Sample, Targets
 from gvt.config import DataConfig, TrainConfig
 from gvt.data import Loader
+from gvt.data.collate import FILLERS
 from gvt.interfaces import ResidentDataset
 from gvt.seeding import seeded
 from gvt.testing.check import Failed, Skipped, rule
 from gvt.testing.training import different, listed
 from gvt.testing.trial import CPU, built, leaves
 from gvt_registry import Offer
+
+IGNORED = FILLERS["semantic"]
 
 LOOKED_AT = 8
 """Samples of a data set that are read."""
@@ -34,7 +37,9 @@ def samples(offer: Offer) -> None:
         raise Failed("it lacks image_shape or classes; see gvt.Dataset")
     for index in range(_count(dataset)):
         sample = dataset[index]
-        problem = _image_complaint(sample, shape) or _target_complaint(sample, len(classes))
+        problem = _image_complaint(sample, shape) or _target_complaint(
+            sample, len(classes), getattr(dataset, "background", False)
+        )
         if problem:
             raise Failed(f"sample {index}: {problem}")
 
@@ -134,7 +139,7 @@ def _image_complaint(sample: Any, shape: tuple[int, ...] | None) -> str | None:
     return None
 
 
-def _target_complaint(sample: Sample, classes: int) -> str | None:
+def _target_complaint(sample: Sample, classes: int, background: bool) -> str | None:
     targets: Mapping[str, Any] = sample.targets
     size = tuple(sample.image.shape[1:])
     forms = {"boxes": (len(targets.get("boxes", ())), 4), "semantic": size, "class": ()}
@@ -148,4 +153,11 @@ def _target_complaint(sample: Sample, classes: int) -> str | None:
         for number in torch.as_tensor(targets.get(key, [])).flatten().tolist():
             if not 0 <= number < classes:
                 return f"target {key!r} is {number}, and there are {classes} classes from 0"
+    for number in torch.unique(torch.as_tensor(targets.get("semantic", []))).tolist():
+        if number != IGNORED and not 0 <= number < classes + background:
+            return (
+                f"target 'semantic' has a pixel {number}; {classes} classes are numbered from 0, "
+                + (f"{classes} is the background, " if background else "")
+                + f"and {IGNORED} is ignored"
+            )
     return None

@@ -13,6 +13,7 @@ from gvt.interfaces import Backbone, Head, Task
 from gvt.multihead import MultiHead
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped, rule, told
+from gvt.testing.data import samples
 from gvt.testing.stand_ins import TARGETS, Pictures, Shape, TinyBackbone, batch_of
 from gvt.testing.training import check_finite, phases
 from gvt.testing.trial import CPU, SHAPE, build, built, usual_shape
@@ -46,6 +47,10 @@ def backbones(offer: Offer) -> None:
 def learners(offer: Offer) -> None:
     """Every installed head that needs what its samples carry learns from it and is evaluated."""
     dataset = built(offer)
+    try:
+        samples(offer)
+    except Failed as failed:
+        raise Skipped("its samples are wrong; see the rule 'shapes'") from failed
     indices = torch.arange(min(4, len(dataset)))
     batch = next(Streamed(dataset, CPU).batches([(0, indices)]))
     backbone = TinyBackbone((batch.images.shape[1], *batch.frame.canvas))

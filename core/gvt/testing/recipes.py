@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +14,7 @@ from gvt.build import build_task, check_split, open_dataset, validate_components
 from gvt.checkpoint.file import load as load_checkpoint
 from gvt.checkpoint.training import CheckpointFolder, capture, restore
 from gvt.config import RunConfig, compose
+from gvt.config.compose import recipe_text
 from gvt.config.parameters import signature_of
 from gvt.data import Loader
 from gvt.data.loading import HeldOut, resolved
@@ -78,11 +81,17 @@ def _data(offer: Offer) -> list[str]:
     """Return overrides that give the recipe's data set its example, but for what the recipe gives.
 
     Raises:
-        Skipped: If it needs some, and has no example of its own.
+        Skipped: If it needs some and has no example of its own, or an environment variable that
+            is not set.
     """
     try:
+        named = re.findall(r"\$\{(\w+)\}", recipe_text(offer.component.name))
+        if unset := [name for name in named if name not in os.environ]:
+            raise Skipped(f"the environment variable {unset[0]} is not set")
         config = compose(offer.component.name)
         target = default_registry().find("dataset", config.data.name).load()
+    except Skipped:
+        raise
     except Exception as error:
         raise Failed(told(error)) from error
     declared, _ = signature_of(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -131,11 +132,21 @@ class Shared(Hits):
         self.rows.clear()
 
 
+class NoSuchClass(Samples):
+    """Numbers pixels by a class that is not there."""
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        semantic = torch.full(sample.image.shape[1:], len(self.classes))
+        return replace(sample, targets={"semantic": semantic})
+
+
 @hookimpl
 def gvt_components() -> list[Component]:
     components = [
         ("dataset", "right", Samples),
         ("dataset", "shapes", OutOfRange),
+        ("dataset", "shapes-semantic", NoSuchClass),
         ("dataset", "determinism", EachTimeAnother),
         ("dataset", "workers", CountsReads),
         ("dataset", "resident", OtherTensors),

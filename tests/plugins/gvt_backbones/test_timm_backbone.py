@@ -206,7 +206,7 @@ def test_positions_are_stretched_to_weights_of_a_vit(tmp_path):
         ({"stages": []}, "stages .*: numbers from 1 to 5"),
         ({"freeze": 9}, "freeze 9: test_resnet has 5 stages"),
         ({"freeze": -1}, "freeze"),
-        ({"channels": 1}, "channels 1, and the images have 3"),
+        ({"image_channels": 1}, "image_channels 1, and images have 3"),
         ({"weights": "nix.safetensors"}, "there is no file 'nix.safetensors'"),
         ({"weights": __file__}, "is no safetensors file .*gvt import"),
         ({"weights": "x", "pretrained": True}, "give one of them"),

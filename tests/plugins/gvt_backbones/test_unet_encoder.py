@@ -30,14 +30,14 @@ def batch_of(images):
 
 
 def test_the_papers_network_has_its_published_size():
-    backbone = encoder(channels=1, **PAPER)
+    backbone = encoder(image_channels=1, **PAPER)
     networks = (backbone, unet(backbone, **PAPER))
     assert sum(p.numel() for network in networks for p in network.parameters()) == 31_030_658
 
 
 def test_the_papers_tile_gives_its_map():
     # As wide as it takes to be quick: sizes do not depend on it.
-    backbone = encoder(channels=1, width=2, **PAPER)
+    backbone = encoder(image_channels=1, width=2, **PAPER)
     with torch.no_grad():
         maps = backbone.contract(torch.rand(1, 1, 572, 572))
         scores = unet(backbone, **PAPER).expand(maps)
@@ -109,7 +109,7 @@ def test_valid_convolutions_refuse_a_picture_without_a_margin():
 
 @pytest.mark.parametrize(
     ("parameters", "channels"),
-    [({}, 3), ({"image_shape": (1, 8, 8)}, 1), ({"image_shape": None, "channels": 2}, 2)],
+    [({}, 3), ({"image_shape": (1, 8, 8)}, 1), ({"image_shape": None, "image_channels": 2}, 2)],
 )
 def test_channels_are_those_of_the_pictures(parameters, channels):
     first = next(encoder(width=2, depth=1, **parameters).parameters())
@@ -117,7 +117,7 @@ def test_channels_are_those_of_the_pictures(parameters, channels):
 
 
 def test_other_channels_are_refused():
-    with pytest.raises(gvt.ConfigError, match="channels 1, and the images have 3"):
-        encoder(image_shape=(3, 8, 8), channels=1)
+    with pytest.raises(gvt.ConfigError, match="image_channels 1, and images have 3"):
+        encoder(image_shape=(3, 8, 8), image_channels=1)
     with pytest.raises(ValueError, match="images of 1 channels, for a backbone of 3"):
         encoder(width=2, depth=1)(torch.rand(1, 1, 8, 8))

@@ -237,7 +237,7 @@ def test_what_does_not_fit_is_one_line(parameters, says):
 def test_it_learns(name):
     """Bright squares on a dark ground, in places never seen."""
     seed_everything(0)
-    below = gvt.create("backbone", "unet_encoder", channels=1, width=8, depth=3)
+    below = gvt.create("backbone", "unet_encoder", image_channels=1, width=8, depth=3)
     parameters = {"finest": 1} if name in ("fpn", "fcn") else {}
     head = head_of(name, below.feature_info, num_classes=2, **parameters)
     task = gvt.MultiHead(below, {"mask": head})

@@ -5,14 +5,6 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt_segment.plugin import gvt_components
-
-# Budget, batch, optimiser's rate, heads' losses, and the metric that `best` is chosen by.
-PUBLISHED = {
-    "segment.folder": (600, 8, 3e-3, {"cross_entropy", "dice"}, "mean_iou"),
-    "segment.membrane": (600, 8, 3e-3, {"cross_entropy", "lovasz"}, None),
-    "segment.scenes": (1200, 16, 5e-3, {"cross_entropy", "dice"}, "mean_iou"),
-}
 
 
 def painted(root, count=12, size=(40, 56)):
@@ -34,24 +26,6 @@ def painted(root, count=12, size=(40, 56)):
 
 
 SMALL = ("backbone.width=4", "backbone.depth=2", "device=cpu", "train.precision=float32")
-
-
-def test_every_recipe_is_in_the_table():
-    recipes = {offered.name for offered in gvt_components() if offered.kind == "recipe"}
-    assert recipes == PUBLISHED.keys()
-
-
-@pytest.mark.parametrize("recipe", PUBLISHED)
-def test_a_recipe_has_its_published_numbers(recipe, monkeypatch):
-    monkeypatch.setenv("GVT_DATA", "data")
-    steps, batch, rate, losses, best = PUBLISHED[recipe]
-    root = ["data.root=mine"] if recipe.endswith("folder") else []
-    config = gvt.compose(recipe, root)
-    assert (config.train.steps, config.data.batch_size) == (steps, batch)
-    assert config.optimizers["model"].parameters["lr"] == rate
-    assert config.heads.keys() == {"mask"}
-    assert config.heads["mask"].parameters["losses"].keys() == losses
-    assert (config.evaluate.split, config.evaluate.best) == ("val", best)
 
 
 def test_absent_membranes_are_one_line_with_source_licence_and_layout(monkeypatch, tmp_path):
