@@ -277,7 +277,7 @@ def little_data(recipe, folder):
         classes = "[5]" if recipe.startswith("gan.") else "[5, 8]"
         return [f"data.classes={classes}", "data.holdout=30", "evaluate.final=val"]
     if name == "scenes":
-        return ["data.count=12", "data.held_out=8", "data.size=64"]
+        return ["data.count=12", "data.held_out=8"]
     if "${GVT_DATA}" in recipe_text(recipe):
         if "GVT_DATA" not in os.environ:
             pytest.skip("GVT_DATA, the real data, is not set")
