@@ -68,7 +68,8 @@ MEASURED = (
 
 def execute(command: str, folder: str) -> None:
     """Run a command of gvt's, or a script of this folder's, in another folder."""
-    program, *words = shlex.split(command.replace("{lite0}", str(lite0())))
+    program, *words = shlex.split(command)
+    words = [str(lite0()) if word == "{lite0}" else word for word in words]
     module = ["-m", "gvt"] if program == "gvt" else [str(HERE / words.pop(0))]
     data = {"GVT_DATA": str(Path(os.environ.get("GVT_DATA", "data")).resolve())}
     environment = {**os.environ, **data}

@@ -194,7 +194,9 @@ def _sorted_out(
         tables[name] = value.cpu()
     elif isinstance(value, Tensor) and value.numel() != 1:
         count = value.numel()
-        names = [*classes, BACKGROUND][:count] if 0 <= count - len(classes) <= 1 else range(count)
+        names: Sequence[object] = [*classes, BACKGROUND][:count]
+        if len(set(names)) != count or count < len(classes):
+            names = range(count)  # of something else, or names that stand for several
         numbers = {f"{name}/{i}": float(v) for i, v in zip(names, value.flatten(), strict=True)}
     else:
         numbers = {name or "metric": float(value)}

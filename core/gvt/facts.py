@@ -94,7 +94,9 @@ class DataFacts:
         """How many channels all images have, also where sizes differ; None if nobody says."""
         if self.image_shape is not None:
             return self.image_shape[0]
-        return None if self.reader is None else int(self.reader["channels"])
+        if self.reader is None:
+            return None
+        return PictureReader.from_document(self.reader).channels
 
     @property
     def injected(self) -> dict[str, Any]:
@@ -110,10 +112,19 @@ class DataFacts:
 
 
 def _counts(labels: Any, classes: int) -> tuple[int, ...] | None:
-    """Return how many samples each class has."""
+    """Return how many samples each class has.
+
+    Raises:
+        DataError: If a label is no class.
+    """
     if labels is None:
         return None
     numbers = torch.as_tensor(labels, dtype=torch.int64)
+    if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < classes:
+        raise DataError(
+            f"data: its labels run from {int(numbers.min())} to {int(numbers.max())}, and there "
+            f"are {classes} classes from 0"
+        )
     return tuple(torch.bincount(numbers, minlength=classes).tolist())
 
 

@@ -38,6 +38,10 @@ class Trainable:
     def __init__(self, task: nn.Module, unfreeze: Mapping[str, int | Literal["never"]]) -> None:
         check_names("train.unfreeze", task, unfreeze, parameters=True)
         self.parameters = {n: p for n, p in task.named_parameters() if p.requires_grad}
+        # One that several submodules share is trained with each of them.
+        self._names: dict[int, list[str]] = {}
+        for name, parameter in task.named_parameters(remove_duplicate=False):
+            self._names.setdefault(id(parameter), []).append(name)
         # The shorter names first, since what is inside of them is set after them.
         ordered = sorted(unfreeze.items(), key=lambda item: len(item[0]))
         self._begins = {n: math.inf if step == "never" else step for n, step in ordered}
@@ -81,10 +85,12 @@ class Trainable:
     def _parameters_of(self, modules: tuple[str, ...], stage: int) -> list[nn.Parameter]:
         step = self._changes[stage - 1] if stage else 0
         prefixes = tuple(f"{m}." if m else "" for m in modules)
+        names = ((p, self._names[id(p)]) for p in self.parameters.values())
         return [
             p
-            for n, p in self.parameters.items()
-            if n.startswith(prefixes) and of_longest_name(n, self._begins, 0) <= step
+            for p, own in names
+            if any(n.startswith(prefixes) for n in own)
+            and max(of_longest_name(n, self._begins, 0) for n in own) <= step
         ]
 
 
@@ -111,9 +117,9 @@ def check_names(
     Raises:
         ConfigError: If it has none of a name.
     """
-    known: Sequence[str] = [n for n, _ in task.named_modules() if n]
+    known: Sequence[str] = [n for n, _ in task.named_modules(remove_duplicate=False) if n]
     if parameters:
-        known = [*known, *(n for n, _ in task.named_parameters())]
+        known = [*known, *(n for n, _ in task.named_parameters(remove_duplicate=False))]
     for name in names:
         if name not in known:
             hint = nearest(name, known)

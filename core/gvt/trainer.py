@@ -351,6 +351,14 @@ class Trainer:
                 raise ConfigError(f"optimizers.{key}: everything that it would train is frozen")
             rates = configs[key].rates
             check_names(f"optimizers.{key}.rates", self.task, rates, parameters=True)
+            for name in rates:
+                if not any(
+                    id(p) in trained[key] and f"{n}.".startswith(f"{name}.")
+                    for n, p in self.task.named_parameters(remove_duplicate=False)
+                ):
+                    raise ConfigError(
+                        f"optimizers.{key}.rates: this optimiser trains nothing of {name}"
+                    )
         half = self.placement.precision == "float16"
         return {
             key: Optimizer(

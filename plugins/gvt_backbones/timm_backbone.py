@@ -125,6 +125,7 @@ class Timm(Backbone):
             check_all_there(self.network, weights, model)
         frozen = self._to_freeze(freeze, every, len(strides))
         self._still = freeze_parameters(self.network, frozen, freeze_norm)
+        self.train()  # which puts what is frozen into eval mode
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -179,6 +180,12 @@ def _taken_for(
     of = metadata.get("model", model)
     if of.partition(".")[0] != model.partition(".")[0]:
         raise ValueError(f"weights: the file is of {of}, and not of {model}")
+    for name in ("mean", "std"):
+        if name in metadata and json.loads(metadata[name]) != [*config[name]]:
+            raise ValueError(
+                f"weights: the file is of {of}, with {name} {metadata[name]}, and {model} has "
+                f"{[*config[name]]}; give model={of}"
+            )
     usual = (config.get("input_size") or (3,))[0]
     stems = config.get("first_conv") or ()
     found = [state.get(f"{stem}.weight") for stem in ([stems] if isinstance(stems, str) else stems)]

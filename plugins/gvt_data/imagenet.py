@@ -65,6 +65,12 @@ class ImageNet:
         self._folder: ImageFolder | None = None
         if root is None:
             return
+        place = Path(root).expanduser()
+        if place.is_dir() and not (place / split).is_dir():
+            raise DataError(
+                f"data.root: {root!r} has no folder {split}; expected is "
+                f"ROOT/{split}/n01440764/1.JPEG"
+            )
         self._folder = folder = ImageFolder(split, root, size=size, on_error=on_error)
         folder.reader = self.reader
         number_of = {synset: number for number, synset in enumerate(synsets)}

@@ -165,7 +165,13 @@ def _values_in(pairs: Sequence[Pair], most_pixels: int | None, *, skip: bool) ->
     found: set[int] = set()
     for mask in (pair.mask for pair in pairs if pair.mask is not None):
         try:
-            found |= values_of(mask, mask.stat().st_mtime_ns, most_pixels)
+            modified = mask.stat().st_mtime_ns
+        except OSError as error:
+            if skip:
+                continue
+            raise DataError(f"{printable(mask)}: cannot be read: {error.strerror}") from error
+        try:
+            found |= values_of(mask, modified, most_pixels)
         except UnreadablePicture:
             if not skip:
                 raise

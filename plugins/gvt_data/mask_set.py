@@ -93,6 +93,8 @@ class MaskSet:
         self._most_pixels = masks.most_pixels
         if on_error == "skip":
             pairs = without_broken(pairs, self._broken, split)
+            if not pairs:
+                raise DataError(f"data: of split {split} no picture with its mask can be used")
         sizes = self._checked_sizes(pairs)
         self._pairs = pairs
         self._places: list[tuple[int, tuple[int, int] | None]] = [
@@ -118,7 +120,9 @@ class MaskSet:
         found = self._decoded(number)
         if corner is not None and self._tile is not None:
             found = self._cut(found, corner, self._tile)
-        return Sample(found.image, {"semantic": found.semantic}, found.record)
+        # Copies, since a transform may work in place, and these are kept.
+        semantic = found.semantic.clone()
+        return Sample(found.image.clone(), {"semantic": semantic}, found.record)
 
     def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return all images (N, C, H, W) uint8, and `semantic` (N, H, W) uint8.

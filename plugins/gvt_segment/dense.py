@@ -105,6 +105,8 @@ class DenseHead(Head):
         """Return of each image what `decide` makes of its `scores` (C, H, W), probabilities."""
         logits = outputs["logits"].float()
         scores = logits.softmax(dim=1) if self.mode == "multiclass" else logits.sigmoid()
+        if self.mode == "multilabel":
+            scores = scores * outputs["inside"]  # padding has no labels
         if self.mode == "binary":
             both = (1 - scores, scores) if self.foreground else (scores, 1 - scores)
             scores = torch.cat(both, dim=1)

@@ -100,7 +100,7 @@ def label_masks(masks: Tensor, labels: Tensor, count: int) -> Tensor:
 def counted(said: Tensor, truth: Tensor, channels: int) -> Tensor:
     """Return the confusion matrix of one image, (C, C), rows for the truth."""
     counts = (truth != IGNORED) & (said != IGNORED)
-    pairs = truth[counts] * channels + said[counts]
+    pairs = truth[counts].long() * channels + said[counts]
     return torch.bincount(pairs, minlength=channels**2).view(channels, channels)
 
 

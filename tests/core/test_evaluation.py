@@ -175,3 +175,11 @@ def test_mistakes_of_pixels_are_without_padding_and_without_scores():
         assert list(mistake.prediction) == ["semantic"]
         assert mistake.prediction["semantic"].shape == mistake.target["semantic"].shape == size
         assert mistake.prediction["semantic"].sum() == 1
+
+
+def test_classes_of_one_name_keep_a_figure_each():
+    value = {"iou": torch.tensor([0.1, 0.2, 0.3])}
+    numbers, _ = evaluation._sorted_out(value, ["crane", "crane", "dog"])
+    assert numbers.keys() == {"iou/0", "iou/1", "iou/2"}
+    numbers, _ = evaluation._sorted_out(value, ["cat", "dog"])
+    assert numbers.keys() == {"iou/cat", "iou/dog", "iou/background"}

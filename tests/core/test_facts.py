@@ -65,3 +65,20 @@ def test_the_samples_of_each_class_are_counted_where_the_data_says_them():
     assert DataFacts.of(Labelled(), config).class_counts == (0, 2, 0)
     Labelled.labels = None
     assert DataFacts.of(Labelled(), config).class_counts is None
+
+
+@pytest.mark.parametrize("labels", [[0, -1], [0, 2]])
+def test_labels_that_are_no_classes_are_one_line(labels):
+    data = gvt.create("dataset", "scenes", split="test", held_out=2, size=64)
+    data.labels, data.classes = labels, ("cat", "dog")
+    config = gvt.compose("classify.mnist")
+    with pytest.raises(gvt.DataError, match=f"labels run from {min(labels)} to {max(labels)}, and"):
+        DataFacts.of(data, config)
+
+
+@pytest.mark.parametrize(
+    "reader", [{"channels": 3, "new": 1}, {"filter": "no"}, {"fit": "bogus"}, {"size": 8}]
+)
+def test_a_reader_that_is_not_known_is_one_line(reader):
+    with pytest.raises(gvt.CheckpointError, match="how its pictures were read is not known: "):
+        gvt.PictureReader.from_document(reader)

@@ -237,3 +237,20 @@ def test_what_a_user_froze_is_none_of_the_trainable():
     assert len(trainable.of(("head",), 10**9)) == 1
     assert len(trainable.of(("backbone",), math.inf)) == 8
     assert trainable.of(("backbone",), 10**9) == []
+
+
+def test_what_two_submodules_share_is_trained_with_each_and_frozen_with_either():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            trunk = nn.Linear(1, 1)
+            self.one = nn.Sequential(trunk, nn.Linear(1, 1))
+            self.other = nn.Sequential(trunk, nn.Linear(1, 1))
+
+    task = Two()
+    shared = task.one[0].weight
+    both = Trainable(task, {})
+    assert all(any(p is shared for p in both.of((name,), 0)) for name in ("one", "other"))
+    frozen = Trainable(task, {"other": "never"})
+    assert not any(p is shared for p in frozen.of(("one",), 0))
+    assert Trainable(task, {"other.0": 3}).of(("other.0",), 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from gvt.batch import Record
+from gvt.errors import CheckpointError
 from gvt.pictures.fitting import Filter, Fit, fitted
 from gvt.pictures.reading import Picture, read_picture
 
@@ -46,6 +47,10 @@ class PictureReader:
     share: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.fit not in get_args(Fit):
+            raise ValueError(f"fit {self.fit!r}: {', '.join(get_args(Fit))}")
+        if self.filter not in get_args(Filter):
+            raise ValueError(f"filter {self.filter!r}: {', '.join(get_args(Filter))}")
         if self.channels not in (1, 3):
             raise ValueError(f"channels {self.channels}: 1 for grey, 3 for colour")
         if self.size is not None and min(self.size) < 1:
@@ -95,11 +100,18 @@ class PictureReader:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> PictureReader:
-        """Return the reader that a checkpoint holds."""
+        """Return the reader that a checkpoint holds.
+
+        Raises:
+            CheckpointError: If it is none that this version knows.
+        """
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in document.items()
         }
-        return cls(**values)
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"how its pictures were read is not known: {error}") from error
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""

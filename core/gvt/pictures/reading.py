@@ -27,6 +27,9 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 # Tags of EXIF and TIFF, and the orientations of pictures that are stored lying on a side.
 _WIDTH, _HEIGHT, _ORIENTATION, _QUARTER_TURNS = 0x0100, 0x0101, 0x0112, (5, 6, 7, 8)
 
+_PART = 1 << 20
+"""Pixels that are computed with at a time."""
+
 _LIMIT = Lock()
 
 # Of a picture with too many pixels Pillow warns, and `read_picture` says so itself, as an error.
@@ -227,10 +230,14 @@ def _eight_bit(image: Image.Image) -> Image.Image:
             f"its 32-bit values run from {low:g} to {high:g}, and not within 0 (black) and "
             f"{white} (white)"
         )
-    grey = Image.fromarray(np.rint(values * (255.0 / white)).astype(np.uint8))
+    grey = np.empty(values.shape, np.uint8)
+    rows = max(1, _PART // values.shape[1])
+    for top in range(0, len(values), rows):  # in parts, since products take eight bytes a pixel
+        grey[top : top + rows] = np.rint(values[top : top + rows] * (255.0 / white))
+    image = Image.fromarray(grey)
     if transparent is not None:
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
-    return grey
+        image.putalpha(Image.fromarray((values != transparent).astype(np.uint8) * np.uint8(255)))
+    return image
 
 
 def _opaque(image: Image.Image, background: tuple[int, int, int], channels: int) -> Image.Image:

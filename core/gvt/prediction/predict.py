@@ -122,6 +122,8 @@ class Job:
     def _predicted(self, source: Source) -> Predicted:
         try:
             image = self._predictor.reader.open(source.path, MOST_PIXELS).image
+        except MemoryError:
+            return Predicted(source.path, error=f"{printable(source.path)}: out of memory")
         except DataError as error:
             # What to do about it is for those who train.
             return Predicted(source.path, error=str(error).partition("; mend or remove it")[0])

@@ -124,6 +124,10 @@ def _of_checkpoint(
 
 def _of_recipe(recipe: PathLike, overrides: Sequence[str]) -> tuple[RunConfig, DataFacts, Task]:
     config = compose(recipe, overrides)
+    if config.init_from is not None:
+        raise UsageError(
+            f"init_from: is where a training begins; name {config.init_from} in the recipe's place"
+        )
     validate_components(config)
     facts = DataFacts.of(build_dataset(config, "train"), config)
     task = _built(config, facts, 0)

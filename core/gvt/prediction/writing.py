@@ -31,8 +31,10 @@ def check_folder(folder: Path) -> None:
     """Check that predictions can go into a folder: a new, an empty one, or one of predictions.
 
     Raises:
-        UsageError: If it has other things in it.
+        UsageError: If it has other things in it, or is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{printable(folder)}: is a file; name a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / LINES).is_file():
         raise UsageError(
             f"{printable(folder)}: has files, and no {LINES} of earlier predictions; name a new "

@@ -80,7 +80,9 @@ def test_other_folders_are_one_line(pictures, tmp_path):
     with pytest.raises(gvt.DataError, match=r"'n01440763' .* no class of ImageNet's.*'n01440764'"):
         imagenet(root=str(pictures))
     loose = tmp_path / "loose"
-    loose.mkdir()
-    Image.new("RGB", (60, 40)).save(loose / "1.png")
+    (loose / "train").mkdir(parents=True)
+    Image.new("RGB", (60, 40)).save(loose / "train" / "1.png")
     with pytest.raises(gvt.DataError, match="in no folders of their classes"):
         imagenet(root=str(loose))
+    with pytest.raises(gvt.DataError, match="loose' has no folder val; expected is ROOT/val/n0"):
+        imagenet(root=str(loose), split="val")
