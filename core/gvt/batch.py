@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+IGNORED = 255
+"""What `semantic` says of a pixel that counts nowhere."""
+
 DENSE_KEYS = frozenset({"class", "semantic"})
 """Targets that stack to one tensor a batch; all others are ragged and stay lists."""
 

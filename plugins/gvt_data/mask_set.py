@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from gvt import DataError, PictureReader, Record, Sample
+from gvt.batch import IGNORED
 from gvt.pictures.fitting import fitted
 from gvt.pictures.reader import pixels_of
 from gvt.pictures.reading import UnreadablePicture, read_header
@@ -21,7 +22,6 @@ from gvt.printable import printable
 
 from .broken import threads, without_broken
 from .mask_file import MaskReader, UnusableMask, check_lossless
-from .mask_values import IGNORED
 from .pairs import Pair
 from .splits import SPLITS
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from PIL import ImageColor
 
-IGNORED = 255
+from gvt.batch import IGNORED
+
 UNKNOWN = 254
 """The number of what is no class; classes and background are numbered from 0 to 253."""
 

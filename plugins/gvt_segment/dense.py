@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gvt import Batch, ConfigError, Head, Loss, Metric, Targets
+from gvt.batch import IGNORED
 
-from .losses import IGNORED, CrossEntropy
+from .losses import CrossEntropy
 from .metrics import LabelMetric, SegmentationMetric, counted, label_masks
 
 Mode = Literal["multiclass", "binary", "multilabel"]

@@ -16,9 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
 from gvt import ConfigError
-
-IGNORED = 255
-"""The value of targets that do not count."""
+from gvt.batch import IGNORED
 
 ClassWeights = Annotated[list[NonNegativeFloat], Field(min_length=1)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]

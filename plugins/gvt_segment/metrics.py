@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .losses import IGNORED
+from gvt.batch import IGNORED
 
 
 class SegmentationMetric:

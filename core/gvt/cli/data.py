@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from gvt.batch import Batch, Sample
+from gvt.batch import IGNORED, Batch, Sample
 from gvt.build import open_dataset, splits_of, validate_components
 from gvt.cli.listing import aligned
 from gvt.config import RunConfig, compose
@@ -26,9 +26,6 @@ from gvt.interfaces import Dataset
 from gvt.pictures.reading import UnreadablePicture
 from gvt.runs.drawing import save_samples
 from gvt_registry import default_registry
-
-IGNORED = 255
-"""The number of pixels that count nowhere."""
 
 MOST_NAMED = 20
 """Files named one by one; of more only the number is said."""

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gvt.batch import DENSE_KEYS, Batch, Frame, Sample, Targets
+from gvt.batch import DENSE_KEYS, IGNORED, Batch, Frame, Sample, Targets
 from gvt.errors import DataError
 
-FILLERS = {"class": 0, "semantic": 255}
+FILLERS = {"class": 0, "semantic": IGNORED}
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

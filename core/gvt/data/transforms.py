@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from gvt.batch import Sample
+from gvt.batch import IGNORED, Sample
 from gvt.config.parameters import check_parameters, signature_of
 from gvt.config.schema import ComponentConfig
 from gvt.errors import ConfigError
@@ -20,9 +20,6 @@ from gvt_registry import nearest
 
 # What is erased keeps its boxes and masks, as it does where something stands in front of it.
 warnings.filterwarnings("ignore", message=r"RandomErasing\(\) is currently passing through")
-
-IGNORED = 255
-"""Where `semantic` says nothing of a pixel."""
 
 _OF_OTHERS = (v2.Compose, v2.RandomApply, v2.RandomChoice, v2.RandomOrder)
 _MIXING = (v2.MixUp, v2.CutMix)

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gvt.batch import IGNORED
 from gvt.device import deterministic_algorithms, explained_memory
 from gvt.errors import OutOfMemoryError, UsageError
 from gvt.interfaces import Prediction
@@ -17,7 +18,6 @@ from gvt.prediction.resampled import resampled
 from gvt.prediction.scoring import Scorer
 from gvt.prediction.tiles import Box, Scores, blended
 from gvt.prediction.trained import Trained
-from gvt.runs.palette import IGNORED
 
 PROBE = 256
 """Side in pixels of the image that heads are tried on where none is prescribed."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from gvt.batch import IGNORED
 from gvt.evaluation import BACKGROUND
 from gvt.interfaces import Prediction
 from gvt.printable import printable
-from gvt.runs.palette import IGNORED
 
 MOST_TOLD = 5
 """Names told of a picture's class, the likeliest ones."""

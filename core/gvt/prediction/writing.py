@@ -12,13 +12,14 @@ import numpy as np
 from PIL import Image
 
 from gvt.atomic import replacing
+from gvt.batch import IGNORED
 from gvt.errors import UsageError
 from gvt.interfaces import Prediction
 from gvt.prediction.files import Source, check_distinct
 from gvt.prediction.forms import Form
 from gvt.prediction.result import value_of
 from gvt.printable import printable
-from gvt.runs.palette import IGNORED, indexed_palette, paint
+from gvt.runs.palette import indexed_palette, paint
 
 LINES = "predictions.jsonl"
 """The file with a JSON object for each picture, and the sign of a folder of predictions."""

@@ -13,11 +13,11 @@ from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from gvt.atomic import replacing
-from gvt.batch import Batch
+from gvt.batch import IGNORED, Batch
 from gvt.evaluation import Mistake
 from gvt.geometry import SPATIAL_KEYS
 from gvt.runs.colour import as_rgb
-from gvt.runs.palette import IGNORED, Color, color_of, legend, paint
+from gvt.runs.palette import Color, color_of, legend, paint
 from gvt.runs.pictures import LONGEST_TITLE, PADDING, caption, tiled
 
 SIDES = (112, 320)

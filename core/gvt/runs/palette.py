@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gvt.batch import IGNORED
 from gvt.runs.pictures import PADDING, caption
-
-IGNORED = 255
-"""What `semantic` says of a pixel that nobody speaks of; it is drawn transparent."""
 
 MOST_CLASSES = 254
 """Classes of pixels that can be told apart in 8 bits, beside the background and what is ignored."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gvt.atomic import replacing
 from gvt.errors import UsageError
+from gvt.printable import printable
 from gvt.runs.colour import as_rgb
 
 PADDING = 2
@@ -105,12 +106,8 @@ def caption(name: object, longest: int = LONGEST_NAME) -> str:
 
     What cannot be printed, such as a line break, is escaped; of a long name the beginning stays.
     """
-    shown = "".join(c if c.isprintable() else _escaped(c) for c in str(name)[: longest + 1])
+    shown = printable(str(name)[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def as_images(pictures: Tensor) -> list[Image.Image]:

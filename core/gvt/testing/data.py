@@ -9,18 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.batch import Batch, Record, Sample, Targets
+from gvt.batch import IGNORED, Batch, Record, Sample, Targets
 from gvt.config import DataConfig, TrainConfig
 from gvt.data import Loader
-from gvt.data.collate import FILLERS
 from gvt.interfaces import ResidentDataset
 from gvt.seeding import seeded
 from gvt.testing.check import Failed, Skipped, rule
 from gvt.testing.training import different, listed
 from gvt.testing.trial import CPU, built, leaves
 from gvt_registry import Offer
-
-IGNORED = FILLERS["semantic"]
 
 LOOKED_AT = 8
 """Samples of a data set that are read."""
