@@ -85,6 +85,9 @@ if TYPE_CHECKING:
         Backbone as Backbone,
     )
     from gvt.interfaces import (
+        Curves as Curves,
+    )
+    from gvt.interfaces import (
         Dataset as Dataset,
     )
     from gvt.interfaces import (
@@ -156,6 +159,7 @@ _HOMES = {
     "gvt.evaluation": ("Evaluation", "evaluate"),
     "gvt.interfaces": (
         "Backbone",
+        "Curves",
         "Dataset",
         "Discriminator",
         "Generator",

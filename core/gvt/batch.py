@@ -31,12 +31,14 @@ class Record:
         geometry: (3, 3) float64 matrix from original to canvas pixel coordinates (x, y, 1).
             None where it is not known to be affine, as after random augmentation.
         mode: The file's own colour mode, as Pillow names it: `L`, `RGB`, `I;16`, `CMYK`.
+        id: Its number among the images of a COCO file.
     """
 
     source: str
     size: tuple[int, int]
     geometry: Tensor | None = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
     mode: str | None = None
+    id: int | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class DataFacts:
         class_counts: Samples of each class to train on, where the data set has `labels`.
         reader: How picture files become images, where the data set has a reader; a document of
             `PictureReader`.
+        category_ids: Of each class its number in COCO files, where the data set has such.
     """
 
     classes: tuple[str, ...]
@@ -38,6 +39,7 @@ class DataFacts:
     background: bool = False
     class_counts: tuple[int, ...] | None = None
     reader: Mapping[str, Any] | None = None
+    category_ids: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, dataset: Dataset, config: RunConfig) -> DataFacts:
@@ -61,6 +63,7 @@ class DataFacts:
             bool(getattr(dataset, "background", False)),
             _counts(getattr(dataset, "labels", None), len(classes)),
             None if reader is None else reader.document(),
+            None if (ids := getattr(dataset, "category_ids", None)) is None else tuple(ids),
         )
 
     def check_same(self, before: DataFacts) -> None:

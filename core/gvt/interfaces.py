@@ -26,8 +26,9 @@ FeatureInfo = Mapping[str, tuple[int, int]]
 Prediction = dict[str, Any]
 """One image's prediction: the keys of the targets, with `scores`.
 
-`class` comes with scores (K,), `boxes` and `labels` with (M,), `semantic` with (K, H, W). Several
-labels that each pixel may have come as `masks` (K, H, W) and `labels` (K,) with scores (K, H, W).
+`class` comes with scores (K,), `boxes` and `labels` with (M,) and perhaps `masks` (M, H, W),
+`semantic` with (K, H, W). Several labels that each pixel may have come as `masks` (K, H, W) and
+`labels` (K,) with scores (K, H, W).
 """
 
 
@@ -49,6 +50,7 @@ class Dataset(Protocol):
             classes weighted without reading them.
         reader: Optional; a `gvt.PictureReader`, how its picture files become images. Others are
             then read the same way, for predictions.
+        category_ids: Optional; of each class its number in COCO files, 1 and on without it.
     """
 
     classes: Sequence[str]
@@ -163,12 +165,28 @@ class Head(nn.Module):
         return None
 
 
+@dataclass(frozen=True)
+class Curves:
+    """A curve for each class, such as precision over recall.
+
+    Attributes:
+        x: (P,), rising.
+        y: (K, P); NaN where a class has none.
+        names: What x and y are.
+    """
+
+    x: Tensor
+    y: Tensor
+    names: tuple[str, str]
+
+
 class Metric(Protocol):
     """What evaluation needs of a metric; every torchmetrics metric has it.
 
     It computes a number, a vector, a dict of them by name, and among those perhaps (K, K) tables
-    over the classes, rows for the truth, which are drawn instead of listed. A vector with an entry
-    for each class, the background last where there is one, is listed by the classes' names.
+    over the classes, rows for the truth, and `Curves`, which are drawn instead of listed. A vector
+    with an entry for each class, the background last where there is one, is listed by the classes'
+    names.
     """
 
     def to(self, device: torch.device) -> Any: ...

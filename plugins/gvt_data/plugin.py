@@ -39,6 +39,24 @@ def gvt_components() -> list[Component]:
         ),
         Component(
             "dataset",
+            "voc",
+            "gvt_data.boxes.voc:VOC",
+            summary="Boxes in Pascal VOC's XML: the challenge's, or your own",
+        ),
+        Component(
+            "dataset",
+            "coco",
+            "gvt_data.boxes.coco:COCO",
+            summary="Boxes and masks in COCO's JSON: the challenge's, or your own",
+        ),
+        Component(
+            "dataset",
+            "yolo",
+            "gvt_data.boxes.yolo:YOLO",
+            summary="Boxes in YOLO's text files, one beside each picture",
+        ),
+        Component(
+            "dataset",
             "imagenet",
             "gvt_data.imagenet:ImageNet",
             summary="ImageNet's 1,000 names, for networks that know them; and its pictures",
