@@ -1,4 +1,4 @@
-"""`gvt predict`: names for pictures, or masks."""
+"""`gvt predict`: names for pictures, masks, or objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
     "-o",
     "--out",
     type=Output(),
-    help="A folder for what is predicted; masks go into one called predictions unless given.",
+    help="A folder for what is predicted; masks and objects go into predictions unless given.",
 )
 @click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
 @plugin_option
@@ -31,11 +31,12 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
 
     TRAINED is a run's folder, a checkpoint, or a recipe whose networks are given weights. What a
     picture shows is printed, with probabilities. Where each pixel is classified, a folder gets
-    STEM.png, a mask in which each class is a number, and STEM_overlay.png; and any folder gets
-    predictions.jsonl, a line a picture.
+    STEM.png, a mask in which each class is a number, and STEM_overlay.png. Where objects are
+    found, it gets STEM_overlay.png with those of at least predict.score, and predictions.json,
+    all of them as COCO's results. Any folder gets predictions.jsonl, a line a picture.
 
-    A KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.batch_size or
-    device; of a recipe any setting.
+    A KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.score,
+    predict.batch_size or device; of a recipe any setting.
     """
     from gvt.errors import DataError, Interrupted
     from gvt.prediction.predict import Job
@@ -44,7 +45,7 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
 
     overrides = [w for w in words if _IS_OVERRIDE(w) and not Path(w).exists()]
     files = [w for w in words if w not in overrides]
-    job = Job(trained, files, overrides, out, averaged=not raw, writes_masks=True)
+    job = Job(trained, files, overrides, out, averaged=not raw, writes_places=True)
     total, done, broken = len(job.sources), 0, 0
     with stop_requests(_ANSWER) as request:
         for predicted in job:

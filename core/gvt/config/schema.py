@@ -54,6 +54,8 @@ class DataConfig(ComponentConfig):
         resident: Keep the whole set on the device as uint8; `auto` when it fits.
         range: What real images are mapped to before a discriminator sees them.
         transforms: `torchvision.transforms.v2` by name, for each training sample.
+        mosaic: Share of the training samples that are composed of four, each after its own
+            transforms; for data with `boxes`, `masks` or `semantic`.
         batch_transforms: The same for whole training batches of images, on the device; `MixUp`
             and `CutMix` mix their classes, too.
     """
@@ -65,6 +67,7 @@ class DataConfig(ComponentConfig):
     resident: bool | Literal["auto"] = "auto"
     range: tuple[float, float] | None = None
     transforms: list[ComponentConfig] = []
+    mosaic: Annotated[float, Field(ge=0, le=1)] = 0.0
     batch_transforms: list[ComponentConfig] = []
 
     @model_validator(mode="after")
@@ -75,6 +78,11 @@ class DataConfig(ComponentConfig):
             raise ValueError(
                 "resident=true keeps whole tensors, which per-sample transforms cannot see; "
                 "use batch_transforms, or resident=false"
+            )
+        if self.resident is True and self.mosaic:
+            raise ValueError(
+                "resident=true keeps whole tensors, which mosaics are not composed from; use "
+                "resident=false"
             )
         if self.resident is True and self.workers not in ("auto", 0):
             raise ValueError("resident=true needs no workers; drop one of the two")
@@ -197,20 +205,25 @@ class PredictConfig(Section):
     """Predictions for people's pictures.
 
     Attributes:
-        tile: Side in pixels of the tiles that a larger picture is predicted in, where each pixel
-            is classified and pictures keep their own size.
+        tile: Longer side in pixels of the tiles that a larger picture is predicted in, where each
+            pixel is classified or objects are found. `auto` is 512, and 1024 where objects alone
+            are found, for pictures that keep their own size; those that are brought to a size are
+            shown whole. Where they are, and objects are found, a number cuts tiles of so many of
+            the picture's own pixels, in the size's proportions, and brings each to the size.
         overlap: Least share of a tile's side that it has in common with the next one, over which
-            the one fades into the other.
+            the one fades into the other; objects no larger than that are whole in one of them.
         flips: Also predict flipped copies and take the mean of the scores: of pixels over both
-            directions, of a picture's class over left and right. Several labels of a picture are
-            those of the picture as it is.
+            directions, of a picture's class over left and right. Several labels of a picture, and
+            objects, are those of the picture as it is.
         batch_size: Tiles predicted at once.
+        score: Objects with a lower score are neither drawn nor told; `predictions.json` has them.
     """
 
-    tile: Annotated[int, Field(ge=16)] = 512
+    tile: Annotated[int, Field(ge=16)] | Literal["auto"] = "auto"
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
     flips: bool = False
     batch_size: PositiveInt = 4
+    score: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 class FolderConfig(Section):

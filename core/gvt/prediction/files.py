@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gvt.errors import UsageError
@@ -19,10 +19,18 @@ class Source:
         path: The file.
         stem: What is made of it is called so: its name without the suffix, below a folder that
             was searched with the folders in between, as `day/scan`.
+        number: Its place among the pictures, from 1.
     """
 
     path: Path
     stem: Path
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the picture is called where others read it: as the stem, with the suffix."""
+        name = (self.stem.parent / self.path.name).as_posix()
+        return name.encode("utf-8", "replace").decode()  # a name may have bytes that are no text
 
 
 def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source]:
@@ -53,7 +61,7 @@ def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source
             raise UsageError(f"{printable(path)}: there is no such file or folder")
         for source in inside:
             found.setdefault(source.path.resolve(), source)
-    return list(found.values())
+    return [replace(source, number=number) for number, source in enumerate(found.values(), 1)]
 
 
 def _in_folder(folder: Path, out: Path | None) -> Iterable[Source]:

@@ -1,4 +1,4 @@
-"""What kind of predictions each head makes: of the picture, or of its pixels."""
+"""What kind of predictions each head makes: of the picture, of its pixels, or of objects."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class Form:
     """What a head says.
 
     Attributes:
-        key: `class` or `labels`, of the picture; `semantic` or `masks`, of each pixel.
-        channels: Scores of a picture, or of a pixel.
+        key: `class` or `labels`, of the picture; `semantic` or `masks`, of each pixel; `boxes`, of
+            objects.
+        channels: Scores of a picture, of a pixel, or of an object.
     """
 
     key: str
@@ -31,12 +32,17 @@ class Form:
         """Whether it is of each pixel."""
         return self.key in ("semantic", "masks")
 
+    @property
+    def is_of_objects(self) -> bool:
+        """Whether it is of objects, each with a box and perhaps a mask."""
+        return self.key == "boxes"
+
 
 def forms_of(prediction: Prediction) -> dict[str, Form]:
     """Return the form of each head's prediction by the head's name, "" where there is but one.
 
     Raises:
-        UsageError: If there is one that is neither of pictures nor of pixels.
+        UsageError: If there is one that is neither of pictures, nor of pixels, nor of objects.
     """
     return {head: _form(head, part) for head, part in by_head(prediction).items()}
 
@@ -58,11 +64,13 @@ def _form(head: str, part: Mapping[str, Any]) -> Form:
                 f"{MOST_CLASSES}"
             )
         return Form("semantic" if "semantic" in part else "masks", len(dense))
+    if isinstance(scores, Tensor) and scores.ndim == 1 and {"boxes", "labels"} <= part.keys():
+        return Form("boxes", 1)
     if isinstance(scores, Tensor) and scores.ndim == 1 and SPATIAL_KEYS.isdisjoint(part):
         for key in ("class", "labels"):
             if key in part:
                 return Form(key, len(scores))
     raise UsageError(
         f"{of}predictions of {', '.join(part) or 'nothing'} cannot be written; what can are those "
-        "with scores of the picture's classes, or of each pixel's"
+        "with scores of the picture's classes, of each pixel's, or of boxes with labels"
     )

@@ -1,4 +1,4 @@
-"""`gvt predict`: pictures in, names or masks out."""
+"""`gvt predict`: pictures in, names, masks or objects out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gvt.device import keep_freed_memory
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
 from gvt.prediction.files import Source, find_pictures
+from gvt.prediction.objects import Objects
 from gvt.prediction.predictor import Predictor
 from gvt.prediction.result import Predicted, summary_of
 from gvt.prediction.trained import open_trained
@@ -23,7 +24,7 @@ MOST_PIXELS = 1 << 30
 """Pixels that a picture may have here; 4 GB of memory in colour, and its mask another one."""
 
 DEFAULT_FOLDER = Path("predictions")
-"""Where the command line writes masks unless it is told."""
+"""Where the command line writes masks and objects unless it is told."""
 
 
 def predict(
@@ -36,8 +37,11 @@ def predict(
     """Return what trained networks say of picture files.
 
     Pictures are read as the training read them, and may have up to 2**30 pixels. Where each pixel
-    is classified, and pictures keep their own size, larger ones are predicted in overlapping
-    tiles (`predict.tile`, `predict.overlap`) whose scores are blended.
+    is classified or objects are found, and pictures keep their own size, larger ones are predicted
+    in overlapping tiles (`predict.tile`, `predict.overlap`), whose scores are blended, and in
+    which an object is found once. Pictures that are brought to a size are shown whole; objects in
+    much larger ones are found with `predict.tile=PIXELS`, the part of them that is brought to the
+    size at a time.
 
     A folder gets of each picture whose pixels are classified `STEM.png`, an indexed PNG in its own
     size, and `STEM_overlay.png`. A value there is the class's number; where the data has a
@@ -46,11 +50,19 @@ def predict(
     `STEM_CLASS.png`, and of several heads the files are `STEM_HEAD...`. Pictures that were found
     in a folder keep the folders in between. `predictions.jsonl` has a line a picture.
 
+    Where objects are found, `STEM_overlay.png` has those with a score of at least `predict.score`,
+    and `predictions.json` has all, as COCO's results with the pictures' file names and the classes'
+    names: a list of `image_id` (the picture's place, from 1), `file_name`, `category_id`,
+    `category_name`, `bbox` [x, y, width, height] in the picture's pixels, `score`, and
+    `segmentation` as run lengths where there are masks. Of several heads it is
+    `predictions_HEAD.json`.
+
     Args:
         trained: A run's folder, a checkpoint, or a recipe whose networks are given weights.
         files: Picture files, and folders that are searched for them.
         overrides: Such as `predict.flips=true` or `device=cpu`; of a recipe any.
-        out: A folder for masks, overlays and `predictions.jsonl`. Without it masks are returned.
+        out: A folder for masks, overlays, `predictions.jsonl` and `predictions.json`. Without it
+            masks are returned.
         averaged: Take the moving average of the weights where there is one.
 
     Returns:
@@ -75,7 +87,7 @@ class Job:
         overrides: See there.
         out: See there.
         averaged: See there.
-        writes_masks: Whether masks go into `DEFAULT_FOLDER` where `out` is not given.
+        writes_places: Whether masks and objects go into `DEFAULT_FOLDER` where `out` is not given.
 
     Attributes:
         sources: The pictures.
@@ -90,7 +102,7 @@ class Job:
         out: PathLike | None = None,
         *,
         averaged: bool = True,
-        writes_masks: bool = False,
+        writes_places: bool = False,
     ) -> None:
         self.out = None if out is None else Path(out)
         paths = [Path(path) for path in files]
@@ -100,15 +112,14 @@ class Job:
         opened = open_trained(trained, overrides, averaged=averaged)
         keep_freed_memory(opened.placement.device)
         self._predictor = Predictor(opened)
-        self._facts = opened.facts
-        if self.out is None and writes_masks and self._predictor.is_dense:
+        self._facts, self._score = opened.facts, opened.settings.score
+        if self.out is None and writes_places and self._predictor.is_drawn:
             self.out = DEFAULT_FOLDER
             check_folder(self.out)
             self.sources = find_pictures(paths, self.out)
         self._writer = None
         if self.out is not None:
-            facts = opened.facts
-            self._writer = Writer(self.out, self._predictor.forms, facts.classes, facts.background)
+            self._writer = Writer(self.out, self._predictor.forms, self._facts, self._score)
             self._writer.check(self.sources)
 
     def __iter__(self) -> Iterator[Predicted]:
@@ -122,22 +133,21 @@ class Job:
     def _predicted(self, source: Source) -> Predicted:
         try:
             image = self._predictor.reader.open(source.path, MOST_PIXELS).image
+            found = self._predictor(image, str(source.path))
         except MemoryError:
             return Predicted(source.path, error=f"{printable(source.path)}: out of memory")
         except DataError as error:
             # What to do about it is for those who train.
             return Predicted(source.path, error=str(error).partition("; mend or remove it")[0])
         size = (image.height, image.width)
-        found = self._predictor(image, str(source.path))
-        classes, background = self._facts.classes, self._facts.background
-        parts = {h: summary_of(part, classes, background) for h, part in found.items()}
+        parts = {head: self._summary(part) for head, part in found.items()}
         files: list[Path] = []
         if self._writer is not None:
-            for head, written in self._writer.masks(source, image, found).items():
+            for head, written in self._writer.pictures(source, image, found).items():
                 files += written
                 names = [path.relative_to(self._writer.folder).as_posix() for path in written]
                 parts[head] = {**_named(names, found[head]), **parts[head]}
-            found = {h: p for h, p in found.items() if not self._predictor.forms[h].is_dense}
+            self._writer.entries(source, size, found)
         summary = {
             "file": printable(source.path),
             "height": size[0],
@@ -146,7 +156,22 @@ class Job:
         }
         if self._writer is not None:
             self._writer.line(summary)
-        return Predicted(source.path, size, _flat(found), summary, tuple(files))
+        return Predicted(source.path, size, self._returned(found, size), summary, tuple(files))
+
+    def _summary(self, part: Prediction | Objects) -> dict[str, Any]:
+        return summary_of(part, self._facts.classes, self._facts.background, self._score)
+
+    def _returned(
+        self, found: dict[str, Prediction | Objects], size: tuple[int, int]
+    ) -> dict[str, Any]:
+        """Return what is said of a picture, without the masks that are in files."""
+        returned: dict[str, Any] = {}
+        for head, part in found.items():
+            if isinstance(part, Objects):
+                returned[head] = part.prediction(size if self._writer is None else None)
+            elif self._writer is None or not self._predictor.forms[head].is_dense:
+                returned[head] = part
+        return _flat(returned)
 
 
 def _flat(by_head: dict[str, Any]) -> dict[str, Any]:
@@ -154,8 +179,10 @@ def _flat(by_head: dict[str, Any]) -> dict[str, Any]:
     return dict(by_head.get("", by_head))
 
 
-def _named(names: Sequence[str], part: Prediction) -> dict[str, Any]:
+def _named(names: Sequence[str], part: Prediction | Objects) -> dict[str, Any]:
     *masks, overlay = names
+    if isinstance(part, Objects):
+        return {"overlay": overlay}
     return (
         {"masks": masks, "overlay": overlay}
         if "masks" in part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +14,21 @@ from gvt.batch import IGNORED
 from gvt.device import deterministic_algorithms, explained_memory
 from gvt.errors import OutOfMemoryError, UsageError
 from gvt.interfaces import Prediction
-from gvt.pictures.reader import pixels_of
+from gvt.prediction.merging import merged
+from gvt.prediction.objects import Objects, objects_in
 from gvt.prediction.resampled import resampled
 from gvt.prediction.scoring import Scorer
-from gvt.prediction.tiles import Box, Scores, blended
+from gvt.prediction.tiles import Box, Scores, blended, grid
 from gvt.prediction.trained import Trained
 
 PROBE = 256
 """Side in pixels of the image that heads are tried on where none is prescribed."""
+
+TILE_OF_PIXELS, TILE_OF_OBJECTS = 512, 1024
+"""Sides of tiles unless told: objects are the better known the more is around them."""
+
+_Gathered = dict[str, dict[Box, Any]]
+"""By head what it says of each part of a picture besides its pixels."""
 
 
 class Predictor:
@@ -34,7 +42,8 @@ class Predictor:
         reader: How picture files become images.
 
     Raises:
-        UsageError: If the task makes no predictions, or some that cannot be written.
+        UsageError: If the task makes no predictions, or some that cannot be written, or tiles are
+            wanted where there are none.
     """
 
     def __init__(self, trained: Trained) -> None:
@@ -50,25 +59,36 @@ class Predictor:
             raise UsageError(f"{trained.config.recipe}: {error}, so there is nothing to do") from (
                 error
             )
-        self.reader = trained.reader(own_size=self.is_dense)
+        self.reader = trained.reader(own_size=self.is_dense or self._has_objects)
+        self._tile = self._sides(trained.settings.tile)
 
     @property
     def is_dense(self) -> bool:
         """Whether a head classifies each pixel."""
         return any(form.is_dense for form in self.forms.values())
 
-    def __call__(self, image: Image.Image, source: str) -> dict[str, Prediction]:
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a head says something of places in a picture."""
+        return self.is_dense or self._has_objects
+
+    @property
+    def _has_objects(self) -> bool:
+        return any(form.is_of_objects for form in self.forms.values())
+
+    def __call__(self, image: Image.Image, source: str) -> dict[str, Prediction | Objects]:
         """Return by head what is said of a picture, on the CPU.
 
         Of the whole picture that is `class` () with scores (K,), or `labels` (M,) with scores
         (K,); of pixels, in the picture's own size, `semantic` (H, W) uint8, 255 where the network
-        was shown nothing, or `masks` (K, H, W) bool.
+        was shown nothing, or `masks` (K, H, W) bool; and of objects all that the head found.
 
         Args:
             image: Upright and opaque, of the reader's channels, in its own size.
             source: What an error names.
 
         Raises:
+            DataError: If a predicted box or score is not a number.
             OutOfMemoryError: If the device does not hold it; says what to lower.
         """
         settings, placement = self._settings, self._trained.placement
@@ -79,13 +99,34 @@ class Predictor:
             ):
                 return self._predicted(image, source)
         except OutOfMemoryError as error:
+            now = settings.tile if self._tile is None else max(self._tile)
             raise OutOfMemoryError(
-                f"out of memory on {placement.device}: lower predict.tile (now {settings.tile}) "
+                f"out of memory on {placement.device}: lower predict.tile (now {now}) "
                 f"or predict.batch_size (now {settings.batch_size})"
             ) from error
 
-    def _predicted(self, image: Image.Image, source: str) -> dict[str, Prediction]:
-        whole: dict[str, list[Prediction]] = {}
+    def _sides(self, tile: int | str) -> tuple[int, int] | None:
+        """Return (H, W) of the tiles in a picture's own pixels; None where there are none."""
+        if self.reader.size is None:
+            side = TILE_OF_PIXELS if self.is_dense else TILE_OF_OBJECTS
+            side = tile if isinstance(tile, int) else side
+            return (side, side) if self.is_drawn else None
+        if not isinstance(tile, int) or not self.is_drawn:
+            return None
+        height, width = self.reader.size
+        if not self.is_dense:
+            longer = max(height, width)
+            return max(1, round(tile * height / longer)), max(1, round(tile * width / longer))
+        # That is what `auto` was called in the checkpoints of heads that classify pixels.
+        if tile == TILE_OF_PIXELS:
+            return None
+        raise UsageError(
+            f"predict.tile={tile}: pictures are brought to {height} x {width} pixels to classify "
+            "each, and shown whole; leave it at auto"
+        )
+
+    def _predicted(self, image: Image.Image, source: str) -> dict[str, Prediction | Objects]:
+        gathered: _Gathered = {}
         size = (image.height, image.width)
         maps = {
             head: np.full(size, IGNORED, np.uint8)
@@ -94,7 +135,7 @@ class Predictor:
             for head, form in self.forms.items()
             if form.is_dense
         }
-        for box, scores, inside in self._parts(image, source, whole):
+        for box, scores, inside in self._parts(image, source, gathered):
             place = (..., slice(box.top, box.bottom), slice(box.left, box.right))
             for head, of_pixels in scores.items():
                 key = self.forms[head].key
@@ -102,41 +143,58 @@ class Predictor:
                 if inside is not None:
                     said = said.masked_fill(~inside, 0 if key == "masks" else IGNORED)
                 maps[head][place] = said.numpy()
-        found = {head: self._of_whole(head, parts) for head, parts in whole.items()}
-        for head, values in maps.items():
-            found[head] = {self.forms[head].key: torch.from_numpy(values)}
-        return {head: found[head] for head in self.forms}
+        found: dict[str, Prediction | Objects] = {}
+        for head, form in self.forms.items():
+            if form.is_dense:
+                found[head] = {form.key: torch.from_numpy(maps[head])}
+            elif form.is_of_objects:
+                found[head] = merged(gathered[head], size)
+            else:
+                found[head] = self._of_whole(head, [*gathered[head].values()])
+        return found
 
     def _parts(
-        self, image: Image.Image, source: str, whole: dict[str, list[Prediction]]
+        self, image: Image.Image, source: str, gathered: _Gathered
     ) -> Iterator[tuple[Box, Scores, Tensor | None]]:
-        """Yield the scores of pixels part by part, and keep what is said of whole images."""
+        """Yield the scores of pixels part by part, and gather what else is said."""
+        size, settings = (image.height, image.width), self._settings
+        if not self.is_dense:
+            boxes = grid(size, self._tile or size, settings.overlap)
+            for first in range(0, len(boxes), settings.batch_size):
+                batch = boxes[first : first + settings.batch_size]
+                self._said(image, batch, source, gathered)
+        elif self._tile is None:
+            whole = Box(0, 0, *size)
+            ((scores, geometry),) = self._said(image, [whole], source, gathered)
+            yield from resampled(scores, geometry, size)
+        else:
+            channels = sum(form.channels for form in self.forms.values() if form.is_dense)
+            for box, scores in blended(
+                size,
+                self._tile[0],
+                settings.overlap,
+                channels,
+                settings.batch_size,
+                lambda boxes: [s for s, _ in self._said(image, boxes, source, gathered)],
+            ):
+                yield box, scores, None
 
-        def predict(images: Sequence[Tensor]) -> list[Scores]:
-            scores: list[Scores] = []
-            for found in self._scorer(images, self.forms, source):
-                scores.append({h: found[h]["scores"] for h in found if self.forms[h].is_dense})
-                for head in found.keys() - scores[-1].keys():
-                    whole.setdefault(head, []).append(found[head])
-            return scores
-
-        if self.reader.size is not None or not self.is_dense:
-            pixels, geometry = self.reader.fitted(image)
-            (scores,) = predict([pixels])
-            if scores:
-                yield from resampled(scores, geometry, (image.height, image.width))
-            return
-        settings = self._settings
-        channels = sum(form.channels for form in self.forms.values() if form.is_dense)
-        for box, scores in blended(
-            (image.height, image.width),
-            settings.tile,
-            settings.overlap,
-            channels,
-            settings.batch_size,
-            lambda boxes: predict([_cut(image, box) for box in boxes]),
-        ):
-            yield box, scores, None
+    def _said(
+        self, image: Image.Image, boxes: Sequence[Box], source: str, gathered: _Gathered
+    ) -> list[tuple[Scores, Tensor]]:
+        """Return of parts the scores of canvas pixels, and how they got there; gather the rest."""
+        fitted = [self.reader.fitted(_cut(image, box)) for box in boxes]
+        said = self._scorer([pixels for pixels, _ in fitted], self.forms, source)
+        of_pixels: list[tuple[Scores, Tensor]] = []
+        for box, (_, geometry), found in zip(boxes, fitted, said, strict=True):
+            scores = {h: found[h]["scores"] for h in found if self.forms[h].is_dense}
+            of_pixels.append((scores, geometry))
+            for head in found.keys() - scores.keys():
+                part: Prediction | Objects = found[head]
+                if self.forms[head].is_of_objects:
+                    part = objects_in(found[head], geometry, box, source)
+                gathered.setdefault(head, {})[box] = part
+        return of_pixels
 
     def _of_whole(self, head: str, parts: Sequence[Prediction]) -> Prediction:
         """Return what is said of a picture, where need be from what is said of its tiles.
@@ -150,5 +208,6 @@ class Predictor:
         return {"labels": labels, "scores": scores.amax(dim=0)}
 
 
-def _cut(image: Image.Image, box: Box) -> Tensor:
-    return pixels_of(image.crop((box.left, box.top, box.right, box.bottom)))
+def _cut(image: Image.Image, box: Box) -> Image.Image:
+    sides = (box.left, box.top, box.right, box.bottom)
+    return image if sides == (0, 0, *image.size) else image.crop(sides)

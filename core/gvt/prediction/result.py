@@ -13,6 +13,7 @@ import torch
 from gvt.batch import IGNORED
 from gvt.evaluation import BACKGROUND
 from gvt.interfaces import Prediction
+from gvt.prediction.objects import Objects
 from gvt.printable import printable
 
 MOST_TOLD = 5
@@ -30,8 +31,9 @@ class Predicted:
         size: Its (H, W), upright; None where it could not be read.
         prediction: Of the whole picture `class` () with scores (K,), or `labels` (M,) with
             scores (K,); of its pixels `semantic` (H, W) uint8, where 255 says nothing, or `masks`
-            (K, H, W) bool, if they were not written to a folder. Of several heads a dict by their
-            names.
+            (K, H, W) bool, if they were not written to a folder; of objects in it `boxes` (M, 4)
+            xyxy in its pixels, `labels` (M,), `scores` (M,) falling, and perhaps `masks`
+            (M, H, W) bool, if they were not. Of several heads a dict by their names.
         summary: The same in plain data with the classes' names, as in `predictions.jsonl`; of
             several heads under `heads`.
         files: What was written of it, besides the line there.
@@ -46,14 +48,26 @@ class Predicted:
     error: str = ""
 
 
-def summary_of(part: Prediction, classes: Sequence[str], background: bool) -> dict[str, Any]:
+def summary_of(
+    part: Prediction | Objects, classes: Sequence[str], background: bool, score: float = 0.0
+) -> dict[str, Any]:
     """Return what a head says in plain data; of pixels the share of each class that there is.
 
     Args:
         part: The head's prediction.
         classes: Names of the classes.
         background: Whether pixels may be of none.
+        score: The least score of an object that is told.
     """
+    if isinstance(part, Objects):
+        told = part.above(score)
+        rows = (value.tolist() for value in (told.labels, told.scores, told.boxes))
+        return {
+            "objects": [
+                {"class": _name(label, classes), "score": sure, "box": box}
+                for label, sure, box in zip(*rows, strict=True)
+            ]
+        }
     if "class" in part:
         scores = [_number(score) for score in part["scores"].tolist()]
         order = part["scores"].argsort(descending=True, stable=True).tolist()
@@ -105,6 +119,9 @@ def text_of(predicted: Predicted) -> str:
 
 
 def _lines(part: Mapping[str, Any]) -> Iterator[str]:
+    if "objects" in part:
+        yield _counted(part["objects"])
+        return
     if "classes" in part:
         yield (
             ", ".join(
@@ -121,6 +138,19 @@ def _lines(part: Mapping[str, Any]) -> Iterator[str]:
     for entry in told:
         score = "not a number" if entry["score"] is None else f"{entry['score']:.3f}"
         yield f"{_shown(entry['class']).ljust(longest)}  {score}"
+
+
+def _counted(objects: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many objects of each class there are, and how sure that is."""
+    scores: dict[str, list[float]] = {}
+    for found in objects:
+        scores.setdefault(found["class"], []).append(found["score"])
+    kinds = []
+    for name, sure in sorted(scores.items(), key=lambda item: -len(item[1])):
+        most, least = f"{max(sure):.3f}", f"{min(sure):.3f}"
+        between = most if most == least else f"{most} to {least}"
+        kinds.append(f"{len(sure)} {printable(name)} ({between})")
+    return ", ".join(kinds) or "nothing"
 
 
 def _shown(name: str | None) -> str:

@@ -44,7 +44,7 @@ class Scorer:
     def __call__(
         self, images: Sequence[Tensor], forms: Mapping[str, Form], source: str
     ) -> list[dict[str, Prediction]]:
-        """Return of each image by head its `scores`, and what else it says of the whole image.
+        """Return of each image by head its `scores`, and what else it says of it.
 
         Args:
             images: (C, H, W) uint8 of one size; those smaller than the coarsest feature are filled
@@ -54,8 +54,7 @@ class Scorer:
         """
         height, width = images[0].shape[-2:]
         pixels = torch.stack([self._filled(image) for image in images])
-        dense = any(form.is_dense for form in forms.values())
-        copies = FLIPS[: 1 if not self._flips else 4 if dense else 2]
+        copies = FLIPS[: self._copies(forms)]
         found: list[dict[str, Prediction]] = [{} for _ in images]
         for number, flip in enumerate(copies):
             flipped = pixels.flip(flip) if flip else pixels
@@ -76,6 +75,13 @@ class Scorer:
     def decide(self, head: str, scores: Tensor) -> Prediction:
         """Return what a head decides of the scores of pixels, (C, H, W)."""
         return self.task.decide(head, scores)
+
+    def _copies(self, forms: Mapping[str, Form]) -> int:
+        if not self._flips:
+            return 1
+        if any(form.is_dense for form in forms.values()):
+            return 4
+        return 2 if any(form.key == "class" for form in forms.values()) else 1
 
     def _predictions(self, pixels: Tensor, source: str) -> list[Prediction]:
         """Return the task's predictions for images (N, C, H, W) uint8."""

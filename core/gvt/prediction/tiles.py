@@ -60,6 +60,18 @@ class Side:
         return cls(length, tile, starts, weights.float())
 
 
+def grid(size: tuple[int, int], tile: tuple[int, int], overlap: float) -> list[Box]:
+    """Return the tiles of a picture row by row.
+
+    Args:
+        size: The picture's (H, W).
+        tile: (H, W) of a tile; a picture that is smaller is one of its own size.
+        overlap: Share of a tile's side that two neighbours have in common at least.
+    """
+    down, across = (Side.of(*sides, overlap) for sides in zip(size, tile, strict=True))
+    return [_box(y, x, down.tile, across.tile) for y in down.starts for x in across.starts]
+
+
 def blended(
     size: tuple[int, int],
     tile: int,

@@ -18,7 +18,7 @@ from gvt.facts import DataFacts
 from gvt.interfaces import Task
 from gvt.pictures.reader import PictureReader
 from gvt.printable import printable
-from gvt.saved import PathLike, find_checkpoint, pinned, task_of
+from gvt.saved import PathLike, find_checkpoint, is_recipe, pinned, task_of
 from gvt.seeding import seeded
 
 CHANGEABLE = ("predict", "device")
@@ -50,9 +50,10 @@ class Trained:
         """Return how picture files become images.
 
         That is how the training read them. Where it read no files, pictures have the channels
-        that the networks were trained with, and keep their own size if each pixel is classified;
-        else they are made as large as the training's, with all of the picture, and black beside
-        it. Where nothing is known they are in colour and of their own size.
+        that the networks were trained with, and keep their own size if each pixel is classified
+        or objects are found; else they are made as large as the training's, with all of the
+        picture, and black beside it. Where nothing is known they are in colour and of their own
+        size.
 
         Args:
             own_size: Whether pictures of any size will do.
@@ -87,7 +88,7 @@ def open_trained(trained: PathLike, overrides: Sequence[str], *, averaged: bool)
         CheckpointError: If the checkpoint is damaged.
     """
     path = Path(trained)
-    recipe = path.suffix in (".yaml", ".yml") or not (path.exists() or _looks_like_path(path))
+    recipe = is_recipe(trained)
     if not recipe and not path.exists():
         raise UsageError(f"{printable(path)}: there is no such run or checkpoint")
     config, facts, task = (
@@ -99,10 +100,6 @@ def open_trained(trained: PathLike, overrides: Sequence[str], *, averaged: bool)
     )
     placement.place(task)
     return Trained(task.eval(), facts, config, placement)
-
-
-def _looks_like_path(path: Path) -> bool:
-    return len(path.parts) > 1 or path.suffix == ".safetensors"
 
 
 def _of_checkpoint(

@@ -1,4 +1,4 @@
-"""Predictions on disk: masks, overlays, and a JSON line a picture."""
+"""Predictions on disk: masks, overlays, a JSON line a picture, and COCO's results of objects."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ from PIL import Image
 
 from gvt.atomic import replacing
 from gvt.batch import IGNORED
+from gvt.coco import results_of
 from gvt.errors import UsageError
+from gvt.facts import DataFacts
 from gvt.interfaces import Prediction
+from gvt.prediction.entries import EntryFile
 from gvt.prediction.files import Source, check_distinct
 from gvt.prediction.forms import Form
+from gvt.prediction.objects import Objects
+from gvt.prediction.overlay import draw_objects, painted
 from gvt.prediction.result import value_of
 from gvt.printable import printable
-from gvt.runs.palette import indexed_palette, paint
+from gvt.runs.palette import indexed_palette
 
 LINES = "predictions.jsonl"
 """The file with a JSON object for each picture, and the sign of a folder of predictions."""
 
+ENTRIES = "predictions"
+"""What the file of COCO's results is called, before the head's name and `.json`."""
+
 _PART = 1 << 20
-"""Pixels that are painted at a time."""
+"""Pixels that are numbered at a time."""
 
 
 def check_folder(folder: Path) -> None:
@@ -48,19 +56,24 @@ class Writer:
 
     Args:
         folder: Where to; made with the first picture. Files of earlier predictions with the same
-            names are replaced, and so is their `predictions.jsonl`.
+            names are replaced, and so are their `predictions.jsonl` and `predictions.json`.
         forms: Of each head's predictions.
-        classes: Names of the classes.
-        background: Whether pixels may be of none.
+        facts: What is known of the data.
+        score: The least score of an object that is drawn.
     """
 
     def __init__(
-        self, folder: Path, forms: Mapping[str, Form], classes: Sequence[str], background: bool
+        self, folder: Path, forms: Mapping[str, Form], facts: DataFacts, score: float
     ) -> None:
         self.folder = folder
-        self._forms, self._classes, self._background = forms, classes, background
-        self._names = _file_names(classes)
+        self._forms, self._facts, self._score = forms, facts, score
+        self._names = _file_names(facts.classes)
         self._lines: TextIO | None = None
+        self._entries = {
+            head: EntryFile(folder / f"{ENTRIES}{_of(head)}.json")
+            for head, form in forms.items()
+            if form.is_of_objects
+        }
 
     def check(self, sources: Sequence[Source]) -> None:
         """Check that what is written of one picture neither replaces another's, nor a picture.
@@ -80,10 +93,10 @@ class Writer:
                         "a mask; name another folder"
                     )
 
-    def masks(
-        self, source: Source, image: Image.Image, prediction: Mapping[str, Prediction]
+    def pictures(
+        self, source: Source, image: Image.Image, prediction: Mapping[str, Prediction | Objects]
     ) -> dict[str, list[Path]]:
-        """Write the masks and the overlay of each head that classifies pixels; all of them change.
+        """Write the masks and the overlay of each head that says something of places.
 
         The overlay is painted on the picture itself, and the values of a mask become those of
         its file, since large pictures are better not copied.
@@ -92,21 +105,39 @@ class Writer:
             By head the files, the overlay last.
         """
         written: dict[str, list[Path]] = {}
-        dense = [head for head, form in self._forms.items() if form.is_dense]
-        for number, head in enumerate(dense):
-            last = number == len(dense) - 1
+        drawn = [h for h, form in self._forms.items() if form.is_dense or form.is_of_objects]
+        for head in drawn:
             paths = [self._path(source, e) for e in self._endings(head, self._forms[head])]
             paths[0].parent.mkdir(parents=True, exist_ok=True)
-            part = {k: v.numpy() for k, v in prediction[head].items()}
-            overlay = self._painted(image if last else image.copy(), part)
-            _save(overlay, paths[-1])
-            if "semantic" in part:
-                _save(self._indexed(part["semantic"]), paths[0])
+            canvas = image if head == drawn[-1] else image.copy()
+            canvas = canvas if canvas.mode == "RGB" else canvas.convert("RGB")
+            said = prediction[head]
+            if isinstance(said, Objects):
+                draw_objects(canvas, said.above(self._score), self._facts.classes)
             else:
-                for mask, path in zip(part["masks"], paths[:-1], strict=True):
-                    _save(Image.fromarray(mask), path)
+                self._masks(said, paths[:-1], canvas)
+            _save(canvas, paths[-1])
             written[head] = paths
         return written
+
+    def entries(
+        self, source: Source, size: tuple[int, int], prediction: Mapping[str, Prediction | Objects]
+    ) -> None:
+        """Write the objects of a picture of this (H, W), all of them, as COCO's results."""
+        facts = self._facts
+        for head, file in self._entries.items():
+            said = prediction[head]
+            assert isinstance(said, Objects)  # as its form says
+            file.add(
+                results_of(
+                    said.prediction(),
+                    source.number,
+                    source.name,
+                    facts.classes,
+                    facts.category_ids,
+                    said.segmentations(size),
+                )
+            )
 
     def line(self, summary: Mapping[str, Any]) -> None:
         """Write a picture's line, at once."""
@@ -117,13 +148,17 @@ class Writer:
         self._lines.flush()
 
     def close(self) -> None:
-        """Close the file of lines."""
+        """Close what is open."""
         if self._lines is not None:
             self._lines.close()
+        for file in self._entries.values():
+            file.close()
 
     def _endings(self, head: str, form: Form) -> list[str]:
         """Return what a picture's files are called behind its stem, the overlay's last."""
-        of = f"_{_file_name(head)}" if head else ""
+        of = _of(head)
+        if form.is_of_objects:
+            return [f"{of}_overlay.png"]
         if form.key == "semantic":
             return [f"{of}.png", f"{of}_overlay.png"]
         if form.key == "masks":
@@ -133,30 +168,25 @@ class Writer:
     def _path(self, source: Source, ending: str) -> Path:
         return self.folder / f"{source.stem}{ending}"
 
-    def _painted(self, image: Image.Image, part: Mapping[str, np.ndarray]) -> Image.Image:
-        """Return the picture with the classes' colours on it."""
-        image = image if image.mode == "RGB" else image.convert("RGB")
-        rows = max(1, _PART // image.width)
-        for top in range(0, image.height, rows):
-            bottom = min(top + rows, image.height)
-            pixels = np.array(image.crop((0, top, image.width, bottom)))
-            if "semantic" in part:
-                paint(pixels, part["semantic"][top:bottom], len(self._classes))
-            for number, mask in enumerate(part.get("masks", ())):
-                of_class = np.where(mask[top:bottom], number, IGNORED)
-                paint(pixels, of_class, len(self._classes))
-            image.paste(Image.fromarray(pixels), (0, top))
-        return image
+    def _masks(self, said: Prediction, paths: Sequence[Path], canvas: Image.Image) -> None:
+        """Write masks of classes, and paint the picture with them before they change."""
+        part = {k: v.numpy() for k, v in said.items()}
+        painted(canvas, part, len(self._facts.classes))
+        if "semantic" in part:
+            _save(self._indexed(part["semantic"]), paths[0])
+            return
+        for mask, path in zip(part["masks"], paths, strict=True):
+            _save(Image.fromarray(mask), path)
 
     def _indexed(self, semantic: np.ndarray) -> Image.Image:
-        count = len(self._classes)
-        values = np.array([value_of(n, count, self._background) for n in range(256)])
+        count, background = len(self._facts.classes), self._facts.background
+        values = np.array([value_of(n, count, background) for n in range(256)])
         values = values.clip(max=IGNORED).astype(np.uint8)
         rows = max(1, _PART // semantic.shape[1])
         for top in range(0, len(semantic), rows):
             semantic[top : top + rows] = values[semantic[top : top + rows]]
         mask = Image.fromarray(semantic)
-        mask.putpalette(indexed_palette(self._background))
+        mask.putpalette(indexed_palette(background))
         return mask
 
 
@@ -174,6 +204,10 @@ def _file_names(classes: Sequence[str]) -> list[str]:
         names.append(f"{safe}_{number}" if safe.casefold() in taken else safe)
         taken.add(names[-1].casefold())
     return names
+
+
+def _of(head: str) -> str:
+    return f"_{_file_name(head)}" if head else ""
 
 
 def _file_name(name: str) -> str:

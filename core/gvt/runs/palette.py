@@ -40,6 +40,12 @@ def color_of(number: int) -> Color:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
+def text_color(ground: Color) -> Color:
+    """Return black or white, whichever is easier to read on a colour."""
+    red, green, blue = ground
+    return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else (255, 255, 255)
+
+
 def indexed_palette(background: bool) -> list[int]:
     """Return the 256 colours of an indexed mask, flat, as Pillow takes them.
 

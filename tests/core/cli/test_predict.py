@@ -106,6 +106,27 @@ def test_several_heads_are_told_apart(both, pictures, call):
     assert names == ["light_where.png", "light_where_overlay.png", "predictions.jsonl"]
 
 
+def test_objects_are_counted_and_go_into_a_folder_of_their_own_unless_told(pixels, pictures, call):
+    values = np.zeros((50, 60), np.uint8)
+    for left, top, side, value in ((2, 3, 20, 255), (30, 3, 12, 255), (5, 30, 15, 85)):
+        values[top : top + side, left : left + side] = value
+    Image.fromarray(values).save("pics/things.png")
+    Image.new("L", (30, 20)).save("pics/none.png")
+    done = call("pixels.things", "pics/things.png", "pics/none.png")
+    assert (done.returncode, done.stderr) == (0, "written to predictions\n")
+    assert done.stdout.splitlines() == [
+        "pics/things.png  60x50  2 light (0.800 to 0.590), 1 dark (0.692)",
+        "pics/none.png  30x20  nothing",
+    ]
+    names = sorted(path.name for path in Path("predictions").iterdir())
+    assert names == [
+        "none_overlay.png", "predictions.json", "predictions.jsonl", "things_overlay.png",
+    ]  # fmt: skip
+    surer = call("pixels.things", "pics/things.png", "predict.score=0.7", "-o", "out")
+    assert surer.stdout == "pics/things.png  60x50  1 light (0.800)\n"
+    assert len(json.loads(Path("out/predictions.json").read_text())) == 3
+
+
 def test_broken_pictures_are_named_and_counted_and_the_others_written(pixels, pictures, call):
     (pictures / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nonsense")
     done = call("pixels.shade", "pics", SHARP, "-o", "out")
@@ -184,3 +205,25 @@ def test_interrupting_leaves_whole_masks_each_with_its_line(pictures, tmp_path):
     assert written == masks | overlays
     for name in written:
         Image.open(tmp_path / "out" / name).load()
+
+
+def test_interrupting_leaves_results_of_the_pictures_that_are_done(pictures, tmp_path):
+    values = np.zeros((200, 200), np.uint8)
+    values[50:90, 60:120] = 255
+    for number in range(400):
+        Image.fromarray(values).save(pictures / f"{number:03}.png")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gvt", "predict", "pixels.things", "pics", "-o", "out",
+         "--plugin", PIXELS, "device=cpu"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for _ in range(3):
+        assert process.stdout.readline()
+    process.kill()  # not even asked
+    process.communicate(timeout=60)
+    entries = json.loads((tmp_path / "out" / "predictions.json").read_bytes())
+    lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert 3 <= len(lines) <= len(entries) <= len(lines) + 1
+    assert {entry["file_name"] for entry in entries} >= {
+        Path(json.loads(line)["file"]).name for line in lines
+    }

@@ -1,7 +1,9 @@
 """A plugin whose networks see single pixels, so that what they should say is known."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from skimage import measure
 from torch import nn
 
 import gvt
@@ -19,6 +21,7 @@ def gvt_components():
         ("head", "shade", "Shade"),
         ("head", "at_least", "AtLeast"),
         ("head", "whole", "Whole"),
+        ("head", "things", "Things"),
         ("head", "anything", "Anything"),
     )
     names = [Component(kind, name, f"{__name__}:{target}") for kind, name, target in parts]
@@ -189,6 +192,44 @@ class Whole(gvt.Head):
         return [{"class": s.argmax(), "scores": s} for s in scores.softmax(dim=1)]
 
 
+class Things(gvt.Head):
+    """Connected pixels that are not black are one thing, surer the larger, its class its shade."""
+
+    needs = ("boxes", "labels")
+
+    def __init__(self, feature_info, num_classes: int, masks: bool = False, broken: bool = False):
+        super().__init__()
+        self.count, self.masks, self.broken = num_classes, masks, broken
+
+    def forward(self, features, batch):
+        pixels = features["pixels"]
+        return pixels[:, : pixels.shape[1] // 2].mean(dim=1)
+
+    def loss(self, outputs, targets):
+        return {}
+
+    def predict(self, outputs):
+        return [self.found(image.cpu().numpy()) for image in outputs]
+
+    def found(self, image):
+        places = measure.label(image > 0.15, connectivity=1)
+        things = measure.regionprops(places, intensity_image=image)
+        things.sort(key=lambda thing: -thing.num_pixels)
+        areas = torch.tensor([thing.num_pixels for thing in things], dtype=torch.float32)
+        shades = torch.tensor([float(np.median(image[places == t.label])) for t in things])
+        boxes = [[t.bbox[1], t.bbox[0], t.bbox[3], t.bbox[2]] for t in things]
+        found = {
+            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            "labels": (shades * self.count).round().long() - 1,
+            "scores": areas / (areas + 100) * (float("nan") if self.broken else 1),
+        }
+        if self.masks:
+            masks = [torch.from_numpy(places == thing.label) for thing in things]
+            empty = torch.zeros(0, *image.shape, dtype=torch.bool)
+            found["masks"] = torch.stack(masks) if masks else empty
+        return found
+
+
 class Anything(Whole):
     """Says something that is of neither pictures nor pixels."""
 
@@ -211,5 +252,6 @@ RECIPES = {
                     "heads": {"where": {"name": "shade"}, "what": {"name": "whole"}}},
     "pixels.whole": {**TRAINING, "data": {**SHADES, "size": 24},
                      "heads": {"what": {"name": "whole"}}},
+    "pixels.things": {**TRAINING, "data": SHADES, "heads": {"what": {"name": "things"}}},
     "pixels.anything": {**TRAINING, "data": SHADES, "heads": {"what": {"name": "anything"}}},
 }  # fmt: skip

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import gvt
+from gvt.coco import Results
 from gvt.runs.palette import color_of
 
 PIXELS = Path(__file__).with_name("pixels.py")
@@ -183,6 +184,111 @@ def test_networks_that_nobody_trained_are_refused(pixels, tmp_path):
         gvt.predict("pixels.shade", tmp_path / "a.png")
 
 
+def two_things(size=(60, 80)):
+    """Return a picture with a light and a dark rectangle on black, and where they are."""
+    values = np.zeros((*size, 3), np.uint8)
+    boxes = [[10.0, 5, 50, 35], [55.0, 30, 65, 42]]
+    for (left, top, right, bottom), value in zip(boxes, (255, 85), strict=True):
+        values[int(top) : int(bottom), int(left) : int(right)] = value
+    return Image.fromarray(values), boxes
+
+
+MASKS = "heads.what.masks=true"
+
+
+def test_objects_are_drawn_and_written_as_results_of_coco(pixels, tmp_path):
+    image, boxes = two_things()
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    for name in ("a.png", "below/b.png"):
+        image.save(tmp_path / "in" / name)
+    Image.new("RGB", (9, 9)).save(tmp_path / "in" / "nothing.png")
+    out = tmp_path / "out"
+    done = gvt.predict("pixels.things", tmp_path / "in", MASKS, "predict.score=0.6", out=out)
+    assert [path.relative_to(out).as_posix() for one in done for path in one.files] == [
+        "a_overlay.png", "below/b_overlay.png", "nothing_overlay.png",
+    ]  # fmt: skip
+    entries = json.loads((out / "predictions.json").read_text())
+    assert [(e["image_id"], e["file_name"]) for e in entries] == [
+        (1, "a.png"), (1, "a.png"), (2, "below/b.png"), (2, "below/b.png"),
+    ]  # fmt: skip
+    assert [(e["category_id"], e["category_name"]) for e in entries[:2]] == [
+        (3, "light"), (1, "dark"),
+    ]  # fmt: skip
+    assert entries[0]["bbox"] == [10, 5, 40, 30]
+    results = Results.read(out / "predictions.json", ("dark", "grey", "light"))
+    for name in ("a.png", "below/b.png"):
+        found = results.of(gvt.Record(str(tmp_path / "in" / name), (60, 80)))
+        assert found["boxes"].tolist() == boxes
+        assert found["masks"].sum(dim=(1, 2)).tolist() == [1200, 120]
+    assert results.unused() == []
+    assert {k: tuple(v.shape) for k, v in done[0].prediction.items()} == {
+        "boxes": (2, 4), "labels": (2,), "scores": (2,),
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert lines == [one.summary for one in done]
+    (first,) = lines[0]["objects"]  # the other one has a score of 0.545
+    assert (first["class"], first["box"]) == ("light", boxes[0])
+    assert lines[0]["overlay"] == "a_overlay.png"
+    assert lines[2]["objects"] == []
+    overlay = np.array(Image.open(out / "a_overlay.png"))
+    assert overlay.shape == (60, 80, 3)
+    # Half transparent, the masks.
+    assert np.abs(overlay[33, 40] - (255 + np.array(color_of(2))) / 2).max() <= 1
+    assert (overlay[31:41, 56:64] == 85).all()  # below the score
+    again = np.array(Image.open(out / "nothing_overlay.png"))
+    assert (again == 0).all()
+
+
+def test_the_numbers_of_classes_in_results_are_the_data_sets(pixels, tmp_path, monkeypatch):
+    monkeypatch.setattr(pixels.Shades, "category_ids", (7, 3, 90), raising=False)
+    two_things()[0].save(tmp_path / "a.png")
+    gvt.predict("pixels.things", tmp_path / "a.png", out=tmp_path / "out")
+    entries = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [(e["category_id"], e["category_name"]) for e in entries] == [(90, "light"), (7, "dark")]
+    assert "segmentation" not in entries[0]
+
+
+def test_without_a_folder_objects_are_returned_with_their_masks(pixels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    two_things()[0].save("a.png")
+    (done,) = gvt.predict("pixels.things", "a.png", MASKS)
+    assert {k: tuple(v.shape) for k, v in done.prediction.items()} == {
+        "boxes": (2, 4), "labels": (2,), "scores": (2,), "masks": (2, 60, 80),
+    }  # fmt: skip
+    assert done.prediction["masks"].dtype == torch.bool
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_of_several_heads_each_has_its_files(pixels, tmp_path):
+    two_things()[0].save(tmp_path / "a.png")
+    heads = ("heads.where.name=shade", SHARP, "heads.too.name=things", "heads.all.name=whole",
+             "heads.all.weights=5")  # fmt: skip
+    (done,) = gvt.predict("pixels.things", tmp_path / "a.png", *heads, out=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a_too_overlay.png", "a_what_overlay.png", "a_where.png", "a_where_overlay.png",
+        "predictions.jsonl", "predictions_too.json", "predictions_what.json",
+    ]  # fmt: skip
+    assert sorted(done.prediction) == ["all", "too", "what"]
+    parts = done.summary["heads"]
+    assert parts["too"]["overlay"] == "a_too_overlay.png"
+    what, where, too = (
+        np.array(Image.open(path)) for path in done.files if "overlay" in path.name
+    )  # fmt: skip
+    assert (what == too).all()  # and so each is painted on the picture alone
+    assert (what[50:] == 0).all()
+    assert (np.abs(where[50:] - np.array(color_of(0)) / 2) <= 1).all()
+
+
+def test_a_head_that_says_no_numbers_is_told_of_each_picture(pixels, tmp_path):
+    for name in ("a.png", "b.png"):
+        two_things()[0].save(tmp_path / name)
+    Image.new("RGB", (20, 20)).save(tmp_path / "c.png")  # of which it says nothing
+    done = gvt.predict("pixels.things", tmp_path, "heads.what.broken=true", out=tmp_path / "out")
+    assert [bool(one.error) for one in done] == [True, True, False]
+    assert "a.png: a predicted box or score is not a number" in done[0].error
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
+
+
 MEASURED = """
 import resource, sys
 import numpy as np
@@ -193,7 +299,7 @@ from gvt_registry import default_registry
 
 tiles.SCORES_BYTES = resampled.SCORES_BYTES = 1 << 22
 default_registry().plugins.load_file(__import__("pathlib").Path(sys.argv[1]))
-overrides = ["heads.where.weights=500", "device=cpu", "data.classes=8", "predict.tile=256"]
+overrides = ["heads.where.weights=500", "device=cpu", "data.classes=8"]
 overrides += sys.argv[2:]
 peaks = []
 for side in (1000, 3000):
@@ -206,10 +312,10 @@ print(*peaks)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss")
-@pytest.mark.parametrize("override", ["predict.overlap=0", "data.size=64"])
-def test_memory_grows_by_the_picture_and_its_mask_alone(override, tmp_path):
+@pytest.mark.parametrize("overrides", [["predict.tile=256", "predict.overlap=0"], ["data.size=64"]])
+def test_memory_grows_by_the_picture_and_its_mask_alone(overrides, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(PIXELS), override],
+        [sys.executable, "-c", MEASURED, str(PIXELS), *overrides],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

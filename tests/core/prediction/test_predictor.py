@@ -93,6 +93,7 @@ def test_without_a_reader_pixels_keep_the_pictures_size_and_whole_ones_the_train
     assert whole(picture(40, 30).convert("L"), "it")[""]["scores"].shape == (3,)
     nothing = predictor({"a": {"name": "whole"}})
     assert nothing.reader == gvt.PictureReader(3)
+    assert predictor({"a": {"name": "things"}}, shape=shape).reader == gvt.PictureReader(1)
 
 
 def test_images_of_other_channels_are_no_pictures(predictor):
@@ -145,3 +146,115 @@ def test_more_classes_than_a_png_holds_are_refused(predictor):
     many = [str(number) for number in range(255)]
     with pytest.raises(gvt.UsageError, match="255 classes of pixels apart, and the PNG"):
         predictor({"a": SHARP}, reader=gvt.PictureReader(), classes=many)
+
+
+THINGS = {"name": "things"}
+
+
+def things(boxes, size, shades=(255,)):
+    """Return a black picture (H, W) with rectangles on it, in shades of grey by turns."""
+    values = np.zeros((*size, 3), np.uint8)
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        values[top:bottom, left:right] = shades[number % len(shades)]
+    return Image.fromarray(values)
+
+
+def boxes_of(found):
+    return sorted(tuple(box) for box in found.boxes.tolist())
+
+
+BOXES = [
+    (3, 4, 20, 30),
+    (40, 6, 150, 24),
+    (90, 50, 100, 58),
+    (10, 40, 60, 190),
+    (120, 100, 179, 197),
+]
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("heads", [["things"], ["things", "shade", "whole"]])
+def test_objects_are_found_in_tiles_as_in_the_whole(predictor, masks, heads):
+    image, reader = things(BOXES, (200, 180), (255, 170, 85)), gvt.PictureReader()
+    parts = {name: {"name": name} for name in heads} | {"things": {**THINGS, "masks": masks}}
+    # Only one head has no name.
+    name = "things" if len(heads) > 1 else ""
+    whole = predictor(parts, reader=reader)(image, "it")[name]
+    assert boxes_of(whole) == sorted(map(tuple, BOXES))
+    overrides = ("tile=64", "batch_size=3", "flips=true")
+    tiled = predictor(parts, *overrides, reader=reader)(image, "it")[name]
+    assert boxes_of(tiled) == boxes_of(whole)
+    one, other = (
+        sorted(zip(found.boxes.tolist(), found.labels.tolist(), strict=True))
+        for found in (whole, tiled)
+    )
+    assert one == other
+    if masks:
+        order = [[*map(tuple, found.boxes.tolist())] for found in (whole, tiled)]
+        pictures = [found.prediction((200, 180))["masks"] for found in (whole, tiled)]
+        for row, box in enumerate(order[0]):
+            assert torch.equal(pictures[0][row], pictures[1][order[1].index(box)])
+
+
+def test_a_picture_no_larger_than_a_tile_is_predicted_as_a_whole(predictor):
+    image, reader = things(BOXES, (200, 180)), gvt.PictureReader()
+    tasks = [
+        predictor({"a": THINGS}, f"tile={tile}", reader=reader) for tile in (200, 1000, "auto")
+    ]
+    found = [task(image, "it")[""].prediction() for task in tasks]
+    for other in found[1:]:
+        for key, value in found[0].items():
+            assert torch.equal(value, other[key])
+
+
+@pytest.mark.parametrize("fit", ["pad", "stretch", "crop", "within"])
+def test_objects_in_a_picture_that_was_brought_to_a_size_are_in_its_own_pixels(predictor, fit):
+    reader = gvt.PictureReader(size=(60, 60), fit=fit)
+    boxes = [(40, 10, 80, 50), (100, 60, 140, 100)]
+    found = predictor({"a": {**THINGS, "masks": True}}, reader=reader)(
+        things(boxes, (120, 180)), "it"
+    )
+    objects = found[""]
+    assert len(objects) == 2
+    for box, expected in zip(boxes_of(objects), sorted(boxes), strict=True):
+        assert np.abs(np.array(box) - expected).max() <= 4
+    masks = objects.prediction((120, 180))["masks"]
+    assert masks.shape == (2, 120, 180)
+    for box, mask in zip(objects.boxes.int().tolist(), masks, strict=True):
+        left, top, right, bottom = box
+        assert mask.sum() == mask[top : bottom + 1, left : right + 1].sum() > 0.8 * 40 * 40
+
+
+def test_a_large_picture_is_cut_into_parts_that_are_brought_to_the_size(predictor):
+    """The size's proportions are the tiles', so that nothing is lost by `crop`."""
+    reader = gvt.PictureReader(size=(30, 60))
+    boxes = [(30, 20, 60, 50), (100, 100, 380, 130), (300, 10, 330, 90), (350, 160, 390, 190)]
+    image = things(boxes, (200, 400))
+    asked = []
+    task = predictor({"a": THINGS}, "tile=120", reader=reader)
+    said = task._said
+    task._said = lambda image, boxes, *rest: asked.extend(boxes) or said(image, boxes, *rest)
+    found = task(image, "it")[""]
+    assert {(box.bottom - box.top, box.right - box.left) for box in asked} == {(60, 120)}
+    assert len(found) == len(boxes)
+    for box, expected in zip(boxes_of(found), sorted(boxes), strict=True):
+        assert np.abs(np.array(box) - expected).max() <= 4
+
+
+def test_tiles_of_pictures_that_are_brought_to_a_size_are_for_objects_alone(predictor):
+    reader = gvt.PictureReader(size=(30, 60))
+    with pytest.raises(gvt.UsageError, match=r"predict\.tile=100: pictures are brought to 30 x 60"):
+        predictor({"a": SHARP, "b": THINGS}, "tile=100", reader=reader)
+    said = predictor({"a": SHARP}, "tile=512", reader=reader)(picture(9, 9), "it")
+    assert said[""]["semantic"].shape == (9, 9)
+    whole = predictor({"a": {"name": "whole"}}, "tile=16", reader=reader)(picture(99, 99), "it")
+    assert whole[""]["scores"].shape == (3,)
+
+
+def test_a_picture_without_objects_has_none(predictor):
+    found = predictor({"a": {**THINGS, "masks": True}}, "tile=32", reader=gvt.PictureReader())(
+        Image.new("RGB", (70, 50)), "it"
+    )[""]
+    assert {k: tuple(v.shape) for k, v in found.prediction((50, 70)).items()} == {
+        "boxes": (0, 4), "labels": (0,), "scores": (0,), "masks": (0, 50, 70),
+    }  # fmt: skip

@@ -1,0 +1,131 @@
+"""Masks as COCO writes them: run lengths, and polygons that are only read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+from gvt.printable import printable
+
+RLE = dict[str, Any]
+"""A mask as COCO's run lengths: `size` [H, W], and `counts` as text."""
+
+_FARTHEST = 1e6
+"""Pixels from the origin that a polygon may go; it is drawn step by step."""
+
+
+def encoded(masks: Tensor) -> list[RLE]:
+    """Return masks (M, H, W), bool or 0 and 1, as run lengths."""
+    values = masks.detach().cpu().permute(1, 2, 0).numpy().astype(np.uint8)
+    found: list[RLE] = coco_mask.encode(np.asfortranarray(values))
+    return [_with_text(entry) for entry in found]
+
+
+def encoded_part(part: Tensor, top: int, left: int, size: tuple[int, int]) -> RLE:
+    """Return as run lengths a mask of a picture of which only a part is given.
+
+    Args:
+        part: (h, w), bool or 0 and 1; all else of the picture is 0.
+        top: The part's first row in the picture.
+        left: Its first column there.
+        size: The picture's (H, W).
+    """
+    height, width = size
+    columns = np.pad(part.detach().cpu().numpy().astype(np.int8).T, ((0, 0), (1, 1)))
+    steps = np.diff(columns, axis=1)
+    # Runs go down the columns, and from the bottom of one on at the top of the next.
+    begins, ends = (
+        (left + column) * height + top + row
+        for column, row in (np.nonzero(steps == sign) for sign in (1, -1))
+    )
+    apart = begins[1:] != ends[:-1]
+    begins, ends = begins[np.r_[True, apart][: len(begins)]], ends[np.r_[apart, True][: len(ends)]]
+    bounds = np.stack([begins, ends], axis=1).ravel()
+    counts = np.diff(np.r_[0, bounds, height * width]).tolist()
+    if len(counts) > 1 and not counts[-1]:
+        counts.pop()
+    found = {"size": [height, width], "counts": counts}
+    return _with_text(coco_mask.frPyObjects(found, height, width))
+
+
+def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """Return a mask of COCO's, (H, W) uint8 of 0 and 1.
+
+    Args:
+        segmentation: Run lengths, with `counts` as text or as a list, or polygons, each a list of
+            x and y by turns, whose union it is.
+        height: The image's.
+        width: The image's.
+
+    Raises:
+        ValueError: If it is neither, or not of an image of this size; says why.
+    """
+    if isinstance(segmentation, Mapping):
+        counts, size = segmentation.get("counts"), segmentation.get("size")
+        if not isinstance(size, list | tuple) or list(size) != [height, width]:
+            raise ValueError(f"its size is {size}, and the image's [{height}, {width}]")
+        runs = _runs(counts)
+        # A library that is told less, or more, reads and writes where nothing is.
+        if not (runs >= 0).all() or int(runs.sum()) != height * width:
+            raise ValueError(f"its counts do not make {height} x {width} pixels")
+        found = coco_mask.frPyObjects(
+            {"size": [height, width], "counts": runs.tolist()}, height, width
+        )
+        return np.asarray(coco_mask.decode(found))
+    polygons = [_polygon(points) for points in _listed(segmentation)]
+    if not polygons:
+        raise ValueError("it has no polygon")
+    parts = coco_mask.frPyObjects(polygons, height, width)
+    return np.asarray(coco_mask.decode(coco_mask.merge(parts)))
+
+
+def _listed(segmentation: Any) -> list[Any]:
+    if not isinstance(segmentation, list):
+        raise ValueError("it is neither run lengths nor a list of polygons")
+    return segmentation
+
+
+def _polygon(points: Any) -> list[float]:
+    if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
+        raise ValueError("a polygon is a list of x and y by turns, of three points at least")
+    for value in points:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and abs(value) <= _FARTHEST):
+            raise ValueError(f"a polygon goes through {printable(value)}, which is no place")
+    return points
+
+
+def _runs(counts: Any) -> np.ndarray:
+    """Return run lengths as int64, which they are in COCO's text five bits a letter."""
+    if isinstance(counts, list):
+        if not all(type(count) is int and abs(count) < 2**32 for count in counts):
+            raise ValueError("its counts are not all whole numbers")
+        return np.array(counts, np.int64)
+    if isinstance(counts, str):
+        counts = counts.encode("ascii", "replace")
+    if not isinstance(counts, bytes):
+        raise ValueError("it has neither counts nor polygons")
+    letters = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(letters & 32 == 0)
+    valid = len(letters) and (letters >= 0).all() and (letters < 64).all()
+    if not valid or ends[-1:].tolist() != [len(letters) - 1]:
+        raise ValueError("its counts are damaged")
+    begins = np.r_[0, ends[:-1] + 1]
+    lengths = ends - begins + 1
+    if lengths.max() > 7:  # five bits each, of 32
+        raise ValueError("its counts are damaged")
+    places = np.arange(len(letters)) - np.repeat(begins, lengths)
+    runs = np.add.reduceat((letters & 31) << (5 * places), begins)
+    runs -= np.where(letters[ends] & 16, np.int64(1) << (5 * lengths), 0)
+    # From the fourth on each is told as the difference to the last but one.
+    for first in (1, 2):
+        runs[first::2] = runs[first::2].cumsum()
+    return runs
+
+
+def _with_text(found: RLE) -> RLE:
+    return {"size": [int(n) for n in found["size"]], "counts": found["counts"].decode("ascii")}

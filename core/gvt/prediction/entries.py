@@ -1,0 +1,61 @@
+"""A JSON list that grows: at every moment the file holds all that was added, and is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+_BEGIN, _END = b"[\n", b"\n]\n"
+
+
+class EntryFile:
+    """Writes entries into a list, and its end behind them, with one call of the system.
+
+    Args:
+        path: The file; made, or replaced, with the first call of `add`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: FileIO | None = None
+        self._length = 0
+        self._is_empty = True
+
+    def add(self, entries: Sequence[Any]) -> None:
+        """Write further entries, one a line.
+
+        Raises:
+            OSError: If they cannot be written; the file then holds those before.
+        """
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(str(self._path), "w")
+            self._write(_BEGIN)
+        if entries:
+            lines = ",\n".join(json.dumps(entry, allow_nan=False) for entry in entries)
+            self._write((b"" if self._is_empty else b",\n") + lines.encode("ascii"))
+            self._is_empty = False
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, content: bytes) -> None:
+        """Put content in the place of the end, and the end behind it."""
+        assert self._file is not None
+        self._file.seek(self._length)
+        whole = content + _END
+        try:
+            written = self._file.write(whole)
+            if written < len(whole):  # what is left does not fit, and says why
+                self._file.write(whole[written:])
+        except OSError as error:
+            self._file.seek(self._length)
+            self._file.write(_END)
+            self._file.truncate()
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        self._length += len(content)

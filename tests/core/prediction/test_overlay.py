@@ -1,0 +1,84 @@
+"""Overlays: what is drawn is where it was found, and no more of the picture is touched."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gvt.prediction.objects import Objects, Part
+from gvt.prediction.overlay import draw_objects
+from gvt.runs.palette import color_of
+
+CLASSES = ("cell", "nucleus")
+
+
+def objects(boxes, labels, masks=None):
+    scores = 0.9 - torch.arange(len(boxes)) * 0.02
+    return Objects(torch.tensor(boxes).reshape(-1, 4), torch.tensor(labels), scores, masks)
+
+
+def drawn(size, found):
+    image = Image.new("RGB", size, (200, 200, 200))
+    draw_objects(image, found, CLASSES)
+    return np.array(image)
+
+
+@pytest.mark.parametrize(("side", "line"), [(96, 1), (640, 2), (4000, 12)])
+def test_lines_grow_with_the_picture_and_lie_within_the_box(side, line):
+    box = [side * share for share in (0.25, 0.5, 0.75, 0.875)]
+    pixels = drawn((side, side), objects([box], [1]))
+    left, top, right, bottom = map(int, box)
+    color = np.array(color_of(1))
+    row = (top + bottom) // 2 + side // 8  # beside the name
+    for x in (left, left + line - 1, right - 1, right - line):
+        assert (pixels[row, x] == color).all()
+    assert (pixels[bottom - line : bottom, left:right] == color).all()
+    for x in (left - 1, left + line, right, right - line - 1):
+        assert (pixels[row, x] == 200).all()
+    assert (pixels[bottom:] == 200).all()
+
+
+def test_letters_are_no_larger_than_small_objects_bear():
+    boxes = [[x, y, x + 24.0, y + 24.0] for x in range(100, 3900, 400) for y in (900, 1900)]
+    pixels = drawn((4000, 4000), objects(boxes, [0] * len(boxes)))
+    touched = (pixels != 200).any(axis=2)
+    assert touched.sum() < len(boxes) * 24 * 24 * 4
+
+
+def test_names_stay_in_the_picture_and_beside_each_other():
+    boxes = [[0.0, 0, 60, 60], [250, 0, 300, 60], [250, 1, 299, 60], [0, 190, 40, 200]]
+    first, second = np.array(color_of(0)), np.array(color_of(1))
+    pixels = drawn((300, 200), objects(boxes, [0, 1, 1, 0]))
+    above = (pixels[185:189, :40] == first).all(axis=2)
+    assert above.any(axis=0).sum() > 30
+    of_lines = (pixels[:, 235:248] == second).all(axis=2).any(axis=1)  # left of both boxes
+    assert of_lines.sum() > 20  # of two lines with ten pixels each, not one upon the other
+    alone = drawn((300, 200), objects(boxes[:2], [0, 1]))
+    assert (alone[:, 235:248] == second).all(axis=2).any(axis=1).sum() < 18
+
+
+def test_where_there_is_no_room_the_surer_names_stay_legible():
+    """The boxes of the others are there, and so is nothing of what is written on them."""
+    boxes = [[10.0, 4, 40, 28]] * 12
+    pixels = drawn((60, 32), objects(boxes, [0] + [1] * 11))
+    few = drawn((60, 32), objects(boxes[:4], [0] + [1] * 3))
+    assert (pixels == few).all()
+
+
+def test_masks_are_half_transparent_and_where_they_are():
+    mask = Part(30, 40, torch.ones(20, 10, dtype=torch.bool))
+    pixels = drawn((200, 200), objects([[30.0, 20, 120, 120]], [0], (mask,)))
+    expected = (np.array(color_of(0)) + 200) / 2
+    assert (np.abs(pixels[32:48, 41:49] - expected) <= 1).all()
+    assert (pixels[60:100, 60:100] == 200).all()
+
+
+def test_nothing_found_leaves_the_picture_as_it_is():
+    assert (drawn((50, 40), objects([], [], ())) == 200).all()
+
+
+@pytest.mark.parametrize("box", [[0.0, 0, 1, 1], [49.0, 39, 50, 40], [3.2, 3.2, 3.4, 3.4],
+                                 [0, 0, 50, 40], [50, 40, 50, 40]])  # fmt: skip
+def test_boxes_of_any_size_are_drawn_on_pictures_of_any_size(box):
+    assert (drawn((50, 40), objects([box], [1])) != 200).any()
+    assert (drawn((1, 1), objects([[0.0, 0, 1, 1]], [1])) != 200).any()
