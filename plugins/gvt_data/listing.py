@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
@@ -15,10 +15,19 @@ from gvt.printable import printable
 
 
 def pictures_below(root: Path) -> list[PurePosixPath]:
-    """Return all pictures that are not hidden, relative to the root, sorted.
+    """Return all pictures that are not hidden, as `files_below` does."""
+    return files_below(root, SUFFIXES)
+
+
+def files_below(root: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
+    """Return all files of some suffixes that are not hidden, relative to the root, sorted.
 
     Links are followed, and every folder is listed once, however many of them lead to it: at its
     own place if that is below the root, otherwise by the first link.
+
+    Args:
+        root: The folder.
+        suffixes: In small letters, as in `.png`.
 
     Raises:
         DataError: If a folder cannot be listed.
@@ -41,7 +50,7 @@ def pictures_below(root: Path) -> list[PurePosixPath]:
             kind = _kind(path)
             if kind == stat.S_IFDIR:
                 (links if path.is_symlink() else folders).append(path)
-            elif kind in (stat.S_IFREG, None) and path.suffix.lower() in SUFFIXES:
+            elif kind in (stat.S_IFREG, None) and path.suffix.lower() in suffixes:
                 found.append(PurePosixPath(path.relative_to(root).as_posix()))
     return sorted(found)
 

@@ -28,13 +28,13 @@ def gvt_components() -> list[Component]:
         Component(
             "dataset",
             "mask_folder",
-            "gvt_data.mask_folder:MaskFolder",
+            "gvt_data.masks.folder:MaskFolder",
             summary="Your own images and masks, paired by name; classes by value or colour",
         ),
         Component(
             "dataset",
             "voc_segmentation",
-            "gvt_data.voc_segmentation:VOCSegmentation",
+            "gvt_data.masks.voc:VOCSegmentation",
             summary="Pascal VOC's photographs, with 20 classes of pixels and a background",
         ),
         Component(

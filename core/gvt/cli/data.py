@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,11 @@ class _Split:
     pixels: Counter[int] = field(default_factory=Counter)
     background: bool = False
     unlabelled: int = 0
+    boxes: list[tuple[float, float]] = field(default_factory=list)
+    boxed: int = 0
+    empty: int = 0
+    problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
     contents: dict[bytes, str] = field(default_factory=dict)
     twins: list[tuple[str, str]] = field(default_factory=list)
 
@@ -82,6 +88,8 @@ class _Split:
         things = targets.get("labels", targets.get("class"))
         numbers = [] if things is None else torch.as_tensor(things).flatten().tolist()
         areas = _areas(targets.get("semantic"))
+        boxes = torch.as_tensor(targets.get("boxes", torch.zeros(0, 4)))
+        sides = (boxes[:, 2:] - boxes[:, :2]).tolist()
 
         self.images += 1
         self.sizes[f"{width}x{height}"] += 1
@@ -93,6 +101,9 @@ class _Split:
         for number in numbers:
             self.classes[_name(number, classes)] += 1
         self.pixels.update(areas)
+        self.boxed += "boxes" in targets
+        self.empty += "boxes" in targets and not sides
+        self.boxes += [(width, height) for width, height in sides]
 
     def missing(self, classes: Sequence[str]) -> list[str]:
         """Return the classes that no sample, or no pixel, is of where they are of classes."""
@@ -120,22 +131,24 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     """Read every sample of every split once, and return what was found as a table.
 
     Where a data set has a parameter `on_error`, it is told `error`, since one that leaves out
-    what it cannot read has nothing to be counted. A split that cannot be opened, because there is
-    none, is a line below the table, and so is a class that nothing is of.
+    what it cannot read has nothing to be counted; or, if it tells in `problems` what that is,
+    `skip`, unless the recipe says how else to go on. A split that cannot be opened, because there
+    is none, is a line below the table, and so is a class that nothing is of.
 
     Raises:
         ConfigError: If no split can be opened because of a setting.
-        DataError: If none can be opened because of the data, or samples cannot be read; its
-            details are the table and the samples then.
+        DataError: If none can be opened because of the data, or samples cannot be read, or there
+            are problems at which training would stop; its details are the table and the samples
+            then.
     """
-    config = _strict(recipe, overrides)
+    config, stops = _told(recipe, overrides)
     validate_components(config)
     found: dict[str, _Split] = {}
     classes: list[str] = []
     errors: dict[str, ConfigError | DataError] = {}
     for split in splits_of(config):
         try:
-            dataset = open_dataset(config, split)
+            dataset = _opened(config, split)
         except (ConfigError, DataError) as error:
             errors[split] = error
             continue
@@ -147,6 +160,8 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     notes = [f"{split}: left out, {str(e).partition(';')[0]}" for split, e in errors.items()]
     for split, read in found.items():
         notes += _named([f"{split}: class {name} never occurs" for name in read.missing(classes)])
+        for kind, places in read.problems.items():
+            notes += _named([f"{split}: {kind}: {place}" for place in places])
     notes += [e.details for e in errors.values() if e.details]
     report = _report(found, classes, notes)
     unreadable = sum(len(split.unreadable) for split in found.values())
@@ -156,20 +171,47 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     if broken:
         what = f"{config.data.name}: pictures of {' and '.join(broken)} are broken"
         raise DataError(what, details=report)
+    problems = sum(len(places) for split in found.values() for places in split.problems.values())
+    if problems and stops:
+        raise DataError(
+            f"{config.data.name}: bad annotations or images: {problems:,}; data.on_error is error",
+            details=report,
+        )
     return report
 
 
-def _strict(recipe: str, overrides: Sequence[str]) -> RunConfig:
-    """Return a configuration whose data set stops at what it cannot read."""
+def _told(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, bool]:
+    """Return a configuration whose data set tells what is bad, and whether training would stop."""
     config = compose(recipe, overrides)
-    declared, _ = signature_of(default_registry().find("dataset", config.data.name).load())
+    target = default_registry().find("dataset", config.data.name).load()
+    declared, _ = signature_of(target)
     if "on_error" not in declared:
-        return config
-    return compose(recipe, [*overrides, "data.on_error=error"])
+        return config, False
+    stops = config.data.parameters.get("on_error", declared["on_error"].default) == "error"
+    if hasattr(target, "problems"):
+        return compose(recipe, [*overrides, "data.on_error=skip"]) if stops else config, stops
+    return compose(recipe, [*overrides, "data.on_error=error"]), stops
+
+
+def _opened(config: RunConfig, split: str) -> Dataset:
+    """Return a split; what it warns of as left out is in the table, if it tells of `problems`."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dataset = open_dataset(config, split)
+    for warning in caught:
+        if not (getattr(dataset, "problems", None) and warning.category is UserWarning):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return dataset
 
 
 def _read(dataset: Dataset, split: str) -> _Split:
-    found = _Split(background=bool(getattr(dataset, "background", False)))
+    found = _Split(
+        background=bool(getattr(dataset, "background", False)),
+        problems=getattr(dataset, "problems", {}),
+        left_out=getattr(dataset, "left_out", {}),
+    )
     classes = [str(name) for name in dataset.classes]
     console = Console(stderr=True, force_terminal=None if sys.stderr.isatty() else False)
     shown = console.is_terminal
@@ -194,6 +236,10 @@ def _report(found: dict[str, _Split], classes: Sequence[str], notes: list[str]) 
 
     row("images", {n: s.images for n, s in found.items()})
     row("unreadable", {n: len(s.unreadable) for n, s in found.items()})
+    for kind in dict.fromkeys(kind for s in found.values() for kind in s.problems):
+        row(kind, {n: len(s.problems.get(kind, ())) for n, s in found.items()})
+    for kind in dict.fromkeys(kind for s in found.values() for kind in s.left_out):
+        row(f"left out: {kind}", {n: s.left_out.get(kind, 0) for n, s in found.items()})
     for what in ("sizes", "modes"):
         rows.append((what, *(_most_common(getattr(s, what)) for s in found.values())))
     row("twice within", {n: len(s.twins) for n, s in found.items()})
@@ -201,6 +247,11 @@ def _report(found: dict[str, _Split], classes: Sequence[str], notes: list[str]) 
     for other in splits[:-1]:
         row(f"also in {other}", {n: len(pairs[n].get(other, [])) for n in splits})
     row("unlabelled", {n: s.unlabelled for n, s in found.items()})
+    if any(s.boxed for s in found.values()):
+        row("boxes", {n: len(s.boxes) for n, s in found.items()})
+        row("images without", {n: s.empty for n, s in found.items()})
+        rows.append(("smallest box", *(_size(s.boxes, min) for s in found.values())))
+        rows.append(("largest box", *(_size(s.boxes, max) for s in found.values())))
     rows += _samples_of_classes(found, classes)
     if any(s.pixels for s in found.values()):
         rows += _pixels_of_classes(found, classes)
@@ -214,6 +265,14 @@ def _report(found: dict[str, _Split], classes: Sequence[str], notes: list[str]) 
         for ours, theirs in both
     ]
     return "\n".join([*lines, *_named(leaks)])
+
+
+def _size(boxes: Sequence[tuple[float, float]], extreme: Callable[..., Any]) -> str:
+    """Return the width and height, in pixels of the images, of the box of an extreme area."""
+    if not boxes:
+        return "none"
+    width, height = extreme(boxes, key=lambda sides: sides[0] * sides[1])
+    return f"{width:.4g}x{height:.4g}"
 
 
 def _samples_of_classes(found: dict[str, _Split], classes: Sequence[str]) -> list[tuple[str, ...]]:

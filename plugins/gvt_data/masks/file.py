@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from gvt.pictures.reading import UnreadablePicture, picture_file
 from gvt.printable import printable
 
-from .mask_values import UNKNOWN, WHITE, MaskValues, Value, written
+from .values import UNKNOWN, WHITE, MaskValues, Value, written
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -16,12 +16,12 @@ from gvt.pictures.fitting import Fit
 from gvt.pictures.reading import UnreadablePicture
 from gvt.printable import printable
 
-from .listing import fingerprint
-from .mask_file import MaskReader, values_of
+from ..listing import fingerprint
+from ..splits import check_shares, divided, listed, own_name, picked
+from .file import MaskReader, values_of
 from .mask_set import MOST_PIXELS, MaskSet
-from .mask_values import Given, mask_values
 from .pairs import EXPECTED, Folders, Pair
-from .splits import check_shares, divided, listed, own_name, picked
+from .values import Given, mask_values
 
 Held = Annotated[float, Field(ge=0, lt=1)] | str | list[int | str]
 """A share, a file that lists pictures, or the pictures themselves."""

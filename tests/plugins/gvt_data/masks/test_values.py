@@ -2,7 +2,7 @@
 
 import pytest
 
-from gvt_data.mask_values import mask_values
+from gvt_data.masks.values import mask_values
 
 
 def of(classes=None, background=None, ignore=None, found=()):

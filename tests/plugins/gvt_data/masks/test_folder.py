@@ -14,8 +14,8 @@ from PIL import Image
 import gvt
 from gvt.data.sources import Resident, Streamed
 from gvt.geometry import to_original
-from gvt_data import mask_set
-from gvt_data.mask_folder import MaskFolder
+from gvt_data.masks import mask_set
+from gvt_data.masks.folder import MaskFolder
 
 CPU = gvt.Placement.resolve("cpu")
 

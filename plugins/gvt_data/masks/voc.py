@@ -13,12 +13,12 @@ from gvt import DataError, PictureReader
 from gvt.pictures.fitting import Fit
 from gvt.printable import printable
 
-from .listing import fingerprint
-from .mask_file import MaskReader
+from ..listing import fingerprint
+from ..splits import listed
+from .file import MaskReader
 from .mask_set import MOST_PIXELS, MaskSet
-from .mask_values import mask_values
 from .pairs import Pair
-from .splits import listed
+from .values import mask_values
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

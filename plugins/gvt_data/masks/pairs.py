@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from gvt import DataError
 from gvt.printable import printable
 
-from .listing import pictures_below
-from .splits import SPLITS, by_split_folder
+from ..listing import pictures_below
+from ..splits import SPLITS, by_split_folder
 
 IMAGES = ("images", "image", "imgs", "img")
 MASKS = ("masks", "mask", "labels", "label", "annotations")

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt_data import mask_file
-from gvt_data.mask_file import MaskReader, UnusableMask, values_of
-from gvt_data.mask_values import mask_values
+from gvt_data.masks import file as mask_file
+from gvt_data.masks.file import MaskReader, UnusableMask, values_of
+from gvt_data.masks.values import mask_values
 
 GRID = np.array([[0, 1, 2], [2, 255, 0]])
 COLOURS = {"a": "#000000", "b": "#ff0000", "c": "#00ff00"}

@@ -20,10 +20,10 @@ from gvt.pictures.reader import pixels_of
 from gvt.pictures.reading import UnreadablePicture, read_header
 from gvt.printable import printable
 
-from .broken import threads, without_broken
-from .mask_file import MaskReader, UnusableMask, check_lossless
+from ..broken import threads, without_broken
+from ..splits import SPLITS
+from .file import MaskReader, UnusableMask, check_lossless
 from .pairs import Pair
-from .splits import SPLITS
 
 _NAMED = 20
 """Broken pairs that are named one by one."""

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt_data.voc_segmentation import CLASSES, VOCSegmentation
+from gvt_data.masks.voc import CLASSES, VOCSegmentation
 
 
 @pytest.fixture

@@ -1,0 +1,223 @@
+"""Boxes in Pascal VOC's XML, the challenge's or anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated as Constrained
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from gvt import DataError, PictureReader
+from gvt.pictures.fitting import Fit
+from gvt.printable import printable
+
+from ..broken import threads
+from ..listing import pictures_below
+from ..masks.voc import CLASSES
+from ..splits import SPLITS, check_shares, divided, listed
+from .annotation import Annotated
+from .box_set import BoxSet
+from .checks import OnError
+from .pairing import Paired, check_classes, folder_of, paired_below, relative
+from .voc_xml import Corners, Described, read_xml
+
+_LISTS = Path("ImageSets/Main")
+
+EXPECTED = (
+    "expected are JPEGImages/NAME.jpg, Annotations/NAME.xml and ImageSets/Main/train.txt, perhaps "
+    "in VOCdevkit/VOC2012, or pictures and XML files of the same names in folders images and "
+    "annotations or in one. VOC2012 is at http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ "
+    "(photographs from Flickr under its terms of use)"
+)
+
+
+class VOC(BoxSet):
+    """Pictures with an XML file each that has their boxes.
+
+    M. Everingham and others (2010), The Pascal Visual Object Classes (VOC) Challenge,
+    https://doi.org/10.1007/s11263-009-0275-4. Programs for labelling write such files too, of
+    which `corners` has to be told. Where ImageSets/Main lists the splits, these are taken; where
+    there are folders `train`, `val` or `test`, those; otherwise `val` and `test` are shares.
+
+    Every box is checked when the data is opened; what stands over its image by a pixel at most is
+    cut there without a word.
+
+    Args:
+        split: `train`, `val` or `test`.
+        root: The folder with JPEGImages, Annotations and ImageSets; one with VOCdevkit/VOC2012 or
+            another year of it below; or one with pictures and XML files of the same names.
+        train: The list that is trained on: `train`, `trainval`, or another one's name in
+            ImageSets/Main.
+        classes: Their names, in order; another label is an unknown one. Unless given, VOC's 20
+            where all labels are of these, otherwise the labels of all splits, sorted.
+        corners: How corners are meant. In the challenge they are `inclusive`: xmin to xmax count
+            pixels from 1, and the last one belongs to the object, so that the box is
+            (xmin - 1, ymin - 1, xmax, ymax). Where they are coordinates from 0, as most programs
+            for labelling write them, they are `exact`.
+        difficult: Whether objects that are marked as difficult are kept; they are left out, as the
+            challenge does for training, and its scores pass over what is found there.
+        size: Height and width in pixels of all images, or both in one number; each picture keeps
+            its own unless given. Boxes go with it.
+        fit: How a picture meets a size of another shape: `crop`, which loses the boxes that stand
+            over altogether, `pad`, `stretch` or `within`.
+        channels: 1 for grey, 3 for colour.
+        val: The share of the pictures that is `val`, where nothing else says so. The choice
+            depends on the seed and each picture's own name.
+        test: The same for `test`.
+        split_seed: Another number makes another choice.
+        on_error: What happens to boxes that are bad (without area, outside the image, with
+            reversed corners or what is no number, or of an unknown label), and to pictures that
+            are missing, unreadable, without their XML, or of another size than it says: `error`
+            stops; `skip` leaves out the box or the picture with a warning; `clip` does so too,
+            and cuts boxes that are partly outside at the image's edge.
+        about: What is said where the folder is absent: source, licence, layout.
+
+    Raises:
+        DataError: If a folder or a list is missing, an XML file is broken, or something is bad.
+        ValueError: If a size, a share or the classes are impossible.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        root: str,
+        train: str = "train",
+        classes: list[str] | None = None,
+        corners: Corners = "inclusive",
+        difficult: bool = False,
+        size: int | tuple[int, int] | None = None,
+        fit: Fit = "crop",
+        channels: Literal[1, 3] = 3,
+        val: Constrained[float, Field(ge=0, lt=1)] = 0.2,
+        test: Constrained[float, Field(ge=0, lt=1)] = 0.0,
+        split_seed: int = 0,
+        on_error: OnError = "error",
+        about: str = "",
+    ) -> None:
+        reader = PictureReader(channels, (size, size) if isinstance(size, int) else size, fit)
+        check_classes(classes)
+        folder = _devkit(folder_of(root, about, EXPECTED))
+        shares = {"val": val, "test": test}
+        check_shares(shares)
+        parts = _parts(folder, split, train, shares, split_seed)
+        wanted = parts[split] if classes else [pair for part in parts.values() for pair in part]
+        known = _read(wanted, corners)
+        names = classes or _classes(known.values())
+        found, left_out = [], 0
+        for pair in parts[split]:
+            said = known.get(pair.text)
+            one, without = _annotated(folder, pair, said, difficult)
+            found.append(one)
+            left_out += without
+        super().__init__(
+            split,
+            found,
+            names,
+            reader,
+            on_error,
+            left_out={"difficult": left_out} if left_out else None,
+        )
+
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, str]:
+        """Write a few pictures in VOC's layout, and return the parameters that read them."""
+        for name in ("JPEGImages", "Annotations", _LISTS):
+            (folder / name).mkdir(parents=True)
+        for number in range(8):
+            left, top = 4 * number, 5 + number
+            pixels = np.random.default_rng(number).integers(0, 100, (48, 64, 3), np.uint8)
+            pixels[top : top + 20, left : left + 24] += 150
+            Image.fromarray(pixels).save(folder / f"JPEGImages/{number}.jpg")
+            label = ("cat", "dog")[number % 2]
+            box = f"<xmin>{left + 1}</xmin><ymin>{top + 1}</ymin>"
+            box += f"<xmax>{left + 24}</xmax><ymax>{top + 20}</ymax>"
+            item = f"<object><name>{label}</name><bndbox>{box}</bndbox></object>"
+            size = "<size><width>64</width><height>48</height><depth>3</depth></size>"
+            text = f"<annotation>{size}{item if number else ''}</annotation>"
+            (folder / f"Annotations/{number}.xml").write_text(text, encoding="utf-8")
+        for split, part in (("train", range(5)), ("val", range(5, 8))):
+            text = "".join(f"{number}\n" for number in part)
+            (folder / _LISTS / f"{split}.txt").write_text(text, encoding="utf-8")
+        return {"root": str(folder)}
+
+
+def _devkit(root: Path) -> Path:
+    """Return the folder of the challenge at or below the root, or the root itself."""
+    found = sorted(p for p in root.glob("VOC*/**/") if (p / "JPEGImages").is_dir())
+    if (root / "JPEGImages").is_dir() or not found:
+        return root
+    if len(found) > 1:
+        years = ", ".join(printable(path) for path in found)
+        raise DataError(f"data.root: {str(root)!r} has several: {years}; give one of them")
+    return found[0]
+
+
+def _parts(
+    folder: Path, split: str, train: str, shares: Mapping[str, float], seed: int
+) -> Mapping[str, Sequence[Paired]]:
+    """Return the pictures of each split, by lists, folders or shares."""
+    lists = {s: _LISTS / f"{train if s == 'train' else s}.txt" for s in SPLITS}
+    if not (folder / _LISTS).is_dir():
+        if train != "train":
+            raise DataError(f"data.train: {printable(folder)} has no {_LISTS}, which has the lists")
+        by_folder = paired_below(folder, ".xml", ("annotations", "annotation", "labels", "xml"))
+        parts = divided(by_folder, shares, seed, lambda pair: pair.name)
+        if not parts[split]:
+            raise DataError(
+                f"data.root: split {split} of {str(folder)!r} has no pictures; put some into a "
+                f"folder {split}, or give data.{split} a share"
+            )
+        return parts
+    if not (folder / lists[split]).is_file():
+        raise DataError(
+            f"data.root: {printable(folder)} has no {lists[split]}, which lists {split}"
+        )
+    pictures = {name.with_suffix(""): name for name in pictures_below(folder / "JPEGImages")}
+    found = {
+        s: [_listed(folder, pictures, n) for _, n in listed(folder, s, str(file))]
+        for s, file in lists.items()
+        if (folder / file).is_file()
+    }
+    if not found[split]:
+        raise DataError(f"{printable(folder / lists[split])}: is empty")
+    return found
+
+
+def _listed(folder: Path, pictures: Mapping[PurePosixPath, PurePosixPath], name: object) -> Paired:
+    stem = PurePosixPath(str(name))
+    image = folder / "JPEGImages" / pictures.get(stem, f"{stem}.jpg")
+    return Paired(stem, image, folder / "Annotations" / f"{stem}.xml")
+
+
+def _read(pairs: Sequence[Paired], corners: Corners) -> dict[Path, Described]:
+    """Return what there is of XML files, by file."""
+    there = [pair.text for pair in pairs if pair.text.is_file()]
+    with threads() as pool:
+        return dict(zip(there, pool.map(lambda path: read_xml(path, corners), there), strict=True))
+
+
+def _classes(known: Iterable[Described]) -> Sequence[str]:
+    """Return the challenge's classes if there are no others, otherwise all labels, sorted."""
+    labels = {thing.label for said in known for thing in said.things}
+    return CLASSES if labels <= {*CLASSES} else sorted(labels)
+
+
+def _annotated(
+    folder: Path, pair: Paired, said: Described | None, difficult: bool
+) -> tuple[Annotated, int]:
+    """Return a picture with its objects, and how many difficult ones are left out."""
+    file = relative(folder, pair.text)
+    name = pair.name.as_posix()
+    if said is None:
+        return Annotated(name, pair.image, file, unsaid=file), 0
+    kept = [
+        thing
+        for thing, hard in zip(said.things, said.difficult, strict=True)
+        if difficult or not hard
+    ]
+    one = Annotated(name, pair.image, file, tuple(kept), said.size)
+    return one, len(said.things) - len(kept)
