@@ -31,6 +31,10 @@ COMMANDS = (
     "textbook.py classify.mnist --rounds 5 --steps 100 --warmup 20 --workers 0,2",
     "textbook.py gan.mnist_dcgan --rounds 5 --steps 10 --warmup 3 --workers 0,2",
     "segmentation_models.py --rounds 10 --block 3",
+    "detection_models.py faster_rcnn --rounds 10 --block 2",
+    "detection_models.py faster_rcnn --predict --rounds 10 --block 2",
+    "detection_models.py mask_rcnn --rounds 6 --block 1",
+    "detection_models.py mask_rcnn --predict --rounds 6 --block 1",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
 """What a smoke run has in place of a command's own numbers."""
