@@ -115,6 +115,7 @@ if TYPE_CHECKING:
         Task as Task,
     )
     from gvt.judging import evaluate_checkpoint as evaluate_checkpoint
+    from gvt.judging_results import evaluate_predictions as evaluate_predictions
     from gvt.layers import Dropout as Dropout
     from gvt.listener import Listener as Listener
     from gvt.listener import Run as Run
@@ -171,6 +172,7 @@ _HOMES = {
         "Task",
     ),
     "gvt.judging": ("evaluate_checkpoint",),
+    "gvt.judging_results": ("evaluate_predictions",),
     "gvt.layers": ("Dropout",),
     "gvt.listener": ("Listener", "Run"),
     "gvt.metrics": ("StackedMetric",),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gvt.batch import Batch
+from gvt.batch import Batch, Record
 from gvt.distributed import World
-from gvt.geometry import scores_of_pixels, to_original
-from gvt.interfaces import Prediction, Task
+from gvt.geometry import scores_of_pixels, to_canvas, to_original
+from gvt.interfaces import Curves, Prediction, Task
 from gvt.losses import check_single
 
 BACKGROUND = "background"
@@ -22,6 +22,11 @@ BACKGROUND = "background"
 
 WORST = 36
 """Samples kept for a sheet of mistakes."""
+
+SURE = 0.5
+"""Boxes with a lower score are not kept for it: a detector has many, and they hide the rest."""
+
+_OF_BOXES = frozenset({"boxes", "labels", "scores", "masks"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Mistake:
     Attributes:
         error: How wrong that is, by the head's own measure.
         image: (C, H, W) in [0, 1], on the CPU.
-        prediction: What was said, in pixels of the image.
+        prediction: What was said, in pixels of the image; of boxes those that are sure enough.
         target: The truth, likewise.
         source: Where the sample came from.
     """
@@ -50,6 +55,7 @@ class Evaluation:
     Attributes:
         metrics: Metrics by name and, as `loss/...`, mean losses.
         tables: (K, K) tables over the classes by name, on the CPU; rows are the truth.
+        curves: Curves of the classes by name, on the CPU.
         mistakes: By name the worst samples, the worst one first; of several processes those of
             this one's share of the data.
         processes: How many there were.
@@ -61,6 +67,7 @@ class Evaluation:
     mistakes: dict[str, list[Mistake]] = field(default_factory=dict)
     processes: int = 1
     classes: tuple[str, ...] = ()
+    curves: dict[str, Curves] = field(default_factory=dict)
 
     def named(self, split: str) -> dict[str, float]:
         """Return the metrics by the names that they have in a run, `<split>/<metric>`.
@@ -76,8 +83,9 @@ def evaluate(
     batches: Iterable[Batch],
     world: World | None = None,
     classes: Sequence[str] = (),
+    results: Callable[[Record], Prediction] | None = None,
 ) -> Evaluation:
-    """Return what a task makes of held-out data.
+    """Return what a task makes of held-out data, or how it judges what others made of it.
 
     Predictions are compared with the truth in pixels of the original images. A loss is the mean
     over the samples that had it.
@@ -87,6 +95,7 @@ def evaluate(
         batches: The data.
         world: The processes that share it.
         classes: Names of the classes, for metrics that have a value for each.
+        results: Where predictions come from instead of the task, in pixels of the original images.
     """
     world = world or World()
     metric = task.metric()
@@ -97,11 +106,17 @@ def evaluate(
     mistakes: dict[str, list[Mistake]] = {}
     with evaluating(task):
         for batch in batches:
-            predictions, losses = task.evaluate(batch)
+            losses: Mapping[str, tuple[Tensor, int]] = {}
+            if results is None:
+                predictions, losses = task.evaluate(batch)
+            else:
+                original = [results(record) for record in batch.records]
+                predictions = to_canvas(original, batch)
             if metric is not None and batch.targets is not None:
                 targets = batch.targets.per_image(len(batch))
-                truth = to_original(targets, batch.records)
-                metric.update(to_original(predictions, batch.records), truth)
+                if results is None:
+                    original = to_original(predictions, batch.records)
+                metric.update(original, to_original(targets, batch.records))
                 for name, errors in task.errors(predictions, targets).items():
                     worst = mistakes.get(name, [])
                     least = worst[-1].error if len(worst) == WORST else 0.0
@@ -112,9 +127,9 @@ def evaluate(
                 totals[name] += float(loss) * count
                 counts[name] += count
     totals, counts = world.add(totals), world.add(counts)
-    metrics, tables = ({}, {}) if metric is None else _sorted_out(metric.compute(), classes)
-    metrics |= {f"loss/{name}": totals[name] / counts[name] for name in totals}
-    return Evaluation(metrics, tables, mistakes, world.size, tuple(classes))
+    said = _Said() if metric is None else _sorted_out(metric.compute(), classes)
+    metrics = said.numbers | {f"loss/{name}": totals[name] / counts[name] for name in totals}
+    return Evaluation(metrics, said.tables, mistakes, world.size, tuple(classes), said.curves)
 
 
 @contextmanager
@@ -157,14 +172,25 @@ def _kept(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
     """
     kept: dict[str, Any] = {}
     dense = scores_of_pixels(known)
+    sure = _sure(known)
     for key, value in known.items():
         if isinstance(value, Mapping):
             kept[key] = _kept(value, height, width)
-        elif isinstance(value, Tensor) and key in ("semantic", "masks"):
-            kept[key] = _copied(value[..., :height, :width])
-        elif value is not dense or dense is None:
-            kept[key] = _copied(value)
+        elif isinstance(value, Tensor) and value is not dense:
+            of_sure = value if sure is None or key not in _OF_BOXES else value[sure]
+            cut = of_sure[..., :height, :width] if key in ("semantic", "masks") else of_sure
+            kept[key] = _copied(cut)
+        elif not isinstance(value, Tensor):
+            kept[key] = value
     return kept
+
+
+def _sure(known: Mapping[str, Any]) -> Tensor | None:
+    """Return which of a prediction's boxes are sure enough to be shown; None if it has none."""
+    if "boxes" not in known or "scores" not in known:
+        return None
+    sure: Tensor = known["scores"] >= SURE
+    return sure
 
 
 def _copied(value: Any) -> Any:
@@ -176,28 +202,37 @@ def _worst(mistakes: list[Mistake]) -> list[Mistake]:
     return sorted(mistakes, key=lambda mistake: -mistake.error)[:WORST]
 
 
-def _sorted_out(
-    value: Any, classes: Sequence[str], name: str = ""
-) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Return what a metric computed as numbers by name, and apart from them the tables.
+@dataclass
+class _Said:
+    """What a metric computed: numbers by name, and apart from them tables and curves."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    tables: dict[str, Tensor] = field(default_factory=dict)
+    curves: dict[str, Curves] = field(default_factory=dict)
+
+
+def _sorted_out(value: Any, classes: Sequence[str], name: str = "") -> _Said:
+    """Return what a metric computed, by kind.
 
     A vector over the classes becomes `name/cat`, `name/dog`... and any other `name/0`, `name/1`...
     """
-    numbers: dict[str, float] = {}
-    tables: dict[str, Tensor] = {}
     if isinstance(value, Mapping):
+        said = _Said()
         for key, part in value.items():
-            more_numbers, more_tables = _sorted_out(part, classes, key)
-            numbers |= more_numbers
-            tables |= more_tables
-    elif isinstance(value, Tensor) and value.ndim == 2:
-        tables[name] = value.cpu()
-    elif isinstance(value, Tensor) and value.numel() != 1:
+            more = _sorted_out(part, classes, key)
+            said.numbers |= more.numbers
+            said.tables |= more.tables
+            said.curves |= more.curves
+        return said
+    if isinstance(value, Curves):
+        return _Said(curves={name: replace(value, x=value.x.cpu(), y=value.y.cpu())})
+    if isinstance(value, Tensor) and value.ndim == 2:
+        return _Said(tables={name: value.cpu()})
+    if isinstance(value, Tensor) and value.numel() != 1:
         count = value.numel()
         names: Sequence[object] = [*classes, BACKGROUND][:count]
         if len(set(names)) != count or count < len(classes):
             names = range(count)  # of something else, or names that stand for several
-        numbers = {f"{name}/{i}": float(v) for i, v in zip(names, value.flatten(), strict=True)}
-    else:
-        numbers = {name or "metric": float(value)}
-    return numbers, tables
+        values = zip(names, value.flatten(), strict=True)
+        return _Said({f"{name}/{i}": float(v) for i, v in values})
+    return _Said({name or "metric": float(value)})

@@ -21,7 +21,7 @@ from gvt.device import (
 )
 from gvt.errors import ConfigError, GvtError, UsageError
 from gvt.evaluation import Evaluation, evaluate
-from gvt.interfaces import Task
+from gvt.interfaces import Dataset, Task
 from gvt.runs.folder import RunFolder
 from gvt.saved import PathLike, find_checkpoint, pinned, task_of
 
@@ -73,7 +73,7 @@ class Judged:
     Attributes:
         found: The evaluation.
         split: What was evaluated.
-        step: The step of the checkpoint.
+        step: The step of the checkpoint; None for predictions of a file.
         classes: Names of the classes.
         about: What the figures depend on besides: checkpoint, average, precision, overrides.
         run: The run that the checkpoint stands in.
@@ -83,7 +83,7 @@ class Judged:
 
     found: Evaluation
     split: str
-    step: int
+    step: int | None
     classes: Sequence[str]
     about: Mapping[str, Any]
     run: RunFolder | None
@@ -134,11 +134,8 @@ def judge(
     run, path = find_checkpoint(checkpoint)
     state = checkpoint_file.load(path)
     document, tensors = state
-    config = _overridden(pinned(document), overrides)
-    split = split or config.evaluate.final or config.evaluate.split
-    if split is None:
-        raise UsageError(f"{config.recipe} evaluates no split of its own; name one: --split test")
-    check_split("--split (split=... in Python)", config, split)
+    config = overridden(pinned(document), overrides)
+    split = split_of(config, split)
     validate_components(config, document["components"])
     train = config.train
     placement = Placement.resolve(
@@ -158,7 +155,35 @@ def judge(
     )
 
 
-def _overridden(before: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig:
+def split_of(config: RunConfig, split: str | None) -> str:
+    """Return the split that is evaluated: the one that was asked for, or the recipe's.
+
+    Raises:
+        UsageError: If the recipe has none.
+        ConfigError: If the data has no such split.
+    """
+    split = split or config.evaluate.final or config.evaluate.split
+    if split is None:
+        raise UsageError(f"{config.recipe} evaluates no split of its own; name one: --split test")
+    check_split("--split (split=... in Python)", config, split)
+    return split
+
+
+def check_classes(dataset: Dataset, trained: Sequence[str]) -> None:
+    """Check that data has the classes that networks were trained for.
+
+    Raises:
+        ConfigError: If it has others.
+    """
+    classes = [str(name) for name in dataset.classes]
+    if classes != list(trained):
+        raise ConfigError(
+            f"data: its classes are {', '.join(classes) or 'none'}, but the networks were trained "
+            f"for {', '.join(trained) or 'none'}"
+        )
+
+
+def overridden(before: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig:
     """Return the configuration of an evaluation.
 
     Raises:
@@ -198,12 +223,7 @@ def _evaluated(
 
     batch_size = config.evaluate.batch_size or config.data.batch_size
     dataset = open_dataset(config, split)
-    classes = [str(name) for name in dataset.classes]
-    if classes != list(facts["classes"]):
-        raise ConfigError(
-            f"data: its classes are {', '.join(classes) or 'none'}, but the networks were trained "
-            f"for {', '.join(facts['classes']) or 'none'}"
-        )
+    check_classes(dataset, facts["classes"])
     with (
         explained_memory(placement, batch_size, 1),
         placement.autocast(),
@@ -213,6 +233,6 @@ def _evaluated(
         placement.place(task)
         held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
         try:
-            return evaluate(task, held_out.batches(batch_size), classes=classes)
+            return evaluate(task, held_out.batches(batch_size), classes=facts["classes"])
         except NotImplementedError as error:
             raise ConfigError(f"{config.recipe}: {error}, so it cannot be evaluated") from error

@@ -74,6 +74,15 @@ def sample(
         raise UsageError(f"{path}: {error}; sampling is for tasks that generate") from error
 
 
+def is_recipe(name: PathLike) -> bool:
+    """Whether a name that stands for something trained, or for a recipe, is a recipe's."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return True
+    looks_like_path = len(path.parts) > 1 or path.suffix == ".safetensors"
+    return not (path.exists() or looks_like_path)
+
+
 def find_checkpoint(path: PathLike | None) -> tuple[RunFolder | None, Path]:
     """Return a checkpoint, and its run if it stands in one.
 

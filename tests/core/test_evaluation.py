@@ -179,7 +179,80 @@ def test_mistakes_of_pixels_are_without_padding_and_without_scores():
 
 def test_classes_of_one_name_keep_a_figure_each():
     value = {"iou": torch.tensor([0.1, 0.2, 0.3])}
-    numbers, _ = evaluation._sorted_out(value, ["crane", "crane", "dog"])
+    numbers = evaluation._sorted_out(value, ["crane", "crane", "dog"]).numbers
     assert numbers.keys() == {"iou/0", "iou/1", "iou/2"}
-    numbers, _ = evaluation._sorted_out(value, ["cat", "dog"])
+    numbers = evaluation._sorted_out(value, ["cat", "dog"]).numbers
     assert numbers.keys() == {"iou/cat", "iou/dog", "iou/background"}
+
+
+class Detector(Nearest):
+    """Says two boxes of every picture, one of them surely."""
+
+    said = None
+
+    def predict(self, batch):
+        boxes = torch.tensor([[0.0, 0, 3, 3], [1, 1, 5, 4]])
+        masks = torch.zeros(2, 4, 6, dtype=torch.bool)
+        one = {"boxes": boxes, "labels": torch.tensor([0, 1]), "masks": masks}
+        return [one | {"scores": torch.tensor([0.9, 0.4])} for _ in range(len(batch))]
+
+    def metric(self):
+        return Boxes()
+
+    def errors(self, predictions, targets):
+        return {"mistakes": torch.tensor([float(p["boxes"].sum()) for p in predictions])}
+
+
+class Boxes:
+    """Counts what is said, in pixels of the original images."""
+
+    def __init__(self):
+        self.seen = []
+
+    def to(self, device):
+        return self
+
+    def update(self, predictions, targets):
+        self.seen += [p["boxes"] for p in predictions]
+
+    def compute(self):
+        x = torch.linspace(0, 1, 3)
+        curves = gvt.Curves(x, torch.stack([x, 1 - x]), ("a", "b"))
+        return {"sum": torch.cat(self.seen).sum(), "some": curves, "of": torch.tensor([0.0, 1.0])}
+
+
+def boxed():
+    half = torch.diag(torch.tensor([0.5, 0.5, 1.0], dtype=torch.float64))
+    records = [gvt.Record(f"{n}.png", (8, 12), half) for n in range(2)]
+    truth = [torch.tensor([[0.0, 0, 2, 2]])] * 2
+    targets = gvt.Targets({}, {"boxes": truth, "labels": [torch.tensor([0])] * 2})
+    return replace(batch([0, 0], [0, 0]), targets=targets, records=records)
+
+
+def test_curves_are_kept_apart():
+    found = evaluate(Detector(), [boxed()], classes=["cat", "dog"])
+    assert found.metrics == {"sum": 2 * 2 * (6 + 11), "of/cat": 0.0, "of/dog": 1.0}
+    assert found.curves["some"].names == ("a", "b")
+    assert found.curves["some"].y.tolist() == [[0, 0.5, 1], [1, 0.5, 0]]
+
+
+def test_boxes_that_nobody_is_sure_of_are_not_kept_for_the_sheet():
+    for mistake in evaluate(Detector(), [boxed()]).mistakes["mistakes"]:
+        assert mistake.prediction["boxes"].tolist() == [[0, 0, 3, 3]]
+        assert mistake.prediction["labels"].tolist() == [0]
+        assert len(mistake.prediction["scores"]) == len(mistake.prediction["masks"]) == 1
+        assert mistake.target["boxes"].tolist() == [[0, 0, 2, 2]]
+
+
+def test_predictions_may_come_from_elsewhere():
+    def elsewhere(record):
+        left = 2.0 if record.source == "1.png" else 0.0
+        boxes = torch.tensor([[left, 0, 12, 8]])
+        return {"boxes": boxes, "labels": torch.tensor([1]), "scores": torch.tensor([0.7])}
+
+    found = evaluate(Detector(), [boxed()], results=elsewhere)
+    assert found.metrics["sum"] == 20 + 22  # in pixels of the original
+    worst, other = found.mistakes["mistakes"]
+    assert worst.prediction["boxes"].tolist() == [[1, 0, 6, 4]]  # in those of the picture
+    assert other.prediction["boxes"].tolist() == [[0, 0, 6, 4]]
+    assert not any(name.startswith("loss/") for name in found.metrics)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gvt.cli.options import Output, debug_option, plugin_option
+from gvt.cli.evaluation import evaluate
+from gvt.cli.options import Output, debug_option, plugin_option, shifted
 from gvt.cli.prediction import predict
 from gvt_registry import KINDS
 
@@ -31,13 +32,6 @@ def _files_of(run: Run) -> str:
         "checkpoint": run.checkpoint,
     }
     return "\n".join(f"{n:<11}{p}" for n, p in found.items() if p is not None and p.exists())
-
-
-def _shifted(run: str | None, overrides: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Return a run that was left out as None, where an override stands in its place."""
-    if run is not None and "=" in run and not Path(run).exists():
-        return None, (run, *overrides)
-    return run, overrides
 
 
 def _report(run: Run) -> None:
@@ -72,37 +66,8 @@ def resume(run: str | None, overrides: tuple[str, ...]) -> None:
     """
     from gvt.api import resume as resume_run
 
-    run, overrides = _shifted(run, overrides)
+    run, overrides = shifted(run, overrides)
     _report(resume_run(run, *overrides))
-
-
-@click.command("eval", short_help="Evaluate a checkpoint.")
-@click.argument("run", required=False)
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--split", help="What is evaluated; the recipe's final split by default.")
-@click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
-@click.option("-o", "--out", type=Output(), help="A folder for the numbers and pictures.")
-@plugin_option
-@debug_option
-def evaluate(
-    run: str | None, overrides: tuple[str, ...], split: str | None, raw: bool, out: Path | None
-) -> None:
-    """Evaluate a checkpoint, or the last one of a run's folder; the latest run by default.
-
-    The figures are those of the training, to the last digit. With tables and the worst mistakes
-    they also go into the run's folder, if they are of its last checkpoint and nothing is changed
-    but device, data.root and evaluate.batch_size.
-    """
-    from gvt.cli.listing import aligned
-    from gvt.judging import judge
-
-    run, overrides = _shifted(run, overrides)
-    judged = judge(run, *overrides, split=split, averaged=not raw, out=out)
-    click.echo(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
-    if judged.save():
-        click.echo(f"written to {judged.target}", err=True)
-    elif judged.target is None:
-        click.echo(f"only printed, since {judged.apart}; -o FOLDER keeps it", err=True)
 
 
 @click.command(short_help="Draw new pictures.")

@@ -59,6 +59,13 @@ def debug_option(command: Any) -> Any:
     )(command)
 
 
+def shifted(run: str | None, overrides: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Return a run that was left out as None, where an override stands in its place."""
+    if run is not None and "=" in run and not Path(run).exists():
+        return None, (run, *overrides)
+    return run, overrides
+
+
 class Output(click.Path):
     """Where something is to be written, judged before there is anything to write.
 

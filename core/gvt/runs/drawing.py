@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -23,7 +24,7 @@ from gvt.runs.pictures import LONGEST_TITLE, PADDING, caption, tiled
 SIDES = (112, 320)
 """Least and greatest side of a drawn picture, in pixels."""
 
-LINE, FONT, GAP = 14, 11, 4
+LINE, FONT, GAP, SMALL = 14, 11, 4, 9
 
 
 def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
@@ -50,7 +51,7 @@ def save_mistakes(
     """Draw the worst samples as a sheet: what was said, and under it what would have been right.
 
     What is said of places, of pixels or in boxes, is drawn on the picture, and beside it the truth
-    on the same picture again.
+    on the same picture again. At a predicted box stands its score.
 
     Args:
         mistakes: The samples, one or more.
@@ -130,8 +131,31 @@ def _overlaid(
     if len(known.get("boxes", ())):
         factors = torch.tensor([*scale, *scale])
         boxes = known["boxes"].float().cpu() * factors
-        pixels = draw_bounding_boxes(pixels, boxes, colors=_colors(known, boxes), width=2)
+        colors = _colors(known, boxes)
+        pixels = draw_bounding_boxes(pixels, boxes, colors=colors, width=1)
+        if "scores" in known:
+            pixels = _with_scores(pixels, boxes, known["scores"].tolist(), colors)
     return pixels
+
+
+def _with_scores(
+    pixels: Tensor, boxes: Tensor, scores: Sequence[float], colors: Sequence[Color]
+) -> Tensor:
+    """Return (3, H, W) pixels with a score at each box's upper left corner, the surest on top."""
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(SMALL)
+    for row in sorted(range(len(scores)), key=lambda row: scores[row]):
+        text = f"{scores[row]:.2f}"
+        width, height = math.ceil(font.getlength(text)) + 2, SMALL + 1
+        left, top = (round(v) for v in boxes[row, :2].tolist())
+        left = max(0, min(left, image.width - width))
+        top = top - height if top >= height else top  # inside where there is no room above
+        red, green, blue = colors[row]
+        pen.rectangle((left, top, left + width - 1, top + height - 1), fill=colors[row])
+        is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 128
+        ink = "black" if is_light else "white"
+        pen.text((left + 1, top + height), text, fill=ink, font=font, anchor="ld")
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _resized(masks: Tensor, size: Sequence[int]) -> Tensor:
@@ -155,12 +179,12 @@ def _cut(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
 
 
 def _key(known: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> list[tuple[int, str]]:
-    """Return the numbers and names of the classes whose colours stand for pixels somewhere."""
+    """Return the numbers and names of the classes whose colours stand for something drawn."""
     numbers: set[int] = set()
     for part in (part for of_picture in known for part in _parts(of_picture)):
         if "semantic" in part:
             numbers |= set(torch.unique(part["semantic"]).tolist())
-        elif "masks" in part and "labels" in part:
+        elif "labels" in part and not {"masks", "boxes"}.isdisjoint(part):
             numbers |= set(part["labels"].tolist())
     return [(n, _name(n, classes)) for n in sorted(numbers) if 0 <= n < len(classes)]
 

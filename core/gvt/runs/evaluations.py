@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from gvt.atomic import attempting, replacing
 from gvt.evaluation import BACKGROUND, Evaluation
+from gvt.interfaces import Curves
+from gvt.runs.class_curves import save_curves
 from gvt.runs.drawing import save_mistakes
 from gvt.runs.plots import save_matrix
 
@@ -19,13 +19,13 @@ from gvt.runs.plots import save_matrix
 def save_evaluation(
     folder: Path,
     split: str,
-    step: int,
+    step: int | None,
     found: Evaluation,
     classes: Sequence[str],
     *,
     about: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write `SPLIT.json`, and `SPLIT_<name>.png` for each table and sheet of mistakes.
+    """Write `SPLIT.json`, and `SPLIT_<name>.png` for each table, curves and sheet of mistakes.
 
     The JSON is strict: a number that is not finite is null. A file that cannot be written is
     warned of, and the others are still tried.
@@ -33,7 +33,7 @@ def save_evaluation(
     Args:
         folder: Where to; made if need be.
         split: What was evaluated.
-        step: Steps done by then.
+        step: Steps done by then; None for what no training led to.
         found: What was found.
         classes: Names of the classes.
         about: What else goes into the JSON: plain data, such as the name of a checkpoint.
@@ -45,18 +45,24 @@ def save_evaluation(
     with attempting(folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{split}.json"
-        head = {"split": split, "step": step, **(about or {}), "classes": list(classes)}
-        head["metrics"] = found.metrics
+        head: dict[str, Any] = {"split": split} | ({} if step is None else {"step": step})
+        head |= {**(about or {}), "classes": list(classes), "metrics": found.metrics}
+        heading = split if step is None else f"{split}, step {step:,}"
         with attempting(path):
             with replacing(path) as file:
-                file.write_text(_laid_out(head, found.tables), encoding="utf-8")
+                file.write_text(_laid_out(head, found), encoding="utf-8")
             written.append(path)
         for name, table in found.tables.items():
             path = _picture(folder, split, name)
             with attempting(path):
                 has_background = len(table) == len(classes) + 1
                 names = [*classes, BACKGROUND] if has_background else classes
-                save_matrix(table, names, path, title=f"{split}, step {step:,}: {name}")
+                save_matrix(table, names, path, title=f"{heading}: {name}")
+                written.append(path)
+        for name, curves in found.curves.items():
+            path = _picture(folder, split, name)
+            with attempting(path):
+                save_curves(curves, classes, path, title=f"{heading}: {name}")
                 written.append(path)
         share = " (of this process's share)" if found.processes > 1 else ""
         for name, mistakes in found.mistakes.items():
@@ -64,21 +70,38 @@ def save_evaluation(
             with attempting(path):
                 path.unlink(missing_ok=True)
                 if mistakes:
-                    title = f"{split}, step {step:,}{share}: {name}"
+                    title = f"{heading}{share}: {name}"
                     save_mistakes(mistakes, classes, path, title=title)
                     written.append(path)
     return written
 
 
-def _laid_out(head: Mapping[str, Any], tables: Mapping[str, Tensor]) -> str:
-    """Return JSON for people, in which each row of a table is one line."""
-    texts = []
-    for name, table in tables.items():
-        rows = ",\n".join(f"      {json.dumps(row)}" for row in _strict(table.tolist()))
-        texts.append(f"    {json.dumps(name)}: [\n{rows}\n    ]")
-    inside = ",\n".join(texts)
-    plain = json.dumps(_strict(head), indent=2, allow_nan=False)
-    return plain.removesuffix("\n}") + f',\n  "tables": {{\n{inside}\n  }}\n}}\n'
+def _laid_out(head: Mapping[str, Any], found: Evaluation) -> str:
+    """Return JSON for people, in which each row of a table, and each curve, is one line."""
+    tables = [f"    {json.dumps(n)}: {_rows(t.tolist(), 4)}" for n, t in found.tables.items()]
+    sections = {"tables": tables}
+    if found.curves:
+        sections["curves"] = [f"    {json.dumps(n)}: {_curves(c)}" for n, c in found.curves.items()]
+    plain = json.dumps(_strict(head), indent=2, allow_nan=False).removesuffix("\n}")
+    for name, parts in sections.items():
+        inside = ",\n".join(parts)
+        plain += f',\n  "{name}": {{\n{inside}\n  }}'
+    return plain + "\n}\n"
+
+
+def _curves(curves: Curves) -> str:
+    """Return curves as JSON: x and, by the classes' order, a row of y for each; to six digits."""
+    x, y = ([[round(v, 6) for v in row] for row in t.tolist()] for t in (curves.x[None], curves.y))
+    parts = {"names": json.dumps(curves.names), "x": json.dumps(_strict(x[0])), "y": _rows(y, 6)}
+    inside = ",\n".join(f"      {json.dumps(name)}: {part}" for name, part in parts.items())
+    return f"{{\n{inside}\n    }}"
+
+
+def _rows(rows: Sequence[Any], indent: int) -> str:
+    """Return a list of lists, a line each."""
+    margin = " " * indent
+    inside = ",\n".join(f"{margin}  {json.dumps(row)}" for row in _strict(rows))
+    return f"[\n{inside}\n{margin}]"
 
 
 def _strict(value: Any) -> Any:

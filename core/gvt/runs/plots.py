@@ -35,6 +35,9 @@ COLORS = 8
 DASHES = ("-", "--", ":")
 """Styles of lines, one after the other when the colours are used up."""
 
+FEW, MOST_LINES = 8, 20
+"""Names of curves that fit into a panel, and into a column beside it."""
+
 MOST_CELLS, MOST_NAMES, LONGEST_CURVE = 20, 50, 40
 
 _INK, _COLOR = "#010203", "#0c0c"  # what matplotlib is told, and the page's own stands for
@@ -144,18 +147,28 @@ def save_losses_plot(metrics: Path, path: Path, classes: Sequence[str] = ()) -> 
         classes: Names of the classes; what is of a single one is not drawn.
     """
     shown = panels(read_curves(metrics), classes)
-    with _figure((6 * max(1, len(shown)), 4)) as figure:
+    columns = [-(-len(drawn) // MOST_LINES) for drawn in shown.values()]
+    widths = [
+        6 if len(d) <= FEW else 6 + 1.6 * n for d, n in zip(shown.values(), columns, strict=True)
+    ]
+    with figure_of((sum(widths) or 6, 4)) as figure:
+        grid = figure.add_gridspec(1, max(1, len(shown)), width_ratios=widths or None)
         for index, (title, drawn) in enumerate(shown.items()):
-            axes = figure.add_subplot(1, len(shown), index + 1)
-            for name, points in drawn.items():
+            axes = figure.add_subplot(grid[index])
+            for number, (name, points) in enumerate(drawn.items()):
                 window = window_of(points)
+                look = (f"C{number % 10}", DASHES[number // 10 % len(DASHES)])
                 label = caption(name.removeprefix("train/"), LONGEST_CURVE)
                 shown_as = label if window == 1 else f"{label} (mean of {window})"
-                _draw(axes, points, window, label=shown_as)
+                _draw(axes, points, window, *look, label=shown_as)
             axes.set_xlabel("step")
             axes.set_title(title)
             axes.grid(alpha=0.3)
-            axes.legend()
+            if len(drawn) <= FEW:
+                axes.legend()
+            else:  # would cover what it names
+                beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+                axes.legend(fontsize=7, ncols=columns[index], frameon=False, **beside)
         with replacing(path) as file:
             figure.savefig(file, dpi=120)
 
@@ -174,7 +187,7 @@ def curves_svg(curves: Mapping[int, Points], windows: Mapping[int, int], salt: s
     """
     from matplotlib.ticker import MaxNLocator
 
-    with _figure((4.6, 2.7), salt) as figure:
+    with figure_of((4.6, 2.7), salt) as figure:
         axes = figure.add_subplot()
         for number, points in curves.items():
             dashes = DASHES[number // COLORS % len(DASHES)]
@@ -257,7 +270,7 @@ def save_scatter(metrics: Path, phases: Sequence[str], path: Path) -> None:
     if not steps:
         return
     x, y = (np.array([total[step] for step in steps]) for total in (first, second))
-    with _figure((6, 5)) as figure:
+    with figure_of((6, 5)) as figure:
         axes = figure.add_subplot()
         size = 24 if len(steps) < 500 else 8
         dots = axes.scatter(x, y, c=steps, s=size, alpha=0.8, linewidths=0, cmap="viridis")
@@ -289,7 +302,7 @@ def save_matrix(matrix: Tensor, classes: Sequence[str], path: Path, title: str =
     ticks, labels = range(0, size, every), [str(name) for name in names][::every]
     longest = max(map(len, labels))
     side = min(11.0, max(2.2, 0.5 * size)) + 0.08 * longest
-    with _figure((side + 1.8, side + 0.8)) as figure:
+    with figure_of((side + 1.8, side + 0.8)) as figure:
         axes = figure.add_subplot()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
@@ -333,7 +346,7 @@ def _count(value: float) -> str:
 
 
 @contextmanager
-def _figure(size: tuple[float, float], salt: str = "gvt") -> Iterator[Figure]:
+def figure_of(size: tuple[float, float], salt: str = "gvt") -> Iterator[Figure]:
     """Give an empty figure, in inches, of which names are text and never formulas."""
     import matplotlib as mpl  # takes half a second, and only the end needs it
     from matplotlib.figure import Figure

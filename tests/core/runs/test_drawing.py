@@ -7,7 +7,7 @@ from PIL import Image
 
 import gvt
 from gvt.evaluation import Mistake
-from gvt.runs.drawing import GAP, LINE, SIDES, _words, save_mistakes, save_samples
+from gvt.runs.drawing import GAP, LINE, SIDES, SMALL, _words, save_mistakes, save_samples
 from gvt.runs.palette import color_of
 from gvt.runs.pictures import PADDING
 
@@ -196,3 +196,43 @@ def test_padding_of_a_batch_is_not_drawn(tmp_path):
     beside = pixels(tmp_path / "s.png").astype(int)[:, 2 * PADDING + 60 :]
     second = beside[PADDING : PADDING + 60, :30]
     assert np.abs(second - tinted(1)).max() <= 1
+
+
+def boxed(score, label=0, box=(10.0, 20, 40, 50), size=(60, 60)):
+    """Return a mistake of boxes: the truth is one of the other class in the same place."""
+    said = {"boxes": torch.tensor([box]), "labels": torch.tensor([label])}
+    truth = {"boxes": torch.tensor([box]), "labels": torch.tensor([1 - label])}
+    image = torch.full((1, *size), 0.5)
+    return Mistake(1.0, image, said | {"scores": torch.tensor([score])}, truth, "")
+
+
+def test_predicted_boxes_stand_beside_the_truth_with_their_scores(tmp_path):
+    save_mistakes([boxed(0.87)], CLASSES, tmp_path / "m.png")
+    drawn = pixels(tmp_path / "m.png")
+    predicted = drawn[PADDING : PADDING + 60, PADDING : PADDING + 60]
+    true = drawn[PADDING : PADDING + 60, PADDING + 60 + GAP : PADDING + 120 + GAP]
+    for picture, label in ((predicted, 0), (true, 1)):
+        coloured = (picture == color_of(label)).all(axis=-1)
+        assert coloured[20, 11:40].all()
+        assert coloured[50, 11:40].all()
+        assert not coloured[22:49, 12:39].any()  # thin
+    above = slice(20 - SMALL - 1, 20), slice(10, 24)
+    assert (predicted[above] == color_of(0)).all(axis=-1).mean() > 0.3  # the score's ground
+    assert (true[above] == 128).all()
+    other = tmp_path / "other.png"
+    save_mistakes([boxed(0.51)], CLASSES, other)
+    assert (pixels(other)[PADDING:][above] != drawn[PADDING:][above]).any()
+    key = drawn[-LINE:].reshape(-1, 3).tolist()
+    assert all(list(color_of(number)) in key for number in (0, 1))
+
+
+@pytest.mark.parametrize("box", [(0.0, 0, 60, 60), (50.0, 2, 60, 10), (0.0, 55, 4, 60)])
+def test_a_score_stands_within_the_picture(box, tmp_path):
+    save_mistakes([boxed(1.0, box=box)], CLASSES, tmp_path / "m.png")
+    save_mistakes([boxed(0.52, box=box)], CLASSES, tmp_path / "n.png")
+    one, other = (pixels(tmp_path / name) for name in ("m.png", "n.png"))
+    inside = slice(PADDING, PADDING + 60)
+    assert (one[inside, inside] != other[inside, inside]).any()
+    rows, columns = (one != other).any(axis=-1).nonzero()
+    assert PADDING <= rows.min() <= rows.max() < PADDING + 60
+    assert PADDING <= columns.min() <= columns.max() < PADDING + 60

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import gvt
 from gvt.evaluation import Evaluation, Mistake
 from gvt.runs import evaluations
 from gvt.runs.evaluations import save_evaluation
@@ -60,6 +61,30 @@ def test_a_number_that_is_not_finite_is_null(tmp_path):
     assert read["metrics"] == {"a": None, "b": None, "c": 1.0}
     assert read["tables"] == {"confusion": [[None, 1.0], [None, 0.5]]}
     assert read["further"] == [None, {"deep": None}]
+
+
+def test_curves_are_a_picture_and_a_line_each(tmp_path):
+    x = torch.linspace(0, 1, 101)
+    rows = torch.stack([1 - x / 3, torch.full_like(x, torch.nan)])
+    curves = {"head/precision_recall": gvt.Curves(x, rows, ("recall", "precision"))}
+    written = save_evaluation(tmp_path, "val", 1, found(mistakes={}, curves=curves), CLASSES)
+    assert [p.name for p in written] == [
+        "val.json",
+        "val_confusion.png",
+        "val_head_precision_recall.png",
+    ]
+    read = strict(written[0])["curves"]["head/precision_recall"]
+    assert read["names"] == ["recall", "precision"]
+    assert read["x"] == [n / 100 for n in range(101)]
+    assert read["y"][0] == [round(1 - n / 300, 6) for n in range(101)]
+    assert read["y"][1] == [None] * 101
+    assert len(written[0].read_text().splitlines()) < 40
+    assert np.asarray(Image.open(written[2])).size > 0
+
+
+def test_what_no_training_led_to_has_no_step(tmp_path):
+    numbers, *_ = save_evaluation(tmp_path, "val", None, found(), CLASSES)
+    assert strict(numbers).keys() == {"split", "classes", "metrics", "tables"}
 
 
 def test_a_row_of_a_table_is_one_line(tmp_path):

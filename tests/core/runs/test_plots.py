@@ -222,3 +222,13 @@ def test_numbers_of_single_classes_are_known_by_their_names():
               "lr/cat", "val/cat"]  # fmt: skip
     assert [name for name in single + others if of_one_class(name, classes)] == single
     assert [name for name in single if of_one_class(name)] == single[2:]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("count", [1, 9, 50])
+def test_many_curves_are_named_beside_the_panel(count, metrics, tmp_path):
+    rows = [{"step": n, **{f"val/figure_{i}": i + n for i in range(count)}} for n in (1, 2)]
+    save_losses_plot(written(metrics, *rows), tmp_path / "losses.png")
+    drawn = pixels(tmp_path / "losses.png")
+    assert (drawn.shape[1] > 720) is (count > 8)
+    assert drawn.min() < 100
