@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gvt.batch import Record
+from gvt.batch import Batch, Record
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
 
@@ -31,6 +32,20 @@ def to_original(predictions: list[Prediction], records: Sequence[Record]) -> lis
     return [_one_to_original(p, r) for p, r in zip(predictions, records, strict=True)]
 
 
+def to_canvas(predictions: list[Prediction], batch: Batch) -> list[Prediction]:
+    """Return predictions in pixels of the original images in those of a batch's canvas.
+
+    Raises:
+        DataError: If a sample's geometry is not known.
+    """
+    # The way back, with the canvas in the place of the original.
+    turned = [
+        replace(record, size=size, geometry=g if (g := record.geometry) is None else g.inverse())
+        for record, size in zip(batch.records, batch.frame.sizes, strict=True)
+    ]
+    return to_original(predictions, turned)
+
+
 def boxes_through(matrix: Tensor, boxes: Tensor) -> Tensor:
     """Return (M, 4) boxes as the hull of their corners sent through a (3, 3) matrix."""
     exact = boxes.cpu().double()  # some accelerators have no float64
@@ -39,6 +54,24 @@ def boxes_through(matrix: Tensor, boxes: Tensor) -> Tensor:
     points = corners[..., :2] / corners[..., 2:]
     hull = torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=-1)
     return hull.to(boxes.device, boxes.dtype)
+
+
+def mask_boxes(masks: Tensor) -> Tensor:
+    """Return the smallest boxes around masks (M, H, W), (M, 4) float32; zeros for an empty one.
+
+    A pixel reaches from its number to the next, so that a mask of one pixel has a box of area 1.
+    """
+    height, width = masks.shape[-2:]
+    if not masks.numel():
+        return torch.zeros(len(masks), 4, device=masks.device)
+    columns, rows = (masks.amax(dim=side) > 0 for side in (-2, -1))
+    edges = [
+        columns.int().argmax(dim=1),  # the first of the largest
+        rows.int().argmax(dim=1),
+        width - columns.flip(1).int().argmax(dim=1),
+        height - rows.flip(1).int().argmax(dim=1),
+    ]
+    return torch.stack(edges, dim=1).float() * columns.any(dim=1, keepdim=True)
 
 
 def scores_of_pixels(prediction: Mapping[str, Any]) -> Tensor | None:

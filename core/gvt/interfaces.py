@@ -51,6 +51,9 @@ class Dataset(Protocol):
         reader: Optional; a `gvt.PictureReader`, how its picture files become images. Others are
             then read the same way, for predictions.
         category_ids: Optional; of each class its number in COCO files, 1 and on without it.
+        problems: Optional; of each kind of bad annotation the places that are mended or left out;
+            `gvt data check` counts and names them.
+        left_out: Optional; how many objects are left out on purpose, by what they are.
     """
 
     classes: Sequence[str]

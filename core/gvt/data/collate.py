@@ -23,25 +23,34 @@ def collate(samples: Sequence[Sample]) -> Batch:
     Raises:
         DataError: If images differ in their number of channels; names two of them.
     """
-    images = [s.image for s in samples]
-    first = samples[0]
+    images = alike(samples)
+    sizes = tuple((int(i.shape[-2]), int(i.shape[-1])) for i in images)
+    canvas = (max(h for h, _ in sizes), max(w for _, w in sizes))
+    return Batch(
+        images=torch.stack([_padded(i, canvas, 0) for i in images]),
+        frame=Frame(sizes, canvas),
+        inputs={k: [s.inputs[k] for s in samples] for k in samples[0].inputs},
+        targets=_targets(samples, canvas),
+        records=[s.record for s in samples],
+    )
+
+
+def alike(samples: Sequence[Sample]) -> list[Tensor]:
+    """Return the images of samples in one dtype: their own, or float32 if they differ in it.
+
+    Raises:
+        DataError: If they differ in their number of channels; names two of them.
+    """
+    images, first = [s.image for s in samples], samples[0]
     for sample in samples:
         if sample.image.shape[0] != first.image.shape[0]:
             raise DataError(
                 f"{sample.record.source} has {sample.image.shape[0]} channels, "
                 f"{first.record.source} has {first.image.shape[0]}"
             )
-    sizes = tuple((int(i.shape[-2]), int(i.shape[-1])) for i in images)
-    canvas = (max(h for h, _ in sizes), max(w for _, w in sizes))
     if len({i.dtype for i in images}) > 1:
         images = [i.float() / 255 if i.dtype == torch.uint8 else i for i in images]
-    return Batch(
-        images=torch.stack([_padded(i, canvas, 0) for i in images]),
-        frame=Frame(sizes, canvas),
-        inputs={k: [s.inputs[k] for s in samples] for k in first.inputs},
-        targets=_targets(samples, canvas),
-        records=[s.record for s in samples],
-    )
+    return images
 
 
 def _targets(samples: Sequence[Sample], canvas: tuple[int, int]) -> Targets:

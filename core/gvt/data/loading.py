@@ -13,6 +13,7 @@ from torch import Tensor
 from gvt.batch import Batch
 from gvt.config.schema import DataConfig, TrainConfig
 from gvt.data.augmentation import BatchTransform
+from gvt.data.mosaic import check_mosaic
 from gvt.data.order import Order, Place
 from gvt.data.sources import Resident, Source, Streamed
 from gvt.data.transforms import build_transforms, mixes, transform_sample
@@ -75,11 +76,14 @@ class Loader:
                 "data.batch_transforms"
             )
         self._augmented = BatchTransform(config.batch_transforms, dataset)
-        self._dataset, self._how = dataset, (transform, train.seed)
+        self._dataset, self._how = dataset, (transform, train.seed, config.mosaic)
         self._source = _source(dataset, self.config, placement, *self._how)
         self._held_out: dict[int, HeldOut] = {}
         if transform is not None and dataset.image_shape is not None:
             _check_size(dataset, transform)
+        if config.mosaic:
+            with seeded(0):
+                check_mosaic(dataset[0])
 
     def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
         """Yield the micro-batches of each iteration, on the device, from one on, without end."""
@@ -155,10 +159,11 @@ def _source(
     placement: Placement,
     transform: Callable[..., Any] | None = None,
     seed: int = 0,
+    mosaic: float = 0.0,
 ) -> Source:
     if config.resident is True and isinstance(dataset, ResidentDataset):
         return Resident(dataset, placement)
-    return Streamed(dataset, placement, int(config.workers), transform, seed)
+    return Streamed(dataset, placement, int(config.workers), transform, seed, mosaic)
 
 
 def _labels(dataset: Dataset, config: DataConfig) -> Tensor:
@@ -198,7 +203,7 @@ def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Data
     """
     if config.resident is True and not isinstance(dataset, ResidentDataset):
         raise ConfigError(f"data.resident: {config.name} cannot be had as whole tensors")
-    reads = bool(config.transforms) or config.workers not in ("auto", 0)
+    reads = bool(config.transforms or config.mosaic) or config.workers not in ("auto", 0)
     if config.resident is True or (
         config.resident == "auto" and not reads and _fits(dataset, placement)
     ):

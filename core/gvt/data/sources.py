@@ -15,11 +15,12 @@ from torch.utils.data import Dataset as TorchDataset
 
 from gvt.batch import DENSE_KEYS, Batch, Frame, Record, Sample, Targets
 from gvt.data.collate import collate
+from gvt.data.mosaic import composed
 from gvt.data.transforms import transform_sample
 from gvt.device import Placement
 from gvt.errors import DataError, GvtError
 from gvt.interfaces import Dataset
-from gvt.seeding import derive, seeded
+from gvt.seeding import derive, random_source, seeded
 
 Keys = Iterable[tuple[int, Tensor]]
 """Of each batch the epoch and the indices of its samples, (N,) int64."""
@@ -82,6 +83,7 @@ class Streamed:
         workers: Processes that read; 0 is this one.
         transform: What is done to each sample.
         seed: Where randomness comes from.
+        mosaic: Share of the samples that are composed of four.
     """
 
     def __init__(
@@ -91,8 +93,9 @@ class Streamed:
         workers: int = 0,
         transform: Callable[..., Any] | None = None,
         seed: int = 0,
+        mosaic: float = 0.0,
     ) -> None:
-        self._samples = _SeededSamples(dataset, transform, seed)
+        self._samples = _SeededSamples(dataset, transform, seed, mosaic)
         self._placement, self._workers = placement, workers
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
@@ -147,8 +150,11 @@ class _LazyRecords(Sequence[Record]):
 class _SeededSamples(TorchDataset[Sample | GvtError]):
     """Samples by (epoch, index), each with a randomness of its own."""
 
-    def __init__(self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int) -> None:
-        self._dataset, self._transform, self._seed = dataset, transform, seed
+    def __init__(
+        self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int, mosaic: float
+    ) -> None:
+        self._dataset, self._transform = dataset, transform
+        self._seed, self._mosaic = seed, mosaic
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -157,15 +163,34 @@ class _SeededSamples(TorchDataset[Sample | GvtError]):
         """Return the sample; an error, too, since one raised in a worker comes as its traceback."""
         epoch, index = key
         try:
-            with seeded(derive(self._seed, "sample", epoch, index)):
+            sample = self._read(index, epoch, index)
+            if not self._mosaic:
+                return sample
+            source = random_source(self._seed, "mosaic", epoch, index)
+            if float(torch.rand((), generator=source)) >= self._mosaic:
+                return sample
+            others = torch.randint(len(self), (3,), generator=source).tolist()
+            read = [self._read(n, epoch, index, quarter) for quarter, n in enumerate(others)]
+            return composed([sample, *read], source)
+        except GvtError as error:
+            return error
+
+    def _read(self, index: int, *place: int) -> Sample:
+        """Return a sample after its transforms, random as a place says.
+
+        Raises:
+            GvtError: If it cannot be read.
+        """
+        try:
+            with seeded(derive(self._seed, "sample", *place)):
                 sample = self._dataset[index]
                 if self._transform is not None:
                     sample = transform_sample(self._transform, sample)
-        except GvtError as error:
-            return error
+        except GvtError:
+            raise
         except Exception as error:
             line = " ".join(f"sample {index}: {type(error).__name__}: {error}".split())
-            return DataError(line, details=traceback.format_exc())
+            raise DataError(line, details=traceback.format_exc()) from error
         return sample
 
 

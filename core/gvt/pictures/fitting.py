@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-Fit = Literal["crop", "pad", "stretch"]
+Fit = Literal["crop", "pad", "stretch", "within"]
 """How a picture meets a size of another shape; see `fitted`."""
 
 
@@ -33,7 +33,8 @@ def fitted(
         size: (H, W) in pixels; None leaves it as it is.
         fit: `crop` fills the size and loses what stands over on two sides, the same on both;
             `pad` keeps all of it and fills up at the right and the bottom; `stretch` gives up the
-            proportions.
+            proportions; `within` keeps all of it and the proportions, and fills up nothing, so that
+            only one side is sure to be that of the size.
         filter: How it is resampled.
         share: Of each side of the part that `crop` takes, so much is left, around the centre.
         fill: What `pad` fills up with.
@@ -46,9 +47,10 @@ def fitted(
     height, width = size
     left, top = _cropped(image.size, (width, height), share) if fit == "crop" else (0.0, 0.0)
     box = (left, top, image.width - left, image.height - top)
-    within = _scaled_within(image.size, (width, height)) if fit == "pad" else (width, height)
+    keeps = fit in ("pad", "within")
+    within = _scaled_within(image.size, (width, height)) if keeps else (width, height)
     resized = image.resize(within, Image.Resampling[filter.upper()], box=box)
-    if within != (width, height):
+    if fit == "pad" and within != (width, height):
         canvas = Image.new(image.mode, (width, height), fill)
         canvas.paste(resized)
         resized = canvas

@@ -28,8 +28,8 @@ class PictureReader:
     Attributes:
         channels: 1 for grey, 3 for colour.
         size: (H, W) in pixels; each picture keeps its own unless given.
-        fit: How a picture meets a size of another shape: `crop`, `pad` or `stretch`; see
-            `gvt.pictures.fitting.fitted`.
+        fit: How a picture meets a size of another shape: `crop`, `pad`, `stretch`, or `within`,
+            which leaves pictures of several sizes; see `gvt.pictures.fitting.fitted`.
         background: Red, green and blue, 0 to 255, behind what is transparent.
         filter: How pictures are resampled.
         share: Of each side of what `crop` takes, so much is left around the centre; 0.875 is what
@@ -62,8 +62,10 @@ class PictureReader:
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
-        """(C, H, W) of every image, None where pictures keep their own size."""
-        return None if self.size is None else (self.channels, *self.size)
+        """(C, H, W) of every image, None where pictures differ in size."""
+        if self.size is None or self.fit == "within":
+            return None
+        return (self.channels, *self.size)
 
     def open(self, path: Path, most_pixels: int | None = None) -> Picture:
         """Return the picture in a file in its own size, upright, opaque, grey or colour.
@@ -79,7 +81,7 @@ class PictureReader:
         return read_picture(path, self.channels, self.background, most_pixels)
 
     def fitted(self, image: Image.Image) -> tuple[Tensor, Tensor]:
-        """Return a picture as (C, H, W) uint8 in the reader's size, and how it got there.
+        """Return a picture as (C, H, W) uint8, fitted to the reader's size, and how it got there.
 
         The second is a (3, 3) float64 matrix from the picture's pixels to the image's.
         """

@@ -22,6 +22,7 @@ What a rule says is the docstring of its function. Which kinds it is for:
 | deep-copy, reset | metric |
 | modes | task, head, loss |
 | empty-targets | task, head |
+| padding | head |
 | resume | recipe, task, generator, discriminator, backbone, head, loss |
 | determinism | recipe, task, dataset, generator, discriminator, backbone, head, loss, metric |
 | resident, workers | dataset |

@@ -15,6 +15,7 @@ from gvt.data import Loader
 from gvt.interfaces import ResidentDataset
 from gvt.seeding import seeded
 from gvt.testing.check import Failed, Skipped, rule
+from gvt.testing.objects import truth_complaint
 from gvt.testing.training import different, listed
 from gvt.testing.trial import CPU, built, leaves
 from gvt_registry import Offer
@@ -39,6 +40,11 @@ def samples(offer: Offer) -> None:
         )
         if problem:
             raise Failed(f"sample {index}: {problem}")
+    numbers = getattr(dataset, "category_ids", None)
+    if numbers is not None and len(set(numbers)) != len(classes):
+        raise Failed(
+            f"category_ids has {len(set(numbers))} different numbers for {len(classes)} classes"
+        )
 
 
 @rule("dataset")
@@ -138,18 +144,14 @@ def _image_complaint(sample: Any, shape: tuple[int, ...] | None) -> str | None:
 
 def _target_complaint(sample: Sample, classes: int, background: bool) -> str | None:
     targets: Mapping[str, Any] = sample.targets
-    size = tuple(sample.image.shape[1:])
-    forms = {"boxes": (len(targets.get("boxes", ())), 4), "semantic": size, "class": ()}
-    if "masks" in targets:
-        forms["masks"] = (len(targets["masks"]), *size)
+    height, width = sample.image.shape[1:]
+    forms: dict[str, tuple[int, ...]] = {"semantic": (height, width), "class": ()}
     for key, form in forms.items():
         if key in targets and tuple(torch.as_tensor(targets[key]).shape) != form:
             came = tuple(torch.as_tensor(targets[key]).shape)
             return f"target {key!r} came as {came}, expected {form}"
-    for key in ("class", "labels"):
-        for number in torch.as_tensor(targets.get(key, [])).flatten().tolist():
-            if not 0 <= number < classes:
-                return f"target {key!r} is {number}, and there are {classes} classes from 0"
+    if "class" in targets and not 0 <= int(targets["class"]) < classes:
+        return f"target 'class' is {targets['class']}, and there are {classes} classes from 0"
     for number in torch.unique(torch.as_tensor(targets.get("semantic", []))).tolist():
         if number != IGNORED and not 0 <= number < classes + background:
             return (
@@ -157,4 +159,4 @@ def _target_complaint(sample: Sample, classes: int, background: bool) -> str | N
                 + (f"{classes} is the background, " if background else "")
                 + f"and {IGNORED} is ignored"
             )
-    return None
+    return truth_complaint(targets, (height, width), classes)

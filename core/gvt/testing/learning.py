@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch import Tensor
 
+from gvt.batch import Batch
 from gvt.checkpoint import file
 from gvt.checkpoint.training import capture, load_weights
 from gvt.device import Placement
+from gvt.evaluation import evaluate
 from gvt.seeding import seed_everything
-from gvt.testing.check import Failed, rule
+from gvt.testing.check import Failed, Skipped, rule
 from gvt.testing.networks import MODULES
+from gvt.testing.shapes import predictions_complaint
 from gvt.testing.training import (
     STEPS,
     check_finite,
     different,
     fitted,
+    in_mode,
     listed,
     observed,
     phases,
@@ -74,11 +80,36 @@ def modes(offer: Offer) -> None:
         raise Failed(
             f"{listed(odd)}: a loss of one mode only; compute the same losses in train and eval"
         )
+    if offer.component.kind == "head" and (odd := _of_the_mode(trial, batch)):
+        raise Failed(
+            f"{listed(odd)} is another one in train mode than in eval mode; what a head computes "
+            "does not depend on it, but for batch norm and dropout"
+        )
+
+
+def _of_the_mode(trial: Trial, batch: Batch) -> list[str]:
+    """Return the names of losses and predictions that depend on the mode."""
+    train, eval_ = (in_mode(trial, batch, training) for training in (True, False))
+    odd = [
+        n for n in (*train, *eval_) if n not in train or n not in eval_ or _apart(train, eval_, n)
+    ]
+    if not odd:
+        return []
+    # Something random in training alone is a dropout that the head writes out itself.
+    diced = different(train, in_mode(trial, batch, True, seed=1))
+    steady = not different(eval_, in_mode(trial, batch, False, seed=1))
+    return [] if diced and steady else odd
+
+
+def _apart(one: Mapping[str, Tensor], other: Mapping[str, Tensor], name: str) -> bool:
+    """Return whether two tensors are not the same but for rounding, as of a faster kernel."""
+    pair = one[name].float(), other[name].float()
+    return pair[0].shape != pair[1].shape or not torch.allclose(*pair, 1e-4, 1e-5, equal_nan=True)
 
 
 @rule("head", "task")
 def empty_targets(offer: Offer) -> None:
-    """A batch with no box, mask or class in it gives no loss, or finite ones and gradients."""
+    """A batch with no box, mask or class in it can be judged, and losses of it are finite."""
     trial = tried(offer)
     for phase, losses in phases(trial.task, trial.batch(empty=True)):
         check_finite(losses, "of images without any target")
@@ -88,6 +119,21 @@ def empty_targets(offer: Offer) -> None:
                     f"the gradient of {name!r} in phase {phase.name!r} is not finite for images "
                     "without any target"
                 )
+    if offer.component.kind == "head":
+        evaluate(trial.task, [trial.batch(empty=True)])
+
+
+@rule("head")
+def padding(offer: Offer) -> None:
+    """It learns from pictures of several sizes in one batch, and predicts nothing beyond each."""
+    trial = tried(offer)
+    if predictions_complaint(trial, trial.batch()):
+        raise Skipped("predictions are wrong in one size already; see the rule 'shapes'")
+    batch = trial.batch(uneven=True)
+    for _, losses in phases(trial.task, batch):
+        check_finite(losses, "of pictures of several sizes")
+    if problem := predictions_complaint(trial, batch):
+        raise Failed(f"for pictures of several sizes, {problem}; batch.frame.sizes has their sizes")
 
 
 @rule(*MODULES)

@@ -8,6 +8,7 @@ import torch
 
 from gvt.batch import Batch
 from gvt.data.sources import Streamed
+from gvt.errors import ConfigError
 from gvt.evaluation import evaluate
 from gvt.interfaces import Backbone, Head, Task
 from gvt.multihead import MultiHead
@@ -22,7 +23,7 @@ from gvt_registry import Offer, default_registry
 
 @rule("backbone", name="partners")
 def heads(offer: Offer) -> None:
-    """Every installed head trains and predicts on it, or refuses it with a ValueError."""
+    """Every installed head trains and predicts on it, or refuses it by a ValueError."""
     built(offer)
     others = [other for other in default_registry().offers("backbone") if other != offer]
     for head in default_registry().offers("head"):
@@ -34,7 +35,7 @@ def heads(offer: Offer) -> None:
 
 @rule("head", name="partners")
 def backbones(offer: Offer) -> None:
-    """It trains and predicts on every installed backbone, or refuses it with a ValueError."""
+    """It trains and predicts on every installed backbone, or refuses it by a ValueError."""
     built(offer)
     others = [other for other in default_registry().offers("head") if other != offer]
     for backbone in default_registry().offers("backbone"):
@@ -60,8 +61,9 @@ def learners(offer: Offer) -> None:
         "background": getattr(dataset, "background", False),
     }
     for partner in default_registry().offers("head"):
+        if _alone(partner):
+            continue  # broken by itself
         try:
-            built(partner)  # or it is broken by itself
             head: Head = build(partner, facts=facts)
         except (Skipped, ValueError):
             continue
@@ -106,7 +108,10 @@ def _carries(batch: Batch, keys: tuple[str, ...]) -> bool:
 
 
 def _trying(backbone: Backbone, head: Head, batch: Batch) -> str:
-    """Train and evaluate a head on a backbone once, and return what went wrong."""
+    """Train and evaluate a head on a backbone once, and return what went wrong.
+
+    A `ConfigError` is none: what only the maps of pictures tell can be refused then.
+    """
     task: Task = MultiHead(backbone, {"head": head})
     try:
         task.train()
@@ -115,6 +120,8 @@ def _trying(backbone: Backbone, head: Head, batch: Batch) -> str:
         evaluate(task, [batch])
     except Failed as failed:
         return f"its {failed}"
+    except ConfigError:
+        return ""
     except Exception as error:
         return f"it raised {told(error)}"
     return ""

@@ -29,13 +29,15 @@ from gvt_registry import Offer, default_registry
 
 SMALL = (
     "device=cpu",
-    "data.batch_size=4",
     "data.workers=0",
     "train.precision=float32",
     "train.log_every=1",
     "train.pictures_every=null",
     "evaluate={}",
 )
+
+LARGE = 1 << 18
+"""Pixels of a picture from which on batches are of two instead of four."""
 
 
 @rule("recipe")
@@ -46,7 +48,7 @@ def runs(offer: Offer) -> None:
         place = [f"run.root={folder}", "train.steps=2", "train.checkpoint_every=null"]
         try:
             done = run_recipe(offer.component.name, *SMALL, *data, *place, quiet=True)
-            _evaluate(compose(offer.component.name, ["data.batch_size=4", *data]), done.task)
+            _evaluate(compose(offer.component.name, data), done.task)
         except Failed:
             raise
         except Exception as error:
@@ -54,12 +56,12 @@ def runs(offer: Offer) -> None:
 
 
 @rule("recipe", name="resume")
-def ten_steps(offer: Offer) -> None:
-    """Ten steps end with the same bits as five, a checkpoint, and five more."""
+def resumed(offer: Offer) -> None:
+    """A few steps end with the same bits as half of them, a checkpoint, and the other half."""
     with TemporaryDirectory(prefix="gvt-resume-") as folder:
-        whole = capture(_trained(offer, Path(folder), STEPS))[1]
-        middle = Path(folder) / f"step_{STEPS // 2:08d}.safetensors"
-        halves = capture(_trained(offer, Path(folder) / "again", STEPS, middle, seed=1))[1]
+        whole = capture(_trained(offer, Path(folder)))[1]
+        middle = min(Path(folder).glob("step_*.safetensors"))
+        halves = capture(_trained(offer, Path(folder) / "again", start=middle, seed=1))[1]
     if names := different(whole, halves):
         raise Failed(
             f"{listed(names)} differs in a run that was resumed; see the rule of its networks"
@@ -79,6 +81,8 @@ def same_steps(offer: Offer) -> None:
 
 def _data(offer: Offer) -> list[str]:
     """Return overrides that give the recipe's data set its example, but for what the recipe gives.
+
+    Batches are small.
 
     Raises:
         Skipped: If it needs some and has no example of its own, or an environment variable that
@@ -101,7 +105,16 @@ def _data(offer: Offer) -> list[str]:
         raise Skipped(
             f"data set {config.data.name} needs {', '.join(unknown)}, and has no gvt_example"
         )
-    return [f"data.{name}={json.dumps(value)}" for name, value in given.items()]
+    overrides = [f"data.{name}={json.dumps(value)}" for name, value in given.items()]
+    return [*overrides, f"data.batch_size={_batch_size(offer.component.name, overrides)}"]
+
+
+def _batch_size(recipe: str, overrides: list[str]) -> int:
+    try:
+        image = open_dataset(compose(recipe, overrides), "train")[0].image
+    except Exception:  # which running it will tell
+        return 4
+    return 2 if image.shape[-2] * image.shape[-1] >= LARGE else 4
 
 
 def _evaluate(config: RunConfig, task: Any) -> None:
@@ -120,24 +133,37 @@ def _evaluate(config: RunConfig, task: Any) -> None:
 
 
 def _trained(
-    offer: Offer, folder: Path, steps: int, start: Path | None = None, seed: int = 0
+    offer: Offer,
+    folder: Path,
+    steps: int | None = None,
+    start: Path | None = None,
+    seed: int = 0,
 ) -> Trainer:
     """Train without a run's folder, whose plots take longer than the steps.
+
+    Unless it is said how many steps, every phase is due in the first half of them, after which a
+    checkpoint is kept, and again in the second.
 
     Raises:
         Skipped: If it cannot even begin, which the rule `runs` is about.
     """
-    often = [f"train.steps={steps}", f"train.checkpoint_every={STEPS // 2}", "train.keep=2"]
     try:
-        config = compose(offer.component.name, [*SMALL, *_data(offer), *often])
+        config = compose(
+            offer.component.name,
+            [*SMALL, *_data(offer), f"train.steps={steps or STEPS}", "train.keep=2"],
+        )
         validate_components(config)
         dataset = open_dataset(config, "train")
         seed_everything(derive(config.train.seed + seed, "networks"))
+        task = build_task(config, DataFacts.of(dataset, config))
+        half = min(STEPS // 2, max(2, *(phase.every for phase in task.phases)))
+        often = {"steps": steps or 2 * half, "checkpoint_every": half}
+        train = config.train.model_copy(update=often)
         trainer = Trainer(
-            build_task(config, DataFacts.of(dataset, config)),
-            Loader(dataset, config.data, config.train, CPU),
+            task,
+            Loader(dataset, config.data, train, CPU),
             config.optimizers,
-            config.train,
+            train,
             CPU,
             checkpoints=CheckpointFolder(folder, 2),
         )

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gvt.batch import Batch
 from gvt.evaluation import evaluating
 from gvt.interfaces import Phase
+from gvt.testing.objects import detections_complaint, is_tensor
 from gvt.testing.stand_ins import CLASSES
 from gvt.testing.training import phases, predictions
 from gvt.testing.trial import NotScalar, Trial
@@ -31,11 +33,11 @@ def _generator(trial: Trial) -> str | None:
         if not hasattr(network, name):
             return f"it has no attribute {name}; see gvt.Generator"
     images = network(torch.randn(N, *network.latent_shape))
-    return _is_tensor("images", images, (N, *network.image_shape))
+    return is_tensor("images", images, (N, *network.image_shape))
 
 
 def _discriminator(trial: Trial) -> str | None:
-    return _is_tensor("logits", trial.component(trial.batch().images), (N,))
+    return is_tensor("logits", trial.component(trial.batch().images), (N,))
 
 
 def _backbone(trial: Trial) -> str | None:
@@ -50,7 +52,7 @@ def _backbone(trial: Trial) -> str | None:
         return f"its maps have strides {_strides(declared)}; the finest comes first"
     for name, (channels, stride) in declared.items():
         size = tuple(features[name].shape[-2:])
-        if problem := _is_tensor(f"map {name!r}", features[name], (N, channels, *size)):
+        if problem := is_tensor(f"map {name!r}", features[name], (N, channels, *size)):
             return problem
         for side, pixels in zip(size, trial.shape[1:], strict=True):
             # Valid convolutions lose some pixels at the border, and wide padding adds one.
@@ -67,7 +69,7 @@ def _strides(declared: Mapping[str, tuple[int, int]]) -> list[int]:
 
 
 def _head(trial: Trial) -> str | None:
-    return _losses_complaint(trial) or _predictions_complaint(trial)
+    return _losses_complaint(trial) or predictions_complaint(trial, trial.batch())
 
 
 def _task(trial: Trial) -> str | None:
@@ -87,12 +89,12 @@ def _task(trial: Trial) -> str | None:
                 f"pictures {name!r} have values from {sheet.min():.2g} to {sheet.max():.2g}; "
                 "they are for eyes, in [0, 1]"
             )
-    return _losses_complaint(trial) or _predictions_complaint(trial)
+    return _losses_complaint(trial) or predictions_complaint(trial, trial.batch())
 
 
 def _loss(trial: Trial) -> str | None:
     value = trial.component(torch.randn(N, CLASSES), torch.arange(N) % CLASSES)
-    return _is_tensor("the loss of logits (N, K) and class numbers (N,)", value, ())
+    return is_tensor("the loss of logits (N, K) and class numbers (N,)", value, ())
 
 
 def _losses_complaint(trial: Trial) -> str | None:
@@ -105,56 +107,37 @@ def _losses_complaint(trial: Trial) -> str | None:
     return None if found else "a batch with all targets that it needs gives no loss"
 
 
-def _predictions_complaint(trial: Trial) -> str | None:
-    batch = trial.batch()
+def predictions_complaint(trial: Trial, batch: Batch) -> str | None:
+    """Return what is wrong with the predictions for a batch, in one line."""
     found = predictions(trial.task, batch)
     if not found and trial.task is trial.component:
         return None  # a task need not make any
     if len(found) != N or not all(isinstance(p, Mapping) for p in found):
         return f"it made {len(found)} predictions for {N} images; it takes one dict an image"
-    for prediction in found:
-        for key, value in prediction.items():
-            if key in _TARGETS and (problem := _TARGETS[key](value, prediction, trial.shape[1:])):
-                return f"prediction {key!r}: {problem}"
+    for prediction, size in zip(found, batch.frame.sizes, strict=True):
+        if "boxes" in prediction:
+            problem = detections_complaint(prediction, size, batch.frame.canvas, CLASSES)
+        else:
+            problem = _of_whole_complaint(prediction, batch.frame.canvas)
+        if problem:
+            return problem
     return None
 
 
-def _class(value: Any, prediction: Any, size: tuple[int, ...]) -> str | None:
-    if problem := _is_tensor("it", value, ()):
-        return problem
-    return None if 0 <= int(value) < CLASSES else f"{int(value)} is none of {CLASSES} classes"
-
-
-def _boxes(value: Any, prediction: Any, size: tuple[int, ...]) -> str | None:
-    count = len(value)
-    for key in ("labels", "scores"):
-        if key in prediction and len(prediction[key]) != count:
-            return f"there are {count}, and {len(prediction[key])} {key}"
-    return _is_tensor("they", value, (count, 4))
-
-
-def _masks(value: Any, prediction: Any, size: tuple[int, ...]) -> str | None:
-    return _is_tensor("they", value, (len(value), *size))
-
-
-def _semantic(value: Any, prediction: Any, size: tuple[int, ...]) -> str | None:
-    return _is_tensor("it", value, size)
-
-
-def _is_tensor(what: str, value: Any, shape: tuple[int, ...]) -> str | None:
-    if not isinstance(value, Tensor):
-        return f"{what} came as a {type(value).__name__}, expected a tensor {shape}"
-    if tuple(value.shape) != shape:
-        return f"{what} came as {tuple(value.shape)}, expected {shape}"
+def _of_whole_complaint(prediction: Mapping[str, Any], canvas: tuple[int, int]) -> str | None:
+    """Return what is wrong with a prediction for the picture as a whole, or for each pixel."""
+    forms: dict[str, tuple[int, ...]] = {"class": (), "semantic": canvas}
+    if "masks" in prediction:
+        forms["masks"] = (len(prediction["masks"]), *canvas)
+    for key, form in forms.items():
+        if key in prediction and (
+            problem := is_tensor(f"prediction {key!r}", prediction[key], form)
+        ):
+            return problem
+    if "class" in prediction and not 0 <= int(prediction["class"]) < CLASSES:
+        return f"prediction 'class': {int(prediction['class'])} is none of {CLASSES} classes"
     return None
 
-
-_TARGETS: dict[str, Callable[[Any, Any, tuple[int, ...]], str | None]] = {
-    "class": _class,
-    "boxes": _boxes,
-    "masks": _masks,
-    "semantic": _semantic,
-}
 
 _KINDS: dict[str, Callable[[Trial], str | None]] = {
     "generator": _generator,

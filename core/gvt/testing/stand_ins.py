@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import ceil
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gvt.batch import Batch, Record, Sample, Targets
+from gvt.batch import IGNORED, Batch, Record, Sample, Targets
 from gvt.data.sources import Streamed
 from gvt.device import Placement
 from gvt.interfaces import Backbone, Discriminator, Generator, Head, Phase, Step, Task
@@ -22,7 +23,11 @@ CLASSES = 3
 TARGETS = ("class", "boxes", "labels", "masks", "semantic")
 """The target keys that `Pictures` can make."""
 
-BOXES = 2
+OBJECTS = (2, 1, 0, 3)
+"""How many objects the pictures have, in turn."""
+
+SIDES = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.5), (0.6, 0.8))
+"""Shares of the height and the width that uneven pictures have, in turn."""
 
 
 class TinyBackbone(Backbone):
@@ -132,22 +137,27 @@ class Judged(nn.Module):
 
 
 class Pictures:
-    """A data set of random pictures, with targets of the wanted keys.
+    """A data set of random pictures, with targets of the wanted keys; some have no objects.
 
     Args:
         image_shape: (C, H, W).
         keys: Those of `TARGETS` that every sample has.
         empty: No boxes, no masks, and of `semantic` nothing but what is to be ignored; samples
             have no `class`.
+        uneven: Most are smaller than `image_shape`, to be padded.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
     classes: Sequence[str] = ("a", "b", "c")
 
     def __init__(
-        self, image_shape: Shape, keys: Iterable[str] = ("class",), empty: bool = False
+        self,
+        image_shape: Shape,
+        keys: Iterable[str] = ("class",),
+        empty: bool = False,
+        uneven: bool = False,
     ) -> None:
-        self.image_shape: Shape | None = image_shape
+        self.image_shape: Shape | None = None if uneven else image_shape
         self._shape, self._keys, self._empty = image_shape, tuple(keys), empty
 
     def __len__(self) -> int:
@@ -156,26 +166,41 @@ class Pictures:
     def __getitem__(self, index: int) -> Sample:
         """Return one picture, the same one whenever it is asked for."""
         source = random_source(0, "picture", index)
-        image = torch.randint(0, 256, self._shape, dtype=torch.uint8, generator=source)
-        known = dict(self._targets(index, source))
-        targets = {key: known[key] for key in self._keys if key in known}
-        return Sample(image, targets, Record(f"picture {index}", self._shape[1:]))
-
-    def _targets(self, index: int, source: torch.Generator) -> Iterator[tuple[str, Tensor]]:
-        _, height, width = self._shape
-        count = 0 if self._empty else BOXES
-        near = torch.rand(count, 2, generator=source) * torch.tensor([width, height]) / 2
-        yield "boxes", torch.cat([near, near + torch.tensor([width, height]) / 3], dim=1)
-        yield "labels", torch.arange(count) % CLASSES
-        yield (
-            "masks",
-            torch.randint(0, 2, (count, height, width), dtype=torch.uint8, generator=source),
+        channels, *size = self._shape
+        if self.image_shape is None:
+            shares = SIDES[index % len(SIDES)]
+            size = [ceil(side * share) for side, share in zip(size, shares, strict=True)]
+        height, width = size
+        image = torch.randint(
+            0, 256, (channels, height, width), dtype=torch.uint8, generator=source
         )
+        known = dict(self._targets(index, (height, width), source))
+        targets = {key: known[key] for key in self._keys if key in known}
+        return Sample(image, targets, Record(f"picture {index}", (height, width)))
+
+    def _targets(
+        self, index: int, size: tuple[int, int], source: torch.Generator
+    ) -> Iterator[tuple[str, Tensor]]:
+        height, width = size
+        count = 0 if self._empty else OBJECTS[index % len(OBJECTS)]
+        near = torch.rand(count, 2, generator=source) * torch.tensor([width, height]) / 2
+        boxes = torch.cat([near, near + torch.tensor([width, height]) / 3], dim=1)
+        yield "boxes", boxes
+        yield "labels", (torch.arange(count) + index) % CLASSES
+        yield "masks", _filled(boxes, size)
         if self._empty:
-            yield "semantic", torch.full((height, width), 255)
+            yield "semantic", torch.full(size, IGNORED)
         else:
             yield "class", torch.tensor(index % CLASSES)
-            yield "semantic", torch.randint(0, CLASSES, (height, width), generator=source)
+            yield "semantic", torch.randint(0, CLASSES, size, generator=source)
+
+
+def _filled(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return masks (M, H, W) uint8 of the pixels whose centres are inside boxes (M, 4)."""
+    y, x = (torch.arange(side) + 0.5 for side in size)
+    x1, y1, x2, y2 = boxes[..., None].unbind(dim=1)
+    rows, columns = (y >= y1) & (y < y2), (x >= x1) & (x < x2)
+    return (rows[:, :, None] & columns[:, None, :]).to(torch.uint8)
 
 
 def batch_of(pictures: Pictures, placement: Placement, count: int = 4) -> Batch:

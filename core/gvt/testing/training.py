@@ -82,6 +82,30 @@ def observed(task: Task, batch: Batch) -> dict[str, Tensor]:
     return found | {n: v.clone() for n, v in leaves(predictions(task, batch), "prediction")}
 
 
+def in_mode(trial: Trial, batch: Batch, training: bool, seed: int = 0) -> dict[str, Tensor]:
+    """Return the losses and predictions of one mode, by name; of a seed always the same.
+
+    Batch norm, dropout and other layers, which follow the mode by right, are in eval mode in both.
+    """
+    seed_everything(seed)
+    task = trial.task
+    before = [(module, module.training) for module in task.modules()]
+    for module, _ in before:
+        is_layer = type(module).__module__.startswith("torch.nn.") or not any(module.children())
+        module.training = training and (module is trial.component or not is_layer)
+    found = {
+        f"{phase.name}/{name}": loss.detach().clone()
+        for phase, losses in phases(task, batch)
+        for name, loss in losses.items()
+    }
+    task.zero_grad()
+    with torch.no_grad():
+        found |= dict(leaves(task.predict(batch), "prediction"))
+    for module, mode in before:
+        module.training = mode
+    return found
+
+
 def predictions(task: Task, batch: Batch) -> list[Any]:
     """Return a task's predictions in eval mode, none where it makes none."""
     with evaluating(task):

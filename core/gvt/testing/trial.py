@@ -135,9 +135,11 @@ class Trial:
     shape: Shape
     keys: tuple[str, ...]
 
-    def batch(self, placement: Placement = CPU, *, empty: bool = False) -> Batch:
-        """Return a batch of made-up pictures."""
-        return batch_of(Pictures(self.shape, self.keys, empty), placement)
+    def batch(
+        self, placement: Placement = CPU, *, empty: bool = False, uneven: bool = False
+    ) -> Batch:
+        """Return a batch of made-up pictures, of several sizes if it is to be uneven."""
+        return batch_of(Pictures(self.shape, self.keys, empty, uneven), placement)
 
     @property
     def own(self) -> dict[str, nn.Parameter]:

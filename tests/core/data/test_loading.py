@@ -13,6 +13,7 @@ from gvt.data.collate import collate
 from gvt.data.transforms import build_transforms, transform_sample
 from gvt.distributed import World
 from gvt.errors import DataError
+from gvt.geometry import mask_boxes
 
 CPU = gvt.Placement(torch.device("cpu"))
 
@@ -190,6 +191,60 @@ def test_images_of_different_sizes_are_padded_and_their_sizes_kept():
         ["boxes", "masks", "semantic"],
         ["boxes", "masks"],
     ]
+
+
+def test_padding_says_nothing_and_moves_nothing():
+    pictures = Blocks()
+    config = DataConfig(
+        name="blocks",
+        batch_size=4,
+        workers=0,
+        transforms=[
+            _named("ScaleJitter", target_size=[40, 40], scale_range=[0.4, 1.6]).model_dump(),
+            _named("RandomPhotometricDistort").model_dump(),
+        ],
+    )
+    loader = gvt.Loader(pictures, config, gvt.TrainConfig(steps=1), CPU)
+    sizes = set()
+    for (batch,) in islice(loader.groups(), 4):
+        canvas = batch.frame.canvas
+        assert canvas == tuple(map(max, zip(*batch.frame.sizes, strict=True)))
+        assert batch.images.shape[-2:] == canvas
+        for row, (height, width) in enumerate(batch.frame.sizes):
+            sizes.add((height, width))
+            outside = torch.ones(canvas, dtype=torch.bool)
+            outside[:height, :width] = False
+            assert not batch.images[row][:, outside].any()
+            known = batch.targets.per_image(4)[row]
+            assert known["masks"].shape == (len(known["boxes"]), *canvas)
+            assert not known["masks"][:, outside].any()
+            limit = torch.tensor([width, height, width, height])
+            assert ((known["boxes"] >= 0) & (known["boxes"] <= limit)).all()
+            assert ((known["boxes"] - mask_boxes(known["masks"])).abs() <= 1).all()
+    assert len(sizes) > 4
+    batch = next(loader.held_out(pictures))
+    for row, known in enumerate(batch.targets.per_image(4)):
+        assert torch.equal(known["boxes"], pictures[row].targets["boxes"])
+
+
+class Blocks:
+    """Pictures of several sizes, with two boxes that are full each, or with none."""
+
+    classes, image_shape, splits = ("a", "b"), None, ("train",)
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        size = (30 + index, 50 - 2 * index)
+        boxes = torch.tensor([[2.0, 3, 12, 20], [15, 10, 31, 28]])[: 2 * (index % 3)]
+        masks = torch.zeros(len(boxes), *size, dtype=torch.uint8)
+        for mask, (x1, y1, x2, y2) in zip(masks, boxes.int().tolist(), strict=True):
+            mask[y1:y2, x1:x2] = 1
+        image = torch.randint(1, 256, (3, *size), dtype=torch.uint8)
+        labels = torch.arange(len(boxes))
+        targets = {"boxes": boxes, "labels": labels, "masks": masks}
+        return gvt.Sample(image, targets, gvt.Record(str(index), size))
 
 
 def test_grey_and_colour_in_one_batch_name_both_images():

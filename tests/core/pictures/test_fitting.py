@@ -10,7 +10,7 @@ from PIL import Image
 from gvt.pictures.fitting import fitted
 
 SIDES = st.integers(1, 60)
-FITS = st.sampled_from(["crop", "pad", "stretch"])
+FITS = st.sampled_from(["crop", "pad", "stretch", "within"])
 
 
 def ramps(width, height):
@@ -32,6 +32,7 @@ def test_its_own_size_is_left_alone():
         ("crop", (0.5, 0.5), (-5, 0)),
         ("pad", (0.25, 0.25), (0, 0)),
         ("stretch", (0.25, 0.5), (0, 0)),
+        ("within", (0.25, 0.25), (0, 0)),
     ],
 )
 def test_what_each_fit_is(fit, scale, shift):
@@ -52,6 +53,15 @@ def test_padding_may_be_another_value():
     assert np.asarray(padded).tolist() == [[7] * 4] * 2 + [[255] * 4] * 2
 
 
+def test_within_a_size_nothing_is_added():
+    for (width, height), fits in (((40, 20), (10, 5)), ((3, 6), (5, 10)), ((90, 1), (10, 1))):
+        image, matrix = fitted(ramps(width, height), (10, 10), "within")
+        assert image.size == fits
+        assert (np.asarray(image)[..., 2] == 255).all()
+        corner = matrix @ torch.tensor([width, height, 1.0], dtype=torch.float64)
+        assert corner[:2].tolist() == pytest.approx(fits)
+
+
 def test_a_crop_takes_the_centre():
     image = Image.new("L", (30, 10))
     image.paste(255, (10, 0, 20, 10))
@@ -63,9 +73,9 @@ def test_a_crop_takes_the_centre():
 @given(SIDES, SIDES, SIDES, SIDES, FITS)
 def test_pixels_are_where_the_matrix_sends_them(width, height, new_width, new_height, fit):
     image, matrix = fitted(ramps(width, height), (new_height, new_width), fit)
-    assert image.size == (new_width, new_height)
+    assert image.size == (new_width, new_height) or fit == "within"
     pixels = np.asarray(image).astype(float)
-    y, x = np.mgrid[:new_height, :new_width] + 0.5
+    y, x = np.mgrid[: image.height, : image.width] + 0.5
     back = np.linalg.inv(matrix.numpy())
     # The outermost pixels of a reduction or an enlargement see only one side of the ramp.
     radius = 0.5 + np.maximum(1, [back[0, 0], back[1, 1]])
@@ -97,4 +107,4 @@ def test_the_fits_keep_what_they_promise(width, height, new_width, new_height, f
         assert (left, top) == (0, 0)
         assert right <= new_width + 1e-9 and bottom <= new_height + 1e-9
         reached = [right == pytest.approx(new_width), bottom == pytest.approx(new_height)]
-        assert any(reached) if fit == "pad" else all(reached)
+        assert all(reached) if fit == "stretch" else any(reached)

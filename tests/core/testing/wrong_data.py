@@ -141,12 +141,70 @@ class NoSuchClass(Samples):
         return replace(sample, targets={"semantic": semantic})
 
 
+class Boxes(Samples):
+    """Boxes, labels and masks."""
+
+    wrong: dict[str, Tensor] = {}  # noqa: RUF012 - read only
+
+    def __getitem__(self, index: int) -> Sample:
+        targets = {
+            "boxes": torch.tensor([[0.0, 0, 2, 2], [1, 0.5, 4, 4]])[: index % 3],
+            "labels": torch.tensor([0, 1])[: index % 3],
+            "masks": torch.ones(2, 4, 4, dtype=torch.uint8)[: index % 3],
+        }
+        changed = {key: value[: index % 3] for key, value in self.wrong.items()}
+        return replace(super().__getitem__(index), targets={**targets, **changed})
+
+
+class NoArea(Boxes):
+    """A box of no height."""
+
+    wrong = {"boxes": torch.tensor([[0.0, 1, 2, 1], [1, 0.5, 4, 4]])}  # noqa: RUF012
+
+
+class Outside(Boxes):
+    """A box that reaches beyond the image."""
+
+    wrong = {"boxes": torch.tensor([[0.0, 0, 2, 2], [1, 0.5, 4, 4.5]])}  # noqa: RUF012
+
+
+class HalfLabelled(Boxes):
+    """A box without a label."""
+
+    wrong = {"labels": torch.tensor([0])}  # noqa: RUF012
+
+
+class SmallNumbers(Boxes):
+    """Labels that are no int64."""
+
+    wrong = {"labels": torch.tensor([0, 1], dtype=torch.uint8)}  # noqa: RUF012
+
+
+class White(Boxes):
+    """Masks of 0 and 255."""
+
+    wrong = {"masks": torch.full((2, 4, 4), 255, dtype=torch.uint8)}  # noqa: RUF012
+
+
+class OneCategory(Boxes):
+    """Two classes with one number in COCO files."""
+
+    category_ids = (7, 7)
+
+
 @hookimpl
 def gvt_components() -> list[Component]:
     components = [
         ("dataset", "right", Samples),
         ("dataset", "shapes", OutOfRange),
         ("dataset", "shapes-semantic", NoSuchClass),
+        ("dataset", "right-boxes", Boxes),
+        ("dataset", "shapes-area", NoArea),
+        ("dataset", "shapes-outside", Outside),
+        ("dataset", "shapes-labels", HalfLabelled),
+        ("dataset", "shapes-dtype", SmallNumbers),
+        ("dataset", "shapes-masks", White),
+        ("dataset", "shapes-categories", OneCategory),
         ("dataset", "determinism", EachTimeAnother),
         ("dataset", "workers", CountsReads),
         ("dataset", "resident", OtherTensors),

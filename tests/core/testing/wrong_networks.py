@@ -269,6 +269,92 @@ class PerBox(Counted):
         return {"count": (outputs.mean() - boxes).abs().mean()}
 
 
+class Doubled(Counted):
+    """Counts twice while it is trained."""
+
+    def loss(self, outputs, targets):
+        return {"count": super().loss(outputs, targets)["count"] * (1 + self.training)}
+
+
+class MoreInTraining(Counted):
+    """Predicts another number while it is trained."""
+
+    def predict(self, outputs):
+        return super().predict(outputs + self.training)
+
+
+class Dropping(Counted):
+    """Drops some of its features in training, by a line of its own."""
+
+    def forward(self, features, batch):
+        kept = F.dropout(features[self.name], 0.5, self.training)
+        return super().forward({self.name: kept}, batch)
+
+
+class Everything(Counted):
+    """One box around each whole picture, as sure as may be."""
+
+    def forward(self, features, batch):
+        return super().forward(features, batch), batch.frame.sizes
+
+    def loss(self, outputs, targets):
+        return super().loss(outputs[0], targets)
+
+    def predict(self, outputs):
+        found = []
+        for height, width in self.sizes(outputs[1]):
+            boxes = torch.tensor([[0.0, 0, width, height], [1, 1, width, height]])
+            labels, scores = torch.tensor([0, 2]), torch.tensor([1.0, 0.5])
+            found.append({"boxes": boxes, "labels": labels, "scores": scores})
+        return found
+
+    def sizes(self, sizes):
+        return sizes
+
+
+class IntoThePadding(Everything):
+    """A box that goes on into the padding."""
+
+    def sizes(self, sizes):
+        return [max(sizes)] * len(sizes)
+
+
+class BeyondTheImage(Everything):
+    """A box that goes on beyond the image."""
+
+    def sizes(self, sizes):
+        return [(height, width + 1) for height, width in sizes]
+
+
+class Shuffled(Everything):
+    """The surest box comes last."""
+
+    def predict(self, outputs):
+        return [{key: v.flip(0) for key, v in p.items()} for p in super().predict(outputs)]
+
+
+class Background(Everything):
+    """Counts classes from 1."""
+
+    def predict(self, outputs):
+        return [{**p, "labels": p["labels"] + 1} for p in super().predict(outputs)]
+
+
+class TurnedRound(Everything):
+    """Boxes whose first corner is the last."""
+
+    def predict(self, outputs):
+        return [{**p, "boxes": p["boxes"].roll(2, dims=1)} for p in super().predict(outputs)]
+
+
+class LostMask(Everything):
+    """A mask for the first box only."""
+
+    def predict(self, outputs):
+        masks = [torch.zeros(1, *size, dtype=torch.bool) for size in outputs[1]]
+        return [{**p, "masks": m} for p, m in zip(super().predict(outputs), masks, strict=True)]
+
+
 class TooFew(Counted):
     """Predicts for the first image only."""
 
@@ -376,7 +462,17 @@ def gvt_components() -> list[Component]:
         ("backbone", "colours", ColourOnly),
         ("backbone", "odd-sizes", EvenOnly),
         ("head", "right", Counted),
+        ("head", "right-boxes", Everything),
+        ("head", "right-dropout", Dropping),
         ("head", "modes", AnotherInTraining),
+        ("head", "modes-values", Doubled),
+        ("head", "modes-predictions", MoreInTraining),
+        ("head", "padding", IntoThePadding),
+        ("head", "shapes-beyond", BeyondTheImage),
+        ("head", "shapes-order", Shuffled),
+        ("head", "shapes-numbers", Background),
+        ("head", "shapes-corners", TurnedRound),
+        ("head", "shapes-masks", LostMask),
         ("head", "empty-targets", PerBox),
         ("head", "shapes", TooFew),
         ("head", "partners", OneMapOnly),
