@@ -7,7 +7,7 @@ Images are float32 in [0, 1], NCHW. Boxes are (M, 4) xyxy in pixels. `class`, `l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,9 @@ class Record:
             None where it is not known to be affine, as after random augmentation.
         mode: The file's own colour mode, as Pillow names it: `L`, `RGB`, `I;16`, `CMYK`.
         id: Its number among the images of a COCO file.
+        truth: Returns the targets in pixels of the original image, where those of the canvas say
+            less: masks that were made smaller, what a crop lost, and objects that count neither
+            way, which `ignored` (M,) bool marks. For evaluation only.
     """
 
     source: str
@@ -39,6 +42,7 @@ class Record:
     geometry: Tensor | None = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
     mode: str | None = None
     id: int | None = None
+    truth: Callable[[], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gvt.batch import Batch, Record
 from gvt.distributed import World
-from gvt.geometry import scores_of_pixels, to_canvas, to_original
+from gvt.geometry import SPATIAL_KEYS, scores_of_pixels, to_canvas, to_original
 from gvt.interfaces import Curves, Prediction, Task
 from gvt.losses import check_single
 
@@ -116,7 +116,7 @@ def evaluate(
                 targets = batch.targets.per_image(len(batch))
                 if results is None:
                     original = to_original(predictions, batch.records)
-                metric.update(original, to_original(targets, batch.records))
+                metric.update(original, _truth(targets, batch))
                 for name, errors in task.errors(predictions, targets).items():
                     worst = mistakes.get(name, [])
                     least = worst[-1].error if len(worst) == WORST else 0.0
@@ -130,6 +130,19 @@ def evaluate(
     said = _Said() if metric is None else _sorted_out(metric.compute(), classes)
     metrics = said.numbers | {f"loss/{name}": totals[name] / counts[name] for name in totals}
     return Evaluation(metrics, said.tables, mistakes, world.size, tuple(classes), said.curves)
+
+
+def _truth(targets: list[dict[str, Any]], batch: Batch) -> list[dict[str, Any]]:
+    """Return the truth in pixels of the original images: the data set's own, or mapped back."""
+    if all(SPATIAL_KEYS.isdisjoint(target) for target in targets):
+        return targets
+    found = []
+    for target, record in zip(targets, batch.records, strict=True):
+        own = {} if record.truth is None else record.truth()
+        there = {k: v.to(batch.images.device) for k, v in own.items()}
+        others = {k: v for k, v in target.items() if k not in own}
+        found.append({**to_original([others], [record])[0], **there})
+    return found
 
 
 @contextmanager
@@ -228,7 +241,7 @@ def _sorted_out(value: Any, classes: Sequence[str], name: str = "") -> _Said:
         return _Said(curves={name: replace(value, x=value.x.cpu(), y=value.y.cpu())})
     if isinstance(value, Tensor) and value.ndim == 2:
         return _Said(tables={name: value.cpu()})
-    if isinstance(value, Tensor) and value.numel() != 1:
+    if isinstance(value, Tensor) and (value.numel() != 1 or (value.ndim and len(classes) == 1)):
         count = value.numel()
         names: Sequence[object] = [*classes, BACKGROUND][:count]
         if len(set(names)) != count or count < len(classes):

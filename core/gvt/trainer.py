@@ -20,9 +20,9 @@ from gvt.data import Loader
 from gvt.device import Placement, deterministic_algorithms, explained_memory
 from gvt.distributed import World
 from gvt.ema import Ema
-from gvt.errors import ConfigError, Interrupted
+from gvt.errors import ConfigError, DataError, Interrupted
 from gvt.evaluation import evaluate, evaluating
-from gvt.interfaces import Phase, Step, Task
+from gvt.interfaces import Head, Phase, Step, Task
 from gvt.listener import Listener, Run
 from gvt.losses import LossBuffer, check_losses
 from gvt.optim import Optimizer
@@ -83,6 +83,7 @@ class Trainer:
         self._losses = LossBuffer()
         self._pictures: dict[str, Tensor] = {}
         self._rehearsed = False
+        self._taught: set[bool] = set()  # whether batches of this epoch had losses
         self.trainable = Trainable(task, train.unfreeze)
         self.placement.place(task)
         self.world.share_tensors(task.state_dict().values())
@@ -98,6 +99,7 @@ class Trainer:
             Interrupted: After a first Ctrl-C or SIGTERM, when the step is done and saved.
             GvtError: What a listener gave as `run.stop_reason`, likewise.
             NonFiniteError: If a loss or a weight is infinite or NaN.
+            DataError: If an epoch had nothing to learn from.
             OutOfMemoryError: If the device's memory does not hold a step.
         """
         run = self.run
@@ -153,6 +155,7 @@ class Trainer:
         for batch, step in zip(micro_batches, steps, strict=True):
             with self.placement.autocast(phase.precision), self.placement.eager(phase.eager):
                 losses = self.task(phase.name, batch, step)
+            self._taught.add(bool(losses))
             if losses:
                 self.record(phase.name, losses, share)
                 loss = torch.stack(tuple(losses.values())).sum() * share
@@ -179,6 +182,7 @@ class Trainer:
         if run.step % train.log_every == 0:
             self._read_losses()
         if run.step % run.steps_per_epoch == 0:
+            self._check_taught()
             self._tell("epoch_ended")
         is_best = False
         if evaluation.split and self._due(evaluation.every, run.step):
@@ -206,6 +210,14 @@ class Trainer:
         if reason is not None:
             raise type(reason)(f"{reason}; {what}", details=reason.details) from reason
         raise Interrupted(what)
+
+    def _check_taught(self) -> None:
+        """Check that the epoch had something to learn from."""
+        taught, self._taught = self._taught, set()
+        if self.world.any(False in taught) and not self.world.any(True in taught):
+            needs = {key for m in self.task.modules() if isinstance(m, Head) for key in m.needs}
+            wanted = f"the heads need {', '.join(sorted(needs))}" if needs else "there is no loss"
+            raise DataError(f"no sample of an epoch has all that is learned from: {wanted}")
 
     def _draws_at(self, step: int) -> bool:
         return step == 1 or self._due(self.train.pictures_every, step)

@@ -11,9 +11,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 import gvt
-
-SURE = 0.5
-"""The score from which on a detection is taken for an object, where one has to decide."""
+from gvt.evaluation import SURE
 
 # COCO's own, to the last digit: torchmetrics rounds its defaults to float32, which moves figures.
 _IOUS = np.linspace(0.5, 0.95, 10).tolist()
@@ -42,7 +40,8 @@ class DetectionMetric:
     one IoU, `ar_1`, `ar_10` and `ar_100` the recall with as many detections an image and class.
     Objects are small up to 32 x 32 pixels of the original image and large from 96 x 96 on; with
     masks it is the mask of a true object that is measured, as in COCO. What has no true object
-    is NaN. Of the same figures for masks each name begins with `mask_`.
+    is NaN. Of the same figures for masks each name begins with `mask_`. True objects that are
+    `ignored` (M,), as COCO's crowds, are neither missed nor wrongly found.
 
     Args:
         num_classes: Number of classes.
@@ -61,15 +60,18 @@ class DetectionMetric:
     def update(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> None:
         """Add a batch: `boxes` (M, 4) xyxy, `labels` (M,), perhaps `masks` (M, H, W), one size.
 
-        Of a prediction also `scores` (M,). Everything is in pixels of the original images.
+        Of a prediction also `scores` (M,), of the truth perhaps `ignored` (M,) bool. Everything is
+        in pixels of the original images.
+
+        Raises:
+            NonFiniteError: If a box or a score is not a finite number.
         """
         if self._metric is None and predictions:
             self._metric = _average_precision(self._masks and "masks" in predictions[0])
-        if predictions:
+        for prediction, target in zip(predictions, targets, strict=True):
+            # One by one, since masks of a whole batch as bytes are a lot.
             kinds = self._metric.iou_type
-            self._metric.update(
-                [_plain(p, kinds) for p in predictions], [_plain(t, kinds) for t in targets]
-            )
+            self._metric.update([_plain(prediction, kinds)], [_plain(target, kinds)])
 
     def compute(self) -> dict[str, Any]:
         """Return the figures over everything added, over all processes.
@@ -179,8 +181,16 @@ def _plain(known: dict[str, Any], kinds: tuple[str, ...]) -> dict[str, Tensor]:
     plain = {"boxes": known["boxes"].float().cpu(), "labels": known["labels"].long().cpu()}
     if "segm" in kinds:
         plain["masks"] = known["masks"].cpu().to(torch.uint8)
+    if "ignored" in known:
+        plain["iscrowd"] = known["ignored"].long().cpu()
     if "scores" in known:
         plain["scores"] = known["scores"].float().cpu()
+        # pycocotools would take what has no IoU for found.
+        if not all(bool(plain[key].isfinite().all()) for key in ("boxes", "scores")):
+            raise gvt.NonFiniteError(
+                "a predicted box, or its score, is not a finite number; the network may have "
+                "diverged: lower the learning rate"
+            )
     return plain
 
 

@@ -229,6 +229,30 @@ def boxed():
     return replace(batch([0, 0], [0, 0]), targets=targets, records=records)
 
 
+def test_the_figure_of_a_single_class_bears_its_name():
+    value = {"ap": torch.tensor([0.5]), "all": torch.tensor(0.25)}
+    assert evaluation._sorted_out(value, ["cell"]).numbers == {"ap/cell": 0.5, "all": 0.25}
+
+
+def test_a_data_set_may_tell_the_truth_in_original_pixels():
+    seen = []
+
+    class Kept(Boxes):
+        def update(self, predictions, targets):
+            super().update(predictions, targets)
+            seen.extend(targets)
+
+    judge = Detector()
+    judge.metric = Kept
+    mapped, own = boxed().records
+    exact = {"boxes": torch.tensor([[0.3, 0, 3, 3]]), "ignored": torch.tensor([True])}
+    evaluate(judge, [replace(boxed(), records=[mapped, replace(own, truth=lambda: exact)])])
+    assert seen[0]["boxes"].tolist() == [[0, 0, 4, 4]]
+    assert torch.equal(seen[1]["boxes"], exact["boxes"])
+    assert seen[1]["ignored"].tolist() == [True]
+    assert seen[1]["labels"].tolist() == [0]  # of which it does not tell
+
+
 def test_curves_are_kept_apart():
     found = evaluate(Detector(), [boxed()], classes=["cat", "dog"])
     assert found.metrics == {"sum": 2 * 2 * (6 + 11), "of/cat": 0.0, "of/dog": 1.0}

@@ -33,8 +33,8 @@ def fitted(
         size: (H, W) in pixels; None leaves it as it is.
         fit: `crop` fills the size and loses what stands over on two sides, the same on both;
             `pad` keeps all of it and fills up at the right and the bottom; `stretch` gives up the
-            proportions; `within` keeps all of it and the proportions, and fills up nothing, so that
-            only one side is sure to be that of the size.
+            proportions; `within` makes it smaller where it is larger, in its proportions, and adds
+            nothing, so that sizes differ.
         filter: How it is resampled.
         share: Of each side of the part that `crop` takes, so much is left, around the centre.
         fill: What `pad` fills up with.
@@ -47,8 +47,11 @@ def fitted(
     height, width = size
     left, top = _cropped(image.size, (width, height), share) if fit == "crop" else (0.0, 0.0)
     box = (left, top, image.width - left, image.height - top)
-    keeps = fit in ("pad", "within")
-    within = _scaled_within(image.size, (width, height)) if keeps else (width, height)
+    within = (width, height)
+    if fit == "within" and image.width <= width and image.height <= height:
+        within = image.size
+    elif fit in ("pad", "within"):
+        within = _scaled_within(image.size, (width, height))
     resized = image.resize(within, Image.Resampling[filter.upper()], box=box)
     if fit == "pad" and within != (width, height):
         canvas = Image.new(image.mode, (width, height), fill)

@@ -54,10 +54,11 @@ def test_padding_may_be_another_value():
 
 
 def test_within_a_size_nothing_is_added():
-    for (width, height), fits in (((40, 20), (10, 5)), ((3, 6), (5, 10)), ((90, 1), (10, 1))):
+    sizes = (((40, 20), (10, 5)), ((3, 60), (1, 10)), ((90, 1), (10, 1)), ((3, 6), (3, 6)))
+    for (width, height), fits in sizes:
         image, matrix = fitted(ramps(width, height), (10, 10), "within")
         assert image.size == fits
-        assert (np.asarray(image)[..., 2] == 255).all()
+        assert (np.asarray(image)[..., 2] == 255).all()  # and nothing is made larger
         corner = matrix @ torch.tensor([width, height, 1.0], dtype=torch.float64)
         assert corner[:2].tolist() == pytest.approx(fits)
 
@@ -107,4 +108,7 @@ def test_the_fits_keep_what_they_promise(width, height, new_width, new_height, f
         assert (left, top) == (0, 0)
         assert right <= new_width + 1e-9 and bottom <= new_height + 1e-9
         reached = [right == pytest.approx(new_width), bottom == pytest.approx(new_height)]
-        assert all(reached) if fit == "stretch" else any(reached)
+        if fit == "within" and width <= new_width and height <= new_height:
+            assert (right, bottom) == (width, height)
+        else:
+            assert all(reached) if fit == "stretch" else any(reached)

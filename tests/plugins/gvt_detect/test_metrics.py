@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gvt
 from gvt_detect.metrics import DetectionMetric, mistakes
 
 SIZE = (120, 160)
@@ -67,6 +68,10 @@ def random_image(seed, masks=False, noise=0.0):
     return prediction, truth
 
 
+def ignored(image):
+    return image.get("ignored", torch.zeros(len(image["labels"]), dtype=torch.bool))
+
+
 def by_hand(predictions, targets, kind):
     """Return the 12 figures of pycocotools, with files as they would be on disk."""
     from pycocotools import mask as coding
@@ -85,7 +90,7 @@ def by_hand(predictions, targets, kind):
                 if with_scores:
                     entry["score"] = float(image["scores"][row])
                 else:
-                    entry |= {"id": row + 100 * number + 1, "iscrowd": 0}
+                    entry |= {"id": row + 100 * number + 1, "iscrowd": int(ignored(image)[row])}
                     entry["area"] = (right - left) * (bottom - top)
                 yield entry
 
@@ -109,10 +114,13 @@ ORDER = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 ORDER += ("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large")
 
 
+@pytest.mark.parametrize("crowds", [False, True])
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
-def test_the_figures_are_those_of_pycocotools(kind):
+def test_the_figures_are_those_of_pycocotools(kind, crowds):
     pairs = [random_image(seed, masks=True, noise=2.0) for seed in range(12)]
     predictions, targets = zip(*pairs, strict=True)
+    for target in targets if crowds else ():
+        target["ignored"] = torch.arange(len(target["labels"])) % 3 == 1
     found = measured(predictions, targets, masks=kind == "segm")
     judged = by_hand(predictions, targets, kind)
     prefix = "mask_" if kind == "segm" else ""
@@ -134,6 +142,16 @@ BOX = st.tuples(*[st.integers(0, 50)] * 2, *[st.integers(1, 60)] * 2).map(
     lambda b: [b[0], b[1], b[0] + b[2], b[1] + b[3]]
 )
 IMAGES = st.lists(st.lists(st.tuples(BOX, st.integers(0, 2)), max_size=4), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("where", ["boxes", "scores"])
+def test_what_is_no_number_finds_nothing_and_says_so(where, value):
+    truth = things([[10, 10, 40, 40]], [0])
+    prediction = said(truth)
+    prediction[where] = torch.full_like(prediction[where], value)
+    with pytest.raises(gvt.NonFiniteError, match="not a finite number"):
+        measured([prediction], [truth])
 
 
 @settings(max_examples=25, deadline=None)
