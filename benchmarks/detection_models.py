@@ -26,7 +26,6 @@ import gvt
 
 CANVAS = (256, 320)
 """Multiples of 64: on other sizes torchvision places the anchors of the coarsest map wrongly."""
-IMAGES = 4
 OBJECTS = 12
 CLASSES = 3
 UNTIMED = 1
@@ -89,17 +88,17 @@ def theirs_of(name: str, ours: gvt.MultiHead) -> nn.Module:
     return model
 
 
-def batch_of() -> gvt.Batch:
+def batch_of(images: int) -> gvt.Batch:
     """Return images of noise with boxes, and half of each box as a mask."""
-    near = torch.rand(IMAGES, OBJECTS, 2) * torch.tensor([220.0, 140.0])
-    boxes = torch.cat([near, near + 30 + torch.rand(IMAGES, OBJECTS, 2) * 60], dim=2)
-    masks = torch.zeros(IMAGES, OBJECTS, *CANVAS, dtype=torch.uint8)
+    near = torch.rand(images, OBJECTS, 2) * torch.tensor([220.0, 140.0])
+    boxes = torch.cat([near, near + 30 + torch.rand(images, OBJECTS, 2) * 60], dim=2)
+    masks = torch.zeros(images, OBJECTS, *CANVAS, dtype=torch.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks.flatten(0, 1), boxes.view(-1, 4).int(), strict=True):
         mask[y1:y2, x1 : (x1 + x2) // 2] = 1
-    labels = torch.randint(CLASSES, (IMAGES, OBJECTS))
+    labels = torch.randint(CLASSES, (images, OBJECTS))
     targets = gvt.Targets({}, {"boxes": list(boxes), "labels": list(labels), "masks": list(masks)})
     return gvt.Batch(
-        torch.rand(IMAGES, 3, *CANVAS), gvt.Frame((CANVAS,) * IMAGES, CANVAS), targets=targets
+        torch.rand(images, 3, *CANVAS), gvt.Frame((CANVAS,) * images, CANVAS), targets=targets
     )
 
 
@@ -158,10 +157,12 @@ def predicting(
     return [gvts, torchvisions]
 
 
-def measure(name: str, predict: bool, rounds: int, block: int) -> dict[str, list[float]]:
+def measure(
+    name: str, predict: bool, rounds: int, block: int, images: int
+) -> dict[str, list[float]]:
     """Return the seconds a step of each block, of both."""
     torch.manual_seed(0)
-    ours, batch = ours_of(name), batch_of()
+    ours, batch = ours_of(name), batch_of(images)
     theirs = theirs_of(name, ours)
     sides = (predicting if predict else training)(ours, theirs, batch)
     seconds: dict[str, list[float]] = {"gvt": [], "torchvision": []}
@@ -181,8 +182,9 @@ def main() -> None:
     parser.add_argument("--predict", action="store_true", help="predictions instead of steps")
     parser.add_argument("--rounds", type=int, default=10, help="blocks of each model")
     parser.add_argument("--block", type=int, default=2, help="steps of a block")
+    parser.add_argument("--images", type=int, default=4, help="images of a batch")
     given = parser.parse_args()
-    print(json.dumps(measure(given.head, given.predict, given.rounds, given.block)))
+    print(json.dumps(measure(given.head, given.predict, given.rounds, given.block, given.images)))
 
 
 if __name__ == "__main__":

@@ -133,8 +133,8 @@ def axis_parallel(matrix: Tensor) -> bool:
 def _picked(maps: Tensor, matrix: Tensor, size: tuple[int, int], outside: int) -> Tensor:
     """Return maps at the pixel centres of the original, by rows and columns of the canvas."""
     height, width = size
-    rows = _pixels(height, float(matrix[1, 1]), float(matrix[1, 2]))
-    columns = _pixels(width, float(matrix[0, 0]), float(matrix[0, 2]))
+    rows = canvas_pixels(height, float(matrix[1, 1]), float(matrix[1, 2]))
+    columns = canvas_pixels(width, float(matrix[0, 0]), float(matrix[0, 2]))
     inside_rows = (rows >= 0) & (rows < maps.shape[-2])
     inside_columns = (columns >= 0) & (columns < maps.shape[-1])
     if inside_rows.all() and inside_columns.all():
@@ -148,8 +148,14 @@ def _picked(maps: Tensor, matrix: Tensor, size: tuple[int, int], outside: int) -
     return values
 
 
-def _pixels(count: int, scale: float, shift: float) -> Tensor:
-    """Return of the original's pixel centres along one side the canvas pixels they fall into."""
+def canvas_pixels(count: int, scale: float, shift: float) -> Tensor:
+    """Return the canvas pixels, (count,) int64, into which the original's along one side fall.
+
+    Args:
+        count: The original's pixels along that side; their centres are looked at.
+        scale: What a place in the original is multiplied with.
+        shift: What is added then.
+    """
     centres = torch.arange(count, dtype=torch.float64) + 0.5
     return (centres * scale + shift).floor().long()
 

@@ -82,14 +82,19 @@ def judge_predictions(
     check_classes(dataset, facts.classes)
     # As for a checkpoint: no weights are wanted, and so no pretrained ones are read.
     task = _about_boxes(build_task(config, facts, {}), config)
-    results = Results.read(file, facts.classes, getattr(dataset, "category_ids", None))
-    handed = _Handed(results, list(task.heads))
+    heads: list[Any] = list(task.heads.values())
+    masks = any("masks" in head.needs for head in heads)
+    numbers = getattr(dataset, "category_ids", None)
+    results = Results.read(file, facts.classes, numbers, masks=masks)
+    handed = _Handed(results, list(task.heads), printable(file), split)
     placement = Placement.resolve("cpu", "float32", "contiguous", False)
     held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
-    batches = held_out.batches(config.evaluate.batch_size or config.data.batch_size)
+    # No network wants a batch, and the masks of one image alone may be many.
+    size = 1 if masks else config.evaluate.batch_size or config.data.batch_size
+    batches = held_out.batches(size)
     found = evaluate(task, batches, classes=facts.classes, results=handed)
     unused = results.unused()
-    handed.report(printable(file), split, unused)
+    handed.report(unused)
     about = {
         "predictions": str(file),
         "images": handed.asked,
@@ -105,17 +110,33 @@ def judge_predictions(
 class _Handed:
     """Hands out what a file says of an image, and counts.
 
+    Args:
+        results: What the file says.
+        heads: Names of the heads that judge it.
+        file: What a message calls it.
+        split: What it is scored on.
+
     Attributes:
         asked: Images that were asked for.
         without: Sources of those that the file says nothing of.
     """
 
-    def __init__(self, results: Results, heads: Sequence[str]) -> None:
+    def __init__(self, results: Results, heads: Sequence[str], file: str, split: str) -> None:
         self._results, self._heads = results, heads
+        self._file, self._split = file, split
         self.asked, self.without = 0, list[str]()
 
     def __call__(self, record: Record) -> Prediction:
-        """Return the predictions for an image, for each of several heads."""
+        """Return the predictions for an image, for each of several heads.
+
+        Raises:
+            DataError: If the first image has no number, and the file names none but by theirs.
+        """
+        if not self.asked and record.id is None and self._results.is_numbered:
+            raise DataError(
+                f"{self._file}: names its images by image_id alone, and those of the split "
+                f"{self._split!r} have no numbers; give file_name"
+            )
         self.asked += 1
         prediction = self._results.of(record)
         if not len(prediction["boxes"]):
@@ -124,13 +145,14 @@ class _Handed:
             return prediction
         return dict.fromkeys(self._heads, prediction)
 
-    def report(self, file: str, split: str, unused: Sequence[str]) -> None:
+    def report(self, unused: Sequence[str]) -> None:
         """Warn of what does not meet between the file and the split.
 
         Raises:
             DataError: If nothing does.
         """
-        if unused and len(self.without) == self.asked:
+        file, split = self._file, self._split
+        if unused and self.without and len(self.without) == self.asked:
             raise DataError(
                 f"{file}: none of its images is in the split {split!r}; it names "
                 f"{unused[0]}, and the split has {printable(self.without[0])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -66,6 +67,16 @@ def planned(random: np.random.Generator, rules: Rules, digits: int) -> list[Plac
         rules: What all scenes have in common.
         digits: How many there are to choose from.
     """
+    return list(_placed(random, rules, digits))[::-1]
+
+
+def largest(random: np.random.Generator, rules: Rules, digits: int) -> int:
+    """Return the number of the digit that `planned` has in front, without looking for the rest."""
+    return next(_placed(random, rules, digits)).number
+
+
+def _placed(random: np.random.Generator, rules: Rules, digits: int) -> Iterator[Placed]:
+    """Yield a scene's digits, the largest first."""
     height, width = rules.size
     least, greatest = rules.digit_size
     count = int(random.integers(rules.objects[0], rules.objects[1] + 1))
@@ -86,8 +97,8 @@ def planned(random: np.random.Generator, rules: Rules, digits: int) -> list[Plac
             )
             if all(_covered(placed, other) <= rules.overlap for other in found):
                 found.append(placed)
+                yield placed
                 break
-    return found[::-1]
 
 
 def _covered(one: Placed, other: Placed) -> float:

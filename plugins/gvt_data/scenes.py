@@ -15,7 +15,7 @@ from gvt import Record, Sample, derive
 from gvt.batch import DENSE_KEYS
 
 from .mnist import MNIST
-from .scene import PAPER, Array, Placed, Rules, drawn, planned
+from .scene import PAPER, Array, Placed, Rules, drawn, largest, planned
 from .splits import SPLITS
 
 Target = Literal["class", "boxes", "labels", "masks", "semantic"]
@@ -97,7 +97,7 @@ class Scenes:
         self._targets = TARGETS if targets is None else tuple(targets)
         self.classes: Sequence[str] = digits.classes
         self.image_shape = (channels, height, width)
-        self.labels = [int(self._digits[self._plan(i)[1][-1].number]) for i in range(len(self))]
+        self.labels = [int(self._digits[self._largest(index)]) for index in range(self._count)]
         if set(self._targets) <= DENSE_KEYS:
             # Only so is this a gvt.ResidentDataset: boxes differ in number.
             self.tensors = self._tensors
@@ -128,8 +128,15 @@ class Scenes:
 
     def _plan(self, index: int) -> tuple[np.random.Generator, list[Placed]]:
         """Return a picture's digits, and what goes on to draw it."""
-        random = np.random.default_rng(derive(self._seed, "scenes", self.split, index))
+        random = self._random(index)
         return random, planned(random, self._rules, len(self._digits))
+
+    def _largest(self, index: int) -> int:
+        """Return the number of a picture's largest digit, among all digits."""
+        return largest(self._random(index), self._rules, len(self._digits))
+
+    def _random(self, index: int) -> np.random.Generator:
+        return np.random.default_rng(derive(self._seed, "scenes", self.split, index))
 
     def _tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
         samples = [self[index] for index in range(len(self))]

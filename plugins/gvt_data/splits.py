@@ -124,7 +124,11 @@ def picked(names: Mapping[str, T], wanted: Listed) -> dict[str, T]:
             by_number.setdefault(int(name), []).append(name)
     found = set()
     for where, given in wanted:
-        meant = by_number.get(given, []) if isinstance(given, int) else [_without_suffix(given)]
+        meant = (
+            by_number.get(given, [])
+            if isinstance(given, int)
+            else [without_suffix(given).as_posix()]
+        )
         if len(meant) > 1:
             raise DataError(f"{where}: {given} may be {' or '.join(meant)}; write it as text")
         if not meant or meant[0] not in names:
@@ -133,6 +137,7 @@ def picked(names: Mapping[str, T], wanted: Listed) -> dict[str, T]:
     return {name: item for name, item in names.items() if name in found}
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> PurePosixPath:
+    """Return what a picture is called, by a name with a picture's suffix or without."""
     path = PurePosixPath(name)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in SUFFIXES else name
+    return path.with_suffix("") if path.suffix.lower() in SUFFIXES else path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
@@ -165,6 +166,11 @@ class FasterRCNN(Head):
             detections_per_img=max_detections if soft_nms is None else None,
         )
 
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, Any]:
+        """Return a narrow one to try."""
+        return {"hidden": 32}
+
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Outputs:
         """Return what is thought of all anchors, and the maps that regions are pooled from.
 
@@ -190,6 +196,8 @@ class FasterRCNN(Head):
     ) -> dict[str, Tensor]:
         """Return the losses of the sampled regions; the truth's labels count from 1."""
         logits, deltas = self._judged(outputs, regions.boxes)
+        if not len(logits):  # neither an object nor a proposal: means of nothing are no numbers
+            return {"classification": logits.sum() * 0, "box": deltas.sum() * 0}
         classification, box = fastrcnn_loss(logits, deltas, regions.labels, regions.deltas)
         if self.box_loss == "giou":
             box = self._giou(deltas, regions, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -130,6 +131,11 @@ class MaskRCNN(FasterRCNN):
         self.roi_heads.mask_head = MaskRCNNHeads(channels, mask_layers, 1)
         # As wide within as without, as in torchvision's and in the paper.
         self.roi_heads.mask_predictor = MaskRCNNPredictor(width, width, num_classes + 1)
+
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, Any]:
+        """Return a narrow one to try."""
+        return {**FasterRCNN.gvt_example(folder), "mask_layers": [16, 16]}
 
     def region_losses(
         self, outputs: Outputs, regions: Regions, truth: list[dict[str, Tensor]]

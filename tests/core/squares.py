@@ -1,9 +1,9 @@
 """A plugin with pictures of squares, and a head that finds what is bright, nearly as it is."""
 
 import torch
+from torchvision.ops import box_iou
 
 import gvt
-from gvt_detect.metrics import DetectionMetric, mistakes
 from gvt_registry import Component, hookimpl
 
 CLASSES = ["red", "green", "blue"]
@@ -30,15 +30,22 @@ class Squares:
 
     splits = ("train", "val", "test")
 
-    def __init__(self, split, names: list[str] | None = None, numbers: list[int] | None = None):
+    def __init__(
+        self,
+        split,
+        names: list[str] | None = None,
+        numbers: list[int] | None = None,
+        numbered: bool = True,
+        count: int = 7,
+    ):
         self.classes = names or CLASSES
         self.image_shape = (3, *CANVAS)
-        self._split = split
+        self._split, self._numbered, self._count = split, numbered, count
         if numbers:
             self.category_ids = numbers
 
     def __len__(self):
-        return 7
+        return self._count
 
     def __getitem__(self, index):
         source = gvt.random_source(0, "squares", self._split, index)
@@ -57,9 +64,59 @@ class Squares:
             x, y, right, bottom = boxes[row].int().tolist()
             masks[row, y:bottom, x:right] = 1
         half = torch.diag(torch.tensor([0.5, 0.5, 1.0], dtype=torch.float64))
-        record = gvt.Record(f"squares/{self._split}/{index}.png", SIZE, half, id=index + 1)
+        number = index + 1 if self._numbered else None
+        record = gvt.Record(f"squares/{self._split}/{index}.png", SIZE, half, id=number)
         targets = {"boxes": boxes, "labels": labels, "masks": masks, "class": torch.tensor(0)}
         return gvt.Sample(image, targets, record)
+
+
+class Overlap:
+    """How much of what is true is covered by the best of what is found: the mean IoU."""
+
+    def __init__(self, num_classes, masks):
+        self._masks, self._classes = masks, num_classes
+        self._found = {"": [], "mask_": []}
+        self._scores = [[] for _ in range(num_classes)]
+
+    def to(self, device):
+        return self
+
+    def update(self, predictions, targets):
+        for said, truth in zip(predictions, targets, strict=True):
+            for label, score in zip(said["labels"].tolist(), said["scores"].tolist(), strict=True):
+                self._scores[label].append(score)
+            overlaps = {"": box_iou(truth["boxes"], said["boxes"])}
+            if self._masks and "masks" in said:
+                overlaps["mask_"] = mask_iou(truth["masks"], said["masks"])
+            for prefix, iou in overlaps.items():
+                best = best_of(iou, said, truth)
+                self._found[prefix] += zip(truth["labels"].tolist(), best.tolist(), strict=True)
+
+    def compute(self):
+        found = {}
+        for prefix, pairs in self._found.items():
+            if not prefix or (self._masks and pairs):
+                of_class = [[iou for n, iou in pairs if n == k] for k in range(self._classes)]
+                found[f"{prefix}overlap"] = torch.tensor([iou for _, iou in pairs]).mean()
+                found[f"{prefix}overlap_class"] = torch.stack(
+                    [torch.tensor(values).mean() for values in of_class]
+                )
+        least = torch.linspace(0, 1, 11)
+        counts = [[sum(s >= x for s in scores) for x in least.tolist()] for scores in self._scores]
+        counts = torch.tensor(counts, dtype=torch.float32)
+        return {**found, "sure": gvt.Curves(least, counts, ("score", "objects"))}
+
+
+def mask_iou(one, other):
+    one, other = (masks.flatten(1).double() for masks in (one, other))
+    shared = one @ other.T
+    return shared / (one.sum(1)[:, None] + other.sum(1) - shared)
+
+
+def best_of(iou, said, truth):
+    """Return of each true object the IoU with the best of its class, 0 where there is none."""
+    iou = iou * (truth["labels"][:, None] == said["labels"])
+    return iou.amax(1) if iou.shape[1] else torch.zeros(len(iou))
 
 
 class Bright(gvt.Head):
@@ -71,6 +128,8 @@ class Bright(gvt.Head):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(()))
         self._classes, self._masks = num_classes, masks
+        if masks:
+            self.needs = (*self.needs, "masks")
 
     def forward(self, features, batch):
         return batch.images
@@ -102,10 +161,12 @@ class Bright(gvt.Head):
         return found
 
     def metric(self):
-        return DetectionMetric(self._classes, self._masks)
+        return Overlap(self._classes, self._masks)
 
     def errors(self, predictions, targets):
-        return mistakes(predictions, targets)
+        pairs = zip(predictions, targets, strict=True)
+        best = [best_of(box_iou(t["boxes"], p["boxes"]), p, t) for p, t in pairs]
+        return torch.stack([1 - found.mean() if len(found) else torch.zeros(()) for found in best])
 
 
 class Unmeasured(Bright):

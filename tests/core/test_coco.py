@@ -127,6 +127,9 @@ def test_polygons_are_their_union():
         ([[0, 0, 1, 1, 0, float("nan")]], "a polygon goes through nan, which is no place"),
         ([[0, 0, 1, 1, 0, 1e12]], r"a polygon goes through 1000000000000\.0"),
         ([0, 0, 1, 1, 0, 1], "a polygon is a list"),
+        ([[0, 0, 1, 1, 0, 1e4]], "its outline of 20000 pixels is too long for a picture of 3 x 2"),
+        ([[-1e6, -1e6, 1e6, 1e6, -1e6, 1e6] * 9], "its outline of .* is too long"),
+        ({"size": ["\n" * 99], "counts": [6]}, r"its size is \['[^\n]{58}\.\.\., and the image's"),
     ],
 )
 def test_a_malformed_mask_is_named(segmentation, message):
@@ -183,7 +186,11 @@ def without(key, **more):
         ([without("category_name", category_name="x\n")], r"category_name x\\n is none of RBC,"),
         ([without("file_name")], "entry 1: it names no image: give file_name, or a number"),
         ([without("file_name", image_id="a")], "entry 1: it names no image"),
-        ([ENTRY, {**ENTRY, "segmentation": []}], "entry 1: it has no segmentation, and others do"),
+        ([without("bbox", bbox=[-1e39, 10, 0, 30])], "is no place in a picture"),
+        ([without("bbox", bbox=[0, 0, 1, 1.1e6])], "is no place in a picture"),
+        ([without("bbox", segmentation=[])], "entry 1: it has neither bbox nor segmentation"),
+        ([ENTRY, {**ENTRY, "segmentation": [[1, 1, 4, 1, 4, 4]]}],
+         "entry 1: it has no segmentation, and others do"),
     ],
 )  # fmt: skip
 def test_a_malformed_file_is_one_line_that_says_where(tmp_path, content, message):
@@ -255,3 +262,35 @@ def test_what_is_no_number_is_not_written():
     said["scores"][1] = float("nan")
     with pytest.raises(ValueError, match=r"a\.png: a predicted box or score is not a number"):
         results_of(said, 1, "a.png", CLASSES)
+
+
+def test_an_empty_segmentation_beside_a_box_is_none(tmp_path):
+    entries = [{**ENTRY, "segmentation": []}, ENTRY]
+    found = Results.read(written(tmp_path / "r.json", entries), CLASSES).of(
+        gvt.Record("a.png", (9, 8))
+    )
+    assert found["boxes"].tolist() == [[1, 2, 4, 6]] * 2
+    assert "masks" not in found
+
+
+def test_masks_that_nobody_wants_are_not_read(tmp_path):
+    damaged = {**ENTRY, "segmentation": {"size": [9, 8], "counts": "nonsense"}}
+    square = without("bbox", segmentation=[[3, 2, 7, 2, 7, 5, 3, 5]])
+    path = written(tmp_path / "r.json", [damaged, ENTRY, square])
+    found = Results.read(path, CLASSES, masks=False).of(gvt.Record("a.png", (9, 8)))
+    assert found.keys() == {"boxes", "labels", "scores"}
+    assert found["boxes"].tolist() == [[1, 2, 4, 6], [1, 2, 4, 6], [3, 2, 7, 5]]
+
+
+def test_of_each_class_as_many_masks_are_read_as_cocos_figures_ask_for(tmp_path):
+    square = [[3, 2, 7, 2, 7, 5]]
+    scores = [n / 200 for n in range(130)]
+    entries = [{**ENTRY, "segmentation": square, "score": score} for score in scores]
+    entries.append({**ENTRY, "segmentation": square, "score": 0, "category_name": "RBC"})
+    path = written(tmp_path / "r.json", entries)
+    found = Results.read(path, CLASSES).of(gvt.Record("a.png", (9, 8)))
+    assert found["scores"].tolist() == pytest.approx([*scores[:29:-1], 0])
+    assert found["labels"].tolist() == [1] * 100 + [0]
+    assert found["masks"].shape == (101, 9, 8)
+    boxes = Results.read(path, CLASSES, masks=False).of(gvt.Record("a.png", (9, 8)))
+    assert len(boxes["scores"]) == 131

@@ -11,7 +11,7 @@ import torch
 
 import gvt
 from gvt.build import open_dataset
-from gvt.coco import results_of
+from gvt.coco import Results, results_of
 from gvt.geometry import to_original
 from gvt.judging_results import judge_predictions
 from gvt_registry import default_registry
@@ -80,8 +80,8 @@ def test_a_runs_own_predictions_get_its_own_figures(recipe, runs, tmp_path):
         assert found.metrics == pytest.approx(expected, abs=1e-6, nan_ok=True)
         assert found.classes == ("red", "green", "blue")
     prefix = "squares/" if recipe == "squares.several" else ""
-    assert 0.1 < found.metrics[f"{prefix}ap"] < 0.9
-    curves, before = (e.curves[f"{prefix}precision_recall"] for e in (found, evaluated))
+    assert 0.1 < found.metrics[f"{prefix}overlap"] < 0.9
+    curves, before = (e.curves[f"{prefix}sure"] for e in (found, evaluated))
     assert torch.equal(curves.y.nan_to_num(-1), before.y.nan_to_num(-1))
     worst, own_worst = (e.mistakes[f"{prefix}mistakes"] for e in (found, evaluated))
     assert [(m.source, m.error) for m in worst] == [(m.source, m.error) for m in own_worst]
@@ -103,10 +103,10 @@ def test_a_runs_own_evaluation_stays(runs, tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "test.json",
         "test_mistakes.png",
-        "test_precision_recall.png",
+        "test_sure.png",
     }
     said = json.loads((tmp_path / "out" / "test.json").read_text())
-    assert said["metrics"]["ap"] == found.metrics["ap"]
+    assert said["metrics"]["overlap"] == found.metrics["overlap"]
     assert (said["predictions"], said["images"], said["split"]) == (str(path), 7, "test")
     assert "step" not in said
 
@@ -130,9 +130,9 @@ def test_boxes_alone_are_scored_where_masks_are_learned(runs, tmp_path):
         del entry["segmentation"]
     found = scored(written(entries, tmp_path), runs["squares.masks"].folder)
     whole = gvt.evaluate_checkpoint(runs["squares.masks"].folder).metrics
-    assert found.metrics["ap"] == pytest.approx(whole["ap"], abs=1e-6)
+    assert found.metrics["overlap"] == pytest.approx(whole["overlap"], abs=1e-6)
     assert not any(name.startswith("mask_") for name in found.metrics)
-    assert "mask_ap" in whole
+    assert "mask_overlap" in whole
 
 
 def test_a_recipe_in_a_file_needs_no_run(runs, tmp_path):
@@ -142,7 +142,7 @@ def test_a_recipe_in_a_file_needs_no_run(runs, tmp_path):
     assert "heads" in text.parse(Path(config).read_text(), str(config))
     path = written(entries_of(runs["squares.boxes"], "val"), tmp_path)
     found = scored(path, config, split="val")
-    assert found.metrics["ap"] == scored(path, "squares.boxes", split="val").metrics["ap"]
+    assert found.metrics["overlap"] == scored(path, "squares.boxes", split="val").metrics["overlap"]
 
 
 def test_what_does_not_meet_is_told(runs, tmp_path):
@@ -162,14 +162,14 @@ def test_what_does_not_meet_is_told(runs, tmp_path):
     assert judged.about["images_without_detections"] == 6
     assert judged.about["images_not_in_the_split"] == 1
     assert (
-        judged.found.metrics["ap"]
-        < scored(written(entries, tmp_path), "squares.boxes").metrics["ap"]
+        judged.found.metrics["overlap"]
+        < scored(written(entries, tmp_path), "squares.boxes").metrics["overlap"]
     )
 
 
 def test_no_detection_at_all_is_zero(tmp_path):
     found = scored(written([], tmp_path), "squares.boxes")
-    assert found.metrics["ap"] == 0
+    assert found.metrics["overlap"] == 0
     assert all(m.error == 1 for m in found.mistakes["mistakes"])
 
 
@@ -230,7 +230,7 @@ def test_the_command(runs, tmp_path):
     assert done.returncode == 0, done.stderr
     named = dict(line.split() for line in done.stdout.splitlines())
     evaluated = gvt.evaluate_checkpoint(runs["squares.boxes"].folder, split="test").metrics
-    assert float(named["ap"]) == pytest.approx(evaluated["ap"], abs=1e-6)
+    assert float(named["overlap"]) == pytest.approx(evaluated["overlap"], abs=1e-6)
     assert done.stderr.splitlines()[-1] == (
         "only printed, since these are a file's predictions; -o FOLDER keeps it"
     )
@@ -248,4 +248,37 @@ def test_the_truth_as_a_file_scores_one(runs, tmp_path):
         said = truth | {"scores": torch.full((len(truth["labels"]),), 0.9)}
         entries += results_of(said, index + 1, sample.record.source, dataset.classes)
     found = scored(written(entries, tmp_path), "squares.masks").metrics
-    assert found["ap"] == found["mask_ap"] == found["ap_class/red"] == 1
+    assert found["overlap"] == found["mask_overlap"] == found["overlap_class/red"] == 1
+
+
+def test_numbers_of_images_that_have_none_are_an_error_at_once(runs, tmp_path, monkeypatch):
+    entries = entries_of(runs["squares.boxes"])
+    numbered = [{k: v for k, v in e.items() if k != "file_name"} for e in entries]
+    path = written(numbered, tmp_path)
+    asked, of = [], Results.of
+    monkeypatch.setattr(
+        Results, "of", lambda self, record: asked.append(record) or of(self, record)
+    )
+    with pytest.raises(gvt.DataError, match="by image_id alone, and those of the split 'test' have "
+                       "no numbers; give file_name"):  # fmt: skip
+        gvt.evaluate_predictions(path, "squares.boxes", "data.numbered=false")
+    assert not asked
+    named = scored(written(entries, tmp_path), "squares.boxes", "data.numbered=false")
+    assert named.metrics["overlap"] > 0
+
+
+def test_a_split_without_images_is_an_error(runs, tmp_path):
+    path = written(entries_of(runs["squares.boxes"]), tmp_path)
+    with pytest.raises(gvt.DataError, match="squares has no samples in its split 'test'"):
+        gvt.evaluate_predictions(path, "squares.boxes", "data.count=0")
+
+
+def test_masks_of_a_file_are_read_for_heads_that_measure_them_alone(runs, tmp_path):
+    entries = entries_of(runs["squares.masks"])
+    expected = scored(written(entries, tmp_path), "squares.boxes").metrics
+    for entry in entries:
+        entry["segmentation"] = {"size": [1, 1], "counts": [7]}
+    path = written(entries, tmp_path)
+    assert scored(path, "squares.boxes").metrics == pytest.approx(expected)
+    with pytest.raises(gvt.DataError, match="entry 1: segmentation: its size is"):
+        gvt.evaluate_predictions(path, "squares.masks")

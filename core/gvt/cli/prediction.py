@@ -61,4 +61,4 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
     if job.out is not None and broken < total:
         click.echo(f"written to {job.out}", err=True)
     if broken:
-        raise DataError(f"{broken} of {total} pictures cannot be read")
+        raise DataError(f"{broken} of {total} pictures could not be predicted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,13 +11,23 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+)
 
 from gvt.batch import Record
-from gvt.coco.run_lengths import RLE, decoded, encoded
+from gvt.coco.run_lengths import FARTHEST, RLE, decoded, encoded, shown
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
 from gvt.printable import printable
+
+MOST_MASKS = 100
+"""Objects of a class in an image whose masks are read, the surest; COCO's figures ask no more."""
 
 
 def results_of(
@@ -78,7 +88,7 @@ class _Entry(BaseModel):
     category_name: str | None = None
     bbox: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)] | None = None
     score: FiniteFloat
-    segmentation: Any = None
+    segmentation: Annotated[Any, BeforeValidator(lambda said: None if said == [] else said)] = None
 
 
 _ENTRIES = TypeAdapter(list[_Entry])
@@ -93,9 +103,14 @@ class Results:
         entries: What is in it, each with its place.
         classes: Names of the classes.
         category_ids: Of each class its number, 1 and on without.
+        masks: Whether masks are wanted; of an object with a box they are not looked at otherwise.
+
+    Attributes:
+        is_numbered: Whether there are entries, and each names its image by number alone.
 
     Raises:
-        DataError: If an entry names no image or no class that there is; says which.
+        DataError: If an entry names no image or no class that there is, or has a box that is no
+            place; says which.
     """
 
     def __init__(
@@ -104,6 +119,8 @@ class Results:
         entries: Sequence[tuple[int, _Entry]],
         classes: Sequence[str],
         category_ids: Sequence[int] | None = None,
+        *,
+        masks: bool = True,
     ) -> None:
         self._path, self._classes = path, classes
         self._of_name = {name: number for number, name in reversed([*enumerate(classes)])}
@@ -111,15 +128,21 @@ class Results:
         self._of_id = {number: label for label, number in enumerate(numbers)}
         self._entries: dict[_Key, list[tuple[int, _Entry, int]]] = defaultdict(list)
         self._owners: dict[_Key, str] = {}
-        self._has_masks = any(entry.segmentation is not None for _, entry in entries)
+        self._has_masks = masks and any(e.segmentation is not None for _, e in entries)
         for place, entry in entries:
             self._check(place, entry)
             label = self._label(place, entry)
             self._entries[self._key(place, entry)].append((place, entry, label))
+        self.is_numbered = bool(self._entries) and all(isinstance(k, int) for k in self._entries)
 
     @classmethod
     def read(
-        cls, path: Path, classes: Sequence[str], category_ids: Sequence[int] | None = None
+        cls,
+        path: Path,
+        classes: Sequence[str],
+        category_ids: Sequence[int] | None = None,
+        *,
+        masks: bool = True,
     ) -> Results:
         """Return what is in a file of results.
 
@@ -131,6 +154,7 @@ class Results:
             path: A JSON file, a list of entries.
             classes: Names of the classes.
             category_ids: Of each class its number, 1 and on without.
+            masks: Whether masks are wanted.
 
         Raises:
             DataError: If it cannot be read, or an entry is malformed; says which.
@@ -141,7 +165,7 @@ class Results:
             raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
         except ValidationError as error:
             raise DataError(f"{printable(path)}: {_first(error)}") from error
-        return cls(path, list(enumerate(entries, 1)), classes, category_ids)
+        return cls(path, list(enumerate(entries, 1)), classes, category_ids, masks=masks)
 
     def of(self, record: Record) -> Prediction:
         """Return what the file says of an image.
@@ -150,8 +174,9 @@ class Results:
 
         Returns:
             `boxes` (M, 4) float32 xyxy in pixels of the original image, `labels` (M,), `scores`
-            (M,) falling, and `masks` (M, H, W) bool if the file has any. Of an image that it
-            does not name all are empty.
+            (M,) falling, and `masks` (M, H, W) bool if the file has any and they are wanted; then
+            only the `MOST_MASKS` surest objects of each class. Of an image that it does not name
+            all are empty.
 
         Raises:
             DataError: If two images have a name that the file gives, or a mask is malformed.
@@ -167,21 +192,25 @@ class Results:
                 )
             found += self._entries[key]
         found.sort(key=lambda item: -item[1].score)
-        masks = [self._mask(place, e, height, width) for place, e, _ in found if self._has_masks]
-        boxes = [
-            _corners(e.bbox) if e.bbox is not None else _hull(masks[n])
-            for n, (_, e, _) in enumerate(found)
-        ]
+        if self._has_masks:
+            found = _surest(found)
+        masks = np.zeros((len(found) if self._has_masks else 0, height, width), np.bool_)
+        boxes: list[list[float]] = []
+        for row, (place, entry, _) in enumerate(found):
+            if self._has_masks:
+                masks[row] = self._mask(place, entry, height, width)
+            if entry.bbox is not None:
+                boxes.append(_corners(entry.bbox))
+            elif self._has_masks:
+                boxes.append(_hull(masks[row]))
+            else:
+                boxes.append(_hull(self._mask(place, entry, height, width)))
         prediction = {
             "boxes": torch.tensor(boxes, dtype=torch.float64).float().reshape(-1, 4),
             "labels": torch.tensor([label for *_, label in found], dtype=torch.int64),
             "scores": torch.tensor([e.score for _, e, _ in found], dtype=torch.float32),
         }
-        if self._has_masks:
-            shape = (len(masks), height, width)
-            stacked = np.stack(masks) if masks else np.zeros(shape, np.uint8)
-            prediction["masks"] = torch.from_numpy(stacked).bool()
-        return prediction
+        return {**prediction, "masks": torch.from_numpy(masks)} if self._has_masks else prediction
 
     def unused(self) -> list[str]:
         """Return the images of the file that no record asked for, in its order."""
@@ -203,6 +232,9 @@ class Results:
             raise self._wrong(place, "it has neither bbox nor segmentation")
         if entry.bbox is not None and min(entry.bbox[2:]) < 0:
             raise self._wrong(place, f"bbox {entry.bbox}: a negative width or height")
+        # Beyond, float32 knows no single pixels, and far beyond no numbers.
+        if entry.bbox is not None and max(map(abs, entry.bbox)) > FARTHEST:
+            raise self._wrong(place, f"bbox {entry.bbox}: is no place in a picture")
         if self._has_masks and entry.segmentation is None:
             raise self._wrong(place, "it has no segmentation, and others do")
 
@@ -211,13 +243,14 @@ class Results:
             if entry.category_name not in self._of_name:
                 raise self._wrong(
                     place,
-                    f"category_name {printable(entry.category_name)} is none of "
+                    f"category_name {shown(entry.category_name)} is none of "
                     f"{printable(', '.join(self._classes))}",
                 )
             return self._of_name[entry.category_name]
         if entry.category_id not in self._of_id:
             known = ", ".join(map(str, self._of_id))
-            raise self._wrong(place, f"category_id {entry.category_id} is none of {known}")
+            number = shown(entry.category_id)
+            raise self._wrong(place, f"category_id {number} is none of {known}")
         return self._of_id[entry.category_id]
 
     def _key(self, place: int, entry: _Entry) -> _Key:
@@ -247,13 +280,25 @@ def _called(key: _Key) -> str:
     return f"image {key}" if isinstance(key, int) else printable("/".join(key))
 
 
+def _surest(found: Sequence[tuple[int, _Entry, int]]) -> list[tuple[int, _Entry, int]]:
+    """Return of entries with falling scores no more of a class than have masks that are read."""
+    counts: Counter[int] = Counter()
+    kept = []
+    for place, entry, label in found:
+        counts[label] += 1
+        if counts[label] <= MOST_MASKS:
+            kept.append((place, entry, label))
+    return kept
+
+
 def _corners(bbox: Sequence[float]) -> list[float]:
     left, top, width, height = bbox
     return [left, top, left + width, top + height]
 
 
 def _hull(mask: np.ndarray) -> list[float]:
-    return _corners(coco_mask.toBbox(coco_mask.encode(np.asfortranarray(mask))).tolist())
+    values = np.asfortranarray(mask, np.uint8)
+    return _corners(coco_mask.toBbox(coco_mask.encode(values)).tolist())
 
 
 def _first(error: ValidationError) -> str:

@@ -14,8 +14,14 @@ from gvt.printable import printable
 RLE = dict[str, Any]
 """A mask as COCO's run lengths: `size` [H, W], and `counts` as text."""
 
-_FARTHEST = 1e6
-"""Pixels from the origin that a polygon may go; it is drawn step by step."""
+FARTHEST = 1e6
+"""Pixels from the origin that a box or an outline may go."""
+
+_MOST_SIDES = 100
+"""So often an outline may go around a picture, besides over each pixel: it is drawn in steps."""
+
+_LONGEST = 60
+"""Characters of a value from a file that an error tells."""
 
 
 def encoded(masks: Tensor) -> list[RLE]:
@@ -67,7 +73,7 @@ def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
     if isinstance(segmentation, Mapping):
         counts, size = segmentation.get("counts"), segmentation.get("size")
         if not isinstance(size, list | tuple) or list(size) != [height, width]:
-            raise ValueError(f"its size is {size}, and the image's [{height}, {width}]")
+            raise ValueError(f"its size is {shown(size)}, and the image's [{height}, {width}]")
         runs = _runs(counts)
         # A library that is told less, or more, reads and writes where nothing is.
         if not (runs >= 0).all() or int(runs.sum()) != height * width:
@@ -79,8 +85,19 @@ def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
     polygons = [_polygon(points) for points in _listed(segmentation)]
     if not polygons:
         raise ValueError("it has no polygon")
+    length = sum(map(_length, polygons))
+    if length > height * width + _MOST_SIDES * (height + width):
+        raise ValueError(
+            f"its outline of {length:.0f} pixels is too long for a picture of {height} x {width}"
+        )
     parts = coco_mask.frPyObjects(polygons, height, width)
     return np.asarray(coco_mask.decode(coco_mask.merge(parts)))
+
+
+def shown(value: object) -> str:
+    """Return a value from a file as an error tells it: on one line, and not all of a long one."""
+    text = printable(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _listed(segmentation: Any) -> list[Any]:
@@ -94,9 +111,16 @@ def _polygon(points: Any) -> list[float]:
         raise ValueError("a polygon is a list of x and y by turns, of three points at least")
     for value in points:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (number and abs(value) <= _FARTHEST):
-            raise ValueError(f"a polygon goes through {printable(value)}, which is no place")
+        if not (number and abs(value) <= FARTHEST):
+            raise ValueError(f"a polygon goes through {shown(value)}, which is no place")
     return points
+
+
+def _length(points: list[float]) -> float:
+    """Return how far a closed outline goes, in steps along the longer side of each edge."""
+    corners = np.array(points, np.float64).reshape(-1, 2)
+    steps = np.abs(corners - np.roll(corners, 1, axis=0))
+    return float(steps.max(axis=1).sum())
 
 
 def _runs(counts: Any) -> np.ndarray:

@@ -49,10 +49,10 @@ def tight(boxes: Tensor, masks: Tensor) -> Tensor:
 def tidied(targets: Mapping[str, Any], size: tuple[int, int], were_tight: Tensor) -> dict[str, Any]:
     """Return the targets with boxes that are inside the image, and no object that is not seen.
 
-    Boxes are clipped to the image. Those that ended where their masks did are made to do so again,
-    since a turned or cut box is larger than what it holds; an edge within a pixel of the mask's
-    stays. An object whose box has a side below a pixel, or whose mask is empty, is dropped from all
-    that has a row for each.
+    Boxes are clipped to the image. Those that ended where their masks did, and still have an area,
+    are made to do so again, since a turned or cut box is larger than what it holds; an edge within
+    a pixel of the mask's stays. An object whose box has a side below a pixel, or whose mask is
+    empty, is dropped from all that has a row for each.
 
     Args:
         targets: What is known of the image, `boxes` (M, 4) among it.
@@ -63,7 +63,9 @@ def tidied(targets: Mapping[str, Any], size: tuple[int, int], were_tight: Tensor
     seen = torch.ones(len(boxes), dtype=torch.bool)
     if "masks" in targets:
         hulls = mask_boxes(targets["masks"]).to(boxes.dtype)
-        loose = were_tight[:, None] & ((boxes - hulls).abs() > _NEAR)
+        # What a transform took away for good, as RandomIoUCrop does, does not come back.
+        there = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        loose = (were_tight & there)[:, None] & ((boxes - hulls).abs() > _NEAR)
         boxes = torch.where(loose, hulls, boxes)
         seen = (hulls[:, 2:] > hulls[:, :2]).all(dim=1)
     large = torch.zeros_like(seen)

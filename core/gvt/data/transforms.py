@@ -198,5 +198,7 @@ def _wrapped(key: str, value: Any, size: tuple[int, int]) -> Any:
 
 def _plain(key: str, value: Any) -> Any:
     """Return a transformed tensor as what it was before it was wrapped."""
+    if isinstance(value, tv_tensors.BoundingBoxes):  # which may have another format now
+        value = v2.functional.convert_bounding_box_format(value, new_format="XYXY")
     plain = value.as_subclass(Tensor) if isinstance(value, tv_tensors.TVTensor) else value
     return IGNORED - plain if key == "semantic" else plain

@@ -11,6 +11,12 @@ from typing import Any
 _BEGIN, _END = b"[\n", b"\n]\n"
 
 
+def is_entry_file(path: Path) -> bool:
+    """Whether a file begins as an `EntryFile` does, and not as other programs write JSON."""
+    with path.open("rb") as file:
+        return file.read(len(_BEGIN) + 1) in (_BEGIN + b"{", _BEGIN + _END[:1])
+
+
 class EntryFile:
     """Writes entries into a list, and its end behind them, with one call of the system.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gvt.coco import RLE, encoded_part
 from gvt.errors import DataError
-from gvt.geometry import boxes_through, mask_boxes
+from gvt.geometry import boxes_through, canvas_pixels, mask_boxes
 from gvt.interfaces import Prediction
 from gvt.prediction.tiles import Box
 from gvt.printable import printable
@@ -107,10 +107,10 @@ def objects_in(said: Prediction, geometry: Tensor, box: Box, source: str) -> Obj
 
 def _parts(masks: Tensor, geometry: Tensor, box: Box) -> tuple[Part, ...]:
     """Return masks (M, h, w) of a canvas at the pixel centres of the picture's part."""
-    rows = _below(box.bottom - box.top, float(geometry[1, 1]), float(geometry[1, 2]))
-    columns = _below(box.right - box.left, float(geometry[0, 0]), float(geometry[0, 2]))
+    rows = canvas_pixels(box.bottom - box.top, float(geometry[1, 1]), float(geometry[1, 2]))
+    columns = canvas_pixels(box.right - box.left, float(geometry[0, 0]), float(geometry[0, 2]))
     extents = mask_boxes(masks).long()
-    # Those of the picture's rows and columns that lie on the mask's.
+    # Those of the picture's rows and columns, which rise, that lie on the mask's.
     lefts, rights = (torch.searchsorted(columns, extents[:, n].contiguous()) for n in (0, 2))
     tops, bottoms = (torch.searchsorted(rows, extents[:, n].contiguous()) for n in (1, 3))
     bounds = torch.stack([tops, bottoms, lefts, rights], dim=1).tolist()
@@ -118,8 +118,3 @@ def _parts(masks: Tensor, geometry: Tensor, box: Box) -> tuple[Part, ...]:
         Part(box.top + top, box.left + left, mask[rows[top:bottom, None], columns[left:right]])
         for mask, (top, bottom, left, right) in zip(masks, bounds, strict=True)
     )
-
-
-def _below(count: int, scale: float, shift: float) -> Tensor:
-    """Return of the pixel centres along one side the canvas pixels they fall into, rising."""
-    return ((torch.arange(count, dtype=torch.float64) + 0.5) * scale + shift).floor().long()

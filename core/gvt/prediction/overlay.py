@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -67,7 +68,7 @@ def draw_objects(image: Image.Image, objects: Objects, classes: Sequence[str]) -
     for box, color in zip(reversed(boxes), reversed(colors), strict=True):
         pen.rectangle(_pixels(box, image.size), outline=color, width=line)
     names = [caption(classes[n] if n < len(classes) else n) for n in labels]
-    taken: list[_Sides] = []
+    taken = _Taken(letters)
     for box, name, score, color in zip(boxes, names, scores, colors, strict=True):
         _write(pen, font, f"{name} {score:.2f}", _pixels(box, image.size), color, taken)
 
@@ -104,7 +105,7 @@ def _write(
     text: str,
     box: _Sides,
     color: Color,
-    taken: list[_Sides],
+    taken: _Taken,
 ) -> None:
     """Write what a box is on its colour: above it, within, or below, where most is free.
 
@@ -118,18 +119,45 @@ def _write(
     for y in (box[1] - height, box[1], box[3] + 1, box[3] + 1 - height):
         y_inside = max(0, min(y, picture_height - height))
         places.append((x, y_inside, x + width, y_inside + height))
-    others = np.array(taken, np.int64).reshape(-1, 4)
-    place = min(places, key=lambda sides: _shared(sides, others))  # of equal ones the first
-    if 2 * _shared(place, others) > width * height:
+    shared, _, place = min((taken.shared(sides), n, sides) for n, sides in enumerate(places))
+    if 2 * shared > width * height:
         return
-    taken.append(place)
+    taken.add(place)
     pen.rectangle((*place[:2], place[2] - 1, place[3] - 1), fill=color)
     origin = (place[0] + 2 - left, place[1] + 2 - top)
     pen.text(origin, text, fill=text_color(color), font=font)
 
 
-def _shared(sides: _Sides, others: np.ndarray) -> int:
-    """Return how many pixels a place has in common with others (N, 4)."""
-    low = np.maximum(others[:, :2], sides[:2])
-    common = (np.minimum(others[:, 2:], sides[2:]) - low).clip(min=0)
-    return int(common.prod(axis=1).sum())
+class _Taken:
+    """Places that are written on, found by the cells of a grid, since there may be thousands.
+
+    Args:
+        letters: How high the letters are; a cell has room for a short name.
+    """
+
+    def __init__(self, letters: int) -> None:
+        self._height, self._width = 2 * letters, 8 * letters
+        self._places: dict[tuple[int, int], list[_Sides]] = defaultdict(list)
+
+    def add(self, sides: _Sides) -> None:
+        """Take a place."""
+        for cell in self._cells(sides):
+            self._places[cell].append(sides)
+
+    def shared(self, sides: _Sides) -> int:
+        """Return how many pixels a place has in common with those that are taken."""
+        near = {other for cell in self._cells(sides) for other in self._places.get(cell, ())}
+        return sum(_area(sides, other) for other in near)
+
+    def _cells(self, sides: _Sides) -> list[tuple[int, int]]:
+        left, top, right, bottom = sides
+        rows = range(top // self._height, (bottom - 1) // self._height + 1)
+        columns = range(left // self._width, (right - 1) // self._width + 1)
+        return [(row, column) for row in rows for column in columns]
+
+
+def _area(one: _Sides, other: _Sides) -> int:
+    """Return how many pixels two places have in common."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0, width) * max(0, height)

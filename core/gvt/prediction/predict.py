@@ -39,9 +39,11 @@ def predict(
     Pictures are read as the training read them, and may have up to 2**30 pixels. Where each pixel
     is classified or objects are found, and pictures keep their own size, larger ones are predicted
     in overlapping tiles (`predict.tile`, `predict.overlap`), whose scores are blended, and in
-    which an object is found once. Pictures that are brought to a size are shown whole; objects in
-    much larger ones are found with `predict.tile=PIXELS`, the part of them that is brought to the
-    size at a time.
+    which an object is found once. Pictures that are brought to a size are predicted in one piece;
+    objects in much larger ones are found with `predict.tile=PIXELS`, the part of them that is
+    brought to the size at a time. Where no pixels are classified objects are looked for in all of
+    a picture: what the training's `fit: crop` would lose is shown too, as by `pad`, and tiles are
+    not stretched.
 
     A folder gets of each picture whose pixels are classified `STEM.png`, an indexed PNG in its own
     size, and `STEM_overlay.png`. A value there is the class's number; where the data has a
@@ -66,7 +68,8 @@ def predict(
         averaged: Take the moving average of the weights where there is one.
 
     Returns:
-        One result a picture. Of one that cannot be read its `error` says why.
+        One result a picture. Of one that cannot be read, or of which no numbers are said, its
+        `error` says why.
 
     Raises:
         UsageError: If the networks, a file or an override is not there or wrong, or two results
@@ -135,10 +138,10 @@ class Job:
             image = self._predictor.reader.open(source.path, MOST_PIXELS).image
             found = self._predictor(image, str(source.path))
         except MemoryError:
-            return Predicted(source.path, error=f"{printable(source.path)}: out of memory")
+            return self._failed(source, f"{printable(source.path)}: out of memory")
         except DataError as error:
             # What to do about it is for those who train.
-            return Predicted(source.path, error=str(error).partition("; mend or remove it")[0])
+            return self._failed(source, str(error).partition("; mend or remove it")[0])
         size = (image.height, image.width)
         parts = {head: self._summary(part) for head, part in found.items()}
         files: list[Path] = []
@@ -157,6 +160,11 @@ class Job:
         if self._writer is not None:
             self._writer.line(summary)
         return Predicted(source.path, size, self._returned(found, size), summary, tuple(files))
+
+    def _failed(self, source: Source, error: str) -> Predicted:
+        if self._writer is not None:
+            self._writer.begin()
+        return Predicted(source.path, error=error)
 
     def _summary(self, part: Prediction | Objects) -> dict[str, Any]:
         return summary_of(part, self._facts.classes, self._facts.background, self._score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ class Predictor:
 
     Attributes:
         forms: Of each head's predictions, by the head's name.
-        reader: How picture files become images.
+        reader: How picture files become images. Objects are looked for in all of a picture: where
+            no pixels are classified, and the training's reader crops, this one pads.
 
     Raises:
         UsageError: If the task makes no predictions, or some that cannot be written, or tiles are
@@ -59,7 +61,13 @@ class Predictor:
             raise UsageError(f"{trained.config.recipe}: {error}, so there is nothing to do") from (
                 error
             )
-        self.reader = trained.reader(own_size=self.is_dense or self._has_objects)
+        reader = trained.reader(own_size=self.is_drawn)
+        # A tile is narrower where the picture is. Cropped it would lose what is at its ends, and
+        # stretched show things in other proportions than wider ones.
+        is_of_objects = self._has_objects and not self.is_dense
+        is_lossy = reader.size is not None and reader.fit in ("crop", "stretch")
+        self._of_tiles = replace(reader, fit="pad") if is_of_objects and is_lossy else reader
+        self.reader = self._of_tiles if reader.fit == "crop" else reader
         self._tile = self._sides(trained.settings.tile)
 
     @property
@@ -183,7 +191,9 @@ class Predictor:
         self, image: Image.Image, boxes: Sequence[Box], source: str, gathered: _Gathered
     ) -> list[tuple[Scores, Tensor]]:
         """Return of parts the scores of canvas pixels, and how they got there; gather the rest."""
-        fitted = [self.reader.fitted(_cut(image, box)) for box in boxes]
+        whole = boxes[0] == Box(0, 0, image.height, image.width)
+        reader = self.reader if whole else self._of_tiles
+        fitted = [reader.fitted(_cut(image, box)) for box in boxes]
         said = self._scorer([pixels for pixels, _ in fitted], self.forms, source)
         of_pixels: list[tuple[Scores, Tensor]] = []
         for box, (_, geometry), found in zip(boxes, fitted, said, strict=True):

@@ -37,7 +37,7 @@ class Predicted:
         summary: The same in plain data with the classes' names, as in `predictions.jsonl`; of
             several heads under `heads`.
         files: What was written of it, besides the line there.
-        error: Why it could not be read; empty if it could.
+        error: Why it could not be read or predicted; empty if it could.
     """
 
     path: Path

@@ -17,7 +17,7 @@ from gvt.coco import results_of
 from gvt.errors import UsageError
 from gvt.facts import DataFacts
 from gvt.interfaces import Prediction
-from gvt.prediction.entries import EntryFile
+from gvt.prediction.entries import EntryFile, is_entry_file
 from gvt.prediction.files import Source, check_distinct
 from gvt.prediction.forms import Form
 from gvt.prediction.objects import Objects
@@ -31,6 +31,8 @@ LINES = "predictions.jsonl"
 
 ENTRIES = "predictions"
 """What the file of COCO's results is called, before the head's name and `.json`."""
+
+_OF_ENTRIES = re.compile(rf"{ENTRIES}(_[\w-]+)?\.json", re.ASCII).fullmatch
 
 _PART = 1 << 20
 """Pixels that are numbered at a time."""
@@ -56,7 +58,7 @@ class Writer:
 
     Args:
         folder: Where to; made with the first picture. Files of earlier predictions with the same
-            names are replaced, and so are their `predictions.jsonl` and `predictions.json`.
+            names are replaced, and their `predictions.jsonl` and `predictions.json` in any case.
         forms: Of each head's predictions.
         facts: What is known of the data.
         score: The least score of an object that is drawn.
@@ -79,9 +81,19 @@ class Writer:
         """Check that what is written of one picture neither replaces another's, nor a picture.
 
         Raises:
-            UsageError: If it does; names the pictures.
+            UsageError: If it does, or if what two heads say of one would; names them.
         """
-        endings = [e for head, form in self._forms.items() for e in self._endings(head, form)]
+        owners: dict[str, str] = {}
+        endings: list[str] = []
+        for head, form in self._forms.items():
+            endings += self._endings(head, form)
+            for ending in self._endings(head, form):
+                other = owners.setdefault(ending.casefold(), head)
+                if other != head:
+                    raise UsageError(
+                        f"heads {printable(other)!r} and {printable(head)!r}: both would write "
+                        f"PICTURE{ending}; rename one in the recipe"
+                    )
         check_distinct(sources, endings)
         read = {source.path.resolve() for source in sources}
         for source in sources:
@@ -92,6 +104,21 @@ class Writer:
                         f"{printable(written)}: is one of the pictures, and would be replaced by "
                         "a mask; name another folder"
                     )
+
+    def begin(self) -> None:
+        """Begin the files that all pictures share, also for pictures that fail; once.
+
+        Those of an earlier job are gone then, since they are about other pictures or networks.
+        """
+        if self._lines is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob(f"{ENTRIES}*.json"):
+            if _OF_ENTRIES(path.name) and path.is_file() and is_entry_file(path):
+                path.unlink()
+        self._lines = (self.folder / LINES).open("w", encoding="utf-8")
+        for file in self._entries.values():
+            file.add([])
 
     def pictures(
         self, source: Source, image: Image.Image, prediction: Mapping[str, Prediction | Objects]
@@ -104,6 +131,7 @@ class Writer:
         Returns:
             By head the files, the overlay last.
         """
+        self.begin()
         written: dict[str, list[Path]] = {}
         drawn = [h for h, form in self._forms.items() if form.is_dense or form.is_of_objects]
         for head in drawn:
@@ -124,6 +152,7 @@ class Writer:
         self, source: Source, size: tuple[int, int], prediction: Mapping[str, Prediction | Objects]
     ) -> None:
         """Write the objects of a picture of this (H, W), all of them, as COCO's results."""
+        self.begin()
         facts = self._facts
         for head, file in self._entries.items():
             said = prediction[head]
@@ -141,9 +170,8 @@ class Writer:
 
     def line(self, summary: Mapping[str, Any]) -> None:
         """Write a picture's line, at once."""
-        if self._lines is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lines = (self.folder / LINES).open("w", encoding="utf-8")
+        self.begin()
+        assert self._lines is not None
         self._lines.write(json.dumps(summary, allow_nan=False) + "\n")
         self._lines.flush()
 

@@ -18,7 +18,7 @@ from gvt.batch import IGNORED, Batch
 from gvt.evaluation import Mistake
 from gvt.geometry import SPATIAL_KEYS
 from gvt.runs.colour import as_rgb
-from gvt.runs.palette import Color, color_of, legend, paint
+from gvt.runs.palette import Color, color_of, legend, paint, text_color
 from gvt.runs.pictures import LONGEST_TITLE, PADDING, caption, tiled
 
 SIDES = (112, 320)
@@ -129,12 +129,28 @@ def _overlaid(
         masks = _resized(known["masks"], size).bool()
         pixels = draw_segmentation_masks(pixels, masks, alpha=0.5, colors=_colors(known, masks))
     if len(known.get("boxes", ())):
-        factors = torch.tensor([*scale, *scale])
-        boxes = known["boxes"].float().cpu() * factors
-        colors = _colors(known, boxes)
+        pixels = _boxed(pixels, known, scale)
+    return pixels
+
+
+def _boxed(pixels: Tensor, known: Mapping[str, Any], scale: tuple[float, float]) -> Tensor:
+    """Return (3, H, W) pixels with the boxes on them, and the scores if they have some.
+
+    A box that is none, since it is not finite or turned over, is left out.
+    """
+    height, width = pixels.shape[-2:]
+    boxes = known["boxes"].float().cpu() * torch.tensor([*scale, *scale])
+    colors = _colors(known, boxes)
+    is_box = boxes.isfinite().all(dim=1) & (boxes[:, 2:] >= boxes[:, :2]).all(dim=1)
+    rows = is_box.nonzero().flatten().tolist()
+    # What lies outside stays there, at numbers that whole ones can be made of.
+    limits = torch.tensor([width, height, width, height]).float()
+    boxes = boxes[rows].maximum(-limits).minimum(2 * limits)
+    colors = [colors[row] for row in rows]
+    if rows:
         pixels = draw_bounding_boxes(pixels, boxes, colors=colors, width=1)
-        if "scores" in known:
-            pixels = _with_scores(pixels, boxes, known["scores"].tolist(), colors)
+    if rows and "scores" in known:
+        pixels = _with_scores(pixels, boxes, known["scores"].cpu()[rows].tolist(), colors)
     return pixels
 
 
@@ -150,10 +166,8 @@ def _with_scores(
         left, top = (round(v) for v in boxes[row, :2].tolist())
         left = max(0, min(left, image.width - width))
         top = top - height if top >= height else top  # inside where there is no room above
-        red, green, blue = colors[row]
         pen.rectangle((left, top, left + width - 1, top + height - 1), fill=colors[row])
-        is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 128
-        ink = "black" if is_light else "white"
+        ink = text_color(colors[row])
         pen.text((left + 1, top + height), text, fill=ink, font=font, anchor="ld")
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 

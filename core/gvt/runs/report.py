@@ -255,7 +255,7 @@ def _picture(path: Path, note: str) -> _Picture:
     if max(small.size) > LARGEST_SIDE:
         small.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
         stream = io.BytesIO()
-        small.save(stream, "PNG", optimize=True)
+        small.save(stream, "PNG")
         content = stream.getvalue()
     uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
     scale = max(1, round(SMALL_SIDE / small.width))

@@ -36,7 +36,7 @@ SMALL = (
     "evaluate={}",
 )
 
-LARGE = 1 << 18
+LARGE = 1 << 16
 """Pixels of a picture from which on batches are of two instead of four."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ class Thing:
         box: Left, top, right and bottom in pixels from the image's corner; NaN what is no number.
         outline: Polygons or an RLE, as COCO has them; None where only the box is known.
         place: Which one of its file it is, as in `object 3`.
+        ignored: Whether it is neither right nor wrong to find it, as a crowd, and nothing is
+            learned from it.
     """
 
     label: str
     box: tuple[float, float, float, float]
     outline: Any = None
     place: str = ""
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +66,4 @@ def _scaled(thing: Thing, width: int, height: int) -> Thing:
         [value * (width, height)[at % 2] for at, value in enumerate(points)]
         for points in thing.outline
     ]
-    return Thing(thing.label, box, outline, thing.place)
+    return replace(thing, box=box, outline=outline)

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from gvt import DataError, PictureReader, Sample
+from gvt.data.objects import tidied
 from gvt.geometry import boxes_through
 from gvt.pictures.fitting import fitted
 from gvt.pictures.reader import pixels_of
@@ -21,18 +22,25 @@ from ..listing import fingerprint
 from ..splits import SPLITS
 from .annotation import Annotated
 from .checks import Boxed, OnError, checked
+from .outlines import drawn
+from .truth import Truth
+
+MASKS = "masks, where an object has no outline"
+"""What pictures are counted as whose masks are left out."""
 
 
 class BoxSet:
     """Pictures with boxes, and masks where all outlines of a picture's objects are known.
 
-    Opening reads the size of each picture and checks each box; pixels are decoded when they are
-    asked for.
+    Opening reads the size of each picture and checks each box and outline; pixels are decoded when
+    they are asked for. Evaluation goes by each record's `truth`, which is the picture's own
+    whatever became of it at the reader's size, and has the objects that are ignored.
 
     Attributes:
         problems: What was found to be bad: of each kind the places, as in
             `a.xml: object 3 (cat)`.
-        left_out: How many objects are left out on purpose, by what they are.
+        left_out: How many objects are left out on purpose, by what they are, and of how many
+            pictures the masks, since not all of their objects have outlines.
 
     Args:
         split: `train`, `val` or `test`.
@@ -40,7 +48,6 @@ class BoxSet:
         classes: The names of the classes, in the order of their numbers.
         reader: How pictures are read.
         on_error: `error`, `clip` or `skip`; see `gvt_data.boxes.checks.checked`.
-        masks: Whether masks are asked for.
         problems: What was found to be bad before.
         left_out: How many objects are left out on purpose, by what they are.
 
@@ -60,26 +67,22 @@ class BoxSet:
         reader: PictureReader,
         on_error: OnError,
         *,
-        masks: bool = False,
         problems: Mapping[str, Sequence[str]] | None = None,
         left_out: Mapping[str, int] | None = None,
     ) -> None:
         self.split, self.reader, self._on_error = split, reader, on_error
         self.classes: Sequence[str] = tuple(classes)
         self.image_shape = reader.image_shape
-        self.left_out = left_out or {}
         self._pictures, self.problems = checked(found, classes, on_error, split, problems or {})
         if not self._pictures:
             places = [f"{kind}: {at}" for kind, of in self.problems.items() for at in of]
             text = f"data: no picture of split {split} can be used"
             raise DataError(text, details="\n".join(places))
-        self._masks = masks and any(t.outline for p in self._pictures for t in p.of.things)
-        self.fingerprint = fingerprint(
-            [
-                f"{p.of.name} {p.boxes.tobytes().hex()} {p.labels.tobytes().hex()}"
-                for p in self._pictures
-            ]
-        )
+        counted = (thing for p in self._pictures for thing in p.of.things if not thing.ignored)
+        self._masks = any(thing.outline for thing in counted)
+        without = sum(not p.outlined for p in self._pictures) if self._masks else 0
+        self.left_out = {**(left_out or {}), **({MASKS: without} if without else {})}
+        self.fingerprint = fingerprint([_described(picture) for picture in self._pictures])
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -104,28 +107,31 @@ class BoxSet:
         if record.size != picture.size:
             raise DataError(f"{printable(record.source)}: has another size than at opening")
         assert record.geometry is not None
-        boxes = boxes_through(record.geometry, torch.from_numpy(picture.boxes))
-        height, width = image.shape[1:]
-        boxes = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
-        # Of what `crop` takes away, nothing may be left.
-        seen = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-        targets = {"boxes": boxes[seen], "labels": torch.tensor(picture.labels)[seen]}
-        if self._masks and all(thing.outline for thing in picture.of.things):
-            targets["masks"] = self._drawn(picture, (height, width))[seen]
-        return Sample(image, targets, replace(record, id=picture.of.id))
+        canvas = (image.shape[1], image.shape[2])
+        boxes = boxes_through(record.geometry, torch.from_numpy(picture.boxes[picture.counted]))
+        targets = {"boxes": boxes, "labels": torch.tensor(picture.labels[picture.counted])}
+        masks = self._masks and picture.outlined
+        if masks:
+            targets["masks"] = self._drawn(picture, canvas)
+        # Of what `crop` takes away nothing may be left, and of what was made smaller less than a
+        # pixel. Boxes of files may say more than their masks, so that none is made tight.
+        targets = tidied(targets, canvas, torch.zeros(len(boxes), dtype=torch.bool))
+        truth = Truth(picture.of.things, picture.labels, picture.size, masks)
+        return Sample(image, targets, replace(record, id=picture.of.id, truth=truth))
 
     def _drawn(self, picture: Boxed, canvas: tuple[int, int]) -> Tensor:
         """Return the masks of a picture's objects, (M, H, W) uint8 of 0 and 1."""
-        from gvt.coco import decoded  # brings pycocotools, which boxes alone do not need
-
-        masks = torch.zeros(len(picture.of.things), *canvas, dtype=torch.uint8)
-        for mask, thing in zip(masks, picture.of.things, strict=True):
-            try:
-                values = decoded(thing.outline, *picture.size)
-            except ValueError as error:
-                where = f"{printable(picture.of.said)}: {thing.place}"
-                raise DataError(f"{where}: its segmentation: {error}") from error
-            image, reader = Image.fromarray(values), self.reader
+        reader = self.reader
+        things = [thing for thing in picture.of.things if not thing.ignored]
+        masks = torch.zeros(len(things), *canvas, dtype=torch.uint8)
+        for mask, thing in zip(masks, things, strict=True):
+            image = Image.fromarray(drawn(thing.outline, picture.size))
             image, _ = fitted(image, reader.size, reader.fit, "nearest", reader.share)
             mask[:] = pixels_of(image)[0]
         return masks
+
+
+def _described(picture: Boxed) -> str:
+    """Return what a fingerprint has of a picture."""
+    text = f"{picture.of.name} {picture.boxes.tobytes().hex()} {picture.labels.tobytes().hex()}"
+    return text if picture.counted.all() else f"{text} {picture.counted.tobytes().hex()}"

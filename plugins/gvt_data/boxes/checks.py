@@ -17,6 +17,8 @@ from gvt.printable import printable
 
 from ..broken import threads
 from .annotation import Annotated, Thing
+from .outlines import why_not_drawn
+from .pairing import there
 
 OnError = Literal["error", "clip", "skip"]
 """What happens to what is bad: see `checked`."""
@@ -33,6 +35,7 @@ KINDS = {
     "box without area": "boxes without area",
     "box outside the image": "boxes outside the image",
     PARTLY: "boxes partly outside the image",
+    "outline that cannot be drawn": "outlines that cannot be drawn",
     "annotation of an unknown image": "annotations of unknown images",
     "missing image": "missing images",
     "unreadable image": "unreadable images",
@@ -55,16 +58,24 @@ class Boxed:
     """A picture whose objects are as they should be.
 
     Attributes:
-        of: What its files say; only the objects that are kept, in pixels.
+        of: What its files say; only the objects that are kept, in pixels, with boxes that stand
+            over the edge by `ROUNDING` at most.
         size: Its (H, W).
-        boxes: (M, 4) float32, xyxy in pixels.
+        boxes: (M, 4) float32, xyxy in pixels, inside the image.
         labels: (M,) int64.
+        counted: (M,) bool, which are not ignored.
     """
 
     of: Annotated
     size: tuple[int, int]
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
+    counted: NDArray[np.bool_]
+
+    @property
+    def outlined(self) -> bool:
+        """Whether all objects that are not ignored have outlines."""
+        return all(thing.outline or thing.ignored for thing in self.of.things)
 
 
 def fault(box: Box, size: tuple[int, int]) -> str | None:
@@ -147,7 +158,7 @@ def checked(
 
 def _size_or_problem(of: Annotated) -> tuple[int, int] | tuple[str, str]:
     """Return a picture's (H, W), or a kind of problem with its place."""
-    if not of.image.is_file():
+    if not there(of.image):
         return "missing image", f"{printable(of.said)}: there is no {printable(of.image)}"
     if of.unsaid is not None:
         return "missing annotation", f"{printable(of.name)}: there is no {printable(of.unsaid)}"
@@ -179,21 +190,25 @@ def _boxed(
 ) -> Boxed:
     """Return a picture with the boxes that are well, and note the others."""
     kept: list[Thing] = []
-    boxes: list[Box] = []
     for thing in of.in_pixels(size):
         wrong = "unknown label" if thing.label not in numbers else fault(thing.box, size)
+        reason = ""
+        if wrong in (None, PARTLY) and thing.outline is not None:
+            reason = why_not_drawn(thing.outline, size) or ""
+            wrong = "outline that cannot be drawn" if reason else wrong
         if wrong is not None:
-            problems[wrong].append(
-                f"{printable(of.said)}: {thing.place} ({printable(thing.label)})"
-            )
-        if wrong is None or (wrong == PARTLY and on_error == "clip"):
+            place = f"{printable(of.said)}: {thing.place} ({printable(thing.label)})"
+            problems[wrong].append(f"{place}: {reason}" if reason else place)
+        if wrong is None:
             kept.append(thing)
-            boxes.append(clipped(thing.box, size))
+        elif wrong == PARTLY and on_error == "clip":
+            kept.append(replace(thing, box=clipped(thing.box, size)))
     return Boxed(
         replace(of, things=tuple(kept), relative=False),
         size,
-        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array([clipped(thing.box, size) for thing in kept], np.float32).reshape(-1, 4),
         np.array([numbers[thing.label] for thing in kept], np.int64),
+        np.array([not thing.ignored for thing in kept], np.bool_),
     )
 
 

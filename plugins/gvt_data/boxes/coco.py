@@ -38,8 +38,10 @@ class COCO(BoxSet):
     T.-Y. Lin and others (2014), Microsoft COCO: Common Objects in Context,
     https://arxiv.org/abs/1405.0312. Programs for labelling write such files too. There is one for
     each split, or a single one, of whose pictures `val` and `test` are shares. Masks are polygons
-    or run lengths; a picture has them where all of its objects do. Annotations with `iscrowd`, of
-    areas with several objects, are left out of the truth of all splits; `left_out` counts them.
+    or run lengths; a picture has them where all of its objects do, and `left_out` counts the
+    others. Annotations with `iscrowd`, of areas with several objects, are left out of
+    training, and evaluation takes what is found there for neither right nor wrong; `left_out`
+    counts them.
     Classes are the categories of all files, by their numbers, which `category_ids` has.
 
     Every box is checked when the data is opened; what stands over its image by a pixel at most is
@@ -56,18 +58,19 @@ class COCO(BoxSet):
         masks: Whether masks are wanted.
         size: Height and width in pixels of all images, or both in one number; each picture keeps
             its own unless given. Boxes and masks go with it.
-        fit: How a picture meets a size of another shape: `crop`, which loses the boxes that stand
-            over altogether, `pad`, `stretch` or `within`.
+        fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
+            what is left, and loses those outside, `pad`, `stretch` or `within`.
         channels: 1 for grey, 3 for colour.
         val: The share of the pictures that is `val`, where a single file has all. The choice
             depends on the seed and each picture's own name.
         test: The same for `test`.
         split_seed: Another number makes another choice.
         on_error: What happens to boxes that are bad (without area, outside the image, of negative
-            width or what is no number, or of an unknown category), to annotations of no picture,
-            and to pictures that are missing, unreadable, or of another size than the file says:
-            `error` stops; `skip` leaves out the box or the picture with a warning; `clip` does so
-            too, and cuts boxes that are partly outside at the image's edge.
+            width or what is no number, of an unknown category, or with an outline that cannot be
+            drawn), to annotations of no picture, and to pictures that are missing, unreadable, or
+            of another size than the file says: `error` stops; `skip` leaves out the box or the
+            picture with a warning; `clip` does so too, and cuts boxes that are partly outside at
+            the image's edge.
         about: What is said where the folder is absent: source, licence, layout.
 
     Raises:
@@ -103,7 +106,7 @@ class COCO(BoxSet):
                 f"data.annotations: {str(folder)!r} has no file for split {split}; it has "
                 f"{', '.join(printable(path) for path in {*files.by_split.values()})}"
             )
-        content = read_coco(files.by_split[split])
+        content = read_coco(files.by_split[split], masks)
         others = {*files.by_split.values()} - {content.path}
         categories = {path: categories_of(path) for path in others}
         names = _classes({**categories, content.path: content.categories}, classes)
@@ -115,14 +118,14 @@ class COCO(BoxSet):
             hint = f"; give data.{split} a share" if files.single and split != "train" else ""
             raise DataError(f"{printable(content.path)}: no pictures for split {split}{hint}")
         place = pictures_in(folder, split, images, content.path, [p.file_name for p in pictures])
-        crowds = sum(content.crowds.get(picture.id, 0) for picture in pictures)
+        found = [_annotated(content, picture, place) for picture in pictures]
+        crowds = sum(thing.ignored for of in found for thing in of.things)
         super().__init__(
             split,
-            [_annotated(content, picture, place) for picture in pictures],
+            found,
             list(names.values()),
             reader,
             on_error,
-            masks=masks,
             problems={"annotation of an unknown image": content.lost},
             left_out={"crowd": crowds} if crowds else None,
         )

@@ -10,6 +10,7 @@ from gvt import DataError
 from gvt.printable import printable
 
 from ..splits import SPLITS
+from .pairing import there
 
 _NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
@@ -63,13 +64,13 @@ def split_files(root: Path, given: str | Mapping[str, str] | None, expected: str
         if isinstance(given, str):
             pattern = given
             given = {split: pattern.replace("{split}", split) for split in SPLITS}
-            given = {s: name for s, name in given.items() if (root / name).is_file()}
+            given = {s: name for s, name in given.items() if there(root / name)}
             if not given:
                 raise DataError(f"data.annotations: no file {printable(root / pattern)}")
     for split, name in given.items():
         if split not in SPLITS:
             raise DataError(f"data.annotations: no split is called {printable(split)}")
-        if not (root / name).is_file():
+        if not there(root / name):
             raise DataError(f"data.annotations: there is no file {printable(root / name)}")
     return Files({split: root / name for split, name in given.items()}, single)
 
@@ -78,12 +79,12 @@ def _usual(root: Path, expected: str) -> Files:
     found = {}
     for split, names in _NAMES.items():
         places = [root / pattern.format(name) for pattern in _OF_A_SPLIT for name in names]
-        there = next((path for path in places if path.is_file()), None)
-        if there is not None:
-            found[split] = there
+        file = next(filter(there, places), None)
+        if file is not None:
+            found[split] = file
     if found:
         return Files(found, single=False)
-    places = [root / name for name in _OF_ALL if (root / name).is_file()]
+    places = [root / name for name in _OF_ALL if there(root / name)]
     places = places or [*sorted(root.glob("*.json")), *sorted(root.glob("annotations/*.json"))]
     if not places:
         raise DataError(f"data.root: no JSON file of COCO's in {str(root)!r}; {expected}")
@@ -119,7 +120,7 @@ def pictures_in(
         folders += [root / name, root / "images" / name, root / name / "images"]
     folders += [root / "images", root / "JPEGImages", root]
     for folder in folders:
-        if any((folder / name).is_file() for name in names[:_LOOKED_FOR]):
+        if any(there(folder / name) for name in names[:_LOOKED_FOR]):
             return folder
     raise DataError(
         f"data.images: none of the pictures of {printable(file)} ({printable(names[0])}, ...) was "

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
+import codecs
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from gvt import DataError
 from gvt.printable import printable
 
 from .annotation import Thing
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -32,8 +34,8 @@ class Picture:
 
     id: int
     file_name: str
-    width: float = 0
-    height: float = 0
+    width: FiniteFloat = 0
+    height: FiniteFloat = 0
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -53,6 +55,11 @@ class _Object:
 
 
 @dataclass(slots=True)
+class _Categories:
+    categories: list[Category]
+
+
+@dataclass(slots=True)
 class _Document:
     images: list[Picture]
     categories: list[Category]
@@ -67,8 +74,7 @@ class CocoFile:
         path: The file.
         images: Its pictures.
         categories: Of each class's number its name.
-        things: Of each picture's number its objects, crowds left out.
-        crowds: Of each picture's number how many crowds it has.
+        things: Of each picture's number its objects; crowds are ignored.
         lost: Annotations of pictures that the file does not have.
     """
 
@@ -76,71 +82,90 @@ class CocoFile:
     images: Sequence[Picture]
     categories: Mapping[int, str]
     things: Mapping[int, Sequence[Thing]]
-    crowds: Mapping[int, int]
     lost: Sequence[str] = field(default_factory=list)
 
 
-def read_coco(path: Path) -> CocoFile:
+def read_coco(path: Path, masks: bool = True) -> CocoFile:
     """Return what a JSON file says.
 
-    Boxes [x, y, width, height] become corners. `iscrowd` is for areas with several objects: these
-    are counted and left out. An object of no category has the label `category_id NUMBER`.
+    Boxes [x, y, width, height] become corners. `iscrowd` is for areas with several objects, which
+    are ignored. An object of no category has the label `category_id NUMBER`.
+
+    Args:
+        path: The file.
+        masks: Whether outlines are wanted; they are kept as they are.
 
     Raises:
         DataError: If it cannot be read, is no such JSON, or a number or name comes twice; names
             the entry.
     """
-    document = _validated(path)
+    stamp = _stamp(path)
+    document = _validated(path, _Document)
     where = printable(path)
-    categories = _once(where, "categories", [(c.id, c.name) for c in document.categories])
+    categories = _keep(stamp, document.categories)
     images = _once(where, "images", [(i.id, i.file_name) for i in document.images])
+    for number, picture in enumerate(document.images):
+        if not PurePosixPath(picture.file_name).name:
+            raise DataError(
+                f"{where}: images[{number}].file_name: {picture.file_name!r} is no file's name"
+            )
     things: dict[int, list[Thing]] = defaultdict(list)
-    crowds: Counter[int] = Counter()
     lost = []
     for number, item in enumerate(document.annotations):
         place = f"annotations[{number}]" if item.id is None else f"annotation {item.id}"
         label = categories.get(item.category_id, f"category_id {item.category_id}")
         if item.image_id not in images:
             lost.append(f"{printable(path.name)}: {place} (image_id {item.image_id})")
-        elif item.iscrowd:
-            crowds[item.image_id] += 1
-        else:
-            left, top, width, height = item.bbox
-            outline = _outline(f"{where}: {place}", item.segmentation)
-            if isinstance(outline, list) and not all(math.isfinite(sum(of)) for of in outline):
-                left = math.nan  # nothing is known of where it is
-            box = (left, top, left + width, top + height)
-            things[item.image_id].append(Thing(label, box, outline, place))
-    return CocoFile(path, document.images, categories, things, crowds, lost)
+            continue
+        left, top, width, height = item.bbox
+        box = (left, top, left + width, top + height)
+        outline = item.segmentation or None if masks else None
+        things[item.image_id].append(Thing(label, box, outline, place, bool(item.iscrowd)))
+    return CocoFile(path, document.images, categories, things, lost)
 
 
 def categories_of(path: Path) -> Mapping[int, str]:
-    """Return of each class's number its name, from a file that may have been read before.
+    """Return of each class's number its name; a file that was read before is not read again.
 
     Raises:
         DataError: As `read_coco` does.
     """
+    stamp = _stamp(path)
+    if stamp in _CATEGORIES:
+        return _CATEGORIES[stamp]
+    return _keep(stamp, _validated(path, _Categories).categories)
+
+
+_Stamp = tuple[Path, int, int]
+
+_CATEGORIES: dict[_Stamp, Mapping[int, str]] = {}
+"""Of files that were read; each split's file is asked for by all the others."""
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Return what changes when a file does."""
     try:
         status = path.stat()
     except OSError as error:
         raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
-    return _categories(path, status.st_mtime_ns, status.st_size)
+    return path, status.st_mtime_ns, status.st_size
 
 
-@lru_cache(maxsize=64)
-def _categories(path: Path, modified: int, size: int) -> Mapping[int, str]:
-    found = _validated(path).categories
-    return _once(printable(path), "categories", [(of.id, of.name) for of in found])
+def _keep(stamp: _Stamp, given: Sequence[Category]) -> Mapping[int, str]:
+    found = _once(printable(stamp[0]), "categories", [(of.id, of.name) for of in given])
+    _CATEGORIES[stamp] = found
+    return found
 
 
 @lru_cache(maxsize=1)
-def _adapter() -> TypeAdapter[_Document]:
-    return TypeAdapter(_Document)
+def _adapters() -> dict[type[Any], TypeAdapter[Any]]:
+    return {of: TypeAdapter(of) for of in (_Categories, _Document)}
 
 
-def _validated(path: Path) -> _Document:
+def _validated(path: Path, of: type[_T]) -> _T:
     try:
-        return _adapter().validate_json(path.read_bytes())
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        found: _T = _adapters()[of].validate_json(content)
     except OSError as error:
         raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -149,6 +174,7 @@ def _validated(path: Path) -> _Document:
         said = str(problem["msg"]).removeprefix("Input ")
         said = f"{at.lstrip('.')}: {said}" if at else said
         raise DataError(f"{printable(path)}: {printable(said)}") from error
+    return found
 
 
 def _once(where: str, what: str, pairs: Sequence[tuple[int, str]]) -> dict[int, str]:
@@ -165,32 +191,3 @@ def _once(where: str, what: str, pairs: Sequence[tuple[int, str]]) -> dict[int, 
             )
         names[number], numbers[name] = name, number
     return names
-
-
-def _outline(where: str, given: Any) -> Any:
-    """Return polygons or run lengths as they are; None where there are none.
-
-    Raises:
-        DataError: If it is neither.
-    """
-    if not given:
-        return None
-    if isinstance(given, dict):
-        if isinstance(given.get("counts"), str | list) and isinstance(given.get("size"), list):
-            return given
-        raise DataError(f"{where}: its segmentation has no counts or no size")
-    if not isinstance(given, list):
-        raise DataError(f"{where}: its segmentation is neither polygons nor run lengths")
-    for points in given:
-        if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
-            raise DataError(
-                f"{where}: its segmentation has a polygon that is no list of x and y by turns, of "
-                "three points at least"
-            )
-        try:
-            sum(points)  # of millions of points this is the fastest look
-        except TypeError as error:
-            raise DataError(
-                f"{where}: its segmentation has a point that is not of numbers"
-            ) from error
-    return given

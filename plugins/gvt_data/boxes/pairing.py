@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -46,7 +46,6 @@ def paired_below(
     suffix: str,
     folders: Sequence[str],
     never: Collection[str] = (),
-    split_folders: Mapping[str, str] = SPLIT_FOLDERS,
 ) -> dict[str, list[Paired]]:
     """Return the pairs of each split that has a folder; all are `train` where none has.
 
@@ -58,13 +57,12 @@ def paired_below(
         suffix: Of the files that describe pictures, as in `.txt`.
         folders: Names that a folder of these may have, in small letters.
         never: Stems of files of this suffix that describe nothing unless a picture is called so.
-        split_folders: Of each name that a split's folder may have, in small letters, the split.
 
     Raises:
         DataError: If there are no pictures, two have one name, or some stand beside the splits.
     """
-    images = _by_name(root, pictures_below(root), IMAGES, split_folders)
-    texts = _by_name(root, files_below(root, {suffix}), folders, split_folders)
+    images = _by_name(root, pictures_below(root), IMAGES)
+    texts = _by_name(root, files_below(root, {suffix}), folders)
     if not images:
         raise DataError(f"data.root: no pictures in {str(root)!r}")
     alone = [n for n in texts if n not in images and n.stem.partition(".")[0].lower() not in never]
@@ -84,7 +82,6 @@ def _by_name(
     root: Path,
     found: Sequence[PurePosixPath],
     folders: Sequence[str],
-    split_folders: Mapping[str, str],
 ) -> dict[PurePosixPath, Path]:
     """Return files by what they have in common with their partners.
 
@@ -96,7 +93,7 @@ def _by_name(
         at = _folder_at(file, folders)
         parts = [part for i, part in enumerate(file.with_suffix("").parts) if i != at]
         if len(parts) > 1:
-            parts[0] = split_folders.get(parts[0].lower(), parts[0])
+            parts[0] = SPLIT_FOLDERS.get(parts[0].lower(), parts[0])
         name = PurePosixPath(*parts)
         if name in names:
             raise DataError(
@@ -120,6 +117,14 @@ def _beside(path: Path, folders: Sequence[str], other: str, suffix: str) -> Path
             parts[i] = other
             break
     return Path(*parts)
+
+
+def there(path: Path) -> bool:
+    """Return whether there is such a file; of a name that is too long there can be none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def folder_of(root: str, about: str, expected: str) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated as Constrained
 from typing import Literal
@@ -18,11 +19,11 @@ from gvt.printable import printable
 from ..broken import threads
 from ..listing import pictures_below
 from ..masks.voc import CLASSES
-from ..splits import SPLITS, check_shares, divided, listed
+from ..splits import SPLITS, check_shares, divided, listed, without_suffix
 from .annotation import Annotated
 from .box_set import BoxSet
 from .checks import OnError
-from .pairing import Paired, check_classes, folder_of, paired_below, relative
+from .pairing import Paired, check_classes, folder_of, paired_below, relative, there
 from .voc_xml import Corners, Described, read_xml
 
 _LISTS = Path("ImageSets/Main")
@@ -58,12 +59,13 @@ class VOC(BoxSet):
             pixels from 1, and the last one belongs to the object, so that the box is
             (xmin - 1, ymin - 1, xmax, ymax). Where they are coordinates from 0, as most programs
             for labelling write them, they are `exact`.
-        difficult: Whether objects that are marked as difficult are kept; they are left out, as the
-            challenge does for training, and its scores pass over what is found there.
+        difficult: Whether objects that are marked as difficult count as all others do. Otherwise
+            they are left out of training, and evaluation takes what is found there for neither
+            right nor wrong, as the challenge does; `left_out` counts them.
         size: Height and width in pixels of all images, or both in one number; each picture keeps
             its own unless given. Boxes go with it.
-        fit: How a picture meets a size of another shape: `crop`, which loses the boxes that stand
-            over altogether, `pad`, `stretch` or `within`.
+        fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
+            what is left, and loses those outside, `pad`, `stretch` or `within`.
         channels: 1 for grey, 3 for colour.
         val: The share of the pictures that is `val`, where nothing else says so. The choice
             depends on the seed and each picture's own name.
@@ -107,12 +109,8 @@ class VOC(BoxSet):
         wanted = parts[split] if classes else [pair for part in parts.values() for pair in part]
         known = _read(wanted, corners)
         names = classes or _classes(known.values())
-        found, left_out = [], 0
-        for pair in parts[split]:
-            said = known.get(pair.text)
-            one, without = _annotated(folder, pair, said, difficult)
-            found.append(one)
-            left_out += without
+        found = [_annotated(folder, pair, known.get(pair.text), difficult) for pair in parts[split]]
+        left_out = sum(thing.ignored for of in found for thing in of.things)
         super().__init__(
             split,
             found,
@@ -178,7 +176,7 @@ def _parts(
         )
     pictures = {name.with_suffix(""): name for name in pictures_below(folder / "JPEGImages")}
     found = {
-        s: [_listed(folder, pictures, n) for _, n in listed(folder, s, str(file))]
+        s: [*dict.fromkeys(_listed(folder, pictures, n) for _, n in listed(folder, s, str(file)))]
         for s, file in lists.items()
         if (folder / file).is_file()
     }
@@ -188,16 +186,27 @@ def _parts(
 
 
 def _listed(folder: Path, pictures: Mapping[PurePosixPath, PurePosixPath], name: object) -> Paired:
-    stem = PurePosixPath(str(name))
+    stem = _stem(str(name), pictures)
     image = folder / "JPEGImages" / pictures.get(stem, f"{stem}.jpg")
     return Paired(stem, image, folder / "Annotations" / f"{stem}.xml")
 
 
+def _stem(line: str, known: Collection[PurePosixPath]) -> PurePosixPath:
+    """Return what a line calls a picture: its name, with a suffix or a number behind it perhaps.
+
+    The challenge's lists of one class have a second column, of whether it is there.
+    """
+    first, *others = line.rsplit(maxsplit=1)
+    names = [line, first] if others and others[0] in ("1", "0", "-1") else [line]
+    stems = [stem for name in names for stem in (PurePosixPath(name), without_suffix(name))]
+    return next((stem for stem in stems if stem in known), stems[-1])
+
+
 def _read(pairs: Sequence[Paired], corners: Corners) -> dict[Path, Described]:
     """Return what there is of XML files, by file."""
-    there = [pair.text for pair in pairs if pair.text.is_file()]
+    files = [pair.text for pair in pairs if there(pair.text)]
     with threads() as pool:
-        return dict(zip(there, pool.map(lambda path: read_xml(path, corners), there), strict=True))
+        return dict(zip(files, pool.map(lambda path: read_xml(path, corners), files), strict=True))
 
 
 def _classes(known: Iterable[Described]) -> Sequence[str]:
@@ -206,18 +215,11 @@ def _classes(known: Iterable[Described]) -> Sequence[str]:
     return CLASSES if labels <= {*CLASSES} else sorted(labels)
 
 
-def _annotated(
-    folder: Path, pair: Paired, said: Described | None, difficult: bool
-) -> tuple[Annotated, int]:
-    """Return a picture with its objects, and how many difficult ones are left out."""
+def _annotated(folder: Path, pair: Paired, said: Described | None, difficult: bool) -> Annotated:
+    """Return a picture with its objects, of which difficult ones are ignored unless wanted."""
     file = relative(folder, pair.text)
     name = pair.name.as_posix()
     if said is None:
-        return Annotated(name, pair.image, file, unsaid=file), 0
-    kept = [
-        thing
-        for thing, hard in zip(said.things, said.difficult, strict=True)
-        if difficult or not hard
-    ]
-    one = Annotated(name, pair.image, file, tuple(kept), said.size)
-    return one, len(said.things) - len(kept)
+        return Annotated(name, pair.image, file, unsaid=file)
+    things = (replace(t, ignored=False) for t in said.things) if difficult else said.things
+    return Annotated(name, pair.image, file, tuple(things), said.size)

@@ -22,13 +22,11 @@ class Described:
     """What a file says of its picture.
 
     Attributes:
-        things: Its objects.
-        difficult: Of each object whether it is marked as difficult.
+        things: Its objects; those that are marked as difficult are ignored.
         size: (H, W); None where it is not said.
     """
 
     things: tuple[Thing, ...]
-    difficult: tuple[bool, ...]
     size: tuple[int, int] | None
 
 
@@ -69,7 +67,6 @@ def read_xml(path: Path, corners: Corners) -> Described:
     objects = root.findall("object")
     return Described(
         tuple(_thing(path, item, n, corners) for n, item in enumerate(objects, 1)),
-        tuple(_text(item, "difficult") == "1" for item in objects),
         _size(path, root),
     )
 
@@ -87,7 +84,8 @@ def _thing(path: Path, item: Any, number: int, corners: Corners) -> Thing:
         found.append(_number(text))
     left, top, right, bottom = found
     first = 1.0 if corners == "inclusive" else 0.0
-    return Thing(label, (left - first, top - first, right, bottom), None, f"object {number}")
+    box = (left - first, top - first, right, bottom)
+    return Thing(label, box, None, f"object {number}", _text(item, "difficult") == "1")
 
 
 def _text(item: Any, path: str) -> str | None:

@@ -17,9 +17,10 @@ from gvt.pictures.fitting import Fit
 from ..broken import threads
 from ..splits import check_shares, divided
 from .annotation import Annotated
-from .box_set import BoxSet
+from .box_set import MASKS, BoxSet
 from .checks import OnError
-from .pairing import check_classes, folder_of, paired_below, relative
+from .pairing import check_classes, folder_of, paired_below, relative, there
+from .yolo_splits import NO_LABELS, named_pairs
 from .yolo_text import described, read_labels
 
 EXPECTED = (
@@ -27,9 +28,6 @@ EXPECTED = (
     "(ROOT/images/train/1.jpg and ROOT/labels/train/1.txt, or ROOT/train/images/1.jpg and "
     "ROOT/train/labels/1.txt) or in one, and data.yaml with the classes' names"
 )
-
-_NO_LABELS = frozenset({"classes", "train", "val", "valid", "test", "readme", "license", "notes"})
-"""What text files beside pictures are called that have no objects in them."""
 
 
 class YOLO(BoxSet):
@@ -39,8 +37,9 @@ class YOLO(BoxSet):
     of Ultralytics. Classes are numbers from 0; x and y are the box's centre, and all four are
     shares of the picture's width and height. A line with more numbers, `class x1 y1 x2 y2 x3 y3`
     and on, is an outline, and its box is the one around it. A picture without a text file has no
-    objects. Folders `train`, `val` (or `valid`) and `test`, or those that data.yaml names, are the
-    splits; otherwise `val` and `test` are shares.
+    objects. The splits are what data.yaml names as `train`, `val` (or `valid`) and `test`: a
+    folder, a text file with a picture on each line, or a list of these. Where it names none they
+    are folders of these names. Otherwise `val` and `test` are shares.
 
     Every box is checked when the data is opened; what stands over its image by a pixel at most is
     cut there without a word.
@@ -50,20 +49,22 @@ class YOLO(BoxSet):
         root: The folder.
         classes: Their names, in the order of their numbers. Unless given, those in data.yaml (or
             another YAML file with `names`), or in classes.txt.
-        masks: Whether there are masks where every line of the split is an outline.
+        masks: Whether there are masks where every line of the split is an outline; `left_out`
+            counts the pictures whose outlines are not looked at since others have none.
         size: Height and width in pixels of all images, or both in one number; each picture keeps
             its own unless given. Boxes and masks go with it.
-        fit: How a picture meets a size of another shape: `crop`, which loses the boxes that stand
-            over altogether, `pad`, `stretch` or `within`.
+        fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
+            what is left, and loses those outside, `pad`, `stretch` or `within`.
         channels: 1 for grey, 3 for colour.
-        val: The share of the pictures that is `val`, where there is no folder for it. The choice
+        val: The share of the pictures that is `val`, where nothing says which are. The choice
             depends on the seed and each picture's own name.
         test: The same for `test`.
         split_seed: Another number makes another choice.
         on_error: What happens to boxes that are bad (without area, outside the image, of negative
-            width or what is no number, or of a class without name), and to pictures that are
-            missing or unreadable: `error` stops; `skip` leaves out the box or the picture with a
-            warning; `clip` does so too, and cuts boxes that are partly outside at the edge.
+            width or what is no number, of a class without name, or with an outline that cannot be
+            drawn), and to pictures that are missing or unreadable: `error` stops; `skip` leaves out
+            the box or the picture with a warning; `clip` does so too, and cuts boxes that are
+            partly outside at the edge.
         about: What is said where the folder is absent: source, licence, layout.
 
     Raises:
@@ -99,9 +100,10 @@ class YOLO(BoxSet):
                 f"data.root: {str(folder)!r} has no data.yaml or classes.txt with the classes' "
                 "names; give data.classes"
             )
-        by_folder = paired_below(
-            folder, ".txt", ("labels", "label"), _NO_LABELS, told.split_folders
-        )
+        if told.splits:
+            by_folder = named_pairs(folder, told.splits, split)
+        else:
+            by_folder = paired_below(folder, ".txt", ("labels", "label"), NO_LABELS)
         pairs = divided(by_folder, shares, split_seed, lambda pair: pair.name)[split]
         if not pairs:
             raise DataError(
@@ -110,9 +112,11 @@ class YOLO(BoxSet):
             )
         with threads() as pool:
             things = list(
-                pool.map(lambda p: read_labels(p.text, names) if p.text.is_file() else (), pairs)
+                pool.map(lambda p: read_labels(p.text, names) if there(p.text) else (), pairs)
             )
-        if not masks or any(thing.outline is None for of_one in things for thing in of_one):
+        outlined = sum(any(thing.outline for thing in of_one) for of_one in things)
+        complete = all(thing.outline for of_one in things for thing in of_one)
+        if not masks or not complete:
             things = [tuple(replace(t, outline=None) for t in of_one) for of_one in things]
         found = [
             Annotated(
@@ -124,7 +128,8 @@ class YOLO(BoxSet):
             )
             for pair, of_one in zip(pairs, things, strict=True)
         ]
-        super().__init__(split, found, names, reader, on_error, masks=masks)
+        left_out = {MASKS: outlined} if masks and outlined and not complete else None
+        super().__init__(split, found, names, reader, on_error, left_out=left_out)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from gvt import ConfigError, DataError
@@ -13,7 +13,7 @@ from gvt.config.text import parse
 from gvt.printable import printable
 
 from .annotation import Thing
-from .pairing import IMAGES, SPLIT_FOLDERS
+from .yolo_splits import Named
 
 _EXPECTED = "a line is a class's number and x, y, width and height of a box, or a polygon's x and y"
 
@@ -24,11 +24,11 @@ class Described:
 
     Attributes:
         names: Of the classes, in the order of their numbers; None where no file says.
-        split_folders: Of each name that a split's folder may have, in small letters, the split.
+        splits: Where the pictures of the splits are, of those that are named.
     """
 
     names: tuple[str, ...] | None
-    split_folders: Mapping[str, str]
+    splits: Mapping[str, Named]
 
 
 def read_labels(path: Path, names: Sequence[str]) -> tuple[Thing, ...]:
@@ -76,18 +76,23 @@ def _number(text: str) -> float:
 def described(root: Path) -> Described:
     """Return what data.yaml, or another YAML file with `names`, or classes.txt says.
 
+    Splits are those of data.yaml or of the file with `names`.
+
     Raises:
         DataError: If such a file is broken.
     """
+    splits: dict[str, Named] = {}
     for path in sorted(root.glob("*.y*ml"), key=lambda path: (path.stem != "data", path.name)):
         content = _yaml(path)
-        if isinstance(content, Mapping) and "names" in content:
-            return Described(_names(path, content["names"]), SPLIT_FOLDERS | _folders(content))
+        if isinstance(content, Mapping) and ("names" in content or path.stem == "data"):
+            splits = splits or _splits(path, content)
+            if "names" in content:
+                return Described(_names(path, content["names"]), splits)
     for name in ("classes.txt", "labels/classes.txt", "obj.names"):
         if (root / name).is_file():
             lines = [line.strip() for line in _text(root / name).splitlines()]
-            return Described(_unlike(root / name, [n for n in lines if n]), SPLIT_FOLDERS)
-    return Described(None, SPLIT_FOLDERS)
+            return Described(_unlike(root / name, [n for n in lines if n]), splits)
+    return Described(None, splits)
 
 
 def _names(path: Path, given: Any) -> tuple[str, ...]:
@@ -108,15 +113,22 @@ def _unlike(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _folders(content: Mapping[str, Any]) -> dict[str, str]:
-    """Return the folders of the splits by the last part of their paths that tells them apart."""
-    found: dict[str, str] = {}
+def _splits(path: Path, content: Mapping[str, Any]) -> dict[str, Named]:
+    """Return what is said of each split that is named."""
+    below = content.get("path")
+    found: dict[str, Named] = {}
     for split, key in (("train", "train"), ("val", "val"), ("val", "valid"), ("test", "test")):
-        if isinstance(content.get(key), str):
-            parts = PurePosixPath(content[key]).parts
-            telling = [p.lower() for p in parts if p not in ("..", ".") and p.lower() not in IMAGES]
-            if telling:
-                found.setdefault(telling[-1], split)
+        given = content.get(key)
+        if given in (None, "", []) or split in found:
+            continue
+        places = given if isinstance(given, list) else [given]
+        if not all(isinstance(place, str) and place for place in places):
+            raise DataError(
+                f"{printable(path)}: {key}: is no folder of pictures, no text file that lists "
+                "them, and no list of these"
+            )
+        where = f"{printable(path)}: {key}"
+        found[split] = Named(where, tuple(places), below if isinstance(below, str) else "")
     return found
 
 

@@ -134,7 +134,7 @@ def test_broken_pictures_are_named_and_counted_and_the_others_written(pixels, pi
     assert len(done.stdout.splitlines()) == 2
     first, second, last = done.stderr.splitlines()
     assert first.startswith("pics/broken.png: cannot be read as a picture: ")
-    assert (second, last) == ("written to out", "error: 1 of 3 pictures cannot be read")
+    assert (second, last) == ("written to out", "error: 1 of 3 pictures could not be predicted")
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,45 @@ def test_small_boxes_are_dropped_by_size_and_by_area():
         build_transforms("data.transforms", [config])
 
 
+def test_a_box_that_a_transform_took_away_does_not_come_back():
+    masks = torch.zeros(2, 10, 10, dtype=torch.uint8)
+    masks[:, 2:8, 2:8] = 1
+    boxes = torch.tensor([[0.0, 0, 0, 0], [0, 0, 10, 10]])
+    targets = {"boxes": boxes, "labels": torch.arange(2), "masks": masks}
+    found = tidied(targets, (10, 10), torch.ones(2, dtype=torch.bool))
+    assert found["labels"].tolist() == [1]
+    assert found["boxes"].tolist() == [[2, 2, 8, 8]]
+
+
+def test_what_a_crop_leaves_out_it_leaves_out_also_where_there_are_masks():
+    crop = build_transforms("data.transforms", [ComponentConfig(name="RandomIoUCrop")])
+    fewer = 0
+    for seed in range(40):
+        kept = []
+        for one in (sample(seed, 6), without(sample(seed, 6), "masks")):
+            with seeded(seed):
+                kept.append(transform_sample(crop, one).targets["labels"].tolist())
+        with_masks, boxes_alone = kept
+        assert set(with_masks) <= set(boxes_alone)
+        fewer += len(boxes_alone) < len(sample(seed, 6).targets["labels"])
+    assert fewer > 5
+
+
+@pytest.mark.parametrize("new", ["XYWH", "CXCYWH", "xyxy"])
+def test_boxes_of_another_format_are_made_corners_again(new):
+    given = sample(7)
+    config = [
+        ComponentConfig(name="ConvertBoundingBoxFormat", format=new),
+        ComponentConfig(name="RandomHorizontalFlip", p=1.0),
+    ]
+    for one in (given, without(given, "masks")):
+        found = transform_sample(build_transforms("data.transforms", config), one)
+        x1, y1, x2, y2 = given.targets["boxes"].unbind(dim=1)
+        flipped = torch.stack([SIZE[1] - x2, y1, SIZE[1] - x1, y2], dim=1)
+        assert torch.allclose(found.targets["boxes"], flipped, atol=1e-4)
+        assert type(found.targets["boxes"]) is torch.Tensor
+
+
 def test_masks_without_boxes_keep_their_rows():
     given = without(sample(2), "boxes")
     config = ComponentConfig(name="RandomCrop", size=[8, 8])

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from gvt.prediction import overlay
 from gvt.prediction.objects import Objects, Part
-from gvt.prediction.overlay import draw_objects
+from gvt.prediction.overlay import _Taken, draw_objects
 from gvt.runs.palette import color_of
 
 CLASSES = ("cell", "nucleus")
@@ -82,3 +85,24 @@ def test_nothing_found_leaves_the_picture_as_it_is():
 def test_boxes_of_any_size_are_drawn_on_pictures_of_any_size(box):
     assert (drawn((50, 40), objects([box], [1])) != 200).any()
     assert (drawn((1, 1), objects([[0.0, 0, 1, 1]], [1])) != 200).any()
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 300)] * 2, *[st.integers(1, 90)] * 2), max_size=20))
+def test_what_a_place_shares_with_others_is_found_by_cells_as_by_looking_at_all(places):
+    taken, pixels = _Taken(11), np.zeros((400, 400), int)
+    for left, top, width, height in places:
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        assert taken.shared((left, top, left + width, top + height)) == pixels[rows, columns].sum()
+        if not pixels[rows, columns].any():  # or a place could be there twice, and count once
+            taken.add((left, top, left + width, top + height))
+            pixels[rows, columns] = 1
+
+
+def test_thousands_of_names_are_each_compared_with_their_neighbours(monkeypatch):
+    compared, area = [], overlay._area
+    monkeypatch.setattr(overlay, "_area", lambda *both: compared.append(both) or area(*both))
+    boxes = [[x, y, x + 40.0, y + 20] for x in range(0, 2400, 60) for y in range(20, 2000, 40)]
+    drawn((2400, 2000), objects(boxes, [0] * len(boxes)))
+    assert len(boxes) == 2000
+    assert len(compared) < 60 * len(boxes)

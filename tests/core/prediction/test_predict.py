@@ -323,3 +323,42 @@ def test_memory_grows_by_the_picture_and_its_mask_alone(overrides, tmp_path):
     # Pillow keeps 4 bytes of a pixel, and the mask is another one; a float copy of the picture
     # would be 12, and the scores of all its pixels 32.
     assert large - small < 9 * (3000**2 - 1000**2)
+
+
+def test_heads_whose_files_have_one_name_are_refused(pixels, tmp_path):
+    two_things()[0].save(tmp_path / "a.png")
+    heads = {"a b": {"name": "things"}, "a_B": {"name": "things"}}
+    recipe = {**pixels.TRAINING, "data": pixels.SHADES, "heads": heads}
+    config = tmp_path / "two.yaml"
+    config.write_text(json.dumps(recipe))
+    with pytest.raises(gvt.UsageError, match=r"heads 'a b' and 'a_B': both would write PICTURE_a_"):
+        gvt.predict(config, tmp_path / "a.png", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert set(gvt.predict(config, tmp_path / "a.png")[0].prediction) == {"a b", "a_B"}
+
+
+def test_lists_of_an_earlier_job_do_not_stay_beside_those_of_another(pixels, tmp_path):
+    two_things()[0].save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    gvt.predict("pixels.things", tmp_path / "a.png", "heads.too.name=things", out=out)
+    assert sorted(path.name for path in out.glob("*.json")) == [
+        "predictions_too.json", "predictions_what.json",
+    ]  # fmt: skip
+    (out / "predictions_mine.json").write_text('[{"image_id": 1}]')
+    gvt.predict("pixels.things", tmp_path / "a.png", out=out)
+    assert sorted(path.name for path in out.glob("*.json")) == [
+        "predictions.json", "predictions_mine.json",
+    ]  # fmt: skip
+    gvt.predict("pixels.shade", tmp_path / "a.png", SHARP, out=out)
+    assert [path.name for path in out.glob("*.json")] == ["predictions_mine.json"]
+
+
+def test_a_job_whose_pictures_all_fail_leaves_nothing_of_an_earlier_one(pixels, tmp_path):
+    two_things()[0].save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    gvt.predict("pixels.things", tmp_path / "a.png", out=out)
+    (tmp_path / "b.png").write_bytes(b"nothing of the kind")
+    (done,) = gvt.predict("pixels.things", tmp_path / "b.png", out=out)
+    assert done.error
+    assert (out / "predictions.jsonl").read_text() == ""
+    assert json.loads((out / "predictions.json").read_text()) == []

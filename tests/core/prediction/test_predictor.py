@@ -258,3 +258,51 @@ def test_a_picture_without_objects_has_none(predictor):
     assert {k: tuple(v.shape) for k, v in found.prediction((50, 70)).items()} == {
         "boxes": (0, 4), "labels": (0,), "scores": (0,), "masks": (0, 50, 70),
     }  # fmt: skip
+
+
+LONG = [(4, 60, 44, 100), (300, 20, 360, 80), (900, 90, 960, 190), (1950, 8, 1996, 60)]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch", "within"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_tiles_of_a_long_picture_lose_neither_its_ends_nor_proportions(predictor, fit, turned):
+    """It is narrower than a tile, which so has other proportions than the reader's size."""
+    boxes = [(top, left, bottom, right) for left, top, right, bottom in LONG] if turned else LONG
+    image = things(boxes, (2000, 200) if turned else (200, 2000))
+    reader = gvt.PictureReader(size=(240, 320), fit=fit)
+    found = predictor({"a": THINGS}, "tile=640", reader=reader)(image, "it")[""]
+    assert len(found) == len(boxes)
+    for box, expected in zip(boxes_of(found), sorted(boxes), strict=True):
+        assert np.abs(np.array(box) - expected).max() <= 4
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch", "within"])
+def test_what_is_square_is_shown_so_in_tiles_though_they_are_narrower(predictor, fit):
+    task = predictor({"a": THINGS}, "tile=640", reader=gvt.PictureReader(size=(240, 320), fit=fit))
+    scorer, sides = task._scorer, []
+
+    def watched(images, *rest):
+        for image in images:
+            lit = image.amax(dim=0) > 100
+            sides.append((int(lit.any(dim=1).sum()), int(lit.any(dim=0).sum())))
+        return scorer(images, *rest)
+
+    task._scorer = watched
+    task(things([(900, 50, 1000, 150)], (200, 2000)), "it")
+    assert max(sides) == pytest.approx((50, 50), abs=2)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_objects_at_the_edges_of_a_picture_are_shown_though_the_training_cropped(predictor, fit):
+    boxes = [(0, 40, 40, 80), (460, 20, 500, 60)]
+    task = predictor({"a": THINGS}, reader=gvt.PictureReader(size=(60, 60), fit=fit, share=0.875))
+    found = task(things(boxes, (100, 500)), "it")[""]
+    assert len(found) == 2
+    for box, expected in zip(boxes_of(found), sorted(boxes), strict=True):
+        assert np.abs(np.array(box) - expected).max() <= 9
+
+
+def test_heads_that_see_no_more_than_the_training_keep_its_crop(predictor):
+    reader = gvt.PictureReader(size=(60, 60))
+    assert predictor({"a": {"name": "whole"}}, reader=reader).reader == reader
+    assert predictor({"a": SHARP, "b": THINGS}, reader=reader).reader == reader

@@ -236,3 +236,19 @@ def test_a_score_stands_within_the_picture(box, tmp_path):
     rows, columns = (one != other).any(axis=-1).nonzero()
     assert PADDING <= rows.min() <= rows.max() < PADDING + 60
     assert PADDING <= columns.min() <= columns.max() < PADDING + 60
+
+
+def test_boxes_that_are_none_are_left_out(tmp_path):
+    nan, inf = float("nan"), float("inf")
+    boxes = [[10.0, 10, 30, 30], [nan, 0, 9, 9], [-inf, 2, 3, inf], [30, 30, 20, 40],
+             [-1e30, 40, 1e30, 50]]  # fmt: skip
+    said = {"boxes": torch.tensor(boxes), "labels": torch.tensor([0, 1, 1, 1, 1]),
+            "scores": torch.tensor([0.9, 0.8, nan, 0.7, 0.6])}  # fmt: skip
+    plain = {key: value[[0, 4]] for key, value in said.items()}
+    for name, known in (("all", said), ("plain", plain)):
+        mistake = Mistake(1.0, torch.zeros(1, 60, 60), known, plain, "")
+        save_mistakes([mistake], CLASSES, tmp_path / f"{name}.png")
+    everything, expected = pixels(tmp_path / "all.png"), pixels(tmp_path / "plain.png")
+    side = SIDES[0] // 60 * 60
+    assert (everything[:side] == expected[:side]).all()
+    assert (expected[PADDING + 40, PADDING + 30] != 0).any()  # the wide one's upper edge

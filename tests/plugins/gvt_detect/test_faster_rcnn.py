@@ -54,6 +54,25 @@ def without_objects(count=2):
     return [torch.zeros(0, 4)] * count, [torch.zeros(0, dtype=torch.int64)] * count
 
 
+@pytest.mark.parametrize("name", ["faster_rcnn", "mask_rcnn"])
+@pytest.mark.parametrize("box_loss", ["smooth_l1", "giou"])
+def test_without_objects_and_proposals_the_losses_of_regions_are_nothing(name, box_loss):
+    head = head_of(name=name, box_loss=box_loss)
+    boxes, labels = without_objects()
+    outputs = head(features_of(PYRAMID, (96, 128)), batch_of((96, 128), None, boxes, labels))
+    # As where every anchor was made too small to be a proposal.
+    proposals = outputs.proposals._replace(boxes=torch.zeros_like(outputs.proposals.boxes))
+    masks = [torch.zeros(0, 96, 128, dtype=torch.uint8)] * 2
+    targets = gvt.Targets({}, {"boxes": boxes, "labels": labels, "masks": masks})
+    losses = head.loss(outputs._replace(proposals=proposals), targets)
+    assert all(map(torch.isfinite, losses.values()))
+    of_regions = {"classification", "box", "mask"} & set(losses)
+    assert [float(losses[of].detach()) for of in of_regions] == [0] * len(of_regions)
+    sum(losses.values()).backward()
+    for layer in (head.roi_heads.box_predictor.cls_score, head.roi_heads.box_predictor.bbox_pred):
+        assert not layer.weight.grad.any()
+
+
 # --- maps and anchors ------------------------------------------------------------------------
 
 

@@ -44,7 +44,8 @@ def test_boxes_are_the_same_in_all_formats(name, formats, scenes, tmp_path):
     [
         ("stretch", (60, 20), [[1, 6, 11, 26], [5, 10, 20, 60]]),
         ("pad", (60, 60), [[3, 4.5, 33, 19.5], [15, 7.5, 60, 45]]),
-        ("within", (60, 60), [[3, 4.5, 33, 19.5], [15, 7.5, 60, 45]]),
+        ("within", (60, 60), [[2, 3, 22, 13], [10, 5, 40, 30]]),
+        ("within", (60, 20), [[1, 1.5, 11, 6.5], [5, 2.5, 20, 15]]),
         # 5 pixels of the width are lost on either side.
         ("crop", (30, 30), [[0, 3, 17, 13], [5, 5, 30, 30]]),
         # Of 10 by 30 around x = 20, the first has 2 left.

@@ -97,11 +97,18 @@ def test_whatever_a_file_says_targets_are_boxes(picture, boxes, fit, size, on_er
     assert (got[:, :2] >= 0).all()
     assert (got[:, 2:] > got[:, :2]).all()
     assert (got[:, 2:] <= torch.tensor([width, height])).all()
+    assert (got[:, 2:] - got[:, :2] >= 1).all()
     kinds = [fault(box, SIZE) for box in boxes]
     assert sum(map(len, dataset.problems.values())) == sum(kind is not None for kind in kinds)
+    well = (None, PARTLY) if on_error == "clip" else (None,)
+    kept = [clipped(box, SIZE) for box, kind in zip(boxes, kinds, strict=True) if kind in well]
+    assert len(sample.record.truth()["boxes"]) == len(kept)
     if fit != "crop":
-        kept = kinds.count(None) + (kinds.count(PARTLY) if on_error == "clip" else 0)
-        assert len(got) <= kept
+        across, down = (float(sample.record.geometry[n, n]) for n in (0, 1))
+        sides = [min((b[2] - b[0]) * across, (b[3] - b[1]) * down) for b in kept]
+        # Near a pixel rounding decides.
+        least, most = (sum(side >= at for side in sides) for at in (1 + 1e-4, 1 - 1e-4))
+        assert least <= len(got) <= most
 
 
 def test_an_error_is_one_line_with_counts_and_places(picture, tmp_path):

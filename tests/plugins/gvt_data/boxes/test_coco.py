@@ -1,6 +1,9 @@
 """COCO's JSON: masks, crowds, where files are, and everything that may be wrong in one."""
 
+import codecs
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,9 +68,12 @@ def test_a_picture_has_masks_where_all_its_objects_do(formats, as_document, tmp_
     content["annotations"][0]["segmentation"] = []
     dataset = COCO("train", str(formats["coco"](tmp_path / "data", content=content)))
     assert ["masks" in dataset[index].targets for index in range(3)] == [False, True, True]
+    assert ["masks" in dataset[index].record.truth() for index in range(3)] == [False, True, True]
+    assert dataset.left_out == {"masks, where an object has no outline": 1}
     for annotation in content["annotations"]:
         annotation.pop("segmentation")
     dataset = COCO("train", str(formats["coco"](tmp_path / "other", content=content)))
+    assert dataset.left_out == {}
     assert not any("masks" in dataset[index].targets for index in range(3))
 
 
@@ -76,12 +82,32 @@ def test_crowds_are_left_out_and_counted(formats, as_document, tmp_path):
     content["annotations"][1] |= {
         "iscrowd": 1,
         "segmentation": run_lengths(ring(), "list"),
-        "bbox": [0, 0, 0, 0],
+        "bbox": [6, 4, 20, 16],
     }
-    dataset = COCO("train", str(formats["coco"](tmp_path / "data", content=content)))
+    root = str(formats["coco"](tmp_path / "data", content=content))
+    dataset = COCO("train", root, size=(15, 20), fit="stretch")
     assert dataset[0].targets["labels"].tolist() == [0]
+    assert dataset[0].targets["masks"].shape == (1, 15, 20)
     assert dataset.left_out == {"crowd": 1}
     assert dataset.problems == {}
+    truth = dataset[0].record.truth()
+    assert truth["ignored"].tolist() == [False, True]
+    assert truth["labels"].tolist() == [0, 1]
+    assert truth["boxes"].tolist() == [[2, 3, 22, 13], [6, 4, 26, 20]]
+    assert torch.equal(truth["masks"][1], torch.from_numpy(ring()))
+    ordinary = as_document()
+    other = COCO("train", str(formats["coco"](tmp_path / "other", content=ordinary)))
+    assert other.fingerprint != dataset.fingerprint
+
+
+def test_a_crowd_without_an_outline_takes_no_masks_away(formats, as_document, tmp_path):
+    content = as_document()
+    content["annotations"][1] |= {"iscrowd": 1, "segmentation": []}
+    dataset = COCO("train", str(formats["coco"](tmp_path / "data", content=content)))
+    assert dataset.left_out == {"crowd": 1}
+    assert len(dataset[0].targets["masks"]) == 1
+    masks = dataset[0].record.truth()["masks"]  # of the crowd its box, (10, 5, 40, 30)
+    assert masks[1].sum() == masks[1, 5:30, 10:40].sum() == 25 * 30
 
 
 def test_numbers_of_images_and_classes_are_kept(formats, as_document, tmp_path):
@@ -215,10 +241,15 @@ def without(entry, key):
         (lambda c: c["categories"][1].update(id=10), "cell and dot have the same id 10"),
         (lambda c: c["categories"][1].update(name="cell"), "10 and 11 are both called cell"),
         (lambda c: c.update(categories=[]), "there are no categories"),
-        (lambda c: c["annotations"][0].update(segmentation="m"), "neither polygons nor run"),
+        (lambda c: c["annotations"][0].update(segmentation="m"), "neither run lengths nor"),
         (lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "three points"),
-        (lambda c: c["annotations"][0].update(segmentation=[["a"] * 6]), "not of numbers"),
-        (lambda c: c["annotations"][0].update(segmentation={"size": [1]}), "no counts or no size"),
+        (lambda c: c["annotations"][0].update(segmentation=[["a"] * 6]), "goes through a"),
+        (lambda c: c["annotations"][0].update(segmentation={"size": [1]}), r"its size is \[1\]"),
+        (lambda c: c["images"][0].update(width=10.0**308 * 10), r"images\[0\]\.width: .*finite"),
+        (lambda c: c["images"][0].update(file_name=""), r"images\[0\]\.file_name: '' is no file"),
+        (lambda c: c["images"][0].update(file_name="."), r"images\[0\]\.file_name: '\.' is no"),
+        (lambda c: c["images"][0].update(file_name="n" * 300), "1 missing image .*nnnn"),
+        (lambda c: [i.update(file_name=f"{i['id']}" * 300) for i in c["images"]], "none of the pi"),
     ],
 )
 def test_a_file_that_is_wrong_is_one_line(change, said, formats, as_document, tmp_path):
@@ -255,9 +286,50 @@ def test_annotations_of_nothing_known(formats, as_document, tmp_path):
     assert len(dataset[1].targets["boxes"]) == 1
 
 
-def test_damaged_run_lengths_are_one_line(formats, as_document, tmp_path):
+def test_the_truth_is_of_the_original_size(formats, tmp_path):
+    dataset = COCO("train", str(formats["coco"](tmp_path / "data")), size=(7, 7), fit="crop")
+    sample = dataset[0]
+    truth = pickle.loads(pickle.dumps(sample.record)).truth()
+    assert truth["boxes"].tolist() == [[2, 3, 22, 13], [10, 5, 40, 30]]
+    assert truth["boxes"].dtype == torch.float32
+    assert truth["labels"].dtype == torch.int64
+    assert truth["masks"].dtype == torch.uint8
+    assert truth["ignored"].tolist() == [False, False]
+    wanted = torch.zeros(2, 30, 40, dtype=torch.uint8)
+    wanted[0, 3:13, 2:22] = wanted[1, 5:30, 10:40] = 1
+    assert torch.equal(truth["masks"], wanted)
+    empty = dataset[2].record.truth()
+    assert empty["boxes"].shape == (0, 4)
+    assert empty["masks"].shape == (0, 20, 20)
+    boxes = COCO("train", str(tmp_path / "data"), masks=False)[0].record.truth()
+    assert set(boxes) == {"boxes", "labels", "ignored"}
+
+
+def test_the_truth_is_cut_only_where_that_is_asked_for(formats, scene, tmp_path):
+    objects = [("cell", (-0.5, 3, 9, 9)), ("dot", (30, 5, 50, 9))]
+    root = str(formats["coco"](tmp_path / "data", [scene("a", (30, 40), objects)]))
+    with pytest.warns(UserWarning, match="cut at the image's edge"):
+        sample = COCO("train", root, on_error="clip")[0]
+    assert sample.record.truth()["boxes"].tolist() == [[-0.5, 3, 9, 9], [30, 5, 40, 9]]
+    assert sample.targets["boxes"].tolist() == [[0, 3, 9, 9], [30, 5, 40, 9]]
+
+
+def test_a_mark_of_the_byte_order_is_no_harm(formats, tmp_path):
+    root = formats["coco"](tmp_path / "data")
+    path = root / "annotations/instances_train2017.json"
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert len(COCO("train", str(root))) == 3
+
+
+def test_the_other_splits_files_are_read_once(draws, as_document, tmp_path, monkeypatch):
+    for split in ("train", "val"):
+        layout(tmp_path, draws, as_document(), f"{split}.json", split)
+    read, whole = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
+    COCO("train", str(tmp_path))
+    COCO("val", str(tmp_path))
+    assert read.count("train.json") == 1
     content = as_document()
-    content["annotations"][0]["segmentation"] = {"size": [30, 40], "counts": [5, 6]}
-    dataset = COCO("train", str(formats["coco"](tmp_path / "data", content=content)))
-    with pytest.raises(gvt.DataError, match=r"2017\.json: annotation 1: its segmentation: .*30"):
-        dataset[0]
+    content["categories"].append({"id": 99, "name": "ant"})
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    assert COCO("val", str(tmp_path)).classes == ("cell", "dot", "ant")

@@ -67,9 +67,41 @@ def test_difficult_objects_are_left_out_unless_wanted(formats, tmp_path):
     without = VOC("train", str(root))
     assert without[0].targets["labels"].tolist() == [1]
     assert without.left_out == {"difficult": 1}
+    truth = without[0].record.truth()
+    assert truth["ignored"].tolist() == [True, False]
+    assert truth["labels"].tolist() == [0, 1]
+    assert truth["boxes"].tolist() == [[1, 2, 22, 13], [9, 4, 40, 30]]
+    assert "masks" not in truth
     wanted = VOC("train", str(root), difficult=True)
     assert wanted[0].targets["labels"].tolist() == [0, 1]
     assert wanted.left_out == {}
+    assert wanted[0].record.truth()["ignored"].tolist() == [False, False]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["a.png\nb.png\n", "a -1\nb  1\n", "a\t0\nb\t1\n", "a.jpg  1\nb.jpg 1\n", "a\na\nb\na.png\n"],
+)
+def test_lists_may_have_suffixes_columns_and_lines_twice(lines, formats, tmp_path):
+    root = formats["voc"](tmp_path / "data")
+    (root / "ImageSets/Main/train.txt").write_text(lines)
+    dataset = VOC("train", str(root))
+    assert [Path(dataset[i].record.source).name for i in range(len(dataset))] == ["a.png", "b.png"]
+
+
+def test_a_name_with_a_blank_or_a_dot_is_one(formats, scene, tmp_path):
+    names = ("of 1", "v1.5", "v1.png")
+    root = formats["voc"](tmp_path / "data", [scene(name, (30, 40)) for name in names])
+    dataset = VOC("train", str(root))
+    found = [Path(dataset[i].record.source).name for i in range(len(dataset))]
+    assert found == [f"{name}.png" for name in names]
+
+
+def test_a_line_that_is_too_long_for_a_name_is_a_missing_picture(formats, tmp_path):
+    root = formats["voc"](tmp_path / "data")
+    (root / "ImageSets/Main/train.txt").write_text("a\n" + "n" * 300)
+    with pytest.raises(gvt.DataError, match=r"1 missing image \(Annotations/nnn"):
+        VOC("train", str(root))
 
 
 @pytest.mark.parametrize("places", ["{0}.png {0}.xml", "images/{0}.png annotations/{0}.xml"])
