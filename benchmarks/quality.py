@@ -67,7 +67,7 @@ MEASURED = (
         ("test/accuracy",),
         before=("python photographs.py photographs", IMPORT),
     ),
-    Measured("gvt run detect.scenes", (*BOXES, "test/mask_ap", "test/mask_ap50")),
+    Measured("gvt run detect.scenes", (*BOXES, "test/mask_ap", "test/mask_ap50"), seeds=(0,)),
     Measured("gvt run detect.bccd", CELLS, seeds=(0,)),
     Measured(
         "gvt run detect.bccd data.size=[300,400] train.epochs=18 train.precision=float32 "
