@@ -20,6 +20,9 @@ FARTHEST = 1e6
 _MOST_SIDES = 100
 """So often an outline may go around a picture, besides over each pixel: it is drawn in steps."""
 
+_NUMBERS = frozenset({int, float, np.float64})
+"""Kinds of numbers that a place may be said in; `True` is none."""
+
 _LONGEST = 60
 """Characters of a value from a file that an error tells."""
 
@@ -70,6 +73,23 @@ def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
     Raises:
         ValueError: If it is neither, or not of an image of this size; says why.
     """
+    found = coco_mask.frPyObjects(drawable(segmentation, height, width), height, width)
+    if isinstance(found, list):
+        found = coco_mask.merge(found)
+    return np.asarray(coco_mask.decode(found))
+
+
+def drawable(segmentation: Any, height: int, width: int) -> Any:
+    """Return a mask of COCO's as pycocotools draws it without harm, and without drawing it.
+
+    Args:
+        segmentation: As for `decoded`.
+        height: The image's.
+        width: The image's.
+
+    Raises:
+        ValueError: As `decoded` does.
+    """
     if isinstance(segmentation, Mapping):
         counts, size = segmentation.get("counts"), segmentation.get("size")
         if not isinstance(size, list | tuple) or list(size) != [height, width]:
@@ -78,10 +98,7 @@ def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
         # A library that is told less, or more, reads and writes where nothing is.
         if not (runs >= 0).all() or int(runs.sum()) != height * width:
             raise ValueError(f"its counts do not make {height} x {width} pixels")
-        found = coco_mask.frPyObjects(
-            {"size": [height, width], "counts": runs.tolist()}, height, width
-        )
-        return np.asarray(coco_mask.decode(found))
+        return {"size": [height, width], "counts": runs.tolist()}
     polygons = [_polygon(points) for points in _listed(segmentation)]
     if not polygons:
         raise ValueError("it has no polygon")
@@ -90,8 +107,7 @@ def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
         raise ValueError(
             f"its outline of {length:.0f} pixels is too long for a picture of {height} x {width}"
         )
-    parts = coco_mask.frPyObjects(polygons, height, width)
-    return np.asarray(coco_mask.decode(coco_mask.merge(parts)))
+    return polygons
 
 
 def shown(value: object) -> str:
@@ -109,17 +125,17 @@ def _listed(segmentation: Any) -> list[Any]:
 def _polygon(points: Any) -> list[float]:
     if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
         raise ValueError("a polygon is a list of x and y by turns, of three points at least")
-    for value in points:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (number and abs(value) <= FARTHEST):
-            raise ValueError(f"a polygon goes through {shown(value)}, which is no place")
+    # A data set has millions of them, of which this is most of the time.
+    wrong = [v for v in points if type(v) not in _NUMBERS or not -FARTHEST <= v <= FARTHEST]
+    if wrong:
+        raise ValueError(f"a polygon goes through {shown(wrong[0])}, which is no place")
     return points
 
 
 def _length(points: list[float]) -> float:
     """Return how far a closed outline goes, in steps along the longer side of each edge."""
     corners = np.array(points, np.float64).reshape(-1, 2)
-    steps = np.abs(corners - np.roll(corners, 1, axis=0))
+    steps = np.abs(np.diff(corners, axis=0, prepend=corners[-1:]))
     return float(steps.max(axis=1).sum())
 
 
