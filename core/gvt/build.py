@@ -56,8 +56,7 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
 
 def splits_of(config: RunConfig) -> tuple[str, ...]:
     """Return the names of the splits that the data set of a run has."""
-    splits: tuple[str, ...] = getattr(_find("dataset", config.data).load(), "splits", ("train",))
-    return splits
+    return _splits(_find("dataset", config.data).load())
 
 
 def check_split(where: str, config: RunConfig, split: str) -> None:
@@ -66,10 +65,20 @@ def check_split(where: str, config: RunConfig, split: str) -> None:
     Raises:
         ConfigError: If it has not; `where` is what named it.
     """
-    splits = splits_of(config)
+    found = _find("dataset", config.data)
+    _check_has(where, Unbuilt("dataset", config.data.name, found.load(), {}), split)
+
+
+def _splits(target: Any) -> tuple[str, ...]:
+    splits: tuple[str, ...] = getattr(target, "splits", ("train",))
+    return splits
+
+
+def _check_has(where: str, of: Unbuilt, split: str) -> None:
+    splits = _splits(of.target)
     if split not in splits:
         raise ConfigError(
-            f"{where}: {config.data.name} has no split {split!r}; it has {', '.join(splits)}"
+            f"{where}: {of.name} has no split {split!r}; it has {', '.join(splits)}"
             f"{nearest(split, splits)}"
         )
 
@@ -96,8 +105,8 @@ def open_dataset(config: RunConfig, split: str) -> Dataset:
 def build_dataset(config: RunConfig, split: str) -> Dataset:
     """Do what `open_dataset` does, for a split that may be empty: its classes may be enough."""
     target, parameters = _checked("data", "dataset", config.data)
-    check_split("data", config, split)
-    dataset: Dataset = construct("data", target, {**parameters, "split": split})
+    whole = Unbuilt("dataset", config.data.name, target, parameters)
+    dataset: Dataset = _built("data", whole, {"split": split})
     return dataset
 
 
@@ -127,7 +136,7 @@ def build_task(
         if component is not None:
             available[name] = build(name, name, component)
     if "backbone" in available:
-        available["feature_info"] = _feature_info(available["backbone"])
+        available["feature_info"] = _feature_info("backbone", available["backbone"])
     if config.heads:
         heads: dict[str, Head] = {
             name: build(f"heads.{name}", "head", head) for name, head in config.heads.items()
@@ -140,9 +149,19 @@ def build_task(
 
 
 def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:
-    """Build a component with what it asks for by name of what is available, and those in it."""
+    """Build a component with what it asks for by name of what is available, and those in it.
+
+    Heads in it stand on the backbone in it.
+    """
     declared, _ = signature_of(of.target)
-    given = {n: _with_built(f"{section}.{n}", v, available) for n, v in of.parameters.items()}
+    if of.kind == "dataset" and "split" in available:
+        _check_has(section, of, available["split"])
+    given: dict[str, Any] = {}
+    for name in sorted(of.parameters, key=lambda name: name != "backbone"):
+        given[name] = _with_built(f"{section}.{name}", of.parameters[name], available)
+        if name == "backbone" and given[name] is not None:
+            info = _feature_info(f"{section}.{name}", given[name])
+            available = {**available, "feature_info": info}
     wanted = {n: v for n, v in available.items() if n in declared and n not in given}
     _check_facts(section, of, declared, wanted)
     return construct(section, of.target, {**given, **wanted})
@@ -184,10 +203,10 @@ def _check_facts(
         )
 
 
-def _feature_info(backbone: Any) -> Any:
+def _feature_info(section: str, backbone: Any) -> Any:
     info = getattr(backbone, "feature_info", None)
     if not info:
-        raise ConfigError(f"backbone: {type(backbone).__name__} has no feature_info")
+        raise ConfigError(f"{section}: {type(backbone).__name__} has no feature_info")
     return info
 
 
@@ -205,8 +224,8 @@ def offers_used(config: RunConfig) -> dict[str, Offer]:
 def create(kind: str, name: str, **parameters: Any) -> Any:
     """Build one component: `gvt.create("generator", "dcgan", image_shape=(1, 28, 28))`.
 
-    A backbone within it is given as an object, or as in a recipe, and is then built for the same
-    images.
+    A component within it is given as an object, or as in a recipe, and is then built for the same
+    images, or of the same split.
 
     Raises:
         UnknownComponent: If nobody offers it.
@@ -214,14 +233,15 @@ def create(kind: str, name: str, **parameters: Any) -> Any:
     """
     target = default_registry().find(kind, name).load()
     where = f"{kind} {name}"
-    facts = {n: v for n, v in parameters.items() if n in INJECTED["backbone"]}
+    filled = INJECTED["backbone"] | INJECTED["dataset"]
+    facts = {n: v for n, v in parameters.items() if n in filled}
     others = {
         n: v for n, v in parameters.items() if n not in facts.keys() - signature_of(target)[0]
     }
     checked = check_parameters(where, target, others)
     if not waits(checked):  # then nothing takes facts that it does not take itself
         check_parameters(where, target, parameters)
-    return construct(where, target, _with_built(where, checked, facts))
+    return _built(where, Unbuilt(kind, name, target, checked), facts)
 
 
 def _sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:

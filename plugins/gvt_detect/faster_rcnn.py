@@ -13,8 +13,9 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.ops import generalized_box_iou_loss
 
-from gvt import Batch, Head, Metric, Targets
+from gvt import Batch, Targets
 
+from .detector import Detector
 from .maps import chosen, region_pooler
 from .rpn import ProposalNetwork, Proposals, full_precision
 from .soft_nms import soft_nms as suppressed_softly
@@ -60,7 +61,7 @@ class Regions(NamedTuple):
     deltas: Sequence[Tensor]
 
 
-class FasterRCNN(Head):
+class FasterRCNN(Detector):
     """Proposals from anchors, and of each its class and its box, by torchvision's own parts.
 
     Ren and others, 2015, https://arxiv.org/abs/1506.01497, on one map or on a pyramid (Lin and
@@ -103,7 +104,6 @@ class FasterRCNN(Head):
             or a weight is for no loss.
     """
 
-    needs: tuple[str, ...] = ("boxes", "labels")
     losses: tuple[str, ...] = ("objectness", "rpn_box", "classification", "box")
 
     def __init__(
@@ -211,18 +211,6 @@ class FasterRCNN(Head):
             logits, deltas, proposals, outputs.proposals.sizes
         )
         return [self._prediction(*of_one) for of_one in zip(*found, strict=True)]
-
-    def metric(self) -> Metric:
-        """Return COCO's average precision."""
-        from .metrics import DetectionMetric
-
-        return DetectionMetric(self.num_classes, masks="masks" in self.needs)
-
-    def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
-        """Return 1 - F1 of each image's sure detections, (N,)."""
-        from .metrics import mistakes
-
-        return mistakes(predictions, targets)
 
     def _truth(self, targets: Targets) -> list[dict[str, Tensor]]:
         """Return the truth of each image as torchvision has it: 0 is the background."""

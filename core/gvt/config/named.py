@@ -1,8 +1,8 @@
-"""Parameters that are components themselves: a loss, a metric or a backbone that a recipe names.
+"""Parameters that are components themselves, such as a loss, that a recipe names.
 
-A constructor's parameter of the type `gvt.Loss`, `gvt.Metric` or `gvt.Backbone`, alone or inside of
-others such as `dict[str, gvt.Metric] | None`, takes `{name: ..., PARAMETER: ...}`, or just a name,
-from a recipe.
+A constructor's parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Backbone`, `gvt.Head` or
+`gvt.Dataset`, alone or inside of others such as `dict[str, gvt.Metric] | None`, takes
+`{name: ..., PARAMETER: ...}`, or just a name, from a recipe.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _TYPES = {
     ("gvt.interfaces", "Loss"): "loss",
     ("gvt.interfaces", "Metric"): "metric",
     ("gvt.interfaces", "Backbone"): "backbone",
+    ("gvt.interfaces", "Head"): "head",
+    ("gvt.interfaces", "Dataset"): "dataset",
 }
 
 # Where names are looked up that no plugin offers.

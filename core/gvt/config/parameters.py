@@ -208,7 +208,7 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
 
 
 def _component(kind: str, given: Mapping[str, Any]) -> Any:
-    """Build a loss or a metric of what a recipe says of it; a backbone has to wait for the data.
+    """Build a loss or a metric of what a recipe says of it; others wait for what gvt fills in.
 
     Raises:
         ConfigError: If there is none of that name, or a parameter does not fit; `convert` puts

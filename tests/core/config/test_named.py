@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import gvt
-from gvt.build import build_task, offers_used, validate_components
+from gvt.build import build_task, offers_used, open_dataset, validate_components
 from gvt.config.parameters import check_parameters, components_in, signature_of
 from gvt.facts import DataFacts
 from gvt_registry import default_registry
@@ -191,3 +191,80 @@ def test_a_loss_may_have_a_backbone_which_is_built_with_the_networks(doubled):
     doubled["heads"]["digit"]["loss"] = {"name": "perceptual", "backbone": "small_cnn"}
     task = build_task(gvt.compose(doubled), DataFacts(tuple("0123456789"), (1, 28, 28)))
     assert task.heads["digit"].criterion.backbone.feature_info["stage1"] == (32, 2)
+
+
+class Judge(gvt.Discriminator):
+    """Heads on a backbone of its own."""
+
+    def __init__(self, heads: dict[str, gvt.Head], backbone: gvt.Backbone) -> None:
+        super().__init__()
+        self.backbone, self.heads = backbone, nn.ModuleDict(heads)
+
+
+def test_heads_within_a_component_stand_on_the_backbone_within_it():
+    gvt.register("discriminator", "judge")(Judge)
+    judge = gvt.create(
+        "discriminator",
+        "judge",
+        heads={"digit": "classifier"},
+        backbone={"name": "small_cnn", "widths": [4, 6]},
+        image_shape=(1, 28, 28),
+        num_classes=5,
+    )
+    assert judge.heads["digit"].predict(
+        judge.heads["digit"](judge.backbone(torch.rand(2, 1, 28, 28)), None)
+    )[0]["scores"].shape == (5,)
+    with pytest.raises(gvt.ConfigError, match=r"judge\.heads.*no parameter 'hiden'"):
+        gvt.create(
+            "discriminator",
+            "judge",
+            heads={"digit": {"name": "classifier", "hiden": []}},
+            backbone="small_cnn",
+            image_shape=(1, 28, 28),
+            num_classes=5,
+        )
+
+
+class Both:
+    """Two data sets, one behind the other."""
+
+    splits = ("train", "val", "test")
+
+    def __init__(self, split: str, parts: list[gvt.Dataset]) -> None:
+        self.split, self.parts = split, parts
+        self.classes, self.image_shape = parts[0].classes, parts[0].image_shape
+
+    def __len__(self):
+        return sum(map(len, self.parts))
+
+
+def test_data_sets_within_a_data_set_are_of_the_same_split():
+    gvt.register("dataset", "both")(Both)
+    parts = [{"name": "mnist", "classes": [5]}, "mnist"]
+    data = {"name": "both", "parts": parts, "batch_size": 8}
+    recipe = {
+        "task": {"name": "heads"},
+        "data": data,
+        "backbone": {"name": "small_cnn", "widths": [4]},
+        "heads": {"digit": {"name": "classifier"}},
+        "optimizers": {"model": {"name": "Adam"}},
+        "train": {"steps": 1},
+    }
+    config = gvt.compose(recipe)
+    validate_components(config)
+    assert offers_used(config).keys() >= {"dataset:both", "dataset:mnist"}
+    assert len(open_dataset(config, "test")) == 892 + 10_000
+    assert len(gvt.create("dataset", "both", split="test", parts=parts)) == 892 + 10_000
+    parts[0]["classes"] = "five"
+    with pytest.raises(gvt.ConfigError, match=r"data\.parts.*classes"):
+        validate_components(gvt.compose(recipe))
+
+
+def test_a_data_set_within_another_without_the_split_is_one_line():
+    gvt.register("dataset", "both")(Both)
+    gvt.register("dataset", "learns_only")(type("LearnsOnly", (Both,), {"splits": ("train",)}))
+    parts = [{"name": "learns_only", "parts": ["mnist"]}]
+    with pytest.raises(
+        gvt.ConfigError, match=r"parts\[0\]: learns_only has no split 'val'; it has train"
+    ):
+        gvt.create("dataset", "both", split="val", parts=parts)
