@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gvt_registry import Component
 
 if TYPE_CHECKING:
+    from gvt.additions import save as save
     from gvt.api import resume as resume
     from gvt.api import run as run
     from gvt.batch import (
@@ -131,8 +132,10 @@ if TYPE_CHECKING:
     from gvt.seeding import derive as derive
     from gvt.seeding import random_source as random_source
     from gvt.trainer import Trainer as Trainer
+    from gvt.vocabulary import Vocabulary as Vocabulary
 
 _HOMES = {
+    "gvt.additions": ("save",),
     "gvt.api": ("run", "resume"),
     "gvt.batch": ("Batch", "Frame", "Record", "Sample", "Targets"),
     "gvt.build": ("create",),
@@ -184,6 +187,7 @@ _HOMES = {
     "gvt.saved": ("load", "sample"),
     "gvt.seeding": ("derive", "random_source"),
     "gvt.trainer": ("Trainer",),
+    "gvt.vocabulary": ("Vocabulary",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

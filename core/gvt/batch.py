@@ -32,6 +32,7 @@ class Record:
             None where it is not known to be affine, as after random augmentation.
         mode: The file's own colour mode, as Pillow names it: `L`, `RGB`, `I;16`, `CMYK`.
         id: Its number among the images of a COCO file.
+        part: Which data set it is of, where several are mixed.
         truth: Returns the targets in pixels of the original image, where those of the canvas say
             less: masks that were made smaller, what a crop lost, and objects that count neither
             way, which `ignored` (M,) bool marks. For evaluation only.
@@ -42,6 +43,7 @@ class Record:
     geometry: Tensor | None = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
     mode: str | None = None
     id: int | None = None
+    part: str | None = None
     truth: Callable[[], Mapping[str, Any]] | None = None
 
 

@@ -17,10 +17,12 @@ from gvt.config.parameters import (
     signature_of,
     waits,
 )
+from gvt.config.schema import HeadConfig
 from gvt.errors import ConfigError, DataError
-from gvt.facts import DataFacts
+from gvt.facts import DataFacts, PartFacts
 from gvt.interfaces import Dataset, Head, Task
 from gvt.pretrained import built_for
+from gvt.vocabulary import Vocabulary
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 
@@ -126,10 +128,13 @@ def build_task(
     """
     available = dict(facts.injected)
 
-    def build(section: str, kind: str, component: ComponentConfig) -> Any:
+    def build(
+        section: str, kind: str, component: ComponentConfig, of_part: Mapping[str, Any] = {}
+    ) -> Any:
         with built_for(checkpoint=trained_with is not None):
             target, parameters = _checked(section, kind, component, trained_with)
-            return _built(section, Unbuilt(kind, component.name, target, parameters), available)
+            whole = Unbuilt(kind, component.name, target, parameters)
+            return _built(section, whole, {**available, **of_part})
 
     for name in NETWORKS:
         component = getattr(config, name)
@@ -138,14 +143,47 @@ def build_task(
     if "backbone" in available:
         available["feature_info"] = _feature_info("backbone", available["backbone"])
     if config.heads:
-        heads: dict[str, Head] = {
-            name: build(f"heads.{name}", "head", head) for name, head in config.heads.items()
-        }
-        available["heads"] = heads
+        heads: dict[str, Head] = {}
+        for name, head in config.heads.items():
+            part = _part(f"heads.{name}", head, facts)
+            heads[name] = build(f"heads.{name}", "head", head, part.injected if part else {})
+        available |= {"heads": heads, "vocabularies": _vocabularies(config, facts)}
     task = build("task", "task", config.task)
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
     return task
+
+
+def _part(section: str, head: HeadConfig, facts: DataFacts) -> PartFacts | None:
+    """Return what a head has to know of its part of the data; None if it learns from all.
+
+    Raises:
+        ConfigError: If there is no such part, or it learns from parts that differ in their classes.
+    """
+    parts = facts.parts
+    if head.learns_from is None:
+        lists = {part.classes for part in parts.values()}
+        if len(lists) > 1 and "num_classes" in signature_of(_find("head", head).load())[0]:
+            raise ConfigError(
+                f"{section}: the parts of the data have other classes; say which one it learns "
+                f"from: {section}.learns_from={' or '.join(parts)}"
+            )
+        return None
+    if head.learns_from not in parts:
+        hint = nearest(head.learns_from, parts) or f"; its parts: {', '.join(parts) or 'none'}"
+        raise ConfigError(f"{section}.learns_from: the data has no part {head.learns_from!r}{hint}")
+    return parts[head.learns_from]
+
+
+def _vocabularies(config: RunConfig, facts: DataFacts) -> dict[str, Vocabulary]:
+    """Return of each head that learns from one part of the data the classes there."""
+    found = {}
+    for name, head in config.heads.items():
+        if head.learns_from is not None:
+            classes = facts.parts[head.learns_from].classes
+            numbers = tuple(facts.classes.index(of_part) for of_part in classes)
+            found[name] = Vocabulary(head.learns_from, classes, numbers, len(facts.classes))
+    return found
 
 
 def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:

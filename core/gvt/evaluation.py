@@ -113,7 +113,7 @@ def evaluate(
                 original = [results(record) for record in batch.records]
                 predictions = to_canvas(original, batch)
             if metric is not None and batch.targets is not None:
-                targets = batch.targets.per_image(len(batch))
+                targets = _with_parts(batch.targets.per_image(len(batch)), batch.records)
                 if results is None:
                     original = to_original(predictions, batch.records)
                 metric.update(original, _truth(targets, batch))
@@ -130,6 +130,16 @@ def evaluate(
     said = _Said() if metric is None else _sorted_out(metric.compute(), classes)
     metrics = said.numbers | {f"loss/{name}": totals[name] / counts[name] for name in totals}
     return Evaluation(metrics, said.tables, mistakes, world.size, tuple(classes), said.curves)
+
+
+def _with_parts(targets: list[dict[str, Any]], records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return the targets, those of mixed data with the name of their part."""
+    if not len(records):
+        return targets
+    return [
+        target if record.part is None else {**target, "part": record.part}
+        for target, record in zip(targets, records, strict=True)
+    ]
 
 
 def _truth(targets: list[dict[str, Any]], batch: Batch) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +12,30 @@ from gvt.config import RunConfig
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
 from gvt.pictures.reader import PictureReader
+
+
+@dataclass(frozen=True)
+class PartFacts:
+    """What a head has to know of the one part of mixed data that it learns from.
+
+    Attributes:
+        classes: Names of its classes, which are among those of all parts.
+        background: Whether pixels of no class are numbered in its `semantic`.
+        class_counts: Samples of each class to train on, where it has `labels`.
+    """
+
+    classes: tuple[str, ...]
+    background: bool = False
+    class_counts: tuple[int, ...] | None = None
+
+    @property
+    def injected(self) -> dict[str, Any]:
+        """The facts by the names that constructors ask for them."""
+        return {
+            "num_classes": len(self.classes),
+            "background": self.background,
+            "class_counts": self.class_counts,
+        }
 
 
 @dataclass(frozen=True)
@@ -29,6 +53,8 @@ class DataFacts:
         reader: How picture files become images, where the data set has a reader; a document of
             `PictureReader`.
         category_ids: Of each class its number in COCO files, where the data set has such.
+        parts: Of mixed data those of each part, by name.
+        channels: Of all images, where their sizes differ and the data set says it.
     """
 
     classes: tuple[str, ...]
@@ -40,6 +66,8 @@ class DataFacts:
     class_counts: tuple[int, ...] | None = None
     reader: Mapping[str, Any] | None = None
     category_ids: tuple[int, ...] | None = None
+    parts: Mapping[str, PartFacts] = field(default_factory=dict)
+    channels: int | None = None
 
     @classmethod
     def of(cls, dataset: Dataset, config: RunConfig) -> DataFacts:
@@ -53,6 +81,7 @@ class DataFacts:
             if not _is_text(name):
                 raise DataError(f"data: class {name!r} is no valid text (UTF-8); rename it")
         shape = dataset.image_shape
+        parts: Mapping[str, Dataset] = getattr(dataset, "parts", {})
         reader: PictureReader | None = getattr(dataset, "reader", None)
         return cls(
             classes,
@@ -61,9 +90,11 @@ class DataFacts:
             len(dataset),
             getattr(dataset, "fingerprint", None),
             bool(getattr(dataset, "background", False)),
-            _counts(getattr(dataset, "labels", None), len(classes)),
+            _class_counts(dataset),
             None if reader is None else reader.document(),
             None if (ids := getattr(dataset, "category_ids", None)) is None else tuple(ids),
+            {name: _facts_of_part(part) for name, part in parts.items()},
+            getattr(dataset, "channels", None),
         )
 
     def check_same(self, before: DataFacts) -> None:
@@ -72,8 +103,9 @@ class DataFacts:
         Raises:
             ConfigError: If it is other data; says in what.
         """
+        known = asdict(before)
         for name, now in asdict(self).items():
-            then = getattr(before, name)
+            then = known[name]
             if name != "reader" and then is not None and now != then:
                 raise ConfigError(
                     f"data: is no longer what the run began with: {_difference(name, then, now)}; "
@@ -83,10 +115,9 @@ class DataFacts:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> DataFacts:
         """Return the facts that a checkpoint holds."""
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in document.items()
-        }
-        return cls(**values)
+        values = _with_tuples(document)
+        parts = {n: PartFacts(**_with_tuples(p)) for n, p in document.get("parts", {}).items()}
+        return cls(**{**values, "parts": parts})
 
     def document(self) -> dict[str, Any]:
         """Return the facts as plain data."""
@@ -97,8 +128,8 @@ class DataFacts:
         """How many channels all images have, also where sizes differ; None if nobody says."""
         if self.image_shape is not None:
             return self.image_shape[0]
-        if self.reader is None:
-            return None
+        if self.reader is None or self.channels is not None:
+            return self.channels
         return PictureReader.from_document(self.reader).channels
 
     @property
@@ -112,6 +143,19 @@ class DataFacts:
             "background": self.background,
             "class_counts": self.class_counts,
         }
+
+
+def _facts_of_part(dataset: Dataset) -> PartFacts:
+    background = bool(getattr(dataset, "background", False))
+    return PartFacts(tuple(map(str, dataset.classes)), background, _class_counts(dataset))
+
+
+def _with_tuples(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+
+
+def _class_counts(dataset: Dataset) -> tuple[int, ...] | None:
+    return _counts(getattr(dataset, "labels", None), len(dataset.classes))
 
 
 def _counts(labels: Any, classes: int) -> tuple[int, ...] | None:

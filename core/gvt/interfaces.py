@@ -7,7 +7,7 @@ Images are float32 in [0, 1], NCHW. Boxes are (M, 4) xyxy in pixels. `class`, `l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -51,9 +51,14 @@ class Dataset(Protocol):
         reader: Optional; a `gvt.PictureReader`, how its picture files become images. Others are
             then read the same way, for predictions.
         category_ids: Optional; of each class its number in COCO files, 1 and on without it.
+        channels: Optional; how many channels all images have, where their sizes differ.
         problems: Optional; of each kind of bad annotation the places that are mended or left out;
             `gvt data check` counts and names them.
         left_out: Optional; how many objects are left out on purpose, by what they are.
+        weights: Optional; how often each sample is drawn for training beside the others, (N,). An
+            epoch then has as many samples as before, drawn with replacement.
+        parts: Optional; of data that is mixed of several data sets these by name. `classes` has
+            all of theirs, samples are numbered by it, and each record says of which `part` it is.
     """
 
     classes: Sequence[str]
@@ -307,9 +312,12 @@ class Task(nn.Module):
 
     Attributes:
         phases: The optimiser steps of one iteration, in their order.
+        origin: What the checkpoint says that it was loaded from, or the run that it is of; None
+            for a task put together in code.
     """
 
     phases: tuple[Phase, ...]
+    origin: Mapping[str, Any] | None = None
 
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return the scalar losses of one phase, already weighted; the trainer sums them.
@@ -342,6 +350,10 @@ class Task(nn.Module):
     ) -> dict[str, Tensor]:
         """Return by name how wrong each prediction is, (N,), 0 where it is right."""
         return {}
+
+    def untaught(self, losses: Collection[str]) -> list[str]:
+        """Return what is to be said of parts that had none of the losses of a whole epoch."""
+        return []
 
     def sample(self, count: int, seed: int) -> Tensor:
         """Return new pictures, (N, C, H, W) float32 in [0, 1].

@@ -139,4 +139,5 @@ def task_of(state: State, path: Path, averaged: bool) -> Task:
     config = validate(document["config"], str(path))
     task = build_task(config, DataFacts.from_document(document["data"]), document["components"])
     load_weights(task, under("task/", tensors) | (under("ema/", tensors) if averaged else {}))
+    task.origin = document
     return task

@@ -98,7 +98,7 @@ def _build(
         classes=facts.classes,
     )
     trainer.run.config = resolved
-    document = _document(config, resolved, facts, placement, processes)
+    document = task.origin = _document(config, resolved, facts, placement, processes)
     if state is not None:
         restore(trainer, state)
         state[1].clear()  # a second copy of everything, which a long run need not hold
@@ -192,13 +192,15 @@ def _document(
 def _initialise(task: nn.Module, path: str | None) -> list[str]:
     """Take over a checkpoint's weights where name and shape agree, and say where they did not.
 
+    Averages are taken where there are: they are what the checkpoint is judged and used by.
+
     Raises:
         CheckpointError: If nothing agrees.
     """
     if path is None:
         return []
     _, tensors = checkpoint_file.load(Path(path))
-    weights, own = under("task/", tensors), task.state_dict()
+    weights, own = under("task/", tensors) | under("ema/", tensors), task.state_dict()
     taken = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
     if not taken:
         raise CheckpointError(f"init_from: nothing in {path} has a name and shape of this model")

@@ -83,7 +83,7 @@ class Trainer:
         self._losses = LossBuffer()
         self._pictures: dict[str, Tensor] = {}
         self._rehearsed = False
-        self._taught: set[bool] = set()  # whether batches of this epoch had losses
+        self._seen: dict[int, set[str]] = {}  # of each step of this epoch its losses
         self.trainable = Trainable(task, train.unfreeze)
         self.placement.place(task)
         self.world.share_tensors(task.state_dict().values())
@@ -155,7 +155,7 @@ class Trainer:
         for batch, step in zip(micro_batches, steps, strict=True):
             with self.placement.autocast(phase.precision), self.placement.eager(phase.eager):
                 losses = self.task(phase.name, batch, step)
-            self._taught.add(bool(losses))
+            self._seen.setdefault(index, set()).update(losses)
             if losses:
                 self.record(phase.name, losses, share)
                 loss = torch.stack(tuple(losses.values())).sum() * share
@@ -212,9 +212,16 @@ class Trainer:
         raise Interrupted(what)
 
     def _check_taught(self) -> None:
-        """Check that the epoch had something to learn from."""
-        taught, self._taught = self._taught, set()
-        if self.world.any(False in taught) and not self.world.any(True in taught):
+        """Check that the epoch had something to learn from, for each part of the task."""
+        steps, self._seen = self._seen, {}
+        if len(steps) < self.run.steps_per_epoch:
+            return  # a resumed run saw the end of it alone, or all was frozen
+        seen = set().union(*steps.values())
+        silent = self.task.untaught(seen)
+        for said in self.task.untaught(()):
+            if not self.world.any(said not in silent):
+                warnings.warn(said, stacklevel=2)
+        if not self.world.any(bool(seen)):
             needs = {key for m in self.task.modules() if isinstance(m, Head) for key in m.needs}
             wanted = f"the heads need {', '.join(sorted(needs))}" if needs else "there is no loss"
             raise DataError(f"no sample of an epoch has all that is learned from: {wanted}")

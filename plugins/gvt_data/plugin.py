@@ -57,6 +57,12 @@ def gvt_components() -> list[Component]:
         ),
         Component(
             "dataset",
+            "mixed",
+            "gvt_data.mixed:Mixed",
+            summary="Several data sets as one, drawn by weight, each labelled for other heads",
+        ),
+        Component(
+            "dataset",
             "imagenet",
             "gvt_data.imagenet:ImageNet",
             summary="ImageNet's 1,000 names, for networks that know them; and its pictures",

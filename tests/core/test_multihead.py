@@ -1,5 +1,8 @@
 """Several heads on one backbone, each with the targets that it needs."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -183,3 +186,94 @@ def test_a_loss_counts_only_the_samples_that_had_it(task):
     assert found["loss/name/ce"] == pytest.approx(
         evaluate(task, [kept]).metrics["loss/name/ce"], rel=1e-6
     )
+
+
+def test_learned_weights_are_those_of_the_paper(task):
+    learned = gvt.MultiHead(
+        task.backbone, dict(task.heads.items()), {"map": 0.5}, weighting="uncertainty"
+    )
+    with torch.no_grad():
+        learned.log_variances["name"].fill_(0.7)
+        learned.log_variances["map"].fill_(-0.2)
+    fixed, found = losses_of(task, batch()), losses_of(learned, batch())
+    assert found["name/ce"].item() == pytest.approx(math.exp(-0.7) * fixed["name/ce"].item())
+    assert found["map/ce"].item() == pytest.approx(math.exp(0.2) * fixed["map/ce"].item())
+    assert found["name/log_deviation"].item() == pytest.approx(0.35)
+    sum(found.values()).backward()
+    # d/ds (exp(-s) L + s / 2)
+    slope = 0.5 - math.exp(-0.7) * fixed["name/ce"].item()
+    assert learned.log_variances["name"].grad.item() == pytest.approx(slope, rel=1e-5)
+    assert "log_variances" in learned.phases[0].trained
+
+
+def test_what_teaches_a_head_nothing_leaves_its_learned_weight_alone(task):
+    learned = gvt.MultiHead(task.backbone, dict(task.heads.items()), weighting="uncertainty")
+    found = losses_of(learned, batch(class_of=(False,) * 4))
+    sum(found.values()).backward()
+    assert found.keys() == {"map/ce", "map/log_deviation"}
+    assert learned.log_variances["name"].grad is None
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a/b", "items", "training"])
+def test_a_head_needs_a_name_that_can_be_one(name):
+    with pytest.raises(ValueError, match="cannot be called"):
+        gvt.MultiHead(Backbone(), {name: Classes()})
+
+
+def test_a_head_can_be_added_and_removed_in_code(task):
+    before = task.predict(batch())
+    added = task.add_head("again", Classes(), weight=2.0)
+    assert losses_of(task, batch()).keys() == {"name/ce", "map/ce", "again/ce"}
+    own = F.cross_entropy(
+        added({"c1": task.backbone.conv(batch().images)}, batch()), batch().targets["class"]
+    )
+    torch.testing.assert_close(losses_of(task, batch())["again/ce"], 2 * own)
+    for one, other in zip(task.predict(batch()), before, strict=True):
+        assert torch.equal(one["map"]["semantic"], other["map"]["semantic"])
+    assert task.remove_head("again") is added
+    task.remove_head("map")
+    assert losses_of(task, batch()).keys() == {"ce"}
+    assert evaluate(task, [batch()]).metrics.keys() == {"pairs", "loss/ce"}
+    with pytest.raises(ValueError, match="'name' is the only head"):
+        task.remove_head("name")
+    with pytest.raises(ValueError, match="there is no head 'map'; the heads are name"):
+        task.remove_head("map")
+    with pytest.raises(ValueError, match="there is a head 'name' already"):
+        task.add_head("name", Classes())
+    with pytest.raises(gvt.UsageError, match="put together in code has no recipe"):
+        gvt.save(task, "nowhere.safetensors")
+
+
+def of_parts(*names):
+    whole = batch((True,) * len(names), (True,) * len(names))
+    records = [gvt.Record(f"image {i}", (5, 5), part=name) for i, name in enumerate(names)]
+    return dataclasses.replace(whole, records=records)
+
+
+@pytest.fixture
+def mixing():
+    """Of five classes the first head has 3 and 1, in this order, and learns from one part."""
+    torch.manual_seed(0)
+    words = gvt.Vocabulary("a", ("c3", "c1"), (3, 1), 5)
+    heads = {"name": Classes(), "map": Maps()}
+    return gvt.MultiHead(Backbone(), heads, vocabularies={"name": words})
+
+
+def test_a_head_learns_from_its_part_of_mixed_data_by_its_own_classes(mixing):
+    mixed = of_parts("a", "b", "a", "b")
+    mixed.targets.dense["class"].copy_(torch.tensor([1, 4, 3, 0]))
+    alone = batch().select(torch.tensor([0, 2]))
+    alone.targets.dense["class"].copy_(torch.tensor([1, 0]))
+    single = gvt.MultiHead(mixing.backbone, {"name": mixing.heads["name"]})
+    torch.testing.assert_close(losses_of(mixing, mixed)["name/ce"], losses_of(single, alone)["ce"])
+    predictions, losses = mixing.evaluate(mixed)
+    assert losses["name/ce"][1] == 2
+    assert {int(p["name"]["class"]) for p in predictions} <= {3, 1}
+    assert losses_of(mixing, of_parts("b", "b")).keys() == {"map/ce"}
+    assert evaluate(mixing, [mixed]).metrics["name/pairs"] == 2
+
+
+def test_what_learned_nothing_in_an_epoch_is_said(mixing):
+    said = mixing.untaught({"map/ce"})
+    assert said == ["head name learned nothing in a whole epoch: no sample has class"]
+    assert mixing.untaught({"map/ce", "name/ce"}) == []

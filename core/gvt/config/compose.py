@@ -21,6 +21,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _KEPT_WHEN_RENAMED = {
     "data": set(schema.DataConfig.model_fields) - {"name"},
     "optimizers": set(schema.OptimizerConfig.model_fields) - {"name"},
+    "heads": set(schema.HeadConfig.model_fields) - {"name"},
 }
 
 
@@ -163,7 +164,7 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
                 f"{'.'.join(keys)}: {'.'.join(keys[: depth + 1])} is {section!r}, which has no keys"
             )
     if keys[-1] == "name" and section.get("name") not in (None, value):
-        # `data` and `optimizers` mix keys of their own with the named component's parameters.
+        # These mix keys of their own with the named component's parameters.
         kept = _KEPT_WHEN_RENAMED.get(keys[0], set()) if "schedule" not in keys else set()
         for other in set(section) - kept:
             del section[other]

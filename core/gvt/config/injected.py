@@ -21,6 +21,6 @@ INJECTED: dict[str, frozenset[str]] = {
     "dataset": frozenset({"split"}),
     **{network: frozenset(_OF_DATA) for network in NETWORKS},
     "head": frozenset(FACTS),
-    "task": frozenset({*FACTS, *NETWORKS, "heads"}),
+    "task": frozenset({*FACTS, *NETWORKS, "heads", "vocabularies"}),
 }
 """By the kind of component, the parameters that a recipe cannot give."""

@@ -43,6 +43,17 @@ class ComponentConfig(BaseModel):
         return dict(self.model_extra or {})
 
 
+class HeadConfig(ComponentConfig):
+    """A head by its name in the registry.
+
+    Attributes:
+        learns_from: The part of mixed data that it learns from, whose classes it has; all of the
+            data unless given.
+    """
+
+    learns_from: str | None = None
+
+
 class DataConfig(ComponentConfig):
     """The data set and how it is fed.
 
@@ -259,7 +270,7 @@ class RunConfig(Section):
     generator: ComponentConfig | None = None
     discriminator: ComponentConfig | None = None
     backbone: ComponentConfig | None = None
-    heads: dict[str, ComponentConfig] = {}
+    heads: dict[str, HeadConfig] = {}
     optimizers: dict[str, OptimizerConfig]
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()

@@ -14,7 +14,7 @@ from gvt.batch import Batch
 from gvt.config.schema import DataConfig, TrainConfig
 from gvt.data.augmentation import BatchTransform
 from gvt.data.mosaic import check_mosaic
-from gvt.data.order import Order, Place
+from gvt.data.order import Order, Place, equally_often
 from gvt.data.sources import Resident, Source, Streamed
 from gvt.data.transforms import build_transforms, mixes, transform_sample
 from gvt.device import Placement
@@ -66,7 +66,7 @@ class Loader:
             config.shuffle,
             self._world.rank,
             self._world.size,
-            _labels(dataset, config) if config.balance else None,
+            _weights(dataset, config),
         )
         self.config = resolved(dataset, config, placement)
         transform = build_transforms("data.transforms", config.transforms)
@@ -166,18 +166,31 @@ def _source(
     return Streamed(dataset, placement, int(config.workers), transform, seed, mosaic)
 
 
-def _labels(dataset: Dataset, config: DataConfig) -> Tensor:
-    """Return the class of every sample, (N,) int64.
+def _weights(dataset: Dataset, config: DataConfig) -> Tensor | None:
+    """Return how often each sample is drawn, (N,) float64; None for an order of all.
 
     Raises:
-        ConfigError: If the data set does not say them.
+        ConfigError: If it is to be by classes and the data set does not say them, or by weights
+            that are no such, or by both.
     """
+    weights = getattr(dataset, "weights", None)
+    if weights is not None:
+        if config.balance:
+            raise ConfigError(
+                f"data.balance: {config.name} says by itself how often each sample is drawn"
+            )
+        drawn = torch.as_tensor(weights, dtype=torch.float64, device="cpu")
+        if drawn.shape != (len(dataset),) or not bool((drawn >= 0).all() and drawn.sum() > 0):
+            raise ConfigError(f"data: {config.name} has weights that are none of its samples")
+        return drawn if config.shuffle else None
+    if not config.balance:
+        return None
     labels = getattr(dataset, "labels", None)
     if labels is None or len(labels) != len(dataset):
         raise ConfigError(
             f"data.balance: {config.name} has no class for each of its samples (attribute labels)"
         )
-    return torch.as_tensor(labels, dtype=torch.int64, device="cpu")
+    return equally_often(torch.as_tensor(labels, dtype=torch.int64, device="cpu"))
 
 
 def _check_size(dataset: Dataset, transform: Callable[..., Any]) -> None:

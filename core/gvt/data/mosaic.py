@@ -62,7 +62,7 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
         DataError: If images differ in their number of channels; names two of them.
     """
     first = samples[0]
-    used = [s if s.targets.keys() == first.targets.keys() else first for s in samples]
+    used = [s if _alike(s, first) else first for s in samples]
     for sample in used:
         check_mosaic(sample)
     images = alike(used)
@@ -77,6 +77,12 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
     return replace(
         first, image=canvas, targets=targets, record=replace(first.record, geometry=None)
     )
+
+
+def _alike(sample: Sample, first: Sample) -> bool:
+    """Whether the same is known of both, by the same classes."""
+    same_part = sample.record.part == first.record.part
+    return same_part and sample.targets.keys() == first.targets.keys()
 
 
 @dataclass(frozen=True)

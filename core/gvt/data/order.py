@@ -29,8 +29,8 @@ class Order:
     `batch_size` samples; what is left of an epoch after the last whole iteration is left out.
 
     Attributes:
-        labels: The class of each sample, (count,): an epoch then draws as many samples with
-            replacement, each class equally often on average.
+        weights: How often each sample is drawn beside the others, (count,): an epoch then draws as
+            many samples with replacement.
 
     Raises:
         DataError: If the data does not fill one iteration.
@@ -43,7 +43,7 @@ class Order:
     shuffle: bool = True
     rank: int = 0
     world_size: int = 1
-    labels: Tensor | None = field(default=None, compare=False)
+    weights: Tensor | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.count < self.samples_per_step:
@@ -67,15 +67,14 @@ class Order:
         if not self.shuffle:
             return torch.arange(self.count)
         source = random_source(self.seed, "order", epoch)
-        if self.labels is None:
+        if self.weights is None:
             return torch.randperm(self.count, generator=source)
-        sizes = torch.bincount(self.labels)
-        by_class, firsts = self.labels.argsort(stable=True), sizes.cumsum(0) - sizes
-        occurring = sizes.nonzero().flatten()
-        of = occurring[torch.randint(len(occurring), (self.count,), generator=source)]
-        # Of double precision, so that it reaches every sample of a large class and none beyond it.
+        # Not by torch.multinomial, which takes 2**24 samples at most.
+        ends = self.weights.double().cumsum(0)
         share = torch.rand(self.count, dtype=torch.float64, generator=source)
-        return by_class[firsts[of] + (share * sizes[of]).long()]
+        drawn = torch.searchsorted(ends, share * ends[-1], right=True)
+        # By rounding a share may be the whole, and what is never drawn may be the last.
+        return drawn.clamp(max=int(self.weights.nonzero().max()))
 
     def places(self, start_step: int = 0) -> Iterator[Place]:
         """Yield this process's micro-batches from an iteration on, without end."""
@@ -88,3 +87,12 @@ class Order:
                     begin = (number * self.world_size + self.rank) * self.batch_size
                     yield Place(epoch, number, order[begin : begin + self.batch_size])
             epoch, first = epoch + 1, 0
+
+
+def equally_often(labels: Tensor) -> Tensor:
+    """Return weights of samples, (N,) float64, by which each class is drawn equally often.
+
+    Args:
+        labels: The class of each sample, (N,) int64.
+    """
+    return torch.bincount(labels).double().reciprocal()[labels]

@@ -16,6 +16,8 @@ from gvt.batch import IGNORED, Sample
 from gvt.config.parameters import check_parameters, signature_of
 from gvt.config.schema import ComponentConfig
 from gvt.data.objects import picked, tidied, tight
+from gvt.data.proposals import KEY as PROPOSALS
+from gvt.data.proposals import Proposals, left_of
 from gvt.errors import ConfigError
 from gvt.geometry import SPATIAL_KEYS
 from gvt.printable import printable
@@ -127,12 +129,13 @@ def _fills(given: Any) -> dict[type | str, Any]:
 
 
 def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
-    """Return the sample with image, boxes and masks transformed together.
+    """Return the sample with image, boxes, masks and proposals transformed together.
 
     Where pixels come in from outside, masks are 0 and `semantic` is 255, whatever the image is
     filled up with. Boxes are clipped to the image, those that ended where their masks did do so
-    again, and objects of which nothing is left are dropped; see `gvt.data.objects.tidied`. What a
-    random transform did cannot be told afterwards, so the sample's geometry is unknown.
+    again, and objects of which nothing is left are dropped; see `gvt.data.objects.tidied`. So are
+    proposals, which a sample may have among its `inputs`. What a random transform did cannot be
+    told afterwards, so the sample's geometry is unknown.
 
     Raises:
         ConfigError: If a transform cannot be done to what the sample has besides its image.
@@ -141,6 +144,8 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
     known = {k: _wrapped(k, v, size) for k, v in sample.targets.items() if k in SPATIAL_KEYS}
     if "boxes" in known:  # what drops boxes drops the same rows of these
         known["labels"] = torch.arange(len(known["boxes"]))
+    if PROPOSALS in sample.inputs:
+        known[PROPOSALS] = Proposals.of(sample.inputs[PROPOSALS], size)
     try:
         transformed = transform({"image": tv_tensors.Image(sample.image), **known})
     except TypeError as error:
@@ -148,14 +153,17 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
             raise explained from error
         raise
     image = _plain("image", transformed.pop("image"))
+    now = (image.shape[-2], image.shape[-1])
+    inputs = dict(sample.inputs)
+    if PROPOSALS in transformed:
+        inputs[PROPOSALS] = left_of(transformed.pop(PROPOSALS), now)
     rows = transformed.pop("labels", None)
     plain = {key: _plain(key, value) for key, value in transformed.items()}
     targets = {**sample.targets, **plain}
     if rows is not None:
-        targets = _objects(sample.targets, plain, rows, (image.shape[-2], image.shape[-1]))
-    return replace(
-        sample, image=image, targets=targets, record=replace(sample.record, geometry=None)
-    )
+        targets = _objects(sample.targets, plain, rows, now)
+    record = replace(sample.record, geometry=None)
+    return replace(sample, image=image, targets=targets, record=record, inputs=inputs)
 
 
 def _objects(

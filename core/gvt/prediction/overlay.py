@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
+from torchvision.ops import box_iou
 
 from gvt.batch import IGNORED
+from gvt.prediction.merging import SAME
 from gvt.prediction.objects import Objects, Part
+from gvt.runs.outlines import edges, outline
 from gvt.runs.palette import Color, color_of, paint, text_color
 from gvt.runs.pictures import caption
 
@@ -25,69 +29,158 @@ _Sides = tuple[int, int, int, int]
 """Left, top, right and bottom."""
 
 
-def painted(image: Image.Image, part: Mapping[str, np.ndarray], classes: int) -> None:
+def painted(
+    image: Image.Image, part: Mapping[str, np.ndarray], classes: int, *, outlined: bool = False
+) -> set[int]:
     """Lay the classes' colours on a picture, in place.
 
     Args:
         image: Of mode `RGB`.
         part: `semantic` (H, W), or `masks` (K, H, W).
         classes: How many there are.
+        outlined: Draw where each class ends instead, on pixels that are painted already.
+
+    Returns:
+        The numbers of the classes that there are.
     """
     rows = max(1, _PART // image.width)
+    width = _line(letters_on(image.size)) if outlined else 0
+    there: set[int] = set()
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
         pixels = np.array(image.crop((0, top, image.width, bottom)))
-        if "semantic" in part:
-            paint(pixels, part["semantic"][top:bottom], classes)
-        for number, mask in enumerate(part.get("masks", ())):
-            of_class = np.where(mask[top:bottom], number, IGNORED)
-            paint(pixels, of_class, classes)
+        # With the lines around it, or each part would have an outline of its own.
+        first, last = max(0, top - width), bottom + width
+        for values in _maps(part, first, last):
+            own = values[top - first : bottom - first]
+            there |= {n for n in np.flatnonzero(np.bincount(own.ravel())).tolist() if n < classes}
+            if outlined:
+                ends = edges(values, width)[top - first : bottom - first]
+                paint(pixels, np.where(ends, own, IGNORED), classes, opacity=1)
+            else:
+                paint(pixels, own, classes)
         image.paste(Image.fromarray(pixels), (0, top))
+    return there
 
 
-def draw_objects(image: Image.Image, objects: Objects, classes: Sequence[str]) -> None:
+def _maps(part: Mapping[str, np.ndarray], top: int, bottom: int) -> Iterator[np.ndarray]:
+    """Yield rows of numbers of classes: of all of them, or of one after the other."""
+    if "semantic" in part:
+        yield part["semantic"][top:bottom]
+    for number, mask in enumerate(part.get("masks", ())):
+        yield np.where(mask[top:bottom], np.uint8(number), np.uint8(IGNORED))
+
+
+def draw_objects(
+    image: Image.Image, found: Sequence[Objects], classes: Sequence[str], *, outlined: bool = False
+) -> None:
     """Draw boxes with names and scores, and masks half transparent, on a picture, in place.
 
     Lines and letters are as large as the picture is, unless its objects are small. What is surer
     is drawn over what is less, and of names that have no room for all the surer ones are written.
 
+    Of several heads the boxes of the first have whole lines, and those of the others broken ones.
+    What two of them have in common, boxes of one class that agree on more than half of what they
+    are together, is named once, with the scores of both.
+
     Args:
         image: Of mode `RGB`.
-        objects: In pixels of the picture, with falling scores.
+        found: Of each head, in pixels of the picture, with falling scores.
         classes: Names of the classes.
+        outlined: Draw where masks end instead, on pixels that are painted already.
     """
-    if not len(objects):
+    if not any(map(len, found)):
         return
-    boxes, labels, scores = (v.tolist() for v in (objects.boxes, objects.labels, objects.scores))
-    colors = [color_of(label) for label in labels]
-    for mask, label in zip(reversed(objects.masks or ()), reversed(labels), strict=False):
-        _paint_mask(image, mask, label)
-    letters = _letters(image.size, boxes)
-    font, line = ImageFont.load_default(letters), max(1, round(letters / 7))
-    pen = ImageDraw.Draw(image)
-    for box, color in zip(reversed(boxes), reversed(colors), strict=True):
-        pen.rectangle(_pixels(box, image.size), outline=color, width=line)
-    names = [caption(classes[n] if n < len(classes) else n) for n in labels]
-    taken = _Taken(letters)
-    for box, name, score, color in zip(boxes, names, scores, colors, strict=True):
-        _write(pen, font, f"{name} {score:.2f}", _pixels(box, image.size), color, taken)
+    letters = letters_on(image.size, [box for of in found for box in of.boxes.tolist()])
+    line, pen = _line(letters), ImageDraw.Draw(image)
+    for objects in reversed(found):
+        for mask, label in zip(
+            reversed(objects.masks or ()), reversed(objects.labels.tolist()), strict=False
+        ):
+            _paint_mask(image, mask, label, line if outlined else 0)
+    for head in reversed(range(len(found))):
+        rows = zip(found[head].boxes.tolist(), found[head].labels.tolist(), strict=True)
+        for box, label in reversed(list(rows)):
+            draw_box(pen, _pixels(box, image.size), color_of(label), line, head)
+    font, taken = ImageFont.load_default(letters), _Taken(letters)
+    for box, label, scores in named_once(found):
+        name = caption(classes[label] if label < len(classes) else label)
+        text = f"{name} {' / '.join(f'{score:.2f}' for score in scores)}"
+        _write(pen, font, text, _pixels(box, image.size), color_of(label), taken)
 
 
-def _paint_mask(image: Image.Image, mask: Part, label: int) -> None:
+def named_once(found: Sequence[Objects]) -> list[tuple[list[float], int, list[float]]]:
+    """Return the boxes of all heads, with the label and the scores of each, the surest first.
+
+    A box of a further head that is of an object which another head has found is left out, and its
+    score stands with the other one's.
+    """
+    named: list[tuple[list[float], int, list[float]]] = []
+    for objects in found:
+        before = torch.tensor([box for box, _, _ in named]).reshape(-1, 4)
+        labels = torch.tensor([label for _, label, _ in named], dtype=torch.int64)
+        free = torch.ones(len(named))
+        rows = (value.tolist() for value in (objects.boxes, objects.labels, objects.scores))
+        for box, label, score in zip(*rows, strict=True):
+            best = None
+            if len(free):
+                shared = box_iou(torch.tensor([box]), before)[0] * free * (labels == label)
+                best = int(shared.argmax()) if shared.max() > SAME else None
+            if best is None:
+                named.append((box, label, [score]))
+            else:
+                free[best] = 0
+                named[best][2].append(score)
+    return sorted(named, key=lambda one: -max(one[2]))
+
+
+def draw_box(
+    pen: ImageDraw.ImageDraw, sides: _Sides, color: Color, line: int, head: int = 0
+) -> None:
+    """Draw a box: of the first head in whole lines, of each further one in shorter strokes."""
+    left, top, right, bottom = sides
+    if head == 0 or min(right - left, bottom - top) < 2 * line:
+        pen.rectangle(sides, outline=color, width=line)
+        return
+    for x, end in strokes(left, right, line, head):
+        pen.rectangle((x, top, end, top + line - 1), fill=color)
+        pen.rectangle((x, bottom - line + 1, end, bottom), fill=color)
+    for y, end in strokes(top, bottom, line, head):
+        pen.rectangle((left, y, left + line - 1, end), fill=color)
+        pen.rectangle((right - line + 1, y, right, end), fill=color)
+
+
+def strokes(start: int, end: int, line: int, head: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and last pixels of the strokes of a line of some width: one, or several."""
+    length = max(1, 6 // head) * line if head else end - start + 1
+    for first in range(start, end + 1, 2 * length):
+        yield first, min(first + length - 1, end)
+
+
+def _paint_mask(image: Image.Image, mask: Part, label: int, line: int = 0) -> None:
+    """Lay a mask's colour on it, or draw its outline of so many pixels."""
     height, width = mask.pixels.shape
     if not (height and width):
         return
     sides = (mask.left, mask.top, mask.left + width, mask.top + height)
-    pixels = np.array(image.crop(sides))
-    paint(pixels, np.where(mask.pixels.numpy(), label, label + 1), label + 1)
+    pixels, there = np.array(image.crop(sides)), mask.pixels.numpy()
+    if line:
+        there = outline(there, line)
+    paint(pixels, np.where(there, label, label + 1), label + 1, opacity=1 if line else 0.5)
     image.paste(Image.fromarray(pixels), sides[:2])
 
 
-def _letters(size: tuple[int, int], boxes: Sequence[Sequence[float]]) -> int:
+def letters_on(size: tuple[int, int], boxes: Sequence[Sequence[float]] = ()) -> int:
     """Return how high letters are: by the picture, and no higher than a share of most objects."""
-    sides = [min(right - left, bottom - top) for left, top, right, bottom in boxes]
-    wanted = min(math.sqrt(size[0] * size[1]) / _LINES, float(np.median(sides)) / 2)
+    wanted = math.sqrt(size[0] * size[1]) / _LINES
+    if boxes:
+        sides = [min(right - left, bottom - top) for left, top, right, bottom in boxes]
+        wanted = min(wanted, float(np.median(sides)) / 2)
     return max(_SMALLEST_FONT, round(wanted))
+
+
+def _line(letters: int) -> int:
+    return max(1, round(letters / 7))
 
 
 def _pixels(box: Sequence[float], size: tuple[int, int]) -> _Sides:

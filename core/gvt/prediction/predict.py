@@ -46,17 +46,27 @@ def predict(
     not stretched.
 
     A folder gets of each picture whose pixels are classified `STEM.png`, an indexed PNG in its own
-    size, and `STEM_overlay.png`. A value there is the class's number; where the data has a
-    background that is 0, and class i is i + 1. 255 is what the network was not shown, where the
-    reader's `fit` crops. Where a pixel may have several labels each class has a mask of its own,
-    `STEM_CLASS.png`, and of several heads the files are `STEM_HEAD...`. Pictures that were found
-    in a folder keep the folders in between. `predictions.jsonl` has a line a picture.
+    size. A value there is the class's number; where the data has a background that is 0, and class
+    i is i + 1. 255 is what the network was not shown, where the reader's `fit` crops. Where a pixel
+    may have several labels each class has a mask of its own, `STEM_CLASS.png`, and of several heads
+    the files are `STEM_HEAD...`. Pictures that were found in a folder keep the folders in between.
 
-    Where objects are found, `STEM_overlay.png` has those with a score of at least `predict.score`,
-    and `predictions.json` has all, as COCO's results with the pictures' file names and the classes'
-    names: a list of `image_id` (the picture's place, from 1), `file_name`, `category_id`,
-    `category_name`, `bbox` [x, y, width, height] in the picture's pixels, `score`, and
-    `segmentation` as run lengths where there are masks. Of several heads it is
+    `STEM_overlay.png` is the picture with all that is said of places in it: pixels in the colours
+    of their classes, and objects with a score of at least `predict.score`. Several heads are drawn
+    together. Masks of objects are outlined then where pixels are painted; boxes of the first head
+    that finds objects have whole lines, those of the others broken ones, and an object that two of
+    them find has one name with both scores. In a strip below the picture stands what is said of
+    the whole of it, and what lines and colours mean.
+
+    `predictions.jsonl` has a line a picture: `file`, `height`, `width`, `overlay`, and what is
+    said. Of pixels that is the `mask`, and `classes` with the share of each; of objects `objects`;
+    of the whole picture its `class` with the likeliest ones as `top`, or its `labels`, and `scores`
+    in the order of the classes. Of several heads all this is in `heads`, by the heads' names.
+
+    Where objects are found `predictions.json` has all of them, as COCO's results with the pictures'
+    file names and the classes' names: a list of `image_id` (the picture's place, from 1),
+    `file_name`, `category_id`, `category_name`, `bbox` [x, y, width, height] in the picture's
+    pixels, `score`, and `segmentation` as run lengths where there are masks. Of several heads it is
     `predictions_HEAD.json`.
 
     Args:
@@ -145,21 +155,33 @@ class Job:
         size = (image.height, image.width)
         parts = {head: self._summary(part) for head, part in found.items()}
         files: list[Path] = []
+        overlay: dict[str, Any] = {}
         if self._writer is not None:
-            for head, written in self._writer.pictures(source, image, found).items():
-                files += written
-                names = [path.relative_to(self._writer.folder).as_posix() for path in written]
-                parts[head] = {**_named(names, found[head]), **parts[head]}
+            written = self._writer.pictures(source, image, found)
             self._writer.entries(source, size, found)
+            files = written.files
+            for head, masks in written.masks.items():
+                names = [self._relative(path) for path in masks]
+                several = self._predictor.forms[head].key == "masks"
+                parts[head] = {
+                    **({"masks": names} if several else {"mask": names[0]}),
+                    **parts[head],
+                }
+            if written.overlay is not None:
+                overlay = {"overlay": self._relative(written.overlay)}
         summary = {
             "file": printable(source.path),
             "height": size[0],
             "width": size[1],
-            **(parts.get("") or {"heads": parts}),
+            **_with(overlay, parts),
         }
         if self._writer is not None:
             self._writer.line(summary)
         return Predicted(source.path, size, self._returned(found, size), summary, tuple(files))
+
+    def _relative(self, path: Path) -> str:
+        assert self._writer is not None
+        return path.relative_to(self._writer.folder).as_posix()
 
     def _failed(self, source: Source, error: str) -> Predicted:
         if self._writer is not None:
@@ -187,12 +209,9 @@ def _flat(by_head: dict[str, Any]) -> dict[str, Any]:
     return dict(by_head.get("", by_head))
 
 
-def _named(names: Sequence[str], part: Prediction | Objects) -> dict[str, Any]:
-    *masks, overlay = names
-    if isinstance(part, Objects):
-        return {"overlay": overlay}
-    return (
-        {"masks": masks, "overlay": overlay}
-        if "masks" in part
-        else {"mask": masks[0], "overlay": overlay}
-    )
+def _with(overlay: dict[str, Any], parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what is said with the picture that it is drawn on; of several heads, before them."""
+    if "" not in parts:
+        return {**overlay, "heads": parts}
+    masks = {key: value for key, value in parts[""].items() if key in ("mask", "masks")}
+    return {**masks, **overlay, **parts[""]}

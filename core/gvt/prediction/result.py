@@ -97,6 +97,13 @@ def summary_of(
     }
 
 
+def words_of(part: Prediction, classes: Sequence[str]) -> str:
+    """Return what a head says of a whole picture in few words: a class, or all labels."""
+    summary = summary_of(part, classes, background=False)
+    told = [summary] if "class" in part else summary["labels"]
+    return ", ".join(f"{printable(t['class'])} {_sure(t['score'], 2)}" for t in told) or "nothing"
+
+
 def value_of(number: int, classes: int, background: bool) -> int:
     """Return the entry of a class of pixels in an indexed PNG: with a background, that is 0."""
     if not background or number == IGNORED:
@@ -136,8 +143,7 @@ def _lines(part: Mapping[str, Any]) -> Iterator[str]:
         yield "nothing"
     longest = max((len(_shown(entry["class"])) for entry in told), default=0)
     for entry in told:
-        score = "not a number" if entry["score"] is None else f"{entry['score']:.3f}"
-        yield f"{_shown(entry['class']).ljust(longest)}  {score}"
+        yield f"{_shown(entry['class']).ljust(longest)}  {_sure(entry['score'], 3)}"
 
 
 def _counted(objects: Sequence[Mapping[str, Any]]) -> str:
@@ -151,6 +157,10 @@ def _counted(objects: Sequence[Mapping[str, Any]]) -> str:
         between = most if most == least else f"{most} to {least}"
         kinds.append(f"{len(sure)} {printable(name)} ({between})")
     return ", ".join(kinds) or "nothing"
+
+
+def _sure(score: float | None, digits: int) -> str:
+    return "not a number" if score is None else f"{score:.{digits}f}"
 
 
 def _shown(name: str | None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,7 +23,8 @@ from gvt.prediction.files import Source, check_distinct
 from gvt.prediction.forms import Form
 from gvt.prediction.objects import Objects
 from gvt.prediction.overlay import draw_objects, painted
-from gvt.prediction.result import value_of
+from gvt.prediction.result import value_of, words_of
+from gvt.prediction.strip import items, with_strip
 from gvt.printable import printable
 from gvt.runs.palette import indexed_palette
 
@@ -31,6 +33,8 @@ LINES = "predictions.jsonl"
 
 ENTRIES = "predictions"
 """What the file of COCO's results is called, before the head's name and `.json`."""
+
+_OVERLAY = "_overlay.png"
 
 _OF_ENTRIES = re.compile(rf"{ENTRIES}(_[\w-]+)?\.json", re.ASCII).fullmatch
 
@@ -51,6 +55,25 @@ def check_folder(folder: Path) -> None:
             f"{printable(folder)}: has files, and no {LINES} of earlier predictions; name a new "
             "folder"
         )
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of a picture.
+
+    Attributes:
+        masks: By head those of its masks.
+        overlay: The picture with all that is said of places in it; None where nothing is.
+    """
+
+    masks: Mapping[str, Sequence[Path]]
+    overlay: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them, the overlay last."""
+        masks = [path for paths in self.masks.values() for path in paths]
+        return masks if self.overlay is None else [*masks, self.overlay]
 
 
 class Writer:
@@ -84,16 +107,24 @@ class Writer:
             UsageError: If it does, or if what two heads say of one would; names them.
         """
         owners: dict[str, str] = {}
-        endings: list[str] = []
         for head, form in self._forms.items():
-            endings += self._endings(head, form)
-            for ending in self._endings(head, form):
-                other = owners.setdefault(ending.casefold(), head)
+            named = {f"PICTURE{ending}" for ending in self._endings(head, form)}
+            if form.is_of_objects:
+                named.add(f"{ENTRIES}{_of(head)}.json")
+            for name in sorted(named):
+                if name.casefold() == f"PICTURE{_OVERLAY}".casefold():
+                    raise UsageError(
+                        f"head {printable(head)!r}: its mask would be {name}, as what all heads "
+                        "are drawn on; rename it in the recipe"
+                    )
+                other = owners.setdefault(name.casefold(), head)
                 if other != head:
                     raise UsageError(
                         f"heads {printable(other)!r} and {printable(head)!r}: both would write "
-                        f"PICTURE{ending}; rename one in the recipe"
+                        f"{name}; rename one in the recipe"
                     )
+        endings = [e for head, form in self._forms.items() for e in self._endings(head, form)]
+        endings += [_OVERLAY] if self._is_drawn else []
         check_distinct(sources, endings)
         read = {source.path.resolve() for source in sources}
         for source in sources:
@@ -122,31 +153,44 @@ class Writer:
 
     def pictures(
         self, source: Source, image: Image.Image, prediction: Mapping[str, Prediction | Objects]
-    ) -> dict[str, list[Path]]:
-        """Write the masks and the overlay of each head that says something of places.
+    ) -> Written:
+        """Write the masks of each head, and one overlay with all that is said of places.
 
-        The overlay is painted on the picture itself, and the values of a mask become those of
-        its file, since large pictures are better not copied.
-
-        Returns:
-            By head the files, the overlay last.
+        Pixels are painted, and over them lie masks and boxes of objects; what several heads say of
+        the same pixels has outlines. Of several heads, what they say of the whole picture stands
+        below it. The overlay is painted on the picture itself, and the values of a mask become
+        those of its file, since large pictures are better not copied.
         """
         self.begin()
-        written: dict[str, list[Path]] = {}
-        drawn = [h for h, form in self._forms.items() if form.is_dense or form.is_of_objects]
-        for head in drawn:
-            paths = [self._path(source, e) for e in self._endings(head, self._forms[head])]
-            paths[0].parent.mkdir(parents=True, exist_ok=True)
-            canvas = image if head == drawn[-1] else image.copy()
-            canvas = canvas if canvas.mode == "RGB" else canvas.convert("RGB")
-            said = prediction[head]
-            if isinstance(said, Objects):
-                draw_objects(canvas, said.above(self._score), self._facts.classes)
-            else:
-                self._masks(said, paths[:-1], canvas)
-            _save(canvas, paths[-1])
-            written[head] = paths
-        return written
+        if not self._is_drawn:
+            return Written({}, None)
+        canvas = image if image.mode == "RGB" else image.convert("RGB")
+        classes = self._facts.classes
+        masks: dict[str, list[Path]] = {}
+        there: set[int] = set()
+        overlay = self._path(source, _OVERLAY)
+        overlay.parent.mkdir(parents=True, exist_ok=True)
+        for head, said in prediction.items():
+            if not isinstance(said, Objects) and self._forms[head].is_dense:
+                paths = [self._path(source, e) for e in self._endings(head, self._forms[head])]
+                there |= self._masks(said, paths, canvas, outlined=bool(masks))
+                masks[head] = paths
+        found = {
+            head: said.above(self._score)
+            for head, said in prediction.items()
+            if isinstance(said, Objects)
+        }
+        draw_objects(canvas, [*found.values()], classes, outlined=bool(masks))
+        if len(self._forms) > 1:
+            canvas = with_strip(canvas, items(self._told(prediction), [*found], there, classes))
+        _save(canvas, overlay)
+        return Written(masks, overlay)
+
+    def _told(self, prediction: Mapping[str, Prediction | Objects]) -> Iterator[tuple[str, str]]:
+        """Yield the heads that say something of the whole picture, with it."""
+        for head, said in prediction.items():
+            if not isinstance(said, Objects) and not self._forms[head].is_dense:
+                yield head, words_of(said, self._facts.classes)
 
     def entries(
         self, source: Source, size: tuple[int, int], prediction: Mapping[str, Prediction | Objects]
@@ -182,29 +226,35 @@ class Writer:
         for file in self._entries.values():
             file.close()
 
+    @property
+    def _is_drawn(self) -> bool:
+        return any(form.is_dense or form.is_of_objects for form in self._forms.values())
+
     def _endings(self, head: str, form: Form) -> list[str]:
-        """Return what a picture's files are called behind its stem, the overlay's last."""
-        of = _of(head)
-        if form.is_of_objects:
-            return [f"{of}_overlay.png"]
+        """Return what the files of a head's masks are called behind the picture's stem."""
         if form.key == "semantic":
-            return [f"{of}.png", f"{of}_overlay.png"]
-        if form.key == "masks":
-            return [*(f"{of}_{n}.png" for n in self._names), f"{of}_overlay.png"]
-        return []
+            return [f"{_of(head)}.png"]
+        return [f"{_of(head)}_{n}.png" for n in self._names] if form.key == "masks" else []
 
     def _path(self, source: Source, ending: str) -> Path:
         return self.folder / f"{source.stem}{ending}"
 
-    def _masks(self, said: Prediction, paths: Sequence[Path], canvas: Image.Image) -> None:
-        """Write masks of classes, and paint the picture with them before they change."""
+    def _masks(
+        self, said: Prediction, paths: Sequence[Path], canvas: Image.Image, *, outlined: bool
+    ) -> set[int]:
+        """Write masks of classes, and draw them on the picture before they change.
+
+        Returns:
+            The classes that there are.
+        """
         part = {k: v.numpy() for k, v in said.items()}
-        painted(canvas, part, len(self._facts.classes))
+        there = painted(canvas, part, len(self._facts.classes), outlined=outlined)
         if "semantic" in part:
             _save(self._indexed(part["semantic"]), paths[0])
-            return
-        for mask, path in zip(part["masks"], paths, strict=True):
-            _save(Image.fromarray(mask), path)
+        else:
+            for mask, path in zip(part["masks"], paths, strict=True):
+                _save(Image.fromarray(mask), path)
+        return there
 
     def _indexed(self, semantic: np.ndarray) -> Image.Image:
         count, background = len(self._facts.classes), self._facts.background

@@ -18,6 +18,7 @@ from gvt.batch import IGNORED, Batch
 from gvt.evaluation import Mistake
 from gvt.geometry import SPATIAL_KEYS
 from gvt.runs.colour import as_rgb
+from gvt.runs.outlines import edges, outline
 from gvt.runs.palette import Color, color_of, legend, paint, text_color
 from gvt.runs.pictures import LONGEST_TITLE, PADDING, caption, tiled
 
@@ -99,8 +100,7 @@ def _tile(
     mode = "nearest" if scale >= 1 else "area"
     pixels = torch.nn.functional.interpolate(pixels[None], size, mode=mode)[0]
     drawn = pixels.mul(255).round().byte()
-    for part in _parts(known):
-        drawn = _overlaid(drawn, part, classes, (size[1] / width, size[0] / height))
+    drawn = _overlaid(drawn, _parts(known), classes, (size[1] / width, size[0] / height))
     lines = [line for line in captions if line]
     tile = Image.new("RGB", (size[1], size[0] + LINE * len(lines)), "white")
     tile.paste(Image.fromarray(drawn.permute(1, 2, 0).numpy()))
@@ -115,21 +115,37 @@ def _write(line: str, image: Image.Image, top: int) -> None:
 
 
 def _overlaid(
-    pixels: Tensor, known: Mapping[str, Any], classes: Sequence[str], scale: tuple[float, float]
+    pixels: Tensor,
+    parts: Sequence[Mapping[str, Any]],
+    classes: Sequence[str],
+    scale: tuple[float, float],
 ) -> Tensor:
-    """Return (3, H, W) uint8 pixels with boxes, instance masks and classes of pixels on them."""
+    """Return (3, H, W) uint8 pixels with classes of pixels, masks and boxes on them.
+
+    Of pixels that are painted in the colour of their class already the masks are outlined.
+    """
     size = pixels.shape[-2:]
-    if "semantic" in known:
-        semantic = _resized(known["semantic"][None], size)[0]
-        painted = pixels.permute(1, 2, 0).contiguous()
-        # Without names nobody knows which number is the background.
-        paint(painted.numpy(), semantic.numpy(), len(classes) or IGNORED)
-        pixels = painted.permute(2, 0, 1).contiguous()
-    elif len(known.get("masks", ())):
-        masks = _resized(known["masks"], size).bool()
-        pixels = draw_segmentation_masks(pixels, masks, alpha=0.5, colors=_colors(known, masks))
-    if len(known.get("boxes", ())):
-        pixels = _boxed(pixels, known, scale)
+    # Without names nobody knows which number is the background.
+    count = len(classes) or IGNORED
+    dense = [part["semantic"] for part in parts if "semantic" in part]
+    painted = pixels.permute(1, 2, 0).numpy().copy()
+    for number, semantic in enumerate(dense):
+        values = _resized(semantic[None], size)[0].numpy()
+        if number:
+            values = np.where(edges(values), values, IGNORED)
+        paint(painted, values, count, opacity=1 if number else 0.5)
+    pixels = torch.from_numpy(painted).permute(2, 0, 1).contiguous()
+    for part in parts:
+        if len(part.get("masks", ())):
+            masks = _resized(part["masks"], size).bool()
+            alpha = 0.5
+            if dense:
+                masks, alpha = torch.from_numpy(np.stack([outline(m.numpy()) for m in masks])), 1.0
+            colors = _colors(part, masks)
+            pixels = draw_segmentation_masks(pixels, masks, alpha=alpha, colors=colors)
+    for part in parts:
+        if len(part.get("boxes", ())):
+            pixels = _boxed(pixels, part, scale)
     return pixels
 
 

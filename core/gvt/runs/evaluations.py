@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gvt.atomic import attempting, replacing
-from gvt.evaluation import BACKGROUND, Evaluation
+from gvt.evaluation import BACKGROUND, Evaluation, Mistake
 from gvt.interfaces import Curves
 from gvt.runs.class_curves import save_curves
 from gvt.runs.drawing import save_mistakes
@@ -71,9 +72,16 @@ def save_evaluation(
                 path.unlink(missing_ok=True)
                 if mistakes:
                     title = f"{heading}{share}: {name}"
-                    save_mistakes(mistakes, classes, path, title=title)
+                    own = [_of_head(mistake, name) for mistake in mistakes]
+                    save_mistakes(own, classes, path, title=title)
                     written.append(path)
     return written
+
+
+def _of_head(mistake: Mistake, name: str) -> Mistake:
+    """Return of a mistake, if it is of one of several heads, what that head said."""
+    said = mistake.prediction.get(name.rpartition("/")[0])
+    return replace(mistake, prediction=said) if isinstance(said, dict) else mistake
 
 
 def _laid_out(head: Mapping[str, Any], found: Evaluation) -> str:

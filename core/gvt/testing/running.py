@@ -18,6 +18,7 @@ _MODULES = (
     "data",
     "measures",
     "partners",
+    "pairs",
     "recipes",
 )
 """Where the rules are; importing them imports torch."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import gvt
 from gvt.data import Order
+from gvt.data.order import equally_often
 
 sizes = st.integers(1, 7)
 
@@ -62,7 +63,7 @@ def test_too_little_data_is_one_line():
 
 
 def drawn(labels, epochs=1, **settings):
-    order = Order(len(labels), 1, labels=torch.tensor(labels), **settings)
+    order = Order(len(labels), 1, weights=equally_often(torch.tensor(labels)), **settings)
     return torch.cat([order.epoch(epoch) for epoch in range(epochs)])
 
 

@@ -1,0 +1,1 @@
+"""Recipes that mix the heads of other families on one backbone."""
