@@ -7,7 +7,7 @@ convolved where the paper has transposed convolutions, which avoids their checke
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from gvt import Discriminator, Generator
@@ -25,14 +25,25 @@ class DCGANGenerator(Generator):
         image_shape: (C, H, W); H and W divisible by 4.
         latent: Length of a latent.
         width: Channels of the convolutions, divisible by 8; twice as many at the start.
+        conditional: Draw by class: the latent is multiplied by a learned vector of the wanted one.
+        num_classes: Number of classes of the data.
+
+    Attributes:
+        num_classes: How many it draws by; 0 if it is not conditional.
 
     Raises:
-        ValueError: If the image's sides are not divisible by 4.
+        ValueError: If the image's sides are not divisible by 4, or it is conditional and there are
+            no classes.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], latent: PositiveInt = 64, width: PositiveInt = 32
-    ):
+        self,
+        image_shape: tuple[int, int, int],
+        latent: PositiveInt = 64,
+        width: PositiveInt = 32,
+        conditional: bool = False,
+        num_classes: NonNegativeInt = 0,
+    ) -> None:
         super().__init__()
         if width % GROUPS:
             raise ValueError(f"width {width}: has to be divisible by {GROUPS}")
@@ -41,6 +52,10 @@ class DCGANGenerator(Generator):
             raise ValueError(f"images {height}x{image_width}: both sides have to be divisible by 4")
         self.latent_shape = (latent,)
         self.image_shape = image_shape
+        if conditional and not num_classes:
+            raise ValueError("conditional: the data has no classes to draw by")
+        self.num_classes = num_classes if conditional else 0
+        self.embedding = nn.Embedding(num_classes, latent) if conditional else None
         start = (2 * width, height // 4, image_width // 4)
         self.layers = nn.Sequential(
             nn.Linear(latent, start[0] * start[1] * start[2], bias=False),
@@ -55,7 +70,16 @@ class DCGANGenerator(Generator):
         self.apply(_initialise)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images (N, C, H, W) in [-1, 1] for latents (N, latent)."""
+        """Return images (N, C, H, W) in [-1, 1] for latents (N, latent), and classes (N,) int64.
+
+        Raises:
+            ValueError: If it is conditional and there are no classes.
+        """
+        if self.embedding is not None:
+            if labels is None:
+                raise ValueError("a conditional generator draws by class; give labels (N,)")
+            # Beside the latent the class soon drowns it, and all pictures of a class are one.
+            z = z * self.embedding(labels)
         images: Tensor = self.layers(z)
         return images
 

@@ -5,14 +5,20 @@ from gvt_registry import Component, hookimpl
 
 @hookimpl
 def gvt_components() -> list[Component]:
-    """Offer the task, the networks and the recipes."""
+    """Offer the task, the networks, the head and the recipes."""
     task = Component(
         "task",
         "gan",
         "gvt_gan.task:GAN",
         summary="A generator against a discriminator, non-saturating BCE on logits",
     )
-    return [task, *_generators(), *_discriminators(), *_recipes()]
+    realness = Component(
+        "head",
+        "realness",
+        "gvt_gan.realness:Realness",
+        summary="Real or not: one dense layer on the coarsest feature map",
+    )
+    return [task, *_generators(), *_discriminators(), realness, *_recipes()]
 
 
 def _generators() -> list[Component]:
@@ -49,6 +55,11 @@ def _discriminators() -> list[Component]:
             "Strided convolutions with leaky ReLU, then dense",
         ),
         (
+            "on_backbone",
+            "gvt_gan.on_backbone:OnBackbone",
+            "Any backbone with the head `realness`, and perhaps further heads",
+        ),
+        (
             "textbook_conv",
             "gvt_gan.textbook:TextbookConvDiscriminator",
             "Valid convolutions with leaky ReLU, dropout, then dense",
@@ -71,6 +82,7 @@ def _recipes() -> list[Component]:
     summaries = {
         "folder": "A GAN on a folder of your own pictures",
         "mnist": "Digits out of noise: a light DCGAN, minutes on a laptop's CPU",
+        "mnist_classes": "Digits by class: a discriminator on a backbone tells which one it sees",
         "mnist_dcgan": "Digits by a Keras tutorial's DCGAN",
         "mnist_five": "Fives by a Keras textbook's GAN, in 100 steps",
         "mnist_five_deep": "gan.mnist_five, one convolution deeper in both networks",

@@ -17,6 +17,7 @@ AVERAGE = {"decay": 0.995, "modules": ["generator"]}
 PUBLISHED = {
     "gan.folder": ({"steps": 2000}, 32, True, LIGHT, 50, 250, AVERAGE),
     "gan.mnist": ({"steps": 2200}, 64, True, LIGHT, 50, 250, AVERAGE),
+    "gan.mnist_classes": ({"steps": 2200}, 64, True, LIGHT, 50, 250, AVERAGE),
     "gan.mnist_dcgan": ({"epochs": 2}, 128, True, DCGAN, 100, 100, None),
     "gan.mnist_five": ({"steps": 100}, 50, False, FIVE, 1, 50, None),
     "gan.mnist_five_deep": ({"steps": 100}, 50, False, FIVE, 1, 50, None),
@@ -43,7 +44,8 @@ def test_a_recipe_has_its_published_numbers(recipe):
     assert (data.batch_size, data.shuffle, train.accumulate) == (batch, shuffle, 1)
     assert (train.pictures_every, train.checkpoint_every) == (pictures, checkpoints)
     assert (train.ema and train.ema.model_dump()) == average
-    assert config.evaluate.split is None and config.evaluate.final is None
+    assert config.evaluate.split is None
+    assert config.evaluate.final == ("test" if recipe == "gan.mnist_classes" else None)
     assert config.optimizers.keys() == {"generator", "discriminator"}
     for optimizer in config.optimizers.values():
         assert (optimizer.name, optimizer.parameters) == (kind, numbers)
@@ -57,3 +59,15 @@ def test_the_deep_form_is_the_other_with_one_convolution_more_in_both_networks()
     assert plain["discriminator"].pop("widths") == [64]
     assert deep["discriminator"].pop("widths") == [64, 64]
     assert deep == plain
+
+
+def test_digits_by_class_are_those_of_gan_mnist_but_for_the_classes():
+    plain, classes = (compose(f"gan.mnist{name}").document() for name in ("", "_classes"))
+    networks = {name: classes.pop(name) for name in ("discriminator", "generator", "task")}
+    generator = plain["generator"] | {"conditional": True}
+    assert networks["generator"] == generator
+    assert networks["discriminator"]["name"] == "on_backbone"
+    assert networks["discriminator"]["heads"].keys() == {"digit"}
+    assert networks["task"] == {"name": "gan", "sheet": [10, 8]}
+    different = {name for name in classes if classes[name] != plain[name]}
+    assert different == {"recipe", "evaluate"}
