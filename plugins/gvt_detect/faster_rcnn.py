@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.ops import generalized_box_iou_loss
 
 from gvt import Batch, Targets
 
-from .detector import Detector
 from .maps import chosen, region_pooler
-from .rpn import ProposalNetwork, Proposals, full_precision
-from .soft_nms import soft_nms as suppressed_softly
-
-Share = Annotated[float, Field(ge=0, le=1)]
-BoxLoss = Literal["smooth_l1", "giou"]
-SoftNMS = Literal["linear", "gaussian"]
+from .regions import BoxLoss, RegionDetector, Share, SoftNMS
+from .rpn import ProposalNetwork, Proposals
 
 SCALES = (2, 4, 8, 16, 32)
 """Sides of a single map's anchors, in its strides: what the maps of a pyramid have together."""
@@ -44,24 +35,13 @@ class Outputs(NamedTuple):
     proposals: Proposals
     canvas: tuple[int, int]
 
-
-class Regions(NamedTuple):
-    """The regions that the losses are taken of, one entry an image.
-
-    Attributes:
-        boxes: (R, 4).
-        matched: (R,) int64, which box of the truth a region is compared with.
-        labels: (R,) int64, from 1; 0 is the background.
-        deltas: (R, 4), how a region would have to change.
-    """
-
-    boxes: list[Tensor]
-    matched: list[Tensor]
-    labels: list[Tensor]
-    deltas: Sequence[Tensor]
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Unpadded (H, W) of each image."""
+        return self.proposals.sizes
 
 
-class FasterRCNN(Detector):
+class FasterRCNN(RegionDetector):
     """Proposals from anchors, and of each its class and its box, by torchvision's own parts.
 
     Ren and others, 2015, https://arxiv.org/abs/1506.01497, on one map or on a pyramid (Lin and
@@ -104,7 +84,7 @@ class FasterRCNN(Detector):
             or a weight is for no loss.
     """
 
-    losses: tuple[str, ...] = ("objectness", "rpn_box", "classification", "box")
+    losses = ("objectness", "rpn_box", *RegionDetector.losses)
 
     def __init__(
         self,
@@ -131,11 +111,9 @@ class FasterRCNN(Detector):
         soft_nms: SoftNMS | None = None,
         max_detections: PositiveInt = 100,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.box_loss, self.weights = num_classes, box_loss, weights or {}
-        self.nms, self.soft_nms, self.max_detections = nms, soft_nms, max_detections
-        if unknown := sorted(set(self.weights) - set(self.losses)):
-            raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
+        super().__init__(
+            num_classes, box_loss, weights, score_threshold, nms, soft_nms, max_detections
+        )
         self.maps = chosen(feature_info, maps)
         channels = feature_info[self.maps[0]][0]
         strides = [feature_info[name][1] for name in self.maps]
@@ -151,19 +129,9 @@ class FasterRCNN(Detector):
             training=proposals_train,
             testing=proposals_predict,
         )
-        self.roi_heads = RoIHeads(
-            region_pooler(feature_info, self.maps, roi_size),
-            TwoMLPHead(channels * roi_size**2, hidden),
-            FastRCNNPredictor(hidden, num_classes + 1),
-            fg_iou_thresh=roi_iou,
-            bg_iou_thresh=roi_iou,
-            batch_size_per_image=roi_batch,
-            positive_fraction=roi_positive,
-            bbox_reg_weights=None,
-            score_thresh=score_threshold,
-            # Soft suppression wants them all: no IoU is above 1.
-            nms_thresh=nms if soft_nms is None else 1.0,
-            detections_per_img=max_detections if soft_nms is None else None,
+        pooler = region_pooler(feature_info, self.maps, roi_size)
+        self.roi_heads = self.region_heads(
+            pooler, channels, roi_size, hidden, roi_iou, roi_batch, roi_positive
         )
 
     @staticmethod
@@ -186,71 +154,13 @@ class FasterRCNN(Detector):
         truth = self._truth(targets)
         objectness, rpn_box = self.rpn.losses(outputs.proposals, [t["boxes"] for t in truth])
         proposals = self.rpn.kept(outputs.proposals, training=True)
-        regions = Regions(*self.roi_heads.select_training_samples(proposals, truth))
         found = {"objectness": objectness, "rpn_box": rpn_box}
-        found |= self.region_losses(outputs, regions, truth)
-        return {name: self.weights.get(name, 1.0) * loss for name, loss in found.items()}
-
-    def region_losses(
-        self, outputs: Outputs, regions: Regions, truth: list[dict[str, Tensor]]
-    ) -> dict[str, Tensor]:
-        """Return the losses of the sampled regions; the truth's labels count from 1."""
-        logits, deltas = self._judged(outputs, regions.boxes)
-        if not len(logits):  # neither an object nor a proposal: means of nothing are no numbers
-            return {"classification": logits.sum() * 0, "box": deltas.sum() * 0}
-        classification, box = fastrcnn_loss(logits, deltas, regions.labels, regions.deltas)
-        if self.box_loss == "giou":
-            box = self._giou(deltas, regions, truth)
-        return {"classification": classification, "box": box}
+        found |= self.region_losses(outputs, self._sampled(proposals, truth), truth)
+        return self._weighted(found)
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
         """Return of each image `boxes`, `labels` and `scores`, the best one first."""
-        proposals = self.rpn.kept(outputs.proposals, training=False)
-        logits, deltas = self._judged(outputs, proposals)
-        found = self.roi_heads.postprocess_detections(
-            logits, deltas, proposals, outputs.proposals.sizes
-        )
-        return [self._prediction(*of_one) for of_one in zip(*found, strict=True)]
-
-    def _truth(self, targets: Targets) -> list[dict[str, Tensor]]:
-        """Return the truth of each image as torchvision has it: 0 is the background."""
-        pairs = zip(targets["boxes"], targets["labels"], strict=True)
-        return [{"boxes": boxes.float(), "labels": labels + 1} for boxes, labels in pairs]
-
-    def _judged(self, outputs: Outputs, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return of all boxes the logits (R, 1 + K) and the deltas of each class (R, 4 + 4 K)."""
-        pooled = self.roi_heads.box_roi_pool(outputs.maps, boxes, outputs.proposals.sizes)
-        hidden = self.roi_heads.box_head(pooled)
-        with full_precision(hidden.device):
-            logits, deltas = self.roi_heads.box_predictor(hidden.float())
-        return logits, deltas
-
-    def _giou(
-        self, deltas: Tensor, regions: Regions, truth: Sequence[Mapping[str, Tensor]]
-    ) -> Tensor:
-        """Return the GIoU loss of the objects' boxes, over all regions as torchvision has it."""
-        labels = torch.cat(regions.labels)
-        objects = (labels > 0).nonzero().flatten()
-        own = deltas.view(len(labels), -1, 4)[objects, labels[objects]]
-        boxes = self.roi_heads.box_coder.decode_single(own, torch.cat(regions.boxes)[objects])
-        wanted = torch.cat(
-            [
-                of_image["boxes"][matched[label > 0]]
-                for of_image, matched, label in zip(
-                    truth, regions.matched, regions.labels, strict=True
-                )
-            ]
-        )
-        return generalized_box_iou_loss(boxes, wanted, reduction="sum") / len(labels)
-
-    def _prediction(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> dict[str, Any]:
-        if self.soft_nms is not None:
-            order, scores = suppressed_softly(
-                boxes, scores, labels, self.soft_nms, self.nms, self.max_detections
-            )
-            order = order[scores > self.roi_heads.score_thresh]
-            boxes, labels, scores = boxes[order], labels[order], scores[: len(order)]
-        return {"boxes": boxes, "labels": labels - 1, "scores": scores}
+        return self._found(outputs, self.rpn.kept(outputs.proposals, training=False))
 
 
 def _usual_sizes(strides: Sequence[int]) -> list[list[int]]:

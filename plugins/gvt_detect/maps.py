@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import floor, log2
+from math import ceil, floor, log2
 
 import torch
 from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
+
+from gvt import ConfigError
 
 FeatureInfo = Mapping[str, tuple[int, int]]
 
@@ -25,26 +27,67 @@ SAMPLES = 2
 """Points along each side of a pooled cell that are averaged."""
 
 
-def chosen(feature_info: FeatureInfo, names: Sequence[str] | None) -> list[str]:
+def chosen(
+    feature_info: FeatureInfo, names: Sequence[str] | None, finest: int = FINEST
+) -> list[str]:
     """Return the names of the maps to look at.
 
-    Unless they are given: of a pyramid, whose maps are equally wide, those of stride 4 and more;
-    otherwise the coarsest map of stride 16 or less.
+    Unless they are given: of a pyramid, whose maps are equally wide, those of the stride `finest`
+    and more; otherwise the coarsest map of stride 16 or less.
 
     Raises:
         ValueError: If there is no such map, one is named twice, or they are not equally wide.
     """
     if names is None:
-        return _of_pyramid(feature_info) or [_single(feature_info)]
-    if not names or len(set(names)) != len(names) or not set(names) <= set(feature_info):
-        raise ValueError(f"maps {list(names)}: the backbone has {', '.join(feature_info)}")
+        return _of_pyramid(feature_info, finest) or [_single(feature_info)]
+    names = _known(feature_info, names)
     widths = [feature_info[name][0] for name in names]
     if len(set(widths)) > 1:
         raise ValueError(
             f"maps {list(names)} have {widths} channels, and one head serves all; put the "
             "backbone fpn on them, or name a single map"
         )
-    return list(names)
+    return names
+
+
+def of_each_stride(
+    feature_info: FeatureInfo, names: Sequence[str] | None, finest: int
+) -> list[str]:
+    """Return the names of the maps to look at, which need not be equally wide.
+
+    Unless they are given: those of the stride `finest` and more, of several with one stride the
+    last one; if there are none, the coarsest map.
+
+    Raises:
+        ValueError: If there is no such map, or one is named twice.
+    """
+    if names is None:
+        last = {stride: name for name, (_, stride) in feature_info.items()}
+        return [n for stride, n in last.items() if stride >= finest] or [list(last.values())[-1]]
+    return _known(feature_info, names)
+
+
+def check_sizes(
+    sizes: Sequence[Sequence[int]], strides: Sequence[int], canvas: tuple[int, int]
+) -> None:
+    """Check that maps show no more than the picture.
+
+    Args:
+        sizes: Of each map (h, w).
+        strides: Of each map.
+        canvas: Padded (H, W) of the images.
+
+    Raises:
+        ConfigError: If one does.
+    """
+    for size, stride in zip(sizes, strides, strict=True):
+        limit = [ceil(side / stride) + 1 for side in canvas]
+        if any(side > most for side, most in zip(size, limit, strict=True)):
+            raise ConfigError(
+                f"a map of stride {stride} has {size[0]}x{size[1]} cells for a picture of "
+                f"{canvas[0]}x{canvas[1]}: a backbone with valid convolutions keeps a margin, "
+                "in which a detector would see objects at other places"
+            )
 
 
 def region_pooler(feature_info: FeatureInfo, names: Sequence[str], size: int) -> MultiScaleRoIAlign:
@@ -87,12 +130,18 @@ class _MapOfRegion:
         return torch.tensor(self._maps, device=level.device)[level]
 
 
-def _of_pyramid(feature_info: FeatureInfo) -> list[str]:
+def _known(feature_info: FeatureInfo, names: Sequence[str]) -> list[str]:
+    if not names or len(set(names)) != len(names) or not set(names) <= set(feature_info):
+        raise ValueError(f"maps {list(names)}: the backbone has {', '.join(feature_info)}")
+    return list(names)
+
+
+def _of_pyramid(feature_info: FeatureInfo, finest: int) -> list[str]:
     """Return the maps of a pyramid, none if there is no pyramid."""
     widths, strides = zip(*feature_info.values(), strict=True)
     if len(strides) < 2 or len(set(widths)) > 1 or len(set(strides)) < len(strides):
         return []
-    return [n for n, (_, stride) in feature_info.items() if stride >= FINEST] or list(feature_info)
+    return [n for n, (_, stride) in feature_info.items() if stride >= finest] or list(feature_info)
 
 
 def _single(feature_info: FeatureInfo) -> str:

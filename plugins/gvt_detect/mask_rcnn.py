@@ -18,8 +18,9 @@ from torchvision.models.detection.roi_heads import (
 
 from gvt import Targets
 
-from .faster_rcnn import BoxLoss, FasterRCNN, Outputs, Regions, Share, SoftNMS
+from .faster_rcnn import FasterRCNN, Outputs
 from .maps import region_pooler
+from .regions import BoxLoss, Regions, Share, SoftNMS
 
 PASTED = 8
 """Masks that are put into the picture at a time, in float32, before they become bool."""
@@ -146,7 +147,7 @@ class MaskRCNN(FasterRCNN):
         boxes = [b[there] for b, there in zip(regions.boxes, objects, strict=True)]
         matched = [m[there] for m, there in zip(regions.matched, objects, strict=True)]
         # Where the padding begins, a mask does not end.
-        sizes = outputs.proposals.sizes
+        sizes = outputs.sizes
         masks = [t["masks"][:, :h, :w] for t, (h, w) in zip(truth, sizes, strict=True)]
         found["mask"] = maskrcnn_loss(
             self._mask_logits(outputs, boxes),
@@ -163,7 +164,7 @@ class MaskRCNN(FasterRCNN):
         boxes = [of_image["boxes"] for of_image in found]
         logits = self._mask_logits(outputs, boxes)
         shares = maskrcnn_inference(logits, [of_image["labels"] + 1 for of_image in found])
-        sizes = outputs.proposals.sizes
+        sizes = outputs.sizes
         for of_image, small, size in zip(found, shares, sizes, strict=True):
             of_image["masks"] = _pasted(small, of_image["boxes"], size, outputs.canvas)
         return found
@@ -174,7 +175,7 @@ class MaskRCNN(FasterRCNN):
 
     def _mask_logits(self, outputs: Outputs, boxes: list[Tensor]) -> Tensor:
         """Return of all boxes a mask of each class, (R, 1 + K, 2 mask_size, 2 mask_size)."""
-        pooled = self.roi_heads.mask_roi_pool(outputs.maps, boxes, outputs.proposals.sizes)
+        pooled = self.roi_heads.mask_roi_pool(outputs.maps, boxes, outputs.sizes)
         logits: Tensor = self.roi_heads.mask_predictor(self.roi_heads.mask_head(pooled))
         return logits.float()
 

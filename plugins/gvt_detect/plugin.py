@@ -20,6 +20,48 @@ def gvt_components() -> list[Component]:
             summary="Faster R-CNN with a mask of each object",
         ),
         Component(
+            "head",
+            "fast_rcnn",
+            "gvt_detect.fast_rcnn:FastRCNN",
+            summary="Fast R-CNN: class and box of proposals that come from outside",
+        ),
+        Component(
+            "head",
+            "fcos",
+            "gvt_detect.fcos:FCOS",
+            summary="Boxes in one stage and without anchors: fast; on a pyramid",
+        ),
+        Component(
+            "head",
+            "ssd",
+            "gvt_detect.ssd:SSD",
+            summary="Boxes in one stage, from default boxes on several maps",
+        ),
+        Component(
+            "head",
+            "yolo_grid",
+            "gvt_detect.yolo_grid:YOLOGrid",
+            summary="The first YOLO: a grid of cells, each with boxes and a class",
+        ),
+        Component(
+            "head",
+            "localise",
+            "gvt_detect.localise:Localise",
+            summary="The one object of an image: its class and its box",
+        ),
+        Component(
+            "task",
+            "rcnn",
+            "gvt_detect.rcnn:RCNN",
+            summary="R-CNN: each proposal cropped and sent through the network; for teaching",
+        ),
+        Component(
+            "dataset",
+            "proposals",
+            "gvt_detect.proposals:WithProposals",
+            summary="Another data set with boxes that may hold an object, computed once and kept",
+        ),
+        Component(
             "recipe",
             "detect.bccd",
             "gvt_detect:recipes/bccd.yaml",
@@ -48,5 +90,23 @@ def gvt_components() -> list[Component]:
             "detect.yolo",
             "gvt_detect:recipes/yolo.yaml",
             summary="Your own pictures with boxes in YOLO's text files",
+        ),
+        Component(
+            "recipe",
+            "detect.bccd_fast",
+            "gvt_detect:recipes/bccd_fast.yaml",
+            summary="Blood cells, found in one stage: twice as fast",
+        ),
+        Component(
+            "recipe",
+            "detect.scenes_yolo",
+            "gvt_detect:recipes/scenes_yolo.yaml",
+            summary="Digits on textured ground by the first YOLO; nothing to download",
+        ),
+        Component(
+            "recipe",
+            "localise.scenes",
+            "gvt_detect:recipes/localise_scenes.yaml",
+            summary="The one digit of a picture: which it is, and where; nothing to download",
         ),
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import ceil
 from typing import NamedTuple
 
 import torch
@@ -17,8 +16,9 @@ from torchvision.models.detection.rpn import (
     concat_box_prediction_layers,
 )
 
-from gvt import ConfigError
 from gvt.batch import Frame
+
+from .maps import check_sizes
 
 
 class Proposals(NamedTuple):
@@ -105,7 +105,7 @@ class ProposalNetwork(RegionProposalNetwork):
             ConfigError: If a map shows more than the picture.
         """
         sizes = [feature.shape[-2:] for feature in maps]
-        self._check(sizes, frame.canvas)
+        check_sizes(sizes, self.strides, frame.canvas)
         device = maps[0].device
         hidden = [self.head.conv(feature) for feature in maps]
         with full_precision(device):  # bfloat16 has 4 pixels of error at 1,024
@@ -162,16 +162,6 @@ class ProposalNetwork(RegionProposalNetwork):
         self.anchor_generator.set_cell_anchors(torch.float32, device)
         strides = [[stride, stride] for stride in self.strides]
         return torch.cat(self.anchor_generator.grid_anchors(sizes, strides))
-
-    def _check(self, sizes: Sequence[Sequence[int]], canvas: tuple[int, int]) -> None:
-        for size, stride in zip(sizes, self.strides, strict=True):
-            limit = [ceil(side / stride) + 1 for side in canvas]
-            if any(side > most for side, most in zip(size, limit, strict=True)):
-                raise ConfigError(
-                    f"a map of stride {stride} has {size[0]}x{size[1]} cells for a picture of "
-                    f"{canvas[0]}x{canvas[1]}: a backbone with valid convolutions keeps a margin, "
-                    "in which a detector would see objects at other places"
-                )
 
 
 class _Matcher(Matcher):

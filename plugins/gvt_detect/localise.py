@@ -1,0 +1,159 @@
+"""The one object of an image: its class, and its box by regression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torchvision.ops import box_convert, clip_boxes_to_image, generalized_box_iou_loss
+
+from gvt import Batch, Dropout, Head, Metric, Targets
+
+from .cells import map_to_look_at, pooled
+from .localisation_metric import LocalisationMetric, mislocalised, the_object
+from .rpn import full_precision
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Outputs(NamedTuple):
+    """What is computed once for both losses and predictions.
+
+    Attributes:
+        logits: (N, K) float32.
+        boxes: (N, 4) float32, centre, width and height in shares of the image's size.
+        sizes: Unpadded (H, W) of each image.
+    """
+
+    logits: Tensor
+    boxes: Tensor
+    sizes: tuple[tuple[int, int], ...]
+
+
+class Localise(Head):
+    """Class and box of the one object of an image, by dense layers on one feature map.
+
+    Of an image with several objects the largest is meant, and one without any teaches nothing.
+    The box is regressed as (x, y, w, h), its centre and its size in shares of the image without
+    padding. The loss is `(1 - weight) * classification + weight * box`.
+
+    Args:
+        feature_info: Of each feature map its (channels, stride), the coarsest last.
+        num_classes: Number of classes.
+        feature: Name of the map to look at; the coarsest unless given.
+        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
+            average pooling, which loses the place of things.
+        hidden: Widths of hidden dense layers, with ReLU.
+        dropout: Share of the last dense layer's inputs dropped in training.
+        weight: Share of the box's loss in the whole, the rest is the cross entropy of the class.
+        box_loss: `smooth_l1`, the sum of that of x, y, w and h (Girshick, 2015,
+            https://arxiv.org/abs/1504.08083), or `giou` (Rezatofighi and others, 2019,
+            https://arxiv.org/abs/1902.09630).
+        beta: Differences up to this one, in shares of the image, are squared in `smooth_l1`.
+
+    Raises:
+        ValueError: If there is no such map.
+    """
+
+    needs = ("boxes", "labels")
+
+    def __init__(
+        self,
+        feature_info: Mapping[str, tuple[int, int]],
+        num_classes: int,
+        feature: str | None = None,
+        grid: PositiveInt = 4,
+        hidden: tuple[PositiveInt, ...] = (),
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        weight: Share = 0.5,
+        box_loss: Literal["smooth_l1", "giou"] = "smooth_l1",
+        beta: PositiveFloat = 0.1,
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.grid, self.weight = num_classes, grid, weight
+        self.box_loss, self.beta = box_loss, beta
+        self.feature = map_to_look_at(feature_info, feature)
+        channels, self.stride = feature_info[self.feature]
+        layers: list[nn.Module] = []
+        width = channels * grid * grid
+        for next_width in hidden:
+            layers += [nn.Linear(width, next_width), nn.ReLU()]
+            width = next_width
+        self.layers = nn.Sequential(*layers, Dropout(dropout))
+        self.classes, self.box = nn.Linear(width, num_classes), nn.Linear(width, 4)
+
+    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Outputs:
+        """Return logits and boxes.
+
+        Raises:
+            ConfigError: If the map shows more than the picture.
+        """
+        cells = pooled(features[self.feature], self.stride, batch.frame, self.grid)
+        hidden = self.layers(cells.flatten(1))
+        with full_precision(hidden.device):  # bfloat16 has 4 pixels of error at 1,024
+            logits, boxes = self.classes(hidden.float()), self.box(hidden.float()).sigmoid()
+        return Outputs(logits, boxes, batch.frame.sizes)
+
+    def loss(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
+        """Return `classification` and `box`, already mixed: their sum is the whole loss.
+
+        They are means over the images that have an object.
+        """
+        rows, labels, wanted = self._truth(outputs, targets)
+        if not len(rows):  # means of nothing are no numbers
+            return {"classification": outputs.logits.sum() * 0, "box": outputs.boxes.sum() * 0}
+        found = outputs.boxes[rows]
+        if self.box_loss == "giou":
+            corners, true_corners = (box_convert(b, "cxcywh", "xyxy") for b in (found, wanted))
+            box = generalized_box_iou_loss(corners, true_corners, reduction="mean")
+        else:
+            box = F.smooth_l1_loss(found, wanted, reduction="sum", beta=self.beta) / len(rows)
+        classification = F.cross_entropy(outputs.logits[rows], labels)
+        return {"classification": (1 - self.weight) * classification, "box": self.weight * box}
+
+    def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
+        """Return of each image `boxes` (1, 4) in it, `labels` (1,) and `scores` (1,)."""
+        scores, labels = outputs.logits.softmax(dim=1).max(dim=1)
+        corners = box_convert(outputs.boxes, "cxcywh", "xyxy") * _scales(outputs)
+        return [
+            {
+                "boxes": clip_boxes_to_image(corners[[row]], size),
+                "labels": labels[[row]],
+                "scores": scores[[row]],
+            }
+            for row, size in enumerate(outputs.sizes)
+        ]
+
+    def metric(self) -> Metric:
+        """Return `accuracy`, `iou` and `localised`."""
+        return LocalisationMetric()
+
+    def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
+        """Return 0 where the object is localised, 1 for a wrong class, otherwise 1 - IoU, (N,)."""
+        return mislocalised(predictions, targets)
+
+    def _truth(self, outputs: Outputs, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
+        """Return which images have an object, (R,), and its label (R,) and box (R, 4) in shares."""
+        device = outputs.logits.device
+        rows, labels = [], []
+        boxes = outputs.boxes.new_zeros(0, 4)
+        pairs = zip(targets["boxes"], targets["labels"], strict=True)
+        for row, (of_image, label) in enumerate(pairs):
+            meant = the_object({"boxes": of_image})
+            if meant is not None:
+                rows.append(row)
+                labels.append(label[meant])
+                boxes = torch.cat([boxes, of_image[meant][None].float()])
+        there = torch.tensor(rows, dtype=torch.int64, device=device)
+        known = torch.stack(labels) if labels else there
+        return there, known, box_convert(boxes, "xyxy", "cxcywh") / _scales(outputs)[there]
+
+
+def _scales(outputs: Outputs) -> Tensor:
+    """Return the factors from shares to pixels of each image, (N, 4)."""
+    height, width = outputs.boxes.new_tensor(outputs.sizes).T
+    return torch.stack([width, height, width, height], dim=1)

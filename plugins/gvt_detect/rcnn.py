@@ -1,0 +1,254 @@
+"""R-CNN: every proposal a picture of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder
+
+from gvt import Backbone, Batch, Phase, Step, Task
+
+from .crops import crops
+from .detections import detections
+from .metrics import DetectionMetric, mistakes
+from .proposing import Proposer, proposals_of
+from .rcnn_examples import Examples, sampled
+from .rpn import full_precision
+from .svm import hinge_loss, scores_of
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class RCNN(Task):
+    """Each proposal cropped, warped and sent through the network; then its class and its box.
+
+    Girshick and others, 2014, https://arxiv.org/abs/1311.2524, on any backbone. What the paper
+    trains one after the other are phases of an iteration here: `network` tunes the backbone by a
+    softmax over the classes and the background, `svm` fits linear support vector machines to the
+    vectors that come out of it, and `boxes`, by least squares, how each class's boxes have to
+    change. The latter two leave the backbone alone. Their weight decay, C and lambda of the paper,
+    is the optimisers'. A score is the softmax's, or of a machine's margin m the logistic function
+    of 3 m.
+
+    It is slow by design: Fast R-CNN does the same with one pass of the backbone.
+
+    Args:
+        backbone: Crops to feature maps.
+        num_classes: Number of classes.
+        classifier: What decides in the end: `svm`, as in the paper, or `softmax`.
+        crop: Side in pixels of the squares that the backbone sees.
+        cells: Parts, along each side, that the coarsest map is averaged in. A single one hardly
+            knows how a box lies on its object.
+        context: Pixels on each side of a square that show what is around the proposal.
+        proposer: What makes proposals where the data gives none.
+        proposals: Proposals of an image at most.
+        roi_iou: IoU from which on a proposal is of the object's class for the softmax, and below
+            which it is background.
+        roi_batch: Proposals of an image that are learned from, besides its true boxes.
+        roi_positive: Largest share of objects among them.
+        svm_iou: IoU with all objects of a class below which a proposal is none for its machine;
+            true boxes are those of the class, and what is between is not learned from.
+        box_iou: IoU from which on a proposal teaches how boxes change.
+        chunk: Crops that go through the backbone at once in predictions.
+        score_threshold: Boxes of lower scores are left out.
+        nms: IoU above which the less likely of two boxes of a class is dropped.
+        max_detections: Most boxes of an image.
+
+    Raises:
+        ValueError: If the data has no classes, or the context leaves no room for the proposal.
+    """
+
+    needs = ("boxes", "labels")
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        classifier: Literal["svm", "softmax"] = "svm",
+        crop: PositiveInt = 224,
+        context: NonNegativeInt = 16,
+        cells: PositiveInt = 2,
+        proposer: Proposer = "selective_search",
+        proposals: PositiveInt = 2000,
+        roi_iou: Share = 0.5,
+        roi_batch: PositiveInt = 128,
+        roi_positive: Share = 0.25,
+        svm_iou: Share = 0.3,
+        box_iou: Share = 0.6,
+        chunk: PositiveInt = 128,
+        score_threshold: Share = 0.05,
+        nms: Share = 0.3,
+        max_detections: PositiveInt = 100,
+    ) -> None:
+        super().__init__()
+        if num_classes < 1:
+            raise ValueError("num_classes: it learns classes of boxes, and the data has none")
+        if 2 * context >= crop:
+            raise ValueError(
+                f"context {context} on both sides leaves nothing of a crop of {crop} pixels; "
+                "it has to be less than half of it"
+            )
+        self.num_classes, self.crop, self.context, self.cells = num_classes, crop, context, cells
+        self.proposer, self.proposals, self.chunk = proposer, proposals, chunk
+        self.roi_iou, self.svm_iou, self.box_iou = roi_iou, svm_iou, box_iou
+        self.score_threshold, self.nms, self.max_detections = score_threshold, nms, max_detections
+        self.backbone = backbone
+        self.map, (channels, _) = list(backbone.feature_info.items())[-1]
+        self.width = channels * cells**2
+        self.classifier = nn.Linear(self.width, 1 + num_classes)  # the background is the first
+        self.svm = nn.Linear(self.width, num_classes) if classifier == "svm" else None
+        self.regressor = nn.Linear(self.width, 4 * num_classes)
+        nn.init.normal_(self.regressor.weight, std=1e-3)
+        nn.init.zeros_(self.regressor.bias)
+        network = Phase("network", trains=("backbone", "classifier"), optimizer="network")
+        machines = (Phase("svm", trains="svm"),) if self.svm is not None else ()
+        self.phases = (network, *machines, Phase("boxes", trains="regressor", optimizer="boxes"))
+        self._sampler = BalancedPositiveNegativeSampler(roi_batch, roi_positive)
+        # The paper's targets, each brought to a variance of about 1, as its code does.
+        self._coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
+
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, Any]:
+        """Return a small one to try."""
+        small = {"crop": 16, "context": 2, "proposer": "windows", "proposals": 60}
+        return {**small, "roi_batch": 24, "box_iou": 0.4}  # as few proposals overlap little
+
+    def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Return the loss of a phase, by the phase's name; {} if there is nothing to learn from.
+
+        The regions are chosen, and sent through the backbone, once an iteration.
+        """
+        if "examples" not in step.memo:
+            step.memo["examples"] = self._examples(batch)
+        examples, vectors = step.memo["examples"]
+        if not len(vectors):
+            return {}
+        with full_precision(vectors.device):
+            if phase == "network":
+                classes = (examples.labels + 1).where(examples.iou >= self.roi_iou, 0)
+                return {"network": F.cross_entropy(self.classifier(vectors), classes)}
+            if phase == "svm":
+                margins = self.svm(vectors.detach())  # type: ignore[misc]
+                return {"svm": hinge_loss(margins, examples.sides(self.svm_iou))}
+            return self._box_loss(vectors.detach(), examples)
+
+    def predict(self, batch: Batch) -> list[dict[str, Any]]:
+        """Return of each image `boxes`, `labels` and `scores`, the best one first."""
+        found = []
+        with torch.no_grad():  # or the maps of all crops would be kept
+            proposals = proposals_of(batch, self.proposer, self.proposals)
+            for image, boxes in zip(_unpadded(batch), proposals, strict=True):
+                parts = boxes.split(self.chunk)
+                vectors = [self._vectors(self._crops(image, part)) for part in parts]
+                with full_precision(boxes.device):
+                    found.append(self._detections(torch.cat(vectors), boxes, image))
+        return found
+
+    def evaluate(self, batch: Batch) -> tuple[list[dict[str, Any]], dict[str, tuple[Tensor, int]]]:
+        """Return the predictions, and the losses with the number of images with true boxes."""
+        step, losses = Step(0), {}
+        labelled = self._labelled(batch)
+        if labelled is not None:
+            for phase in self.phases:
+                found = self(phase.name, labelled, step)
+                losses |= {name: (loss, len(labelled)) for name, loss in found.items()}
+        return self.predict(batch), losses
+
+    def metric(self) -> DetectionMetric:
+        """Return COCO's average precision, over the images whose boxes are known."""
+        return _OfLabelled(self.num_classes)
+
+    def errors(
+        self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]
+    ) -> dict[str, Tensor]:
+        """Return as `mistakes` 1 - F1 of each image's sure detections, 0 if nobody knows."""
+        found = torch.zeros(len(targets))
+        rows = [i for i, target in enumerate(targets) if set(self.needs) <= target.keys()]
+        found[rows] = mistakes([predictions[i] for i in rows], [targets[i] for i in rows])
+        return {"mistakes": found}
+
+    def _labelled(self, batch: Batch) -> Batch | None:
+        """Return the images of a batch that say where their objects are, None if none does."""
+        if batch.targets is None:
+            return None
+        rows = batch.targets.rows_with(self.needs, len(batch))
+        if rows is None:
+            return batch
+        return batch.select(rows) if len(rows) else None
+
+    def _examples(self, batch: Batch) -> tuple[Examples | None, Tensor]:
+        """Return the R regions that a batch teaches, and their vectors (R, D)."""
+        labelled = self._labelled(batch)
+        if labelled is None or labelled.targets is None:
+            return None, batch.images.new_zeros(0, self.width)
+        found: list[Examples] = []
+        cut: list[Tensor] = []
+        for image, proposals, boxes, labels in zip(
+            _unpadded(labelled),
+            proposals_of(labelled, self.proposer, self.proposals),
+            labelled.targets["boxes"],
+            labelled.targets["labels"],
+            strict=True,
+        ):
+            examples = sampled(
+                proposals, boxes, labels, self.num_classes, self._sampler, self.roi_iou
+            )
+            found.append(examples)
+            cut.append(self._crops(image, examples.boxes))
+        return Examples(*map(torch.cat, zip(*found, strict=True))), self._vectors(torch.cat(cut))
+
+    def _crops(self, image: Tensor, boxes: Tensor) -> Tensor:
+        return crops(image, boxes, self.crop, self.context)
+
+    def _vectors(self, images: Tensor) -> Tensor:
+        """Return what the backbone makes of crops, (R, D) float32."""
+        if not len(images):
+            return images.new_zeros(0, self.width)
+        features: Tensor = self.backbone(images)[self.map]
+        return F.adaptive_avg_pool2d(features.float(), self.cells).flatten(1)
+
+    def _box_loss(self, vectors: Tensor, examples: Examples) -> dict[str, Tensor]:
+        """Return the mean square of what is wrong with the deltas of proposals on objects."""
+        rows = (~examples.is_true & (examples.iou >= self.box_iou)).nonzero().flatten()
+        if not len(rows):
+            return {}
+        deltas = self.regressor(vectors[rows]).view(len(rows), -1, 4)
+        own = deltas[torch.arange(len(rows), device=rows.device), examples.labels[rows]]
+        wanted = self._coder.encode_single(examples.wanted[rows], examples.boxes[rows])
+        return {"boxes": F.mse_loss(own, wanted)}
+
+    def _detections(self, vectors: Tensor, boxes: Tensor, image: Tensor) -> dict[str, Any]:
+        if self.svm is not None:
+            scores = scores_of(self.svm(vectors))
+        else:
+            scores = self.classifier(vectors).softmax(dim=1)[:, 1:]
+        moved = self._coder.decode_single(self.regressor(vectors), boxes)
+        return detections(
+            moved.view(len(boxes), self.num_classes, 4),
+            scores,
+            (image.shape[-2], image.shape[-1]),
+            score_threshold=self.score_threshold,
+            nms=self.nms,
+            max_detections=self.max_detections,
+        )
+
+
+class _OfLabelled(DetectionMetric):
+    """Leaves out images of which nobody knows the boxes."""
+
+    def update(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> None:
+        """Add those of a batch that have boxes and labels."""
+        rows = [i for i, target in enumerate(targets) if set(RCNN.needs) <= target.keys()]
+        super().update([predictions[i] for i in rows], [targets[i] for i in rows])
+
+
+def _unpadded(batch: Batch) -> Iterator[Tensor]:
+    """Yield the images, each (C, H, W) as it was."""
+    for image, (height, width) in zip(batch.images, batch.frame.sizes, strict=True):
+        yield image[:, :height, :width]
