@@ -103,7 +103,7 @@ def test_several_heads_are_told_apart(both, pictures, call):
     assert line["heads"]["where"]["mask"] == "light_where.png"
     assert len(line["heads"]["what"]["scores"]) == 3
     names = sorted(path.name for path in Path("out").iterdir())
-    assert names == ["light_where.png", "light_where_overlay.png", "predictions.jsonl"]
+    assert names == ["light_overlay.png", "light_where.png", "predictions.jsonl"]
 
 
 def test_objects_are_counted_and_go_into_a_folder_of_their_own_unless_told(pixels, pictures, call):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gvt.prediction import overlay
 from gvt.prediction.objects import Objects, Part
-from gvt.prediction.overlay import _Taken, draw_objects
+from gvt.prediction.overlay import _Taken, draw_objects, named_once
 from gvt.runs.palette import color_of
 
 CLASSES = ("cell", "nucleus")
@@ -22,7 +22,7 @@ def objects(boxes, labels, masks=None):
 
 def drawn(size, found):
     image = Image.new("RGB", size, (200, 200, 200))
-    draw_objects(image, found, CLASSES)
+    draw_objects(image, [found], CLASSES)
     return np.array(image)
 
 
@@ -74,6 +74,60 @@ def test_masks_are_half_transparent_and_where_they_are():
     expected = (np.array(color_of(0)) + 200) / 2
     assert (np.abs(pixels[32:48, 41:49] - expected) <= 1).all()
     assert (pixels[60:100, 60:100] == 200).all()
+
+
+def several(size, *found, **how):
+    image = Image.new("RGB", size, (200, 200, 200))
+    draw_objects(image, found, CLASSES, **how)
+    return np.array(image)
+
+
+def test_masks_are_outlined_where_pixels_are_painted_already():
+    mask = Part(30, 40, torch.ones(20, 12, dtype=torch.bool))
+    found = objects([[30.0, 20, 120, 120]], [0], (mask,))
+    pixels = several((200, 200), found, outlined=True)
+    assert (pixels[30:50, [40, 51]] == color_of(0)).all()
+    assert (pixels[[30, 49], 40:52] == color_of(0)).all()
+    assert (pixels[31:49, 41:51] == 200).all()
+
+
+def test_an_object_that_two_heads_find_is_named_once_with_both_scores():
+    one = objects([[10.0, 10, 50, 50], [60, 60, 90, 90]], [0, 1])
+    boxes = [[12.0, 10, 52, 50], [11, 10, 51, 50], [60, 60, 90, 90], [100, 100, 110, 110]]
+    other = objects(boxes, [0, 0, 0, 1])
+    found = named_once([one, other])
+    assert [(box[0], label, [round(s, 2) for s in scores]) for box, label, scores in found] == [
+        (10, 0, [0.9, 0.9]), (60, 1, [0.88]),  # the last one's other is of another class
+        (11, 0, [0.88]), (60, 0, [0.86]), (100, 1, [0.84]),
+    ]  # fmt: skip
+    assert named_once([objects([], []), one]) == named_once([one, objects([], [])])
+
+
+def test_of_several_heads_each_has_lines_of_its_own():
+    box = objects([[20.0, 30, 180, 190]], [1])
+    whole = several((200, 200), box)
+    counts = []
+    for number in range(3):
+        pixels = several((200, 200), *([objects([], [])] * number), box)
+        row = (pixels[189, 20:180] == color_of(1)).all(axis=-1)
+        counts.append(int((np.diff(row.astype(int), prepend=0) == 1).sum()))
+        assert (pixels[190:] == 200).all()
+    assert counts[0] == 1 < counts[1] < counts[2]
+    assert (several((200, 200), box, box)[189] == whole[189]).all()  # the first is on top
+
+
+def test_outlines_of_classes_do_not_depend_on_the_parts_that_are_painted(monkeypatch):
+    semantic = torch.randint(0, 3, (90, 8), generator=torch.Generator().manual_seed(0))
+    part = {"semantic": semantic.repeat_interleave(6, dim=1).to(torch.uint8).numpy()}
+    drawn = []
+    for pixels in (1 << 20, 48 * 7):
+        monkeypatch.setattr(overlay, "_PART", pixels)
+        image = Image.new("RGB", (48, 90))
+        assert overlay.painted(image, part, 2, outlined=True) == {0, 1}
+        drawn.append(np.array(image))
+    assert (drawn[0] == drawn[1]).all()
+    assert drawn[0].any()
+    assert (drawn[0][part["semantic"] == 2] == 0).all()
 
 
 def test_nothing_found_leaves_the_picture_as_it_is():

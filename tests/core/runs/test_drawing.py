@@ -110,6 +110,36 @@ def test_what_several_heads_say_is_drawn_together(tmp_path):
     assert len(set(drawn[PADDING + 8, PADDING + 20].tolist())) > 1  # the box's upper edge
 
 
+def test_masks_are_outlined_on_pixels_that_are_painted_and_boxes_lie_over_both(tmp_path):
+    semantic = torch.full((1, 60, 60), len(CLASSES))
+    semantic[0, 10:40, 10:40] = 1
+    mask = torch.zeros(1, 60, 60, dtype=torch.uint8)
+    mask[0, 15:35, 15:35] = 1
+    found = {"boxes": [torch.tensor([[15.0, 5, 45, 55]])], "labels": [torch.tensor([0])],
+             "masks": [mask]}  # fmt: skip
+    targets = gvt.Targets({"class": torch.tensor([1]), "semantic": semantic}, found)
+    batch = gvt.Batch(torch.full((1, 1, 60, 60), 0.5), frame((60, 60)), targets=targets)
+    save_samples(batch, CLASSES, tmp_path / "s.png")
+    drawn = pixels(tmp_path / "s.png")[PADDING:, PADDING:].astype(int)
+    assert (drawn[15:35, [15, 34]] == color_of(0)).all()
+    assert (drawn[[15, 34], 16:34] == color_of(0)).all()
+    assert np.abs(drawn[16:34, 16:34] - tinted(1)).max() <= 1  # within the outline
+    assert (drawn[5, 15:45] == color_of(0)).all()
+    assert drawn[50, 30].tolist() == [128] * 3
+
+
+def test_a_second_map_of_pixels_is_outlined(tmp_path):
+    one, other = torch.zeros(60, 60, dtype=torch.int64), torch.zeros(60, 60, dtype=torch.int64)
+    other[:, 30:] = 1
+    both = {"a": {"semantic": one}, "b": {"semantic": other}}
+    mistake = Mistake(1.0, torch.full((1, 60, 60), 0.5), both, {"semantic": one}, "")
+    save_mistakes([mistake], CLASSES, tmp_path / "m.png")
+    drawn = pixels(tmp_path / "m.png")[PADDING : PADDING + 60, PADDING : PADDING + 60].astype(int)
+    assert (drawn[:, 29] == color_of(0)).all()
+    assert (drawn[:, 30] == color_of(1)).all()
+    assert np.abs(drawn[:, [10, 50]] - tinted(0)).max() <= 1
+
+
 def test_a_title_stands_above_and_is_not_cut(tmp_path):
     mistake = Mistake(1.0, torch.zeros(1, 28, 28), {"class": torch.tensor(0)}, {}, "")
     save_mistakes([mistake], CLASSES, tmp_path / "plain.png")

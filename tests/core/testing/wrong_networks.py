@@ -369,6 +369,30 @@ class OneMapOnly(Counted):
         super().__init__({"stage4": feature_info["stage4"]})
 
 
+class InItsPlace(Counted):
+    """Puts another map in the place of the one that it was given."""
+
+    def forward(self, features, batch):
+        features[self.name] = features[self.name].relu()
+        return super().forward(features, batch)
+
+
+class Noting(Counted):
+    """Leaves a note on the batch."""
+
+    def forward(self, features, batch):
+        outputs = super().forward(features, batch)
+        batch.inputs["counted"] = outputs.detach()
+        return outputs
+
+
+class Peeking(Counted):
+    """Adds what it finds noted on the batch."""
+
+    def forward(self, features, batch):
+        return super().forward(features, batch) + batch.inputs.get("counted", 0)
+
+
 class OutOfSight(Task):
     """Pictures that are not in [0, 1]."""
 
@@ -477,6 +501,9 @@ def gvt_components() -> list[Component]:
         ("head", "shapes", TooFew),
         ("head", "partners", OneMapOnly),
         ("head", "shapes-losses", Vector),
+        ("head", "pairs", InItsPlace),
+        ("head", "pairs-noting", Noting),
+        ("head", "pairs-peeking", Peeking),
         ("task", "right", Dreams),
         ("task", "shapes", OutOfSight),
         ("task", "counting", CountingDreams),
