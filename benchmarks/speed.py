@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from detectors_table import detectors_table
 from page import PAGE, put_table
 
 HERE = Path(__file__).parent
@@ -35,10 +36,14 @@ COMMANDS = (
     "detection_models.py faster_rcnn --predict --rounds 10 --block 2",
     "detection_models.py mask_rcnn --rounds 6 --block 1",
     "detection_models.py mask_rcnn --predict --rounds 6 --block 1",
+    "detectors.py --rounds 6",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
 """What a smoke run has in place of a command's own numbers."""
-QUICK_TOO = {"detection_models.py": ["--images", "1"]}
+QUICK_TOO = {
+    "detection_models.py": ["--images", "1"],
+    "detectors.py": ["--images", "1", "--proposals", "20", "--steps", "0", "--untimed", "0"],
+}
 """What it adds to a command."""
 
 
@@ -77,7 +82,11 @@ def table(results: dict[str, Any]) -> str:
         "| command | compared with | gvt, ms a step | the other, ms a step | ratio |",
         "| --- | --- | --- | --- | --- |",
     ]
+    of_detectors = []
     for command, sides in results["runs"].items():
+        if "gvt" not in sides:  # all of them are gvt's
+            of_detectors += ["", detectors_table(command, sides)]
+            continue
         name = min((n for n in sides if n != "gvt"), key=lambda n: statistics.median(sides[n]))
         ours, theirs = sides["gvt"], sides[name]
         ratios = [other / own for own, other in zip(ours, theirs, strict=True)]
@@ -87,7 +96,7 @@ def table(results: dict[str, Any]) -> str:
             f"| `python benchmarks/{command}` | {name} | {own:.1f} | {other:.1f} "
             f"| {middle:.3f} ({low:.3f} to {high:.3f}) |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *of_detectors])
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+DETECTORS = ("rcnn", "fast_rcnn", "faster_rcnn", "yolo_grid", "ssd", "fcos")
 
 
 def test_a_quick_run_fills_the_table(tmp_path):
@@ -23,13 +24,20 @@ def test_a_quick_run_fills_the_table(tmp_path):
         "segmentation_models.py": "segmentation_models",
         "detection_models.py": "torchvision",
     }
+    of_detectors = measured.pop("detectors.py")
     assert measured.keys() == others.keys()
     for file, sides in measured.items():
         assert list(sides) == ["gvt", others[file]]
         assert all(seconds > 0 for side in sides.values() for seconds in side)
+    assert of_detectors.keys() == {
+        "selective_search",
+        *(f"{name}/{way}" for name in DETECTORS for way in ("train", "predict")),
+    }
+    assert all(seconds > 0 for side in of_detectors.values() for seconds in side)
 
     written = page.read_text(encoding="utf-8")
     assert all(written.count(f"`python benchmarks/{command}`") == 1 for command in runs)
+    assert all(written.count(f"| `{name}` | ") == 1 for name in DETECTORS)
     assert "<!-- quality: begin -->" in written
 
 
@@ -49,3 +57,30 @@ check_same(one, other)
     )
     assert done.returncode == 1
     assert "do not compute the same: {'bias': " in done.stderr
+
+
+def test_the_table_of_detectors_says_medians_and_what_the_search_costs():
+    program = """
+import json, sys
+from detectors_table import detectors_table
+print(detectors_table("detectors.py", json.loads(sys.argv[1])))
+"""
+    seconds = {"selective_search": [0.5, 0.5, 0.5]}
+    for name, predict in (("rcnn", 2.0), ("fast_rcnn", 0.25), ("faster_rcnn", 0.125)):
+        seconds |= {f"{name}/train": [4.0, 8.0, 4.0], f"{name}/predict": [predict] * 3}
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(seconds)],
+        cwd=BENCHMARKS,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = " ".join(done.stdout.split())
+    assert "| `rcnn` | 4000 (4000 to 8000) | 1.00 (1.00 to 1.00) | 2000 (2000 to 2000) |" in told
+    assert "| 16.00 (16.00 to 16.00) |" in told
+    assert "takes 500 (500 to 500) ms" in told
+    assert "without selective search R-CNN takes 8.0 (8.0 to 8.0) times as long" in told
+    assert "and that 2.0 (2.0 to 2.0) times" in told
+    # With it (2 + 0.5) / (0.25 + 0.5), and 0.75 / 0.125.
+    assert "with selective search R-CNN takes 3.3 (3.3 to 3.3) times as long" in told
+    assert "and that 6.0 (6.0 to 6.0) times" in told
