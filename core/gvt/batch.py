@@ -122,7 +122,8 @@ class Batch:
     Attributes:
         images: (N, C, H, W) float32 in [0, 1], padded at the right and the bottom with zeros.
         frame: The sizes before and after padding.
-        inputs: What a network may see besides the images: proposals, a question.
+        inputs: What a network may see besides the images: proposals, a question. Of samples
+            without it the entry is None.
         targets: The truth; None at prediction time.
         records: Origin and geometry of each image.
     """

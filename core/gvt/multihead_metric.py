@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
-from gvt.interfaces import Metric
+from gvt.interfaces import Curves, Metric
 from gvt.vocabulary import Vocabulary
 
 
@@ -30,6 +32,7 @@ class MultiHeadMetric:
     ) -> None:
         self._metrics, self._needs = metrics, needs
         self._vocabularies, self._single = vocabularies, single
+        self._judged: set[str] = set()
 
     def to(self, device: torch.device) -> MultiHeadMetric:
         """Move what the metrics have counted."""
@@ -49,11 +52,16 @@ class MultiHeadMetric:
             if words is not None:
                 pairs = [(words.own(p), words.own(t)) for p, t in pairs]
             if pairs:
+                self._judged.add(name)
                 metric.update([p for p, _ in pairs], [t for _, t in pairs])
 
     def compute(self) -> dict[str, Any]:
-        """Return what the metrics say of everything added, by name."""
-        found = {name: self._figures(name, metric) for name, metric in self._metrics.items()}
+        """Return what the metrics say of everything added, by name; NaN of heads without truth."""
+        judged = _of_all_processes(self._judged)
+        found = {
+            name: self._figures(name, metric) if name in judged else _unknown(metric)
+            for name, metric in self._metrics.items()
+        }
         if self._single:
             return dict(next(iter(found.values())))
         return {f"{n}/{k}": v for n, values in found.items() for k, v in values.items()}
@@ -63,6 +71,24 @@ class MultiHeadMetric:
         figures = value if isinstance(value, Mapping) else {"metric": value}
         words = self._vocabularies.get(name)
         return figures if words is None else words.named(figures)
+
+
+def _of_all_processes(names: set[str]) -> set[str]:
+    """Return the names that any process has."""
+    if not dist.is_available() or not dist.is_initialized():
+        return names
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, names)
+    return set().union(*gathered)
+
+
+def _unknown(metric: Metric) -> dict[str, Any]:
+    """Return NaN for each number that a metric would have, which nothing was added to."""
+    with warnings.catch_warnings(action="ignore"):  # torchmetrics', of having nothing to compute
+        value = metric.compute()
+    figures = value if isinstance(value, Mapping) else {"metric": value}
+    numbers = {n: torch.as_tensor(v) for n, v in figures.items() if not isinstance(v, Curves)}
+    return {n: torch.tensor(torch.nan) for n, v in numbers.items() if v.numel() == 1}
 
 
 def is_lesson(

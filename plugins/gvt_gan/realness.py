@@ -33,6 +33,11 @@ class Realness(Head):
         self.grid = grid
         self.layer = nn.Linear(channels * grid * grid, 1)
 
+    @staticmethod
+    def gvt_targets(index: int) -> dict[str, Tensor]:
+        """Return what a made-up picture is, for the conformance kit."""
+        return {"real": torch.tensor(index % 2)}
+
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N,)."""
         feature = features[self.feature]

@@ -277,3 +277,10 @@ def test_what_learned_nothing_in_an_epoch_is_said(mixing):
     said = mixing.untaught({"map/ce"})
     assert said == ["head name learned nothing in a whole epoch: no sample has class"]
     assert mixing.untaught({"map/ce", "name/ce"}) == []
+
+
+def test_figures_of_a_head_without_any_truth_are_no_numbers(task):
+    """Not 0, which would say that all of it was wrong; their names are there all the same."""
+    found = evaluate(task, [batch(class_of=(False,) * 4)]).metrics
+    assert math.isnan(found["name/pairs"])
+    assert found["map/pairs"] == 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     return Batch(
         images=torch.stack([_padded(i, canvas, 0) for i in images]),
         frame=Frame(sizes, canvas),
-        inputs={k: [s.inputs[k] for s in samples] for k in samples[0].inputs},
+        inputs={k: [s.inputs.get(k) for s in samples] for k in _keys(s.inputs for s in samples)},
         targets=_targets(samples, canvas),
         records=[s.record for s in samples],
     )
@@ -57,7 +57,7 @@ def _targets(samples: Sequence[Sample], canvas: tuple[int, int]) -> Targets:
     dense: dict[str, Tensor] = {}
     ragged: dict[str, list[Any]] = {}
     present: dict[str, Tensor] = {}
-    for key in dict.fromkeys(k for s in samples for k in s.targets):
+    for key in _keys(s.targets for s in samples):
         values = [s.targets.get(key) for s in samples]
         has = torch.tensor([v is not None for v in values])
         if not has.all():
@@ -67,6 +67,11 @@ def _targets(samples: Sequence[Sample], canvas: tuple[int, int]) -> Targets:
         else:
             ragged[key] = [_ragged(key, v, canvas) for v in values]
     return Targets(dense, ragged, present)
+
+
+def _keys(known: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the keys that any of several mappings has, in the order of their appearance."""
+    return list(dict.fromkeys(key for of_one in known for key in of_one))
 
 
 def _dense(key: str, value: Any, canvas: tuple[int, int]) -> Tensor:

@@ -34,6 +34,8 @@ A component is built from its defaults and what gvt fills in: images of three ch
 pixels, three classes, small networks around it. What it needs besides, it says itself: a static
 method `gvt_example(folder: Path)` returns parameters to try it with, and may write files into the
 folder, as a data set needs. Without one, a rule that would need it is skipped, with the reason.
+Targets of a key that gvt does not know, a head makes up itself: a static method
+`gvt_targets(index: int)` returns those of a picture by key.
 
 A network that can be exported says so by `exports = ("onnx",)`; the rule `onnx` holds it to that.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from gvt.interfaces import Head
 from gvt.multihead import MultiHead
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped, rule, told
-from gvt.testing.stand_ins import TARGETS, Pictures, TinyBackbone
+from gvt.testing.stand_ins import TARGETS, Pictures, TinyBackbone, own_targets
 from gvt.testing.training import check_finite, different, phases
 from gvt.testing.trial import CPU, SHAPE, build, built, leaves
 from gvt_registry import Offer, default_registry
@@ -240,7 +240,7 @@ def _original(offer: Offer) -> Head:
 def _keys(offer: Offer) -> frozenset[str]:
     """Return the targets that a head learns from."""
     keys = frozenset(_original(offer).needs) or frozenset(TARGETS)
-    if not keys <= set(TARGETS):
+    if not keys <= {*TARGETS, *own_targets(_original(offer))(0)}:
         raise Skipped(f"it needs {', '.join(sorted(keys))}, which nobody can make up")
     return keys
 
@@ -256,14 +256,18 @@ def _batch(rows: Mapping[Offer, range]) -> Batch:
         row: frozenset(key for offer, of in rows.items() if row in of for key in _keys(offer))
         for row in _ALL
     }
-    return next(Streamed(_Partly(known), CPU).batches([(0, torch.arange(_COUNT))]))
+    own = [own_targets(_original(offer)) for offer in rows]
+    pictures = _Partly(known, lambda index: {k: v for of in own for k, v in of(index).items()})
+    return next(Streamed(pictures, CPU).batches([(0, torch.arange(_COUNT))]))
 
 
 class _Partly(Pictures):
     """Pictures of which each has targets of its own; nobody can tell them apart otherwise."""
 
-    def __init__(self, known: Mapping[int, frozenset[str]]) -> None:
-        super().__init__(SHAPE, TARGETS)
+    def __init__(
+        self, known: Mapping[int, frozenset[str]], own: Callable[[int], Mapping[str, Tensor]]
+    ) -> None:
+        super().__init__(SHAPE, frozenset.union(*known.values()), own=own)
         self._known = known
 
     def __getitem__(self, index: int) -> Sample:

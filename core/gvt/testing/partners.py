@@ -15,7 +15,7 @@ from gvt.multihead import MultiHead
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped, rule, told
 from gvt.testing.data import samples
-from gvt.testing.stand_ins import TARGETS, Pictures, Shape, TinyBackbone, batch_of
+from gvt.testing.stand_ins import TARGETS, Pictures, Shape, TinyBackbone, batch_of, own_targets
 from gvt.testing.training import check_finite, phases
 from gvt.testing.trial import CPU, SHAPE, build, built, usual_shape
 from gvt_registry import Offer, default_registry
@@ -96,9 +96,10 @@ def _above(backbone: Backbone, head: Offer, shape: Shape) -> str:
     except Exception as error:
         return f"building the head raised {told(error)}"
     keys = tuple(above.needs) or TARGETS
-    if not set(keys) <= set(TARGETS):
+    own = own_targets(above)
+    if not set(keys) <= {*TARGETS, *own(0)}:
         return ""
-    return _trying(backbone, above, batch_of(Pictures(shape, keys), CPU))
+    return _trying(backbone, above, batch_of(Pictures(shape, keys, own=own), CPU))
 
 
 def _carries(batch: Batch, keys: tuple[str, ...]) -> bool:

@@ -141,10 +141,11 @@ class Pictures:
 
     Args:
         image_shape: (C, H, W).
-        keys: Those of `TARGETS` that every sample has.
+        keys: Those of `TARGETS`, and of `own`, that every sample has.
         empty: No boxes, no masks, and of `semantic` nothing but what is to be ignored; samples
             have no `class`.
         uneven: Most are smaller than `image_shape`, to be padded.
+        own: Returns of a picture's number targets that only its learner knows; see `own_targets`.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -156,9 +157,11 @@ class Pictures:
         keys: Iterable[str] = ("class",),
         empty: bool = False,
         uneven: bool = False,
+        own: Callable[[int], Mapping[str, Tensor]] | None = None,
     ) -> None:
         self.image_shape: Shape | None = None if uneven else image_shape
         self._shape, self._keys, self._empty = image_shape, tuple(keys), empty
+        self._own = own
 
     def __len__(self) -> int:
         return 12
@@ -175,6 +178,8 @@ class Pictures:
             0, 256, (channels, height, width), dtype=torch.uint8, generator=source
         )
         known = dict(self._targets(index, (height, width), source))
+        if self._own is not None and not self._empty:
+            known |= self._own(index)
         targets = {key: known[key] for key in self._keys if key in known}
         return Sample(image, targets, Record(f"picture {index}", (height, width)))
 
@@ -193,6 +198,17 @@ class Pictures:
         else:
             yield "class", torch.tensor(index % CLASSES)
             yield "semantic", torch.randint(0, CLASSES, size, generator=source)
+
+
+def own_targets(component: Any) -> Callable[[int], Mapping[str, Tensor]]:
+    """Return what makes up targets of a kind that only a component itself knows.
+
+    It says so by a static method `gvt_targets(index)`, which returns those of a picture by key.
+    """
+    made: Callable[[int], Mapping[str, Tensor]] = getattr(
+        component, "gvt_targets", lambda index: {}
+    )
+    return made
 
 
 def _filled(boxes: Tensor, size: tuple[int, int]) -> Tensor:

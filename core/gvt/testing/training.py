@@ -19,7 +19,6 @@ from gvt.evaluation import evaluating
 from gvt.interfaces import Phase, Step, Task
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped
-from gvt.testing.stand_ins import Pictures
 from gvt.testing.trial import CPU, Trial, leaves
 from gvt.trainer import Trainer
 
@@ -125,7 +124,7 @@ def fitted(trial: Trial, folder: Path, start: Path | None = None, steps: int = S
     optimizer = OptimizerConfig.model_validate({"name": "Adam", "lr": 1e-3})
     trainer = Trainer(
         trial.task,
-        Loader(Pictures(trial.shape, trial.keys), data, train, CPU),
+        Loader(trial.pictures(), data, train, CPU),
         {phase.optimizer_key: optimizer for phase in trial.task.phases},
         train,
         CPU,

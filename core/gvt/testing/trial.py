@@ -31,6 +31,7 @@ from gvt.testing.stand_ins import (
     TinyGenerator,
     TinyHead,
     batch_of,
+    own_targets,
 )
 from gvt_registry import Offer
 
@@ -139,7 +140,11 @@ class Trial:
         self, placement: Placement = CPU, *, empty: bool = False, uneven: bool = False
     ) -> Batch:
         """Return a batch of made-up pictures, of several sizes if it is to be uneven."""
-        return batch_of(Pictures(self.shape, self.keys, empty, uneven), placement)
+        return batch_of(self.pictures(empty=empty, uneven=uneven), placement)
+
+    def pictures(self, *, empty: bool = False, uneven: bool = False) -> Pictures:
+        """Return made-up pictures with what the component learns from."""
+        return Pictures(self.shape, self.keys, empty, uneven, own_targets(self.component))
 
     @property
     def own(self) -> dict[str, nn.Parameter]:
@@ -160,9 +165,12 @@ def tried(offer: Offer, shape: Shape | None = None, seed: int = 0) -> Trial:
     # Some have one size only, and say so.
     shape = tuple(getattr(component, "image_shape", None) or shape or usual_shape(offer))
     keys = tuple(getattr(component, "needs", ())) or TARGETS
-    unknown = [key for key in keys if key not in TARGETS]
+    unknown = [key for key in keys if key not in {*TARGETS, *own_targets(component)(0)}]
     if unknown:
-        raise Skipped(f"it needs the targets {', '.join(unknown)}, which nobody can make up")
+        raise Skipped(
+            f"it needs the targets {', '.join(unknown)}, which nobody can make up; a static method "
+            "gvt_targets(index) that returns those of a picture would"
+        )
     task = _task(offer.component.kind, component, shape)
     task.register_forward_hook(_check_losses)
     return Trial(component, task, shape, keys)
