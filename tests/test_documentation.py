@@ -126,6 +126,14 @@ def test_example_train_in_code(tmp_path):
     assert 0.85 < accuracy <= 1  # ten classes, so guessing would be 0.1
 
 
+def test_the_readme_shows_the_example_that_mixes_heads():
+    """Its blocks are run, and this is one of them."""
+    example = (ROOT / "examples" / "mix_heads.py").read_text(encoding="utf-8")
+    assert len(example.splitlines()) < 25
+    _, _, code = example.partition("\n\n")
+    assert [text for _, text in blocks(ROOT / "README.md", "python") if text == code] == [code]
+
+
 def test_example_my_generator(tmp_path):
     example = str(ROOT / "examples" / "my_generator.py")
     settings = ["generator.name=dense", "train.steps=3", "data.classes=[5]"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -40,6 +41,8 @@ class MultiHead(Task):
             none of them.
     """
 
+    phases = (Phase("supervised", trains=("backbone", "heads"), optimizer="model"),)
+
     def __init__(
         self,
         backbone: Backbone,
@@ -62,9 +65,9 @@ class MultiHead(Task):
         self.changes: dict[str, Mapping[str, Any] | None] = {}
         for name, head in heads.items():
             self._put(name, head)
-        learned = () if self.log_variances is None else ("log_variances",)
-        trains = ("backbone", "heads", *learned)
-        self.phases = (Phase("supervised", trains=trains, optimizer="model"),)
+        if self.log_variances is not None:
+            (phase,) = self.phases
+            self.phases = (replace(phase, trains=("backbone", "heads", "log_variances")),)
 
     def add_head(
         self, name: str, head: Head | str, *, weight: float = 1.0, **parameters: Any

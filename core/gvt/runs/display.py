@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
+from gvt.runs.plots import of_one_class
 
 PLAIN_SECONDS = 5.0
 """Least time between two plain lines about losses."""
@@ -91,8 +92,13 @@ class Display(Listener):
             )
 
     def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
-        """Print the metrics."""
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+        """Print the metrics, without those of single classes, which the report has."""
+        named = zip(found.named(split), found.metrics.items(), strict=True)
+        shown = "  ".join(
+            f"{name} {value:.4f}"
+            for full, (name, value) in named
+            if not of_one_class(full, found.classes)
+        )
         self.note(f"step {run.step}  {split}: {shown}")
         self._read_at = time.monotonic()  # evaluating is no training
 

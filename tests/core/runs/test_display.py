@@ -23,7 +23,8 @@ def follow(stream, total=3):
         run.step = step
         shown.step_ended(run, {"real": torch.tensor(0.5)})
         shown.losses_read(run, [(step, {"real": 0.25 * step})])
-    shown.evaluated(run, "val", gvt.Evaluation({"accuracy": 0.75}))
+    figures = {"accuracy": 0.75, "iou/cat": 0.25, "recall/7": 0.125}
+    shown.evaluated(run, "val", gvt.Evaluation(figures, classes=("cat", "dog")))
     shown.run_ended(run, None)
     return stream.getvalue()
 
