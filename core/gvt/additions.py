@@ -5,55 +5,91 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gvt.build import create, offers_used
+from gvt.build import create, offers_used, part_of, vocabulary_of
 from gvt.checkpoint import file as checkpoint_file
 from gvt.config.compose import validate
 from gvt.config.injected import FACTS
 from gvt.config.parameters import signature_of
-from gvt.errors import UsageError
+from gvt.config.schema import HeadConfig
+from gvt.errors import CheckpointError, ConfigError, UsageError
 from gvt.facts import DataFacts
 from gvt.interfaces import Head, Task
+from gvt.losses import check_weights
 from gvt.multihead import MultiHead
-from gvt.saved import PathLike
+from gvt.saved import PathLike, run_of
+from gvt.vocabulary import Vocabulary
 from gvt_registry import default_registry
 
 
-def described_head(
-    task: MultiHead, name: str, parameters: Mapping[str, Any]
-) -> tuple[Head, Mapping[str, Any]]:
-    """Build a head for a task, and return with it what a recipe would say of it.
+@dataclass(frozen=True)
+class Described:
+    """A head that was built by its name.
 
-    Of a head that a recipe could not say, such as one for other classes than the data's, nothing.
+    Attributes:
+        head: The head.
+        recipe: What a recipe would say of it; nothing of one that it could not say, such as a head
+            for other classes than the data's.
+        vocabulary: Its classes, where it learns from one part of mixed data.
+    """
+
+    head: Head
+    recipe: Mapping[str, Any]
+    vocabulary: Vocabulary | None = None
+
+
+def described_head(
+    task: MultiHead, section: str, name: str, learns_from: str | None, parameters: Mapping[str, Any]
+) -> Described:
+    """Build a head for a task.
 
     Args:
         task: What it is for; what its checkpoint knows of the data is filled in.
+        section: What an error begins with.
         name: In the registry.
+        learns_from: The part of mixed data that it learns from.
         parameters: Of the head.
+
+    Raises:
+        ConfigError: If a parameter does not fit, or it cannot learn from that part.
     """
     declared, _ = signature_of(default_registry().find("head", name).load())
+    config = HeadConfig(name=name, learns_from=learns_from)
     facts: dict[str, Any] = {"feature_info": task.backbone.feature_info}
+    vocabulary = None
     if task.origin is not None:
-        facts |= DataFacts.from_document(task.origin["data"]).injected
+        known = DataFacts.from_document(task.origin["data"])
+        part = part_of(section, config, known)
+        facts |= known.injected | (part.injected if part else {})
+        vocabulary = vocabulary_of(config, known)
+    elif learns_from is not None:
+        raise ConfigError(
+            f"{section}: a task put together in code knows no parts of its data; hand the head "
+            "over as an object, with a vocabulary of the task's"
+        )
     filled_in = {n: v for n, v in facts.items() if n in declared and n not in parameters}
     head: Head = create("head", name, **filled_in, **parameters)
     if any(n in FACTS and v != facts.get(n) for n, v in parameters.items()):
-        return head, {}
+        return Described(head, {}, vocabulary)
     described = {"name": name, **{n: v for n, v in parameters.items() if n not in FACTS}}
+    if learns_from is not None:
+        described["learns_from"] = learns_from
     try:
         plain: Mapping[str, Any] = json.loads(json.dumps(described, allow_nan=False))
     except (TypeError, ValueError):
-        return head, {}
-    return head, plain
+        plain = {}
+    return Described(head, plain, vocabulary)
 
 
 def save(task: Task, path: PathLike) -> Path:
     """Write a task's networks as they are now into a checkpoint, and return its path.
 
     `gvt.load`, `gvt predict`, `gvt eval` and `init_from` take it. It has no optimisers' state, so
-    that no run goes on from it.
+    that no run goes on from it. Of a run's own task these are the weights of its last step, and of
+    what `gvt.load` returned their averages, where the run had any.
 
     Args:
         task: One that was loaded from a checkpoint, or run from a recipe; heads may have been
@@ -62,7 +98,8 @@ def save(task: Task, path: PathLike) -> Path:
 
     Raises:
         UsageError: If nobody knows a recipe for it: it was put together in code, or one of its
-            heads was.
+            heads was; or the file is a run's own.
+        NonFiniteError: If a weight is infinite or NaN.
         CheckpointError: If it cannot be written.
     """
     if task.origin is None:
@@ -83,8 +120,18 @@ def save(task: Task, path: PathLike) -> Path:
     training = document.get("training", {"step": 0, "epoch": 0, "position": 0, "best": None})
     document["training"] = {**training, "metrics": {}, "optimizer_values": {}, "scalers": {}}
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint_file.save(target, {f"task/{n}": t for n, t in task.state_dict().items()}, document)
+    if run_of(target) is not None:
+        raise UsageError(
+            f"{target} is among the checkpoints of a run, which goes on from them; name another "
+            "place"
+        )
+    tensors = {f"task/{n}": t for n, t in task.state_dict().items()}
+    check_weights(training["step"], tensors, {f"task/{n}" for n, _ in task.named_buffers()})
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{target}: cannot be written: {error.strerror}") from error
+    checkpoint_file.save(target, tensors, document)
     return target
 
 

@@ -6,13 +6,21 @@ import math
 from collections.abc import Mapping
 
 from gvt.config import EvaluateConfig
+from gvt.errors import ConfigError
 from gvt.listener import Run
 
 
 def note_best(config: EvaluateConfig, run: Run, metrics: Mapping[str, float]) -> bool:
-    """Return whether an evaluation is the run's best so far, and note it in the run if so."""
+    """Return whether an evaluation is the run's best so far, and note it in the run if so.
+
+    Raises:
+        ConfigError: If it has no metric of the wanted name.
+    """
     if config.best is None:
         return False
+    if config.best not in metrics:
+        known = ", ".join(name for name in metrics if name.startswith("loss/"))
+        raise ConfigError(f"evaluate.best: no metric is called {config.best!r}; there are {known}")
     value = metrics[config.best]
     sign = 1 if config.mode == "max" else -1
     if math.isnan(value) or (run.best is not None and sign * value <= sign * run.best["value"]):

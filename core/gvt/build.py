@@ -145,16 +145,18 @@ def build_task(
     if config.heads:
         heads: dict[str, Head] = {}
         for name, head in config.heads.items():
-            part = _part(f"heads.{name}", head, facts)
+            part = part_of(f"heads.{name}", head, facts)
             heads[name] = build(f"heads.{name}", "head", head, part.injected if part else {})
-        available |= {"heads": heads, "vocabularies": _vocabularies(config, facts)}
+        words = {name: vocabulary_of(head, facts) for name, head in config.heads.items()}
+        known = {name: of_head for name, of_head in words.items() if of_head is not None}
+        available |= {"heads": heads, "vocabularies": known}
     task = build("task", "task", config.task)
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
     return task
 
 
-def _part(section: str, head: HeadConfig, facts: DataFacts) -> PartFacts | None:
+def part_of(section: str, head: HeadConfig, facts: DataFacts) -> PartFacts | None:
     """Return what a head has to know of its part of the data; None if it learns from all.
 
     Raises:
@@ -175,15 +177,13 @@ def _part(section: str, head: HeadConfig, facts: DataFacts) -> PartFacts | None:
     return parts[head.learns_from]
 
 
-def _vocabularies(config: RunConfig, facts: DataFacts) -> dict[str, Vocabulary]:
-    """Return of each head that learns from one part of the data the classes there."""
-    found = {}
-    for name, head in config.heads.items():
-        if head.learns_from is not None:
-            classes = facts.parts[head.learns_from].classes
-            numbers = tuple(facts.classes.index(of_part) for of_part in classes)
-            found[name] = Vocabulary(head.learns_from, classes, numbers, len(facts.classes))
-    return found
+def vocabulary_of(head: HeadConfig, facts: DataFacts) -> Vocabulary | None:
+    """Return the classes of a head that learns from one part of the data; None for all parts."""
+    if head.learns_from is None:
+        return None
+    classes = facts.parts[head.learns_from].classes
+    numbers = tuple(facts.classes.index(of_part) for of_part in classes)
+    return Vocabulary(head.learns_from, classes, numbers, len(facts.classes))
 
 
 def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:

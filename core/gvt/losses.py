@@ -22,29 +22,40 @@ class LossBuffer:
 
     def __init__(self) -> None:
         self._steps: dict[int, dict[str, Tensor]] = {}
+        self._shares: dict[int, dict[str, float]] = {}
 
     def add(self, step: int, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
         """Add losses to those of a step, such as those of one of several micro-batches.
 
+        Of a loss that some micro-batches lacked, the mean over the others is told.
+
         Raises:
             ConfigError: If one is not a single number.
         """
-        of_step = self._steps.setdefault(step, {})
+        of_step, shares = self._steps.setdefault(step, {}), self._shares.setdefault(step, {})
         for name, loss in losses.items():
             check_single(name, loss)
             value = loss.detach() if share == 1.0 else loss.detach() * share
             of_step[name] = of_step[name] + value if name in of_step else value
+            shares[name] = shares.get(name, 0.0) + share
 
     def of(self, step: int) -> dict[str, Tensor]:
         """Return one step's losses, on the device, while they are still here."""
-        return dict(self._steps.get(step, {}))
+        shares = self._shares.get(step, {})
+        return {n: _whole(loss, shares[n]) for n, loss in self._steps.get(step, {}).items()}
 
     def drain(self) -> list[tuple[int, dict[str, float]]]:
         """Return (step, losses) of all steps since the last time, and forget them."""
-        steps, self._steps = self._steps, {}
+        steps = {step: self.of(step) for step in self._steps}
+        self._steps, self._shares = {}, {}
         flat = [loss.float() for losses in steps.values() for loss in losses.values()]
         values = iter(torch.stack(flat).tolist() if flat else [])
         return [(step, {name: next(values) for name in of}) for step, of in steps.items()]
+
+
+def _whole(loss: Tensor, share: float) -> Tensor:
+    """Return what a loss that stands for a share of a step would be of all of it."""
+    return loss / share if share < 1 - 1e-9 else loss
 
 
 def check_single(name: str, loss: Tensor) -> None:

@@ -7,12 +7,16 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Targets
 from gvt.interfaces import Backbone, Head, Metric, Phase, Prediction, Step, Task
 from gvt.multihead_metric import MultiHeadMetric, is_lesson
 from gvt.vocabulary import Vocabulary
+
+_TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.ParameterDict())})
+"""What the containers of heads call their own."""
 
 
 class MultiHead(Task):
@@ -37,8 +41,8 @@ class MultiHead(Task):
             nothing if none could, None for a removed one.
 
     Raises:
-        ValueError: If there is no head, one has a name that no module can have, or a weight is for
-            none of them.
+        ValueError: If there is no head, one has a name that no module can have, or a weight or a
+            vocabulary is for none of them.
     """
 
     phases = (Phase("supervised", trains=("backbone", "heads"), optimizer="model"),)
@@ -47,16 +51,18 @@ class MultiHead(Task):
         self,
         backbone: Backbone,
         heads: Mapping[str, Head],
-        weights: dict[str, float] | None = None,
+        weights: dict[str, NonNegativeFloat] | None = None,
         weighting: Literal["fixed", "uncertainty"] = "fixed",
         vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         super().__init__()
         if not heads:
             raise ValueError("a MultiHead task needs at least one head")
-        unknown = set(weights or {}) - set(heads)
-        if unknown:
-            raise ValueError(f"weights for {sorted(unknown)}, the heads are {sorted(heads)}")
+        for what, given in (("weights", weights), ("vocabularies", vocabularies)):
+            if unknown := sorted(set(given or {}) - set(heads)):
+                raise ValueError(f"{what} for {unknown}, the heads are {sorted(heads)}")
+        if weighting not in ("fixed", "uncertainty"):
+            raise ValueError(f"weighting {weighting!r}: it is fixed or uncertainty")
         self.backbone = backbone
         self.heads = nn.ModuleDict()
         self.weights = dict(weights or {})
@@ -70,7 +76,13 @@ class MultiHead(Task):
             self.phases = (replace(phase, trains=("backbone", "heads", "log_variances")),)
 
     def add_head(
-        self, name: str, head: Head | str, *, weight: float = 1.0, **parameters: Any
+        self,
+        name: str,
+        head: Head | str,
+        *,
+        weight: float = 1.0,
+        learns_from: str | None = None,
+        **parameters: Any,
     ) -> Head:
         """Put another head on the backbone, and return it.
 
@@ -81,29 +93,37 @@ class MultiHead(Task):
             name: What to call it.
             head: The head, or its name in the registry.
             weight: Factor of its losses.
+            learns_from: The part of mixed data that a head by name learns from.
             parameters: Of a head by name, such as `hidden=[64]`. What follows from the data, such
                 as `num_classes`, is known where the task was loaded from a checkpoint.
 
         Raises:
-            ValueError: If there is a head of that name already, or it is no name.
+            ValueError: If there is a head of that name already, or it is no name; or the head is
+                none.
             UnknownComponent: If nobody offers such a head.
-            ConfigError: If a parameter is unknown, of a wrong type or missing.
+            ConfigError: If a parameter is unknown, of a wrong type or missing, or there is no such
+                part.
         """
         if name in self.heads:
             raise ValueError(f"there is a head {name!r} already; remove it first")
-        described: Mapping[str, Any] | None = {}
+        said: Mapping[str, Any] = {}
         if isinstance(head, str):
             from gvt.additions import described_head  # builds components, which brings a lot
 
-            head, described = described_head(self, head, parameters)
-        elif parameters:
-            raise ValueError(f"{', '.join(parameters)}: parameters are for a head given by name")
+            described = described_head(self, f"heads.{name}", head, learns_from, parameters)
+            head, said = described.head, described.recipe
+            if described.vocabulary is not None:
+                self.vocabularies[name] = described.vocabulary
+        elif not isinstance(head, nn.Module):
+            raise ValueError(f"head {name!r} is a {type(head).__name__}, no gvt.Head")
+        elif parameters or learns_from is not None:
+            raise ValueError("parameters and learns_from are for a head given by name")
         # Where the others are, and as they compute.
         weights = next(self.backbone.parameters(), None)
         self._put(name, head if weights is None else head.to(weights.device))
         head.train(self.training)
         self.weights[name] = weight
-        self.changes[name] = described
+        self.changes[name] = said
         return head
 
     def remove_head(self, name: str) -> Head:
@@ -197,11 +217,16 @@ class MultiHead(Task):
         """Return what is to be said of the heads that had none of these losses."""
         if self._single:
             return []
-        return [
-            f"head {name} learned nothing in a whole epoch: no sample has {', '.join(head.needs)}"
-            for name, head in self._heads()
-            if not any(loss.startswith(f"{name}/") for loss in losses)
-        ]
+        found = []
+        for name, head in self._heads():
+            if not any(loss.startswith(f"{name}/") for loss in losses):
+                words = self.vocabularies.get(name)
+                of_part = "" if words is None else f" of part {words.part}"
+                found.append(
+                    f"head {name} learned nothing in a whole epoch: no sample{of_part} has "
+                    f"{', '.join(head.needs) or 'what it needs'}"
+                )
+        return found
 
     @property
     def _single(self) -> bool:
@@ -211,7 +236,7 @@ class MultiHead(Task):
         return list(self.heads.items())  # type: ignore[arg-type]
 
     def _put(self, name: str, head: Head) -> None:
-        if not name or "." in name or "/" in name or hasattr(self.heads, name):
+        if not name or "." in name or "/" in name or name in _TAKEN:
             raise ValueError(f"a head cannot be called {name!r}; give it another name")
         self.heads[name] = head
         self.weights.setdefault(name, 1.0)
@@ -276,6 +301,8 @@ def taught(
 
 def _of_part(rows: Tensor | None, batch: Batch, part: str) -> Tensor | None:
     """Return those of some rows, None for all, that are of one part of mixed data, likewise."""
+    if len(batch.records) != len(batch):
+        raise ValueError("a batch of mixed data has a record of each sample, which names its part")
     of_part = torch.tensor([record.part == part for record in batch.records], dtype=torch.bool)
     if rows is not None:
         return rows[of_part[rows]]

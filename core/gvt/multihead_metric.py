@@ -59,15 +59,15 @@ class MultiHeadMetric:
         """Return what the metrics say of everything added, by name; NaN of heads without truth."""
         judged = _of_all_processes(self._judged)
         found = {
-            name: self._figures(name, metric) if name in judged else _unknown(metric)
+            name: self._figures(name, metric, name in judged)
             for name, metric in self._metrics.items()
         }
         if self._single:
             return dict(next(iter(found.values())))
         return {f"{n}/{k}": v for n, values in found.items() for k, v in values.items()}
 
-    def _figures(self, name: str, metric: Metric) -> Mapping[str, Any]:
-        value = metric.compute()
+    def _figures(self, name: str, metric: Metric, judged: bool) -> Mapping[str, Any]:
+        value = metric.compute() if judged else _unknown(metric)
         figures = value if isinstance(value, Mapping) else {"metric": value}
         words = self._vocabularies.get(name)
         return figures if words is None else words.named(figures)
@@ -83,12 +83,12 @@ def _of_all_processes(names: set[str]) -> set[str]:
 
 
 def _unknown(metric: Metric) -> dict[str, Any]:
-    """Return NaN for each number that a metric would have, which nothing was added to."""
+    """Return NaN for all numbers that a metric has, which nothing was added to, and no table."""
     with warnings.catch_warnings(action="ignore"):  # torchmetrics', of having nothing to compute
         value = metric.compute()
     figures = value if isinstance(value, Mapping) else {"metric": value}
     numbers = {n: torch.as_tensor(v) for n, v in figures.items() if not isinstance(v, Curves)}
-    return {n: torch.tensor(torch.nan) for n, v in numbers.items() if v.numel() == 1}
+    return {n: torch.full(v.shape, torch.nan) for n, v in numbers.items() if v.ndim < 2}
 
 
 def is_lesson(

@@ -257,7 +257,8 @@ class Trainer:
             split = getattr(self.evaluation, key)
             if split is not None:
                 found = self._rehearsed_on(f"evaluate.{key}", split)
-        if best is not None and best not in found:
+        # Losses are those of the samples at the beginning, which of mixed data are of one part.
+        if best is not None and best not in found and not best.startswith("loss/"):
             hint = nearest(best, found) or f"; there are {', '.join(found)}"
             raise ConfigError(f"evaluate.best: no metric is called {best!r}{hint}")
 

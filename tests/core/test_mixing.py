@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 
 import gvt
 from gvt.batch import Sample
@@ -62,6 +63,17 @@ def test_two_data_sets_with_different_labels_teach_one_backbone(tmp_path):
     said = task.predict(batch)[0]["digit"]
     assert said["scores"].shape == (10,)
     assert said["scores"][2:].sum() == 0
+    # What is saved with another head of a part is loaded again.
+    task.add_head("again", "classifier", learns_from="digits", hidden=[4])
+    kept = gvt.load(gvt.save(task, tmp_path / "three.safetensors"))
+    assert kept.vocabularies["again"].classes == ("8", "3")
+    same(kept.predict(batch), task.predict(batch))
+    with pytest.raises(gvt.ConfigError, match=r"heads\.more: the parts of the data have other"):
+        task.add_head("more", "classifier")
+    # Pictures of people's own are read with the channels that the parts have in common.
+    Image.new("L", (60, 50)).save(tmp_path / "grey.png")
+    (predicted,) = gvt.predict(run.checkpoint, tmp_path / "grey.png", "device=cpu")
+    assert predicted.error == ""
     found = gvt.evaluate_checkpoint(run.folder)
     assert {k: v for k, v in found.metrics.items() if "digit" in k} == {
         k.removeprefix("test/"): v for k, v in run.metrics.items() if "test/" in k and "digit" in k
@@ -226,6 +238,14 @@ def test_what_no_recipe_can_say_is_not_saved(tmp_path):
     task.add_head("of_three", "classifier", num_classes=3)
     with pytest.raises(gvt.UsageError, match="head of_three was handed over as an object, or for"):
         gvt.save(task, tmp_path / "three.safetensors")
+    with pytest.raises(gvt.UsageError, match="is among the checkpoints of a run"):
+        gvt.save(gvt.load(run.checkpoint), run.checkpoint)
+    with pytest.raises(gvt.CheckpointError, match="cannot be written"):
+        gvt.save(gvt.load(run.checkpoint), run.folder / "config.yaml" / "below.safetensors")
+    broken = gvt.load(run.checkpoint)
+    broken.heads["label"].layers[-1].bias.data[0] = float("nan")
+    with pytest.raises(gvt.NonFiniteError):
+        gvt.save(broken, tmp_path / "broken.safetensors")
     with pytest.raises(gvt.ConfigError, match=r"has no parameter 'widht'"):
         task.add_head("wrong", "classifier", widht=3)
     assert "wrong" not in task.heads

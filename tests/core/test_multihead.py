@@ -11,6 +11,7 @@ from torch import nn
 import gvt
 from gvt.evaluation import evaluate
 from gvt.interfaces import Step
+from gvt.losses import LossBuffer
 
 
 class Backbone(gvt.Backbone):
@@ -275,7 +276,7 @@ def test_a_head_learns_from_its_part_of_mixed_data_by_its_own_classes(mixing):
 
 def test_what_learned_nothing_in_an_epoch_is_said(mixing):
     said = mixing.untaught({"map/ce"})
-    assert said == ["head name learned nothing in a whole epoch: no sample has class"]
+    assert said == ["head name learned nothing in a whole epoch: no sample of part a has class"]
     assert mixing.untaught({"map/ce", "name/ce"}) == []
 
 
@@ -284,3 +285,24 @@ def test_figures_of_a_head_without_any_truth_are_no_numbers(task):
     found = evaluate(task, [batch(class_of=(False,) * 4)]).metrics
     assert math.isnan(found["name/pairs"])
     assert found["map/pairs"] == 4
+
+
+def test_a_loss_is_told_as_the_mean_over_what_had_it():
+    """Of two micro-batches the one had no map, whose loss is not halved for that."""
+    losses = LossBuffer()
+    losses.add(1, {"name": torch.tensor(2.0), "map": torch.tensor(3.0)}, share=0.5)
+    losses.add(1, {"name": torch.tensor(4.0)}, share=0.5)
+    assert losses.of(1) == {"name": torch.tensor(3.0), "map": torch.tensor(3.0)}
+    assert losses.drain() == [(1, {"name": 3.0, "map": 3.0})]
+    assert losses.drain() == []
+
+
+def test_what_a_head_cannot_be_is_refused(task):
+    with pytest.raises(ValueError, match=r"head 'x' is a dict, no gvt\.Head"):
+        task.add_head("x", {})
+    with pytest.raises(ValueError, match="vocabularies for \\['b'\\], the heads are"):
+        gvt.MultiHead(Backbone(), {"a": Classes()}, vocabularies={"b": None})
+    with pytest.raises(ValueError, match="weighting 'uncertain'"):
+        gvt.MultiHead(Backbone(), {"a": Classes()}, weighting="uncertain")
+    with pytest.raises(ValueError, match="cannot be called 'copy'"):
+        gvt.MultiHead(Backbone(), {"copy": Classes()}, weighting="uncertainty")

@@ -63,7 +63,7 @@ class Trained:
         """
         if self.facts.reader is not None:
             return PictureReader.from_document(self.facts.reader)
-        channels, *size = self.facts.image_shape or (3,)
+        channels, *size = self.facts.image_shape or (self.facts.image_channels or 3,)
         if channels not in (1, 3):
             raise UsageError(
                 f"{self.config.recipe}: its networks take images of {channels} channels, and "
