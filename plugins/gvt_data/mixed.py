@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from gvt import Dataset, Sample
 from gvt.batch import IGNORED
+from gvt.printable import printable
 
 from .listing import fingerprint
 from .splits import SPLITS
@@ -39,10 +41,14 @@ class Mixed:
     Attributes:
         parts: The data sets by name.
         weights: Of each sample how often it is drawn, where there are `shares`.
+        reader: That of the parts that have one, where it is the same one.
+        labels: The class of every sample, where all parts have such and the same classes.
+        category_ids: Of each class its number in COCO files, where all parts have the same ones.
 
     Raises:
-        ValueError: If there is no part, a share is for none of them or missing, parts have grey and
-            colour images, or `semantic` maps have no number left for a class.
+        ValueError: If there is no part, a share is for none of them or missing, a part has two
+            classes of one name, parts have grey and colour images, or `semantic` maps have no
+            number left for a class.
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
@@ -59,7 +65,9 @@ class Mixed:
         if shares is not None and shares.keys() != parts.keys():
             raise ValueError(f"shares are for {', '.join(shares)}; give one for each part")
         self.split, self.parts = split, parts
-        names = [name for part in parts.values() for name in map(str, part.classes)]
+        for part_name, part in parts.items():
+            _check_distinct(part_name, _classes(part))
+        names = [name for part in parts.values() for name in _classes(part)]
         self.classes: Sequence[str] = tuple(dict.fromkeys(names))
         shapes = {part.image_shape for part in parts.values()}
         self.image_shape = next(iter(shapes)) if len(shapes) == 1 else None
@@ -72,8 +80,9 @@ class Mixed:
         self._ends = list(accumulate(len(part) for part in parts.values()))
         self._tables = {name: self._table(part) for name, part in parts.items()}
         self.fingerprint = fingerprint([_described(*item) for item in parts.items()])
-        readers = [getattr(part, "reader", None) for part in parts.values()]
-        self.reader = readers[0] if all(reader == readers[0] for reader in readers) else None
+        readers = [r for part in parts.values() if (r := getattr(part, "reader", None)) is not None]
+        self.reader = readers[0] if readers and _all_equal(readers) else None
+        self.labels, self.category_ids = self._labels(), self._category_ids()
         self.problems, self.left_out = self._gathered("problems"), self._gathered("left_out")
         if shares is not None:
             of_each = [torch.full((len(p),), shares[n] / max(1, len(p))) for n, p in parts.items()]
@@ -111,7 +120,7 @@ class Mixed:
         Raises:
             ValueError: If there is no room for one.
         """
-        own = list(map(str, part.classes))
+        own = _classes(part)
         table = np.full(max(IGNORED, len(own)) + 1, IGNORED)
         if len(self.classes) >= IGNORED and self.background:
             raise ValueError(
@@ -122,6 +131,24 @@ class Mixed:
         if getattr(part, "background", False):
             table[len(own)] = len(self.classes)
         return table
+
+    def _labels(self) -> Tensor | None:
+        """Return the class of every sample, (N,) int64; None unless all parts are of the same."""
+        of_parts = [getattr(part, "labels", None) for part in self.parts.values()]
+        if not self._same_classes or any(labels is None for labels in of_parts):
+            return None
+        return torch.cat([torch.as_tensor(labels, dtype=torch.int64) for labels in of_parts])
+
+    def _category_ids(self) -> tuple[int, ...] | None:
+        of_parts = [getattr(part, "category_ids", None) for part in self.parts.values()]
+        if not self._same_classes or any(ids is None for ids in of_parts):
+            return None
+        ids = [tuple(map(int, of_one)) for of_one in of_parts]
+        return ids[0] if _all_equal(ids) else None
+
+    @property
+    def _same_classes(self) -> bool:
+        return _all_equal([_classes(part) for part in self.parts.values()])
 
     def _gathered(self, attribute: str) -> dict[str, Any]:
         """Return what the parts say of themselves, each entry with the part's name."""
@@ -154,6 +181,28 @@ def renumbered(targets: Mapping[str, Any], table: np.ndarray) -> dict[str, Any]:
         key: torch.as_tensor(table[np.asarray(value)]) if key in _NUMBERED else value
         for key, value in targets.items()
     }
+
+
+def _classes(part: Dataset) -> list[str]:
+    return list(map(str, part.classes))
+
+
+def _check_distinct(part: str, classes: Sequence[str]) -> None:
+    """Check that a part's classes can be told apart by their names.
+
+    Raises:
+        ValueError: If two of them have the same one.
+    """
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"parts.{part}: {printable(twice[0])} names two of its classes, and classes are mixed "
+            "by their names; rename one"
+        )
+
+
+def _all_equal(values: Sequence[Any]) -> bool:
+    return all(value == values[0] for value in values)
 
 
 def _channels(part: Dataset) -> int | None:

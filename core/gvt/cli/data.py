@@ -106,12 +106,13 @@ class _Split:
         self.boxes += [(width, height) for width, height in sides]
 
     def missing(self, classes: Sequence[str]) -> list[str]:
-        """Return the classes that no sample, or no pixel, is of where they are of classes."""
+        """Return the classes that neither a sample nor a pixel is of, where any has a class."""
+        if not self.classes and not self.pixels:
+            return []
         return [
             name
             for number, name in enumerate(classes)
-            if (self.classes and not self.classes[name])
-            or (self.pixels and not self.pixels[number])
+            if not self.classes[name] and not self.pixels[number]
         ]
 
 

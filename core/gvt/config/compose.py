@@ -23,6 +23,8 @@ _KEPT_WHEN_RENAMED = {
     "optimizers": set(schema.OptimizerConfig.model_fields) - {"name"},
     "heads": set(schema.HeadConfig.model_fields) - {"name"},
 }
+_BY_DOTTED_NAME = (("train", "unfreeze"), ("optimizers", "*", "rates"))
+"""Sections whose keys are names of submodules, which have dots of their own."""
 
 
 def load_recipe(recipe: str | os.PathLike[str]) -> tuple[str, str, str]:
@@ -83,13 +85,24 @@ def _composed(
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: a recipe is a mapping with keys such as task, data, train")
     apply_overrides(data, overrides)
-    if isinstance(data.get("heads"), dict):
-        data["heads"] = {k: v for k, v in data["heads"].items() if v is not None}
+    _drop_removed_heads(data)
     try:
         plain = _with_variables(data, where, "", variables)
     except RecursionError as error:
         raise ConfigError(f"{where}: something in it contains itself") from error
     return validate(plain, where)
+
+
+def _drop_removed_heads(data: dict[str, Any]) -> None:
+    """Leave out the heads that are null, with the weights of their losses."""
+    heads, task = data.get("heads"), data.get("task")
+    if not isinstance(heads, dict):
+        return
+    data["heads"] = {name: head for name, head in heads.items() if head is not None}
+    weights = task.get("weights") if isinstance(task, dict) else None
+    if isinstance(task, dict) and isinstance(weights, dict):
+        removed = heads.keys() - data["heads"].keys()
+        task["weights"] = {name: w for name, w in weights.items() if name not in removed}
 
 
 def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -> str:
@@ -136,7 +149,8 @@ def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) ->
     Another `name` drops the old one's parameters, and `train.steps` replaces `train.epochs`.
 
     Raises:
-        ConfigError: If one is not of that form, or leads through something without keys.
+        ConfigError: If one is not of that form, leads through something without keys, or removes a
+            head that there is not.
     """
     parsed = []
     for override in overrides:
@@ -154,6 +168,9 @@ def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) ->
 
 
 def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
+    depth_of_names = _depth_of_names(keys)
+    if depth_of_names:
+        keys = [*keys[:depth_of_names], ".".join(keys[depth_of_names:])]
     section: Any = data
     for depth, key in enumerate(keys[:-1]):
         if section.get(key) is None:
@@ -163,12 +180,52 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
             raise ConfigError(
                 f"{'.'.join(keys)}: {'.'.join(keys[: depth + 1])} is {section!r}, which has no keys"
             )
+    if depth_of_names:
+        _set_named(section, keys, value)
+        return
+    if keys[0] == "heads" and len(keys) == 2 and value is None:
+        _check_there_is(keys[1], section)
     if keys[-1] == "name" and section.get("name") not in (None, value):
         # These mix keys of their own with the named component's parameters.
         kept = _KEPT_WHEN_RENAMED.get(keys[0], set()) if "schedule" not in keys else set()
         for other in set(section) - kept:
             del section[other]
     section[keys[-1]] = value
+
+
+def _depth_of_names(keys: Sequence[str]) -> int:
+    """Return where the name of a submodule begins in a path, whose dots are its own, or 0."""
+    for section in _BY_DOTTED_NAME:
+        pairs = zip(keys, section, strict=False)
+        if len(keys) > len(section) and all(known in (key, "*") for key, known in pairs):
+            return len(section)
+    return 0
+
+
+def _set_named(section: MutableMapping[str, Any], keys: Sequence[str], value: Any) -> None:
+    """Set what is said of a submodule, however the recipe has written its name."""
+    try:
+        named = schema.by_dotted_name(section)
+    except ValueError as error:
+        raise ConfigError(f"{'.'.join(keys[:-1])}: {error}") from error
+    if named.keys() != section.keys():
+        section.clear()
+        section.update(named)
+    section.update(schema.by_dotted_name({keys[-1]: value}))
+
+
+def _check_there_is(head: str, heads: Mapping[str, Any]) -> None:
+    """Check that a head that is to be removed is there, since a mistyped name would do nothing.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    names = [str(name) for name in heads]
+    if head not in names:
+        known = f"; its heads: {', '.join(names) or 'none'}"
+        raise ConfigError(
+            f"heads.{head}=null: the recipe has no such head{nearest(head, names) or known}"
+        )
 
 
 def _with_variables(
@@ -216,6 +273,9 @@ def _complaint(problem: Any, data: Any) -> tuple[str, str, str]:
             data = data[step]
         elif isinstance(data, dict) and (step in data or problem["type"] == "missing"):
             data = data.get(step)
+        elif isinstance(data, dict) and f"{step}".partition(".")[0] in data:
+            path.append(f"{step}")  # a name that stands as mappings within mappings
+            break
         else:  # a branch of a union, which is pydantic's name and not the recipe's
             break
         path.append(str(step))

@@ -6,6 +6,7 @@ and `optimizers.*` are parameters of the component named there, checked against 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -15,6 +16,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -28,6 +30,29 @@ class Section(BaseModel):
     """A mapping with known keys."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def by_dotted_name(value: Any) -> Any:
+    """Return mappings within a mapping as one, `heads: {ink: 1}` as `heads.ink: 1`.
+
+    Raises:
+        ValueError: If a name is given twice.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    found: dict[Any, Any] = {}
+    for key, inside in value.items():
+        deeper = by_dotted_name(inside)
+        named = (
+            {f"{key}.{name}": v for name, v in deeper.items()}
+            if isinstance(deeper, Mapping)
+            else {key: deeper}
+        )
+        twice = sorted(map(str, named.keys() & found.keys()))
+        if twice:
+            raise ValueError(f"{twice[0]} is given twice, with dots and as a mapping; drop one")
+        found |= named
+    return found
 
 
 class ComponentConfig(BaseModel):
@@ -110,12 +135,18 @@ class OptimizerConfig(ComponentConfig):
             an argument that says `auto` is the number of steps after the warm-up.
         warmup: Steps of linear warm-up before the schedule begins.
         rates: Factors of the learning rate, by names of submodules or parameters; the longest name
-            counts, and the schedule goes for all.
+            counts, and the schedule goes for all. `heads.ink: 0.1` and `heads: {ink: 0.1}` are the
+            same.
     """
 
     schedule: ComponentConfig | None = None
     warmup: NonNegativeInt = 0
     rates: dict[str, PositiveFloat] = {}
+
+    @field_validator("rates", mode="before")
+    @classmethod
+    def _names_of_rates(cls, value: Any) -> Any:
+        return by_dotted_name(value)
 
 
 class EmaConfig(Section):
@@ -143,6 +174,7 @@ class TrainConfig(Section):
         ema: A moving average of weights.
         unfreeze: Steps from which submodules or parameters are trained, by their names, or `never`;
             the longest name counts. Until then they stay as they are, and compute as in evaluation.
+            `heads.ink: never` and `heads: {ink: never}` are the same.
         precision: What autocast computes in; `auto` is bfloat16 on accelerators that have it, and
             on CPUs that multiply it (AMX, AVX512_BF16) with channels_last.
         memory_format: Layout of images and convolution weights.
@@ -174,6 +206,11 @@ class TrainConfig(Section):
     def total_steps(self, steps_per_epoch: int) -> int:
         """Return the budget in steps."""
         return self.steps or (self.epochs or 0) * steps_per_epoch
+
+    @field_validator("unfreeze", mode="before")
+    @classmethod
+    def _names_to_unfreeze(cls, value: Any) -> Any:
+        return by_dotted_name(value)
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainConfig:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor
 from torchvision import tv_tensors
 
-from gvt.batch import Batch, Targets
+from gvt.batch import Batch, Sample, Targets
 from gvt.config.schema import ComponentConfig
 from gvt.data.order import Order, Place
 from gvt.data.transforms import build_transforms, mixes
 from gvt.errors import ConfigError
 from gvt.geometry import SPATIAL_KEYS
 from gvt.interfaces import Dataset
+from gvt.printable import printable
 from gvt.seeding import derive, seeded
 
 WHERE = "data.batch_transforms"
@@ -32,15 +33,18 @@ class BatchTransform:
 
     Raises:
         ConfigError: If there is none of a name, or the data has what they would leave behind, or
-            lacks what they mix.
+            lacks what they mix, or is of parts with other classes, which cannot be mixed.
     """
 
     def __init__(self, configs: Sequence[ComponentConfig], dataset: Dataset) -> None:
         self._transform = build_transforms(WHERE, configs, len(dataset.classes))
         self._mixes = self._transform is not None and mixes(self._transform)
+        if self._mixes:
+            _check_same_classes(dataset)
         if self._transform is not None:
-            with seeded(0):
-                self._check(dataset[0].targets)
+            known = [set(sample.targets) for sample in first_samples(dataset)]
+            anywhere, everywhere = set.union(*known), set.intersection(*known)
+            self._check(anywhere, anywhere - everywhere)
 
     def __call__(self, batch: Batch, place: Place, order: Order) -> Batch:
         """Return the batch at a place of the order with its images transformed."""
@@ -71,3 +75,27 @@ class BatchTransform:
                 f"{WHERE}: MixUp and CutMix mix pictures with their classes, and this data has "
                 f"{lacks}"
             )
+
+
+def first_samples(dataset: Dataset) -> list[Sample]:
+    """Return the first sample of each part of mixed data, or of a data set that has no parts."""
+    parts: Mapping[str, Dataset] = getattr(dataset, "parts", None) or {}
+    if parts:
+        return [sample for part in parts.values() if len(part) for sample in first_samples(part)]
+    with seeded(0):
+        return [dataset[0]]
+
+
+def _check_same_classes(dataset: Dataset) -> None:
+    """Check that every picture of mixed data may be mixed with every other.
+
+    Raises:
+        ConfigError: If parts have other classes, since of a picture of two parts neither's head
+            would be told all.
+    """
+    parts: Mapping[str, Dataset] = getattr(dataset, "parts", None) or {}
+    if len({frozenset(map(str, part.classes)) for part in parts.values()}) > 1:
+        raise ConfigError(
+            f"{WHERE}: MixUp and CutMix mix pictures of all parts of the data, and "
+            f"{', '.join(map(printable, parts))} have other classes; leave them out"
+        )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gvt.batch import Batch
 from gvt.config.schema import DataConfig, TrainConfig
-from gvt.data.augmentation import BatchTransform
+from gvt.data.augmentation import BatchTransform, first_samples
 from gvt.data.mosaic import check_mosaic
 from gvt.data.order import Order, Place, equally_often
 from gvt.data.sources import Resident, Source, Streamed
@@ -82,8 +82,8 @@ class Loader:
         if transform is not None and dataset.image_shape is not None:
             _check_size(dataset, transform)
         if config.mosaic:
-            with seeded(0):
-                check_mosaic(dataset[0])
+            for sample in first_samples(dataset):
+                check_mosaic(sample)
 
     def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
         """Yield the micro-batches of each iteration, on the device, from one on, without end."""
@@ -171,7 +171,7 @@ def _weights(dataset: Dataset, config: DataConfig) -> Tensor | None:
 
     Raises:
         ConfigError: If it is to be by classes and the data set does not say them, or by weights
-            that are no such, or by both.
+            that are no such, or by both, or by weights in a fixed order.
     """
     weights = getattr(dataset, "weights", None)
     if weights is not None:
@@ -182,7 +182,12 @@ def _weights(dataset: Dataset, config: DataConfig) -> Tensor | None:
         drawn = torch.as_tensor(weights, dtype=torch.float64, device="cpu")
         if drawn.shape != (len(dataset),) or not bool((drawn >= 0).all() and drawn.sum() > 0):
             raise ConfigError(f"data: {config.name} has weights that are none of its samples")
-        return drawn if config.shuffle else None
+        if not config.shuffle:
+            raise ConfigError(
+                f"data.shuffle: {config.name} says how often each sample is drawn, which is at "
+                "random; it needs shuffle=true"
+            )
+        return drawn
     if not config.balance:
         return None
     labels = getattr(dataset, "labels", None)

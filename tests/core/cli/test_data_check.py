@@ -86,6 +86,20 @@ def test_a_value_that_is_no_class_is_named(recipe, tmp_path):
     assert "masks/3.png: 7 at x=0, y=0 is no class of the masks" in caught.value.details
 
 
+def test_of_mixed_data_a_class_occurs_that_one_part_has(recipe, tmp_path):
+    part = "{name: mask_folder, root: mine, classes: [sky, sea, land], background: 9}"
+    things = "{name: scenes, size: 48, count: 40, held_out: 12, targets: [class]}"
+    mixed = f"data: {{name: mixed, parts: {{maps: {part}, things: {things}}}}}"
+    (tmp_path / "mixed.yaml").write_text(RECIPE.replace(RECIPE.splitlines()[2], mixed))
+    table = check("mixed.yaml", [])
+    found = cells(table)
+    assert found["pixels of sky"] == ["50.0 %", "50.0 %"]
+    assert found["class sky"] == ["0", "0"]
+    assert int(found["class 1"][0]) > 0
+    missing = re.findall(r"^train: class (.+) never occurs$", table, re.MULTILINE)
+    assert missing == ["land", *(n for n in "0123456789" if found[f"class {n}"][0] == "0")]
+
+
 def test_of_things_every_one_counts(tmp_path):
     @gvt.register("dataset", "orchard", summary="Pictures with apples and a pear, and no plum")
     class Orchard:

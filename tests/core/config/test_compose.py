@@ -167,6 +167,54 @@ def test_null_removes_a_head():
     assert set(compose("classify.mnist", [*two, "heads.digit=null"]).heads) == {"other"}
 
 
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("heads.digits=null", r"^heads\.digits=null: the recipe has no such head; .*'digit'\?$"),
+        ("heads.zzz=null", r"has no such head; its heads: digit$"),
+    ],
+)
+def test_a_head_that_is_not_there_is_not_removed(override, says):
+    assert re.search(says, complaint("classify.mnist", override))
+    none = complaint(MINIMAL, "heads.ink=null")
+    assert none == "heads.ink=null: the recipe has no such head; its heads: none"
+
+
+@pytest.mark.parametrize(
+    ("section", "given"),
+    [("train.unfreeze", ("never", 5)), ("optimizers.model.rates", (0.1, 2.0))],
+)
+@pytest.mark.parametrize(
+    "written", [{"heads.ink": None}, {"heads": {"ink": None}}, {"heads": {"ink": None}, "x": 1}]
+)
+def test_names_of_submodules_are_written_with_dots_or_as_mappings(section, given, written):
+    first, second = given
+    recipe = json.loads(json.dumps({section: written}).replace("null", json.dumps(first)))[section]
+    path = section.split(".")
+
+    def named(*overrides):
+        found = compose(MINIMAL, overrides)
+        *outer, last = path
+        for key in outer:
+            found = found[key] if isinstance(found, dict) else getattr(found, key)
+        return getattr(found, last)
+
+    other = {key: value for key, value in recipe.items() if key == "x"}
+    whole = f"{section}={json.dumps(recipe)}"
+    assert named(whole) == {"heads.ink": first, **other}
+    assert named(f"{section}.heads.ink={json.dumps(first)}") == {"heads.ink": first}
+    assert named(whole, f"{section}.heads.ink={second}") == {"heads.ink": second, **other}
+    assert named(whole, f"{section}.heads={{ink: {second}}}") == {"heads.ink": second, **other}
+    both = {"heads": second, "heads.ink": first, **other}
+    assert named(whole, f"{section}.heads={second}") == both
+
+
+def test_names_given_twice_are_refused_before_an_override():
+    twice = changed(train={"steps": 3, "unfreeze": {"heads": {"ink": 1}, "heads.ink": 2}})
+    assert "train.unfreeze: heads.ink is given twice" in complaint(twice)
+    assert "train.unfreeze: heads.ink is given twice" in complaint(twice, "train.unfreeze.x=1")
+
+
 def test_null_removes_a_network():
     assert compose("gan.mnist", ["discriminator=null"]).discriminator is None
 
@@ -448,3 +496,10 @@ def test_a_recipe_is_printed_with_its_variables_set_or_not(monkeypatch, tmp_path
     written.write_text(text, encoding="utf-8")
     monkeypatch.setenv("GVT_NOWHERE", "somewhere")
     assert compose(written).data.parameters["root"] == "somewhere/mnist"
+
+
+def test_a_head_is_removed_with_its_weight():
+    config = compose("multi.scenes", ["heads.ink=null"])
+    assert config.heads.keys() == {"largest", "digits"}
+    assert config.task.parameters["weights"] == {}
+    assert "ink" in compose("multi.scenes").task.parameters["weights"]

@@ -33,7 +33,9 @@ def test_rates_are_kept_when_another_optimizer_is_named():
     [
         ("train.unfreeze={backbone: -1}", r"train\.unfreeze\.backbone: .*greater than or equal"),
         ("train.unfreeze={backbone: later}", r"train\.unfreeze\.backbone: .*'never'"),
-        ("train.unfreeze.backbone.stages=3", r"train\.unfreeze\.backbone: "),
+        ("train.unfreeze.backbone.stages=soon", r"train\.unfreeze\.backbone\.stages: .*'never'"),
+        ("train.unfreeze={backbone: {stages: -3}}", r"unfreeze\.backbone\.stages: .*not -3"),
+        ("train.unfreeze={heads: {ink: 1}, heads.ink: 2}", r"unfreeze: heads\.ink is given twice"),
         ("optimizers.model.rates={backbone: 0}", r"rates\.backbone: .*greater than 0"),
         ("evaluate.patience=0", r"evaluate\.patience: .*greater than 0"),
         ("evaluate={split: val, patience: 3}", "evaluate: patience needs best"),

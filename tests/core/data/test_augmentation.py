@@ -114,6 +114,61 @@ def test_what_cannot_be_mixed_is_one_line_before_training(dataset, settings, say
     assert "\n" not in str(caught.value)
 
 
+class Parted(Plain):
+    """Several of them, one behind the other."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = {f"part{number}": part for number, part in enumerate(parts)}
+        self.classes = tuple({n: None for part in parts for n in part.classes})
+
+    def __len__(self):
+        return 12 * len(self.parts)
+
+    def __getitem__(self, index):
+        return list(self.parts.values())[index // 12][index % 12]
+
+
+class Others(Plain):
+    classes = ("dark", "middle", "blue")
+
+
+class Reordered(Plain):
+    classes = ("bright", "dark", "middle")
+
+
+@pytest.mark.parametrize(
+    ("parts", "settings", "says"),
+    [
+        ((Plain(), Others()), {"batch_transforms": [EITHER]}, "part0, part1 have other classes"),
+        ((Plain(), Plain(())), {"batch_transforms": [MIXUP]}, "pictures without a class"),
+        (
+            (Plain(), Plain(("semantic",))),
+            {"batch_transforms": [{"name": "GaussianNoise"}]},
+            "this data has semantic",
+        ),
+        (
+            (Parted(Plain()), Parted(Plain(), Plain(("semantic",)))),
+            {"batch_transforms": [{"name": "GaussianNoise"}]},
+            "this data has semantic",
+        ),
+        ((Plain(("semantic",)), Plain()), {"mosaic": 0.5}, r"data\.mosaic: plain 0 has class"),
+    ],
+)
+def test_every_part_of_mixed_data_is_looked_at_before_training(parts, settings, says):
+    with pytest.raises(gvt.ConfigError, match=says) as caught:
+        loader(Parted(*parts), **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_parts_of_the_same_classes_are_mixed():
+    mixed = loader(Parted(Plain(), Reordered()), batch_transforms=[EITHER]).groups()
+    shares = next(mixed)[0].targets["class"]
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(6))
+    noisy = [{"name": "GaussianNoise"}]
+    loader(Parted(Plain(), Others()), batch_transforms=noisy)  # which mixes nothing
+
+
 def test_a_picture_without_a_class_cannot_be_mixed():
     made = loader(Plain(unlabelled=5), batch_size=12, batch_transforms=[MIXUP])
     with pytest.raises(gvt.ConfigError, match="this data has pictures without a class"):
@@ -141,3 +196,11 @@ def test_balance_needs_the_classes_of_the_samples():
         loader(balance=True)
     with pytest.raises(ValueError, match="shuffle=true"):
         DataConfig(name="plain", balance=True, shuffle=False)
+
+
+def test_weights_need_a_random_order():
+    dataset = Plain()
+    dataset.weights = torch.ones(12)
+    loader(dataset)
+    with pytest.raises(gvt.ConfigError, match=r"^data\.shuffle: plain says how often .*=true$"):
+        loader(dataset, shuffle=False)

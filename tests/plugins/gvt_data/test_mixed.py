@@ -10,6 +10,7 @@ from gvt.config.schema import TrainConfig
 from gvt.data import Loader
 from gvt.device import Placement
 from gvt.facts import DataFacts
+from gvt_data.mixed import Mixed
 
 SCENES = {"name": "scenes", "size": 48, "count": 12, "held_out": 4}
 
@@ -48,6 +49,22 @@ class Cells:
         return gvt.Sample(image, {"boxes": boxes, "labels": labels}, record)
 
 
+class Twins(Cells):
+    classes = ("3", "white", 3)
+
+
+class Counted(Cells):
+    """Cells of a known class each, with numbers and a reader of their own."""
+
+    def __init__(self, split, labels=(0, 1, 1), ids=(4, 9, 7), classes=None, grey=None):
+        super().__init__(split)
+        self.labels = None if labels is None else torch.tensor(labels)
+        self.category_ids = ids
+        self.classes = classes or self.classes
+        if grey is not None:
+            self.reader = gvt.PictureReader(1 if grey else 3, (48, 48))
+
+
 class Truth:
     def __init__(self, labels):
         self.labels = labels
@@ -62,6 +79,7 @@ def with_cells(monkeypatch):
 
     monkeypatch.setattr(default_registry(), "_in_code", {})
     gvt.register("dataset", "cells")(Cells)
+    gvt.register("dataset", "twins")(Twins)
     return mixed(digits={**SCENES, "targets": ["class", "semantic"]}, cells="cells")
 
 
@@ -129,9 +147,10 @@ def test_facts_of_the_parts_survive_a_checkpoint(with_cells):
     [
         ({"shares": {"named": 1.0}}, "shares are for named; give one for each part"),
         ({"grey": {**SCENES, "channels": 1}, "colour": SCENES}, "grey 1, colour 3"),
+        ({"digits": SCENES, "cells": "twins"}, r"parts\.cells: 3 names two of its classes"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(settings, said):
+def test_what_does_not_fit_together_is_refused(settings, said, with_cells):
     with pytest.raises(gvt.ConfigError, match=said):
         mixed(**settings)
     with pytest.raises(gvt.ConfigError, match="give at least one data set"):
@@ -143,3 +162,46 @@ def test_balance_and_shares_are_not_both_possible():
     config = gvt.DataConfig(name="mixed", batch_size=4, balance=True)
     with pytest.raises(gvt.ConfigError, match="mixed says by itself how often each sample"):
         Loader(data, config, TrainConfig(steps=1), Placement.resolve("cpu"))
+
+
+def joined(**parts):
+    return Mixed("train", parts)
+
+
+def test_sets_that_are_only_joined_keep_what_is_said_of_their_classes():
+    data = joined(one=Counted("train"), other=Counted("train", [2, 2, 0]))
+    assert data.labels.tolist() == [0, 1, 1, 2, 2, 0]
+    assert data.category_ids == (4, 9, 7)
+    config = gvt.DataConfig(name="mixed", batch_size=6, balance=True, workers=0, resident=False)
+    order = Loader(data, config, TrainConfig(steps=1), Placement.resolve("cpu")).order
+    drawn = torch.cat([order.epoch(epoch) for epoch in range(500)])
+    shares = data.labels[drawn].bincount().double() / len(drawn)
+    assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.04)
+
+    class Config:
+        data = config
+
+    assert DataFacts.of(data, Config).class_counts == (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("other", "labels", "ids"),
+    [
+        ({"labels": None}, False, True),
+        ({"ids": None}, True, False),
+        ({"ids": (4, 7, 9)}, True, False),
+        ({"classes": ("3", "white", "red")}, False, False),
+    ],
+)
+def test_nothing_is_said_of_classes_that_parts_do_not_share(other, labels, ids):
+    data = joined(one=Counted("train"), other=Counted("train", **other))
+    assert (data.labels is not None, data.category_ids is not None) == (labels, ids)
+
+
+def test_new_pictures_are_read_as_the_parts_that_have_a_reader_read_theirs():
+    none, colour = Counted("train"), Counted("train", grey=False)
+    assert joined(one=none, two=colour, three=colour).reader == gvt.PictureReader(3, (48, 48))
+    assert joined(one=none).reader is None
+    sized = Counted("train")
+    sized.reader = gvt.PictureReader(3, (32, 32))
+    assert joined(one=colour, two=none, three=sized).reader is None
