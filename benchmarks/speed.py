@@ -36,6 +36,8 @@ COMMANDS = (
     "detection_models.py faster_rcnn --predict --rounds 10 --block 2",
     "detection_models.py mask_rcnn --rounds 6 --block 1",
     "detection_models.py mask_rcnn --predict --rounds 6 --block 1",
+    "recipes.py joint --rounds 10 --block 3 --steps 40",
+    "recipes.py fast --rounds 10 --block 3 --steps 40",
     "detectors.py --rounds 6",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}

@@ -2,20 +2,20 @@
 
 import gvt
 
-scenes = {"name": "scenes", "size": 64, "count": 400, "held_out": 40}
+scenes = {"name": "scenes", "size": 32, "objects": [1, 1], "digit_size": [14, 22], "held_out": 200}
 train, test = (gvt.create("dataset", split=split, **scenes) for split in ("train", "test"))
-backbone = gvt.create("backbone", "unet_encoder", image_shape=train.image_shape, width=8)
+backbone = gvt.create("backbone", "unet_encoder", image_shape=train.image_shape, width=16)
 known = {"feature_info": backbone.feature_info, "num_classes": len(train.classes)}
 heads = {
     "label": gvt.create("head", "classifier", **known),
-    "boxes": gvt.create("head", "faster_rcnn", **known, hidden=64),
-    "pixels": gvt.create("head", "fcn", **known, background=True, finest=2),
+    "boxes": gvt.create("head", "fcos", **known, layers=1, maps=["stage3"]),
+    "pixels": gvt.create("head", "fcn", **known, background=True, finest=1),
 }
 task = gvt.MultiHead(backbone, heads, weights={"pixels": 0.5})
 
-settings, placement = gvt.TrainConfig(steps=40, log_every=20), gvt.Placement.resolve()
-loader = gvt.Loader(train, gvt.DataConfig(name="scenes", batch_size=8), settings, placement)
-adam = {"model": gvt.OptimizerConfig(name="AdamW", lr=2e-3)}
+settings, placement = gvt.TrainConfig(steps=100, log_every=50), gvt.Placement.resolve()
+loader = gvt.Loader(train, gvt.DataConfig(name="scenes", batch_size=16), settings, placement)
+adam = {"model": gvt.OptimizerConfig(name="AdamW", lr=5e-3)}
 gvt.Trainer(task, loader, adam, settings, placement, listeners=[gvt.Display("mix")]).fit()
 found = gvt.evaluate(task, loader.held_out(test), classes=train.classes)
 for name in ("label/accuracy", "boxes/ap50", "pixels/mean_iou"):
