@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gvt import ConfigError
 from gvt.batch import Frame
+
+from .maps import check_sizes
 
 
 def map_to_look_at(feature_info: Mapping[str, tuple[int, int]], name: str | None) -> str:
@@ -39,20 +40,44 @@ def pooled(feature: Tensor, stride: int, frame: Frame, side: int) -> Tensor:
     Raises:
         ConfigError: If the map shows more than the picture.
     """
-    rows, columns = (ceil(pixels / stride) for pixels in frame.canvas)
-    if feature.shape[2] > rows + 1 or feature.shape[3] > columns + 1:
-        raise ConfigError(
-            f"a map of stride {stride} has {feature.shape[2]}x{feature.shape[3]} cells for a "
-            f"picture of {frame.canvas[0]}x{frame.canvas[1]}: a backbone with valid convolutions "
-            "keeps a margin, in which objects would be seen at other places"
-        )
+    check_sizes([feature.shape[-2:]], [stride], frame.canvas)
     if all(size == frame.canvas for size in frame.sizes):
-        return _averaged(feature[:, :, :rows, :columns], side)
+        return _averaged(_cut(feature, stride, frame.canvas), side)
     parts = [
-        _averaged(of_image[None, :, : ceil(height / stride), : ceil(width / stride)], side)
-        for of_image, (height, width) in zip(feature, frame.sizes, strict=True)
+        _averaged(_cut(of_image[None], stride, size), side)
+        for of_image, size in zip(feature, frame.sizes, strict=True)
     ]
     return torch.cat(parts)
+
+
+def without_padding(
+    layers: Callable[[Tensor], Tensor], feature: Tensor, stride: int, frame: Frame
+) -> Tensor:
+    """Return what layers make of a map of each image, as if it were not padded, (N, C', h, w).
+
+    In the padding it is 0, as what convolutions see around a picture. Where there is none, all
+    images go through the layers together.
+
+    Args:
+        layers: They leave height and width as they are.
+        feature: The map, (N, C, h, w).
+        stride: Pixels of the image to a cell of the map.
+        frame: Sizes of the images.
+    """
+    parts, sizes = feature.split(1), frame.sizes
+    if all(size == frame.canvas for size in sizes):
+        parts, sizes = (feature,), (frame.canvas,)
+    rows, columns = feature.shape[-2:]
+    done = []
+    for part, size in zip(parts, sizes, strict=True):
+        found = layers(_cut(part, stride, size))
+        done.append(F.pad(found, (0, columns - found.shape[3], 0, rows - found.shape[2])))
+    return torch.cat(done)
+
+
+def _cut(feature: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+    """Return the part of a map, (N, C, h, w), that shows an image of a size in pixels."""
+    return feature[..., : ceil(size[0] / stride), : ceil(size[1] / stride)]
 
 
 def _averaged(feature: Tensor, side: int) -> Tensor:

@@ -30,7 +30,8 @@ def detections(
         score_threshold: Boxes whose score is not above it are left out.
         nms: IoU above which the less likely of two boxes of a class is dropped.
         max_detections: Most boxes of an image.
-        candidates: Most boxes, of all classes together, that are compared with each other.
+        candidates: Most boxes of each class that are compared with each other, the surest ones: so
+            no class is lost because there is much of another.
     """
     # Not `scores > threshold`, which would hide what is not a number.
     rows, labels = (~(scores <= score_threshold)).nonzero(as_tuple=True)
@@ -38,10 +39,21 @@ def detections(
     found = clip_boxes_to_image(of_class.float(), size)
     there = ~(found[:, 2:] <= found[:, :2]).any(dim=1)
     found, labels, sure = found[there], labels[there], scores[rows, labels].float()[there]
-    sure, best = sure.topk(min(candidates, len(sure)))
-    found, labels = found[best], labels[best]
+    best = _surest_of_each_class(sure, labels, candidates)
+    found, labels, sure = found[best], labels[best], sure[best]
     kept = batched_nms(found, sure, labels, nms)[:max_detections]
     return {"boxes": found[kept], "labels": labels[kept], "scores": sure[kept]}
+
+
+def _surest_of_each_class(scores: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return which of M boxes are the `count` surest of their class, the surest of all first."""
+    order = scores.argsort(descending=True, stable=True)
+    grouped, places = labels[order].sort(stable=True)
+    ranks = torch.empty_like(order)
+    ranks[places] = torch.arange(len(order), device=order.device) - torch.searchsorted(
+        grouped, grouped
+    )
+    return order[ranks < count]
 
 
 def inside(points: Tensor, sizes: tuple[tuple[int, int], ...]) -> Tensor:

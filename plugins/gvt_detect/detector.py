@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -12,12 +13,25 @@ from gvt import Head, Metric
 class Detector(Head):
     """A head that finds objects.
 
-    Attributes:
+    Args:
         num_classes: Number of classes.
+        weights: Factors of the losses, 1 unless given.
+
+    Attributes:
+        losses: Names of the losses that have a weight.
+
+    Raises:
+        ValueError: If a weight is for no loss.
     """
 
     needs: tuple[str, ...] = ("boxes", "labels")
-    num_classes: int
+    losses: tuple[str, ...] = ()
+
+    def __init__(self, num_classes: int, weights: Mapping[str, float] | None = None) -> None:
+        super().__init__()
+        self.num_classes, self.weights = num_classes, weights or {}
+        if unknown := sorted(set(self.weights) - set(self.losses)):
+            raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
 
     def metric(self) -> Metric:
         """Return COCO's average precision."""
@@ -30,3 +44,6 @@ class Detector(Head):
         from .metrics import mistakes
 
         return mistakes(predictions, targets)
+
+    def _weighted(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self.weights.get(name, 1.0) * loss for name, loss in losses.items()}

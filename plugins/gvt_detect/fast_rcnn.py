@@ -17,7 +17,8 @@ from gvt import Batch, Targets
 
 from .maps import check_sizes, chosen, region_pooler
 from .proposing import Proposer, proposals_of
-from .regions import BoxLoss, RegionDetector, Share, SoftNMS
+from .regions import BoxLoss, RegionDetector, SoftNMS
+from .types import Share
 
 RoI = Literal["pool", "align"]
 

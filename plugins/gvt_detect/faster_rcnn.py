@@ -12,8 +12,9 @@ from torch import Tensor
 from gvt import Batch, Targets
 
 from .maps import chosen, region_pooler
-from .regions import BoxLoss, RegionDetector, Share, SoftNMS
+from .regions import BoxLoss, RegionDetector, SoftNMS
 from .rpn import ProposalNetwork, Proposals
+from .types import Share
 
 SCALES = (2, 4, 8, 16, 32)
 """Sides of a single map's anchors, in its strides: what the maps of a pyramid have together."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from math import gcd
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxLinearCoder
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
@@ -18,13 +18,13 @@ from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from gvt import Batch, Targets
 
+from .cells import without_padding
 from .detections import detections, inside
 from .detector import Detector
 from .maps import check_sizes, chosen
 from .places import Places, of_truth, places_of
 from .rpn import full_precision
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from .types import Share
 
 FINEST = 8
 """Stride of the finest map unless others are asked for, as in the paper."""
@@ -62,7 +62,8 @@ class FCOS(Detector):
     Tian and others, 2019, https://arxiv.org/abs/1904.01355, with what the authors added later
     (https://arxiv.org/abs/2006.09214): the sampling of centres, GIoU, and centerness beside the
     boxes. Weights have torchvision's names and shapes, and losses and predictions are those of
-    torchvision's FCOS. Nothing is learned from or found in the padding of images.
+    torchvision's FCOS without padding. Nothing is learned from or found in the padding of images,
+    and its layers do not see it.
 
     Args:
         feature_info: Of each feature map its (channels, stride).
@@ -82,7 +83,8 @@ class FCOS(Detector):
             class's probability and of centerness.
         nms: IoU above which the less likely of two boxes of a class is dropped.
         max_detections: Most boxes of an image.
-        candidates: Most boxes of an image that are compared with each other for this.
+        candidates: Most boxes of each class that are compared with each other for this, the surest
+            ones of an image.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, `groups` do not divide their
@@ -106,12 +108,9 @@ class FCOS(Detector):
         max_detections: PositiveInt = 100,
         candidates: PositiveInt = 1000,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.radius, self.weights = num_classes, radius, weights or {}
-        self.score_threshold, self.nms = score_threshold, nms
+        super().__init__(num_classes, weights)
+        self.radius, self.score_threshold, self.nms = radius, score_threshold, nms
         self.max_detections, self.candidates = max_detections, candidates
-        if unknown := sorted(set(self.weights) - set(self.losses)):
-            raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
         self.maps = chosen(feature_info, maps, FINEST)
         self.strides = tuple(feature_info[name][1] for name in self.maps)
         self.ranges = _checked(self.strides, ranges)
@@ -137,8 +136,14 @@ class FCOS(Detector):
         sizes = [(of_map.shape[-2], of_map.shape[-1]) for of_map in maps]
         check_sizes(sizes, self.strides, batch.frame.canvas)
         classes, boxes = self.head["classification_head"], self.head["regression_head"]
-        of_classes = [classes.conv(of_map) for of_map in maps]
-        of_boxes = [boxes.conv(of_map) for of_map in maps]
+        # Group normalisation would take its mean and variance over the padding, too.
+        of_classes, of_boxes = (
+            [
+                without_padding(tower, of_map, stride, batch.frame)
+                for of_map, stride in zip(maps, self.strides, strict=True)
+            ]
+            for tower in (classes.conv, boxes.conv)
+        )
         with full_precision(maps[0].device):  # bfloat16 has 4 pixels of error at 1,024
             logits = _flat(classes.cls_logits, of_classes)
             deltas = _flat(boxes.bbox_reg, of_boxes).relu()
@@ -159,8 +164,7 @@ class FCOS(Detector):
             label[objects] = classes[matched[objects]]
             labels.append(label)
             wanted.append(boxes.float()[matched[objects]])
-        found = self._losses(outputs, torch.stack(labels), torch.cat(wanted))
-        return {name: self.weights.get(name, 1.0) * loss for name, loss in found.items()}
+        return self._weighted(self._losses(outputs, torch.stack(labels), torch.cat(wanted)))
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
         """Return of each image `boxes`, `labels` and `scores`, the best one first."""

@@ -16,8 +16,7 @@ from gvt import Batch, Dropout, Head, Metric, Targets
 from .cells import map_to_look_at, pooled
 from .localisation_metric import LocalisationMetric, mislocalised, the_object
 from .rpn import full_precision
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from .types import Share
 
 
 class Outputs(NamedTuple):
@@ -101,11 +100,11 @@ class Localise(Head):
     def loss(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
         """Return `classification` and `box`, already mixed: their sum is the whole loss.
 
-        They are means over the images that have an object.
+        They are means over the images that have an object; {} where none has.
         """
         rows, labels, wanted = self._truth(outputs, targets)
-        if not len(rows):  # means of nothing are no numbers
-            return {"classification": outputs.logits.sum() * 0, "box": outputs.boxes.sum() * 0}
+        if not len(rows):
+            return {}
         found = outputs.boxes[rows]
         if self.box_loss == "giou":
             corners, true_corners = (box_convert(b, "cxcywh", "xyxy") for b in (found, wanted))

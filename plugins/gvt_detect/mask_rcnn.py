@@ -20,7 +20,8 @@ from gvt import Targets
 
 from .faster_rcnn import FasterRCNN, Outputs
 from .maps import region_pooler
-from .regions import BoxLoss, Regions, Share, SoftNMS
+from .regions import BoxLoss, Regions, SoftNMS
+from .types import Share
 
 PASTED = 8
 """Masks that are put into the picture at a time, in float32, before they become bool."""

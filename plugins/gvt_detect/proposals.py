@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,17 +23,21 @@ from .proposing import Proposer, proposals_in
 FORMAT = "1"
 """Another one where a proposer's boxes are other ones, so that nobody reads the old ones."""
 
+OPENCV = ("opencv-contrib-python-headless", "opencv-contrib-python")
+"""What selective search may come with."""
+
 
 class WithProposals:
     """Another data set's samples, each with boxes that may hold an object.
 
     They are `inputs["proposals"]`, (P, 4) float32 xyxy in pixels of the image, for Fast R-CNN and
     R-CNN, which would otherwise search each picture anew in each epoch. What is found is kept in a
-    folder by the content of the picture, so that other runs, and other data sets of the same
-    pictures in the same size, find it again; a file that is damaged is made anew. `windows` are
-    not kept, since they are made faster than read.
+    folder by the content of the picture and OpenCV's version, so that other runs, and other data
+    sets of the same pictures in the same size, find it again; a file that is damaged is made anew.
+    `windows` are not kept, since they are made faster than read.
 
-    All else that the other data set says of itself, this one says, too.
+    Its splits are `train`, `val` and `test`, those of them that the other data set has. What else
+    that one says of itself, this one says, too.
 
     Args:
         split: Of the other data set, which has been opened with it.
@@ -56,6 +62,7 @@ class WithProposals:
         self.split, self.of, self.proposer, self.most = split, of, proposer, most
         self.classes, self.image_shape = of.classes, of.image_shape
         self.folder = _usual_folder() if cache is None else Path(cache)
+        self._opencv = _versions()
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
@@ -100,7 +107,8 @@ class WithProposals:
     def _key(self, image: Tensor) -> str:
         """Return what is another one for other pixels or settings, 64 hexadecimal digits."""
         pixels = image.detach().cpu().contiguous()
-        said = f"{FORMAT} {self.proposer} {self.most} {tuple(pixels.shape)} {pixels.dtype} "
+        search = f"{FORMAT} {self._opencv} {self.proposer} {self.most}"
+        said = f"{search} {tuple(pixels.shape)} {pixels.dtype} "
         return hashlib.sha256(said.encode() + pixels.numpy().tobytes()).hexdigest()
 
 
@@ -146,6 +154,15 @@ def kept(path: Path, key: str) -> Tensor | None:
 def _digest(key: str, boxes: Tensor) -> Tensor:
     found = hashlib.sha256(key.encode() + boxes.contiguous().numpy().tobytes()).digest()
     return torch.tensor(list(found), dtype=torch.uint8)
+
+
+def _versions() -> str:
+    """Return the versions of OpenCV that are installed with contributed modules."""
+    found = []
+    for name in OPENCV:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found.append(importlib.metadata.version(name))
+    return " ".join(found)
 
 
 def _usual_folder() -> Path:

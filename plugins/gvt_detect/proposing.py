@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
-from gvt import Batch, ConfigError
+from gvt import Batch, ConfigError, DataError
 
 Proposer = Literal["selective_search", "selective_search_quality", "windows"]
 """`selective_search` (Uijlings and others, 2013) in its fast form, or in the thorough one, which
@@ -46,16 +46,51 @@ def proposals_of(batch: Batch, proposer: Proposer, most: int) -> list[Tensor]:
     Raises:
         ConfigError: If selective search is to make them and OpenCV's contributed modules are not
             installed, or the images are neither grey nor RGB.
+        DataError: If those of the data are not (P, 4) for each image.
     """
-    given = batch.inputs.get("proposals") or [None] * len(batch)
     found = []
-    for image, size, own in zip(batch.images, batch.frame.sizes, given, strict=True):
+    for image, size, own in zip(batch.images, batch.frame.sizes, _given(batch), strict=True):
         boxes = own
         if boxes is None:
             boxes = proposals_in(image[:, : size[0], : size[1]], proposer, most)
         inside = clip_boxes_to_image(boxes.to(image.device).float(), size)
         found.append(inside[(inside[:, 2:] > inside[:, :2]).all(dim=1)][:most])
     return found
+
+
+def _given(batch: Batch) -> list[Tensor | None]:
+    """Return of each image the proposals that the data gives, None where it gives none.
+
+    Raises:
+        DataError: If there are not as many as images, or they are not (P, 4).
+    """
+    given = batch.inputs.get("proposals")
+    if given is None:
+        return [None] * len(batch)
+    if isinstance(given, Tensor):  # as many of each image
+        given = list(given) if given.ndim else [given]
+    if len(given) != len(batch):
+        without = f", none for {_source(batch, len(given))}" if len(given) < len(batch) else ""
+        raise DataError(
+            f"inputs['proposals'] is for {len(given)} images, and the batch has {len(batch)}"
+            f"{without}; give (P, 4) boxes for each, or None"
+        )
+    for row, own in enumerate(given):
+        if own is not None and (not isinstance(own, Tensor) or own.shape[1:] != (4,)):
+            has = (
+                f"shape {tuple(own.shape)}"
+                if isinstance(own, Tensor)
+                else f"a {type(own).__name__}"
+            )
+            raise DataError(
+                f"inputs['proposals'] of {_source(batch, row)}: {has}; give a tensor (P, 4), "
+                "boxes xyxy in pixels of the image"
+            )
+    return list(given)
+
+
+def _source(batch: Batch, row: int) -> str:
+    return batch.records[row].source if batch.records else f"image {row} of the batch"
 
 
 def proposals_in(image: Tensor, proposer: Proposer, most: int) -> Tensor:

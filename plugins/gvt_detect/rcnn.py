@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder
 
@@ -21,8 +21,7 @@ from .proposing import Proposer, proposals_of
 from .rcnn_examples import Examples, sampled
 from .rpn import full_precision
 from .svm import hinge_loss, scores_of
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from .types import Share
 
 
 class RCNN(Task):

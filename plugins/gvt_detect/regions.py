@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
@@ -18,7 +17,6 @@ from .detector import Detector
 from .rpn import full_precision
 from .soft_nms import soft_nms as suppressed_softly
 
-Share = Annotated[float, Field(ge=0, le=1)]
 BoxLoss = Literal["smooth_l1", "giou"]
 SoftNMS = Literal["linear", "gaussian"]
 
@@ -85,12 +83,9 @@ class RegionDetector(Detector):
         soft_nms: SoftNMS | None,
         max_detections: int,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.box_loss, self.weights = num_classes, box_loss, weights or {}
+        super().__init__(num_classes, weights)
+        self.box_loss, self.max_detections = box_loss, max_detections
         self.score_threshold, self.nms, self.soft_nms = score_threshold, nms, soft_nms
-        self.max_detections = max_detections
-        if unknown := sorted(set(self.weights) - set(self.losses)):
-            raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
 
     def region_heads(
         self,
@@ -143,9 +138,6 @@ class RegionDetector(Detector):
     def _sampled(self, proposals: list[Tensor], truth: list[dict[str, Tensor]]) -> Regions:
         """Return the regions to learn from, among proposals and the boxes of the truth."""
         return Regions(*self.roi_heads.select_training_samples(proposals, truth))
-
-    def _weighted(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: self.weights.get(name, 1.0) * loss for name, loss in losses.items()}
 
     def _found(self, outputs: Pooled, proposals: list[Tensor]) -> list[dict[str, Any]]:
         """Return of each image `boxes`, `labels` and `scores`, the best one first."""

@@ -18,6 +18,7 @@ from torchvision.models.detection.rpn import (
 
 from gvt.batch import Frame
 
+from .detections import inside
 from .maps import check_sizes
 
 
@@ -116,9 +117,9 @@ class ProposalNetwork(RegionProposalNetwork):
             anchors = self._grid(sizes, device)
             count = len(frame.sizes)
             boxes = self.box_coder.decode(flat_deltas.detach(), [anchors] * count)
-        inside = _inside(anchors, frame)
+        there = inside((anchors[:, :2] + anchors[:, 2:]) / 2, frame.sizes)
         per_image = boxes.view(count, -1, 4)
-        return Proposals(flat, flat_deltas, anchors, inside, per_image, counts, list(frame.sizes))
+        return Proposals(flat, flat_deltas, anchors, there, per_image, counts, list(frame.sizes))
 
     def kept(self, found: Proposals, training: bool) -> list[Tensor]:
         """Return the proposals of each image, (M, 4) in it, the most likely first.
@@ -145,12 +146,12 @@ class ProposalNetwork(RegionProposalNetwork):
         """
         anchors = [found.anchors] * len(truth)
         labels, matched = [], []
-        for inside, boxes in zip(found.inside, truth, strict=True):
+        for there, boxes in zip(found.inside, truth, strict=True):
             # Labels below 0 are of anchors that count neither way.
-            label = found.anchors.new_full((len(inside),), -1)
+            label = found.anchors.new_full((len(there),), -1)
             match = found.anchors.clone()
-            of_inside = self.assign_targets_to_anchors([found.anchors[inside]], [{"boxes": boxes}])
-            label[inside], match[inside] = of_inside[0][0], of_inside[1][0]
+            of_inside = self.assign_targets_to_anchors([found.anchors[there]], [{"boxes": boxes}])
+            label[there], match[there] = of_inside[0][0], of_inside[1][0]
             labels.append(label)
             matched.append(match)
         wanted = self.box_coder.encode(matched, anchors)
@@ -188,13 +189,6 @@ def _mode(module: torch.nn.Module, training: bool) -> Iterator[None]:
         yield
     finally:
         module.training = before
-
-
-def _inside(anchors: Tensor, frame: Frame) -> Tensor:
-    """Return whether the anchors' centres, (A, 4), are in the images without padding, (N, A)."""
-    limits = torch.tensor(frame.sizes, dtype=anchors.dtype, device=anchors.device).flip(1)
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
-    return (centres < limits[:, None]).all(dim=-1)
 
 
 def _anchors(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
@@ -23,8 +23,7 @@ from .detections import detections, inside
 from .detector import Detector
 from .maps import check_sizes, of_each_stride
 from .rpn import full_precision
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from .types import Share
 
 FINEST = 8
 """Stride of the finest map unless others are asked for, as in the paper."""
@@ -72,7 +71,8 @@ class SSD(Detector):
             of 1 x 1 and one of 3 x 3.
         extra_channels: Of each of them.
         sizes: Side of the default boxes of each map in pixels, those that are added included, and
-            last the side that the next map would have. Unless given: 4 strides.
+            last the side that the next map would have, each larger than the one before. Unless
+            given: 4 strides.
         aspect_ratios: Of each map the ratios of its default boxes' longer side to the shorter,
             besides two squares. Unless given: 2 on the finest one, 2 and 3 on the others.
         iou: A default box is positive from it on; the best one of each object always is.
@@ -81,7 +81,8 @@ class SSD(Detector):
         score_threshold: Boxes of lower scores are left out.
         nms: IoU above which the less likely of two boxes of a class is dropped.
         max_detections: Most boxes of an image.
-        candidates: Most boxes of an image that are compared with each other for this.
+        candidates: Most boxes of each class that are compared with each other for this, the surest
+            ones of an image.
 
     Raises:
         ValueError: If the maps are not there, `sizes` or `aspect_ratios` do not fit them, or a
@@ -107,12 +108,9 @@ class SSD(Detector):
         max_detections: PositiveInt = 100,
         candidates: PositiveInt = 1000,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.negatives, self.weights = num_classes, negatives, weights or {}
-        self.score_threshold, self.nms = score_threshold, nms
+        super().__init__(num_classes, weights)
+        self.negatives, self.score_threshold, self.nms = negatives, score_threshold, nms
         self.max_detections, self.candidates = max_detections, candidates
-        if unknown := sorted(set(self.weights) - set(self.losses)):
-            raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
         self.maps = of_each_stride(feature_info, maps, FINEST)
         widths, strides = map(list, zip(*(feature_info[name] for name in self.maps), strict=True))
         self.extra = nn.ModuleList()
@@ -172,8 +170,7 @@ class SSD(Detector):
         box = F.smooth_l1_loss(torch.cat(deltas), torch.cat(wanted), reduction="sum")
         classification = self._classification(outputs, torch.stack(labels))
         count = max(sum(map(len, wanted)), 1)
-        found = {"classification": classification / count, "box": box / count}
-        return {name: self.weights.get(name, 1.0) * loss for name, loss in found.items()}
+        return self._weighted({"classification": classification / count, "box": box / count})
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
         """Return of each image `boxes`, `labels` and `scores`, the best one first."""
@@ -263,7 +260,7 @@ def _default_boxes(
     told = ", ".join(map(str, strides))
     if sizes is None:
         sizes = [SCALE * stride for stride in (*strides, 2 * strides[-1])]
-    if len(sizes) != len(strides) + 1 or any(a > b for a, b in pairwise(sizes)):
+    if len(sizes) != len(strides) + 1 or any(a >= b for a, b in pairwise(sizes)):
         raise ValueError(
             f"sizes {list(sizes)}: {len(strides) + 1} rising numbers, one of each map of strides "
             f"{told} and one more"

@@ -18,8 +18,7 @@ from .cells import map_to_look_at, pooled
 from .detections import detections
 from .detector import Detector
 from .rpn import full_precision
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from .types import Share
 
 LEAK = 0.1
 """Slope below zero of the paper's leaky ReLU."""
@@ -108,8 +107,8 @@ class YOLOGrid(Detector):
         nms: Share = 0.5,
         max_detections: PositiveInt = 100,
     ) -> None:
-        super().__init__()
-        self.num_classes, self.grid, self.boxes = num_classes, grid, boxes
+        super().__init__(num_classes)
+        self.grid, self.boxes = grid, boxes
         self.lambda_coord, self.lambda_noobj = lambda_coord, lambda_noobj
         self.score_threshold, self.nms = score_threshold, nms
         self.max_detections = max_detections

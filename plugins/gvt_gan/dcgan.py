@@ -32,8 +32,8 @@ class DCGANGenerator(Generator):
         num_classes: How many it draws by; 0 if it is not conditional.
 
     Raises:
-        ValueError: If the image's sides are not divisible by 4, or it is conditional and there are
-            no classes.
+        ValueError: If the width is not divisible by 8, or the image's sides are not by 4; or it is
+            conditional and there are no classes.
     """
 
     def __init__(

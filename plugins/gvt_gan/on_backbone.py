@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 
-from gvt import Backbone, Batch, Discriminator, Frame, Head, MultiHead, Targets, Task
+from gvt import (
+    Backbone,
+    Batch,
+    ConfigError,
+    Discriminator,
+    Frame,
+    Head,
+    MultiHead,
+    Targets,
+    Task,
+)
 from gvt.multihead import taught
 
 from .ranges import Range, between
@@ -72,6 +83,9 @@ class OnBackbone(Discriminator):
         """Return logits (N,), and the further heads' weighted losses by name; see `Judge.judge`.
 
         With one further head losses bear their own names, with several `head/name`.
+
+        Raises:
+            ConfigError: If the head `realness` does not give one logit an image.
         """
         size = (int(images.shape[-2]), int(images.shape[-1]))
         batch = Batch(
@@ -81,7 +95,7 @@ class OnBackbone(Discriminator):
             targets=targets,
         )
         features = self.backbone(batch.images)
-        logits: Tensor = self.realness(features, batch)
+        logits = self._logits(features, batch)
         losses: dict[str, Tensor] = {}
         for name, head in self.heads.items():
             prefix = "" if len(self.heads) == 1 else f"{name}/"
@@ -96,6 +110,18 @@ class OnBackbone(Discriminator):
         """Return the further heads on the backbone as a task of their own; None without any."""
         heads = dict(self.heads.items())
         return MultiHead(self.backbone, heads, self.weights) if heads else None
+
+    def _logits(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        logits: Any = self.realness(features, batch)
+        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        # Anything of another shape would be trained to be 1 or 0 throughout, and nobody told.
+        if given != (len(batch),):
+            raise ConfigError(
+                f"discriminator.realness: {type(self.realness).__name__} gives {given} for "
+                f"{len(batch)} images, where a logit of each, {(len(batch),)}, is wanted; leave it "
+                "out, or choose a head such as realness"
+            )
+        return logits
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile the networks in it, since `judge` goes around the call of the whole."""

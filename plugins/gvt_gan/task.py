@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import torch
@@ -160,6 +161,24 @@ class GAN(Task):
         """Return how wrong the discriminator is in what else it tells, (N,)."""
         task = supervised(self.discriminator)
         return {} if task is None else task.errors(predictions, targets)
+
+    def untaught(self, losses: Collection[str]) -> list[str]:
+        """Return what is to be said of what the discriminator tells and no real taught it.
+
+        What it learned of fakes alone does not count: it need not hold for reals.
+        """
+        if losses and "real" not in losses:
+            return []  # it was frozen
+        if not isinstance(self.discriminator, Judge) or not self.discriminator.tells:
+            return []
+        task = supervised(self.discriminator)
+        told = {name.removeprefix("real/") for name in losses if name.startswith("real/")}
+        # With one further head losses do not bear its name, and that task is silent about it.
+        found = [] if task is None else task.untaught(told)
+        if not told and not found:
+            keys = ", ".join(self.discriminator.tells)
+            found = [f"the discriminator learned nothing in a whole epoch: no sample has {keys}"]
+        return [f"of reals, {said}" for said in found]
 
     def sample(self, count: int, seed: int) -> Tensor:
         """Return new pictures, (N, C, H, W) in [0, 1]; each has a latent of its own seed.

@@ -45,6 +45,17 @@ def test_no_more_than_asked_for_and_the_surest_ones():
     assert len(found_in(boxes, scores, score_threshold=0.8)["scores"]) == 1
 
 
+def test_many_of_one_class_cost_another_none_of_its_own():
+    boxes = [[10.0 * i, 0, 10.0 * i + 5, 5] for i in range(10)]
+    scores = [[0.9 - 0.01 * i, 0.0, 0.2 + 0.01 * i] for i in range(10)]
+    found = found_in(boxes, scores, candidates=2)
+    assert found["labels"].tolist() == [0, 0, 2, 2]
+    torch.testing.assert_close(found["scores"], torch.tensor([0.9, 0.89, 0.29, 0.28]))
+    assert found["boxes"].tolist() == [boxes[0], boxes[1], boxes[9], boxes[8]]
+    # What is found in the end are still the surest ones of all.
+    assert found_in(boxes, scores, candidates=2, max_detections=3)["labels"].tolist() == [0, 0, 2]
+
+
 @pytest.mark.parametrize("count", [0, 3])
 def test_nothing_found_has_the_usual_form(count):
     found = detections(

@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import gvt
+from gvt.evaluation import evaluate
 from gvt.testing.stand_ins import TinyBackbone
 from gvt_detect.localise import Outputs
 
@@ -76,13 +77,24 @@ def test_an_image_without_an_object_teaches_nothing():
 
 
 @pytest.mark.parametrize("box_loss", ["smooth_l1", "giou"])
-def test_a_batch_without_an_object_has_losses_of_nothing(box_loss):
+def test_a_batch_without_an_object_has_no_losses(box_loss):
     head = head_of(box_loss=box_loss)
     outputs = head(features_of((64, 64)), batch_of((64, 64)))
-    losses = head.loss(outputs, targets_of([[], []], [[], []]))
-    assert [loss.item() for loss in losses.values()] == [0, 0]
-    sum(losses.values()).backward()
-    assert not any(p.grad.any() for p in head.parameters())
+    assert head.loss(outputs, targets_of([[], []], [[], []])) == {}
+
+
+def test_batches_without_an_object_do_not_make_validation_losses_smaller():
+    canvas = (64, 64)
+    backbone = TinyBackbone((3, *canvas))
+    task = gvt.MultiHead(backbone, {"object": head_of(backbone.feature_info)})
+    records = [gvt.Record(str(row), canvas) for row in range(2)]
+    given = [targets_of([BOX, BOX], [[0], [1]]), targets_of([[], []], [[], []])]
+    images = torch.rand(2, 3, *canvas, generator=torch.Generator().manual_seed(0))
+    frame = gvt.Frame((canvas,) * 2, canvas)
+    batches = [gvt.Batch(images, frame, targets=of, records=records) for of in given]
+    one, both = (evaluate(task, some).metrics for some in (batches[:1], batches))
+    assert one["loss/box"] > 0 and one["loss/classification"] > 0
+    assert one == both
 
 
 def test_of_several_objects_the_largest_is_meant():

@@ -87,6 +87,14 @@ def test_other_pictures_and_other_settings_are_kept_apart(tmp_path):
     assert len(files(tmp_path)) == 4
 
 
+def test_what_another_opencv_found_is_not_read(tmp_path, monkeypatch):
+    _ = opened(tmp_path)[0]
+    (before,) = files(tmp_path)
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "4.9.0")
+    _ = opened(tmp_path)[0]
+    assert len(files(tmp_path)) == 2 and before in files(tmp_path)
+
+
 def test_windows_are_not_kept(tmp_path):
     assert len(opened(tmp_path, proposer="windows", most=30)[0].inputs["proposals"]) == 30
     assert not files(tmp_path)

@@ -1,6 +1,7 @@
 """Boxes that may hold an object: where they are, that they are always the same, and no OpenCV."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -148,6 +149,44 @@ def test_those_of_the_data_are_taken_and_only_what_is_missing_is_made():
     assert own.tolist() == [[1, 2, 9, 9], [5, 5, 16, 16]]  # clipped, and without those outside
     assert torch.equal(made, windows((16, 16), 50))
     assert [len(boxes) for boxes in proposals_of(batch, "windows", 1)] == [1, 1]
+
+
+def test_those_of_the_data_may_be_one_tensor():
+    given = torch.tensor([[[1, 2, 9, 9], [5, 5, 8, 8]], [[0, 0, 4, 4], [2, 2, 6, 6]]])
+    batch = batch_of(torch.zeros(2, 3, 16, 16), proposals=given)
+    found = proposals_of(batch, "windows", 50)
+    assert [boxes.dtype for boxes in found] == [torch.float32] * 2
+    assert torch.equal(torch.stack(found), given.float())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            [torch.zeros(2, 4), torch.zeros(3, 5)],
+            r"of b\.jpg: shape \(3, 5\); give a tensor \(P, 4\)",
+        ),
+        ([torch.zeros(4), None], r"of a\.jpg: shape \(4,\)"),
+        (torch.zeros(2, 4), r"of a\.jpg: shape \(4,\)"),
+        (torch.zeros(2, 3, 5), r"of a\.jpg: shape \(3, 5\)"),
+        ([None, [[1, 2, 3, 4]]], r"of b\.jpg: a list"),
+        ([torch.zeros(2, 4)], r"for 1 images, and the batch has 2, none for b\.jpg"),
+        ([], r"for 0 images, and the batch has 2, none for a\.jpg"),
+        ([torch.zeros(2, 4)] * 3, "for 3 images, and the batch has 2; give"),
+    ],
+)
+def test_those_of_the_data_that_are_no_boxes_are_one_clear_line(given, message):
+    batch = batch_of(torch.zeros(2, 3, 16, 16), proposals=given)
+    batch = replace(batch, records=[gvt.Record(name, (16, 16)) for name in ("a.jpg", "b.jpg")])
+    with pytest.raises(gvt.DataError, match=message) as error:
+        proposals_of(batch, "windows", 50)
+    assert "\n" not in str(error.value)
+
+
+def test_without_records_the_image_is_named_by_its_number():
+    batch = batch_of(torch.zeros(1, 3, 16, 16), proposals=[torch.zeros(1, 3)])
+    with pytest.raises(gvt.DataError, match="of image 0 of the batch: shape"):
+        proposals_of(batch, "windows", 50)
 
 
 def test_no_proposals_are_none():

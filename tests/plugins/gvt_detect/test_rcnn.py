@@ -41,6 +41,12 @@ def losses_of(task, batch, seed=0):
     return found
 
 
+def average_precision(task, predictions, targets):
+    metric = task.metric()
+    metric.update(predictions, targets)
+    return float(metric.compute()["ap"])
+
+
 # --- phases ----------------------------------------------------------------------------------
 
 
@@ -134,9 +140,14 @@ def test_images_whose_boxes_nobody_knows_are_predicted_only():
     assert len(predictions) == 2 and {count for _, count in found.values()} == {1}
     targets = one.targets.per_image(2)
     assert "boxes" not in targets[0]
-    metric = task.metric()
-    metric.update(predictions, targets)
-    assert float(metric.compute()["ap"]) >= 0
+    # What is found in the image that nobody labelled would be surer, and wrong.
+    exact = {"boxes": TRUTH, "labels": LABELS, "scores": torch.full((2,), 1e-3)}
+    judged = [predictions[0], exact]
+    assert set(LABELS.tolist()) <= set(predictions[0]["labels"].tolist())
+    assert average_precision(task, judged, targets) == 1
+    assert average_precision(task, judged[1:], targets[1:]) == 1
+    empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    assert average_precision(task, judged, [empty, targets[1]]) < 1
     mistakes = task.errors(predictions, targets)["mistakes"]
     assert mistakes[0] == 0 and mistakes.shape == (2,)
     assert task.evaluate(batch_of(present=[False, False]))[1] == {}

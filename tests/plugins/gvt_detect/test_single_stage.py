@@ -8,6 +8,7 @@ from torch import nn
 
 import gvt
 from gvt.testing.stand_ins import TinyBackbone
+from gvt_detect.places import of_truth
 
 PYRAMID = {"p2": (16, 4), "p3": (16, 8), "p4": (16, 16), "p5": (16, 32)}
 EMPTY = ([torch.zeros(0, 4)] * 2, [torch.zeros(0, dtype=torch.int64)] * 2)
@@ -53,6 +54,12 @@ def features_of(canvas, count=2, sizes=()):
     return found
 
 
+def cut(features, size):
+    """Return maps without what is beyond an image's size."""
+    cells = {n: [math.ceil(side / PYRAMID[n][1]) for side in size] for n in features}
+    return {n: of_map[..., : cells[n][0], : cells[n][1]] for n, of_map in features.items()}
+
+
 def batch_of(canvas, sizes=None, boxes=None, labels=None):
     sizes = tuple(sizes or (canvas,) * 2)
     if boxes is None:
@@ -72,21 +79,47 @@ def loud(outputs):
     return outputs._replace(**changed)
 
 
-def test_losses_and_predictions_are_those_without_padding(name):
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("fcos", {"layers": 0}), ("fcos", {"layers": 2}), ("ssd", {"extra": 0})],
+)
+def test_losses_and_predictions_are_those_without_padding(name, parameters):
     size, canvas = (70, 101), (128, 192)
-    parameters = {"layers": 0} if name == "fcos" else {"extra": 0}
-    head = head_of(name, **parameters)  # further layers would carry their bias into the padding
+    head = head_of(name, **parameters)  # SSD's further layers carry their bias into the padding
     padded, found = features_of(canvas, 1, [size]), []
-    alone = {
-        n: of_map[..., : math.ceil(size[0] / PYRAMID[n][1]), : math.ceil(size[1] / PYRAMID[n][1])]
-        for n, of_map in padded.items()
-    }
+    alone = cut(padded, size)
     for features, of_batch in ((padded, canvas), (alone, size)):
         batch = batch_of(of_batch, [size])
         outputs = head(features, batch)
         found.append((head.loss(outputs, batch.targets), head.predict(outputs)))
     assert len(found[0][1][0]["scores"]) > 20
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+
+
+def test_batch_mates_change_nothing_about_an_image_in_fcos():
+    sizes, canvas = ((70, 101), (128, 192)), (128, 192)
+    head, features = head_of("fcos", layers=2), features_of(canvas)  # the padding is no zeros
+    batch = batch_of(canvas, sizes)
+    outputs = head(features, batch)
+    together, losses = head.predict(outputs), head.loss(outputs, batch.targets)
+    assert outputs.logits.isfinite().all() and outputs.deltas.isfinite().all()
+    alone, objects = [], []
+    for row, size in enumerate(sizes):
+        of_one = {name: of_map[[row]] for name, of_map in features.items()}
+        own = batch_of(size, [size])
+        found = head(cut(of_one, size), own)
+        (prediction,) = head.predict(found)
+        assert len(prediction["scores"]) > 20
+        torch.testing.assert_close(together[row], prediction, rtol=1e-4, atol=1e-4)
+        places = of_truth(found.places, own.targets["boxes"][0], head.radius) >= 0
+        objects.append(int(places.sum()))
+        alone.append(head.loss(found, own.targets))
+    # Each is the mean over the places that find an object.
+    wanted = {
+        name: sum(n * of[name] for n, of in zip(objects, alone, strict=True)) / sum(objects)
+        for name in losses
+    }
+    torch.testing.assert_close(losses, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_what_the_padding_says_counts_nowhere(name):

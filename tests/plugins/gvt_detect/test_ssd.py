@@ -159,6 +159,7 @@ def test_default_boxes_are_in_pixels_whatever_the_canvas():
         ({"maps": ["stage9"]}, "the backbone has stage2, stage3, stage4"),
         ({"sizes": [16, 32]}, "5 rising numbers, one of each map of strides 8, 16, 32, 64"),
         ({"sizes": [16, 32, 64, 32, 64]}, "5 rising numbers"),
+        ({"sizes": [16, 32, 32, 64, 128]}, "5 rising numbers"),
         ({"maps": ["stage4", "stage3"], "extra": 0}, "rising numbers"),
         ({"aspect_ratios": [[2], [2]]}, "has 2 lists, and there are 4 maps"),
         ({"weights": {"centerness": 2.0}}, "weights for"),

@@ -23,8 +23,9 @@ def generator(conditional=True):
 
 
 def discriminator(heads=("digit",), **parameters):
+    """Return one with classifiers of these names, or heads by name."""
     backbone = {"name": "small_cnn", "widths": [4, 6]}
-    chosen = {name: {"name": "classifier"} for name in heads}
+    chosen = heads if isinstance(heads, dict) else dict.fromkeys(heads, {"name": "classifier"})
     parameters = {"backbone": backbone, "heads": chosen, **FACTS, **parameters}
     return gvt.create("discriminator", "on_backbone", **parameters)
 
@@ -122,6 +123,43 @@ def test_of_reals_some_of_which_are_labelled_only_those_teach_the_class(task):
     torch.testing.assert_close(loss, expected)
 
 
+def losses_of(task, data):
+    step = Step(0)
+    return {*task("discriminator", data, step), *task("generator", data, step)}
+
+
+NOTHING = "of reals, {} learned nothing in a whole epoch: no sample has class"
+
+
+@pytest.mark.parametrize(
+    ("heads", "silent"),
+    [
+        (("digit",), ["the discriminator"]),
+        (("digit", "other"), ["head digit", "head other"]),
+        ((), []),
+    ],
+)
+def test_what_no_real_of_an_epoch_taught_the_discriminator_is_said(heads, silent):
+    """Though fakes of a wanted class taught it some."""
+    torch.manual_seed(0)
+    task = GAN(generator(conditional=bool(heads)), discriminator(heads=heads))
+    unlabelled = losses_of(task, batch(known=[]))
+    assert any(name.startswith("fake/") for name in unlabelled) == bool(heads)
+    said = [NOTHING.format(name) for name in silent]
+    assert task.untaught(unlabelled) == task.untaught(()) == said
+    assert task.untaught(unlabelled | losses_of(task, batch(known=[0, 1] * 3))) == []
+    of_the_generator = set(task("generator", batch(), Step(0)))
+    assert task.untaught(of_the_generator) == []  # the discriminator was frozen
+
+
+def test_of_several_further_heads_only_the_silent_ones_are_named():
+    torch.manual_seed(0)
+    heads = {"digit": {"name": "classifier"}, "genuine": {"name": "realness"}}
+    task = GAN(generator(), discriminator(heads=heads))
+    (said,) = task.untaught(losses_of(task, batch()))
+    assert said == "of reals, head genuine learned nothing in a whole epoch: no sample has real"
+
+
 def test_a_generator_without_classes_learns_nothing_of_them():
     torch.manual_seed(0)
     plain = GAN(generator(conditional=False), discriminator())
@@ -197,6 +235,8 @@ def test_anybodys_discriminator_may_tell_more():
     assert losses["fake/sum"] == step.memo["wanted"]["class"].sum()
     assert list(other("generator", batch(), step)) == ["generator", "sum"]
     assert other.metric() is None
+    assert other.untaught({*losses, "sum"}) == []
+    assert other.untaught({"real", "fake", "fake/sum"}) == [NOTHING.format("the discriminator")]
 
 
 def test_a_copy_does_the_same_whatever_becomes_of_the_original(task):
@@ -253,3 +293,16 @@ def test_a_run_draws_by_class_and_names_pictures(tmp_path):
     Image.fromarray((drawn[0, 0] * 255).byte().numpy()).save(tmp_path / "digit.png")
     (found,) = gvt.predict(run.checkpoint, tmp_path / "digit.png")
     assert found.prediction["scores"].shape == (2,)
+
+
+def test_a_run_warns_of_a_head_that_no_picture_teaches(tmp_path):
+    for number in range(4):
+        Image.new("L", (8, 8), 60 * number).save(tmp_path / f"{number}.png")
+    small = {"name": "small_cnn", "widths": [4]}
+    judge = {"name": "on_backbone", "backbone": small, "heads": {"genuine": {"name": "realness"}}}
+    recipe = gvt.compose("gan.folder").document() | {"discriminator": judge}
+    recipe["data"] |= {"root": str(tmp_path), "size": 8, "channels": 1, "batch_size": 2}
+    settings = ("train.steps=2", "generator.width=8", "device=cpu", f"run.root={tmp_path / 'runs'}")
+    says = "of reals, the discriminator learned nothing in a whole epoch: no sample has real"
+    with pytest.warns(UserWarning, match=says):
+        gvt.run(recipe, *settings, quiet=True)

@@ -63,6 +63,35 @@ def test_the_realness_head_may_be_another_one_and_stands_on_the_same_backbone():
     assert judge(images()).shape == (6,)
 
 
+class Sure(gvt.Head):
+    """What it is told to say of any images."""
+
+    def __init__(self, said):
+        super().__init__()
+        self.said = said
+
+    def forward(self, features, batch):
+        return self.said
+
+
+@pytest.mark.parametrize(
+    ("realness", "count", "gives"),
+    [
+        (DIGIT, 6, r"Classifier gives \(6, 3\) for 6 images, .*\(6,\)"),
+        (DIGIT, 3, r"Classifier gives \(3, 3\) for 3 images, .*\(3,\)"),
+        (Sure(torch.zeros(6, 1)), 6, r"Sure gives \(6, 1\) for 6 images, .*\(6,\)"),
+        (Sure(torch.zeros(5)), 6, r"Sure gives \(5,\) for 6 images, .*\(6,\)"),
+        (Sure(torch.zeros(())), 1, r"Sure gives \(\) for 1 images, .*\(1,\)"),
+        (Sure({"map": torch.zeros(6)}), 6, r"Sure gives dict for 6 images, .*\(6,\)"),
+    ],
+)
+def test_a_realness_that_gives_anything_but_a_logit_an_image_is_refused(realness, count, gives):
+    judge = discriminator(realness=realness)
+    with pytest.raises(gvt.ConfigError, match=f"^discriminator.realness: {gives}") as caught:
+        judge(images(count))
+    assert "\n" not in str(caught.value)
+
+
 def test_one_pass_of_the_backbone_serves_all_heads():
     judge, passes = discriminator(heads={"digit": DIGIT, "other": DIGIT}), []
     judge.backbone.register_forward_hook(lambda *call: passes.append(1))
