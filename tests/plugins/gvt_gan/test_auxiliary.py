@@ -25,7 +25,7 @@ def generator(conditional=True):
 def discriminator(heads=("digit",), **parameters):
     """Return one with classifiers of these names, or heads by name."""
     backbone = {"name": "small_cnn", "widths": [4, 6]}
-    chosen = heads if isinstance(heads, dict) else dict.fromkeys(heads, {"name": "classifier"})
+    chosen = heads if isinstance(heads, dict) else {name: {"name": "classifier"} for name in heads}
     parameters = {"backbone": backbone, "heads": chosen, **FACTS, **parameters}
     return gvt.create("discriminator", "on_backbone", **parameters)
 
