@@ -232,7 +232,7 @@ BCCD = (
 @pytest.mark.parametrize(("kind", "name"), OFFERS)
 def test_everything_offered_can_be_shown(call, kind, name):
     code, out, err = call("show", f"{kind}:{name}")
-    said = BCCD if name == "detect.bccd" and "GVT_DATA" in os.environ else ""
+    said = BCCD if name.startswith("detect.bccd") and "GVT_DATA" in os.environ else ""
     assert (code, err) == (0, said)
     assert out.startswith(f"{kind} {name}\n")
     assert VERSION in out.splitlines()[2]
@@ -245,7 +245,7 @@ def test_everything_offered_can_be_shown(call, kind, name):
 
 def test_show_tells_parameters_defaults_types_and_size(call):
     _, out, _ = call("show", "generator:dcgan")
-    assert "latent  int > 0  default 64" in out
+    assert re.search(r"latent +int > 0 +default 64", out)
     assert "228,897 parameters" in out
     _, out, _ = call("show", "classify.mnist")
     assert "all" in out.splitlines()[-1]
