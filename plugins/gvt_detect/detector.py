@@ -9,6 +9,8 @@ from torch import Tensor
 
 from gvt import Head, Metric
 
+from .detections import detections
+
 
 class Detector(Head):
     """A head that finds objects.
@@ -19,6 +21,10 @@ class Detector(Head):
 
     Attributes:
         losses: Names of the losses that have a weight.
+        score_threshold: Boxes of lower scores are left out, where `_best` is asked.
+        nms: IoU above which the less likely of two boxes of a class is dropped.
+        max_detections: Most boxes of an image.
+        candidates: Most boxes of a class that are looked at.
 
     Raises:
         ValueError: If a weight is for no loss.
@@ -26,6 +32,10 @@ class Detector(Head):
 
     needs: tuple[str, ...] = ("boxes", "labels")
     losses: tuple[str, ...] = ()
+    score_threshold: float
+    nms: float
+    max_detections: int
+    candidates: int = 1000
 
     def __init__(self, num_classes: int, weights: Mapping[str, float] | None = None) -> None:
         super().__init__()
@@ -44,6 +54,18 @@ class Detector(Head):
         from .metrics import mistakes
 
         return mistakes(predictions, targets)
+
+    def _best(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> dict[str, Any]:
+        """Return what `detections` leaves of one image's boxes, by the head's own limits."""
+        return detections(
+            boxes,
+            scores,
+            size,
+            score_threshold=self.score_threshold,
+            nms=self.nms,
+            max_detections=self.max_detections,
+            candidates=self.candidates,
+        )
 
     def _weighted(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.weights.get(name, 1.0) * loss for name, loss in losses.items()}

@@ -19,7 +19,7 @@ from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 from gvt import Batch, Targets
 
 from .cells import without_padding
-from .detections import detections, inside
+from .detections import inside
 from .detector import Detector
 from .maps import check_sizes, chosen
 from .places import Places, of_truth, places_of
@@ -171,15 +171,7 @@ class FCOS(Detector):
         scores = (outputs.logits.sigmoid() * outputs.centerness.sigmoid()[..., None]).sqrt()
         boxes = self.box_coder.decode(outputs.deltas, outputs.places.boxes)
         return [
-            detections(
-                of_boxes[there],
-                of_scores[there],
-                size,
-                score_threshold=self.score_threshold,
-                nms=self.nms,
-                max_detections=self.max_detections,
-                candidates=self.candidates,
-            )
+            self._best(of_boxes[there], of_scores[there], size)
             for of_boxes, of_scores, there, size in zip(
                 boxes, scores, outputs.inside, outputs.sizes, strict=True
             )

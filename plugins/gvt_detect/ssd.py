@@ -19,7 +19,7 @@ from torchvision.ops import Conv2dNormActivation, box_iou
 
 from gvt import Batch, Targets
 
-from .detections import detections, inside
+from .detections import inside
 from .detector import Detector
 from .maps import check_sizes, of_each_stride
 from .rpn import full_precision
@@ -176,14 +176,10 @@ class SSD(Detector):
         """Return of each image `boxes`, `labels` and `scores`, the best one first."""
         scores = outputs.logits.softmax(dim=2)[..., 1:]
         return [
-            detections(
+            self._best(
                 self.box_coder.decode_single(of_deltas[there], outputs.boxes[there]),
                 of_scores[there],
                 size,
-                score_threshold=self.score_threshold,
-                nms=self.nms,
-                max_detections=self.max_detections,
-                candidates=self.candidates,
             )
             for of_deltas, of_scores, there, size in zip(
                 outputs.deltas, scores, outputs.inside, outputs.sizes, strict=True

@@ -15,7 +15,6 @@ from torchvision.ops import box_convert
 from gvt import Batch, Dropout, Targets
 
 from .cells import map_to_look_at, pooled
-from .detections import detections
 from .detector import Detector
 from .rpn import full_precision
 from .types import Share
@@ -181,13 +180,10 @@ class YOLOGrid(Detector):
         shares[..., :2] += self._corners_of_cells(shares) / self.grid
         corners = box_convert(shares, "cxcywh", "xyxy")
         return [
-            detections(
+            self._best(
                 of_image.flatten(0, 1) * of_image.new_tensor([size[1], size[0]] * 2),
                 score.flatten(0, 1),
                 size,
-                score_threshold=self.score_threshold,
-                nms=self.nms,
-                max_detections=self.max_detections,
             )
             for of_image, score, size in zip(corners, scores, outputs.sizes, strict=True)
         ]

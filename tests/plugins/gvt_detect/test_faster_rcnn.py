@@ -403,7 +403,7 @@ def test_no_more_detections_than_asked_for():
     assert (empty["boxes"].shape, empty["labels"].dtype) == ((0, 4), torch.int64)
 
 
-def test_it_learns_where_things_are_and_what_they_are():
+def test_it_learns_where_things_are_and_what_they_are(learn):
     canvas = (64, 96)
     torch.manual_seed(0)
     boxes = [torch.tensor([[8.0, 12, 40, 44], [56, 20, 88, 52]]), torch.tensor([[30.0, 6, 62, 38]])]
@@ -423,12 +423,7 @@ def test_it_learns_where_things_are_and_what_they_are():
         proposals_train=(200, 100),
     )
     task = gvt.MultiHead(backbone, {"boxes": head})
-    optimizer = torch.optim.Adam(task.parameters(), lr=2e-3)
-    for index in range(120):
-        losses = task("supervised", batch, gvt.Step(index))
-        optimizer.zero_grad()
-        sum(losses.values()).backward()
-        optimizer.step()
+    learn(task, batch, steps=120, lr=2e-3)
     with torch.no_grad():
         predictions = task.predict(batch)
     for prediction, of_boxes, of_labels in zip(predictions, boxes, labels, strict=True):

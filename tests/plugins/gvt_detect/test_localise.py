@@ -157,7 +157,7 @@ def test_what_does_not_fit_is_one_clear_line(wrong, message):
     assert "\n" not in str(error.value)
 
 
-def test_it_learns_what_there_is_and_where():
+def test_it_learns_what_there_is_and_where(learn):
     canvas, source = (56, 64), torch.Generator().manual_seed(0)
     images, boxes, labels = torch.rand(6, 3, *canvas, generator=source) * 0.2, [], []
     for index, image in enumerate(images):
@@ -170,12 +170,7 @@ def test_it_learns_what_there_is_and_where():
     backbone = TinyBackbone((3, *canvas), widths=(8, 16, 32))
     head = head_of(backbone.feature_info, grid=6, hidden=(64,), weight=0.8)
     task = gvt.MultiHead(backbone, {"object": head})
-    optimizer = torch.optim.Adam(task.parameters(), lr=5e-3)
-    for index in range(80):
-        losses = task("supervised", batch, gvt.Step(index))
-        optimizer.zero_grad()
-        sum(losses.values()).backward()
-        optimizer.step()
+    learn(task, batch, steps=80, lr=5e-3)
     metric = task.metric()
     with torch.no_grad():
         metric.update(task.predict(batch), targets.per_image(6))

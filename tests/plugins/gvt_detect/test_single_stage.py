@@ -229,19 +229,14 @@ def colourful():
         ("ssd", {"maps": ["stage3"], "extra": 1, "extra_channels": 32, "sizes": [24, 32, 64]}),
     ],
 )
-def test_it_learns_where_things_are_and_what_they_are(name, parameters):
+def test_it_learns_where_things_are_and_what_they_are(name, parameters, learn):
     batch = colourful()
     torch.manual_seed(0)
     backbone = TinyBackbone((3, 64, 96), widths=(16, 32, 48))
     info = backbone.feature_info
     head = gvt.create("head", name, feature_info=info, num_classes=3, **parameters)
     task = gvt.MultiHead(backbone, {"boxes": head})
-    optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
-    for index in range(60):
-        losses = task("supervised", batch, gvt.Step(index))
-        optimizer.zero_grad()
-        sum(losses.values()).backward()
-        optimizer.step()
+    learn(task, batch, steps=60, lr=3e-3)
     metric = task.metric()
     with torch.no_grad():
         metric.update(task.predict(batch), batch.targets.per_image(4))

@@ -296,7 +296,7 @@ def test_what_does_not_fit_is_one_clear_line(wrong, message):
 # --- learning --------------------------------------------------------------------------------
 
 
-def test_it_learns_four_pictures():
+def test_it_learns_four_pictures(learn):
     canvas, source = (64, 64), torch.Generator().manual_seed(0)
     images = torch.rand(4, 3, *canvas, generator=source) * 0.2
     boxes = [[[4, 6, 24, 26], [36, 30, 60, 54]], [[20, 10, 50, 30]], [], [[8, 30, 20, 62]]]
@@ -309,12 +309,7 @@ def test_it_learns_four_pictures():
     backbone = TinyBackbone((3, *canvas), widths=(8, 16, 32, 32))
     head = head_of(backbone.feature_info, grid=4, convolutions=(32,))
     task = gvt.MultiHead(backbone, {"boxes": head})
-    optimizer = torch.optim.Adam(task.parameters(), lr=5e-3)
-    for index in range(120):
-        losses = task("supervised", batch, gvt.Step(index))
-        optimizer.zero_grad()
-        sum(losses.values()).backward()
-        optimizer.step()
+    learn(task, batch, steps=120, lr=5e-3)
     metric = task.metric()
     with torch.no_grad():
         predictions = task.predict(batch)
