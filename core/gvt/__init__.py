@@ -78,6 +78,12 @@ if TYPE_CHECKING:
         OutOfMemoryError as OutOfMemoryError,
     )
     from gvt.errors import (
+        ProcessError as ProcessError,
+    )
+    from gvt.errors import (
+        RunInUseError as RunInUseError,
+    )
+    from gvt.errors import (
         UsageError as UsageError,
     )
     from gvt.evaluation import Evaluation as Evaluation
@@ -158,6 +164,8 @@ _HOMES = {
         "Interrupted",
         "NonFiniteError",
         "OutOfMemoryError",
+        "ProcessError",
+        "RunInUseError",
         "UsageError",
     ),
     "gvt.evaluation": ("Evaluation", "evaluate"),

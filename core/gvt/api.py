@@ -10,9 +10,11 @@ from typing import Any
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import LAST
 from gvt.config import RunConfig, compose
+from gvt.distributed import first_enters
 from gvt.errors import UsageError
 from gvt.listener import Run
 from gvt.runs.folder import RunFolder
+from gvt.runs.writer import sole_writer
 from gvt.saved import pinned, run_of
 from gvt.session import train
 
@@ -55,17 +57,20 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
 
     Raises:
         UsageError: If there is nothing to resume, or an override would change the model.
+        RunInUseError: If another process writes into the run's folder.
         CheckpointError: If the checkpoint is damaged.
     """
     root = next((o.partition("=")[2] for o in overrides if o.startswith("run.root=")), "runs")
     folder, checkpoint = _find_run(Path(path) if path is not None else None, Path(root))
-    if not checkpoint.exists():
-        config = _changed(compose(folder.config), compose(folder.config, overrides))
-        return train(config, folder=folder, quiet=quiet)
-    state = checkpoint_file.load(checkpoint)
-    before = pinned(state[0])
-    config = _changed(compose(before), compose(before, overrides))
-    return train(config, folder=folder, state=state, quiet=quiet)
+    # Before the checkpoint is read: whoever has the lock may be about to write a newer one.
+    with first_enters(sole_writer(folder.path, "trained")):
+        if not checkpoint.exists():
+            config = _changed(compose(folder.config), compose(folder.config, overrides))
+            return train(config, folder=folder, quiet=quiet)
+        state = checkpoint_file.load(checkpoint)
+        before = pinned(state[0])
+        config = _changed(compose(before), compose(before, overrides))
+        return train(config, folder=folder, state=state, quiet=quiet)
 
 
 def _changed(before: RunConfig, after: RunConfig) -> RunConfig:

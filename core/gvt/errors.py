@@ -29,6 +29,14 @@ class OutOfMemoryError(GvtError):
     """The device's memory does not hold the step."""
 
 
+class RunInUseError(GvtError):
+    """Another process writes into the run's folder."""
+
+
+class ProcessError(GvtError):
+    """Another process of the run failed, was killed or does not answer."""
+
+
 class Interrupted(KeyboardInterrupt):
     """The run was asked to stop and finished its step; the message says how it goes on."""
 
@@ -42,5 +50,7 @@ __all__ = [
     "Interrupted",
     "NonFiniteError",
     "OutOfMemoryError",
+    "ProcessError",
+    "RunInUseError",
     "UsageError",
 ]

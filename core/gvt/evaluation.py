@@ -127,7 +127,8 @@ def evaluate(
                 totals[name] += float(loss) * count
                 counts[name] += count
     totals, counts = world.add(totals), world.add(counts)
-    said = _Said() if metric is None else _sorted_out(metric.compute(), classes)
+    with world.together():  # torchmetrics gathers what the processes have counted
+        said = _Said() if metric is None else _sorted_out(metric.compute(), classes)
     metrics = said.numbers | {f"loss/{name}": totals[name] / counts[name] for name in totals}
     return Evaluation(metrics, said.tables, mistakes, world.size, tuple(classes), said.curves)
 

@@ -19,10 +19,11 @@ from gvt.device import (
     explained_memory,
     keep_freed_memory,
 )
-from gvt.errors import ConfigError, GvtError, UsageError
+from gvt.errors import ConfigError, GvtError, RunInUseError, UsageError
 from gvt.evaluation import Evaluation, evaluate
 from gvt.interfaces import Dataset, Task
 from gvt.runs.folder import RunFolder
+from gvt.runs.writer import sole_writer
 from gvt.saved import PathLike, find_checkpoint, pinned, task_of
 
 FIXED = ("task", *NETWORKS, "heads", "optimizers", "train", "init_from")
@@ -56,6 +57,7 @@ def evaluate_checkpoint(
     Raises:
         UsageError: If there is nothing to evaluate, the split is unknown, or an override would
             change the networks or how they were trained.
+        RunInUseError: If it would go into the folder of a run that another process writes.
         ConfigError: If the data has other classes than the networks were trained for, or the
             task cannot be evaluated.
         CheckpointError: If the file is damaged.
@@ -111,15 +113,20 @@ class Judged:
 
         if self.target is None:
             return []
-        written = save_evaluation(
-            self.target, self.split, self.step, self.found, self.classes, about=self.about
-        )
-        if self.run is not None and self.out is None:
-            try:
-                write_report([self.run], self.run.report)
-            except (OSError, GvtError) as error:
-                reason = getattr(error, "strerror", None) or error
-                warnings.warn(f"{self.run.report}: not written: {reason}", stacklevel=2)
+        of_evaluation = self.split, self.step, self.found, self.classes
+        if self.run is None or self.out is not None:
+            return save_evaluation(self.target, *of_evaluation, about=self.about)
+        try:
+            with sole_writer(self.run.path, "evaluated"):
+                written = save_evaluation(self.target, *of_evaluation, about=self.about)
+                try:
+                    write_report([self.run], self.run.report)
+                except (OSError, GvtError) as error:
+                    reason = getattr(error, "strerror", None) or error
+                    warnings.warn(f"{self.run.report}: not written: {reason}", stacklevel=2)
+        except RunInUseError as error:
+            warnings.warn(f"{self.target}: not written: {error}", stacklevel=2)
+            return []
         return written
 
 
@@ -137,6 +144,10 @@ def judge(
     config = overridden(pinned(document), overrides)
     split = split_of(config, split)
     validate_components(config, document["components"])
+    apart = _apart(run, path, overrides, averaged)
+    if run is not None and out is None and not apart:
+        with sole_writer(run.path, "evaluated"):
+            pass  # is free: whoever trains it meanwhile is found out before hours of evaluation
     train = config.train
     placement = Placement.resolve(
         config.device, train.precision, train.memory_format, train.compile
@@ -149,7 +160,6 @@ def judge(
         "overrides": list(overrides),
     }
     step, classes = document["training"]["step"], document["data"]["classes"]
-    apart = _apart(run, path, overrides, averaged)
     return Judged(
         found, split, step, classes, about, run, apart, None if out is None else Path(out)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch.optim import lr_scheduler
 from gvt.config.parameters import check_parameters
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.errors import ConfigError
-from gvt.trainable import of_longest_name
+from gvt.trainable import check_names, of_longest_name
 from gvt_registry import nearest
 
 # What these need is more than a gradient a step, so naming them is refused early.
@@ -171,6 +171,28 @@ def check_optimizer(key: str, config: OptimizerConfig) -> None:
                     schedule.step()
         except (ArithmeticError, ValueError, TypeError) as error:
             raise ConfigError(f"{where}.schedule: {type(error).__name__}: {error}") from error
+
+
+def check_rates(key: str, rates: Iterable[str], task: nn.Module, trained: Collection[int]) -> None:
+    """Check that an optimiser trains something of every name that has a factor of its own.
+
+    Args:
+        key: The optimiser's name among the run's.
+        rates: Names of submodules or parameters.
+        task: Whose they are.
+        trained: The ids of the parameters that the optimiser trains.
+
+    Raises:
+        ConfigError: If the task has no such name, or the optimiser trains nothing of it.
+    """
+    names = list(rates)
+    check_names(f"optimizers.{key}.rates", task, names, parameters=True)
+    for name in names:
+        if not any(
+            id(p) in trained and f"{n}.".startswith(f"{name}.")
+            for n, p in task.named_parameters(remove_duplicate=False)
+        ):
+            raise ConfigError(f"optimizers.{key}.rates: this optimiser trains nothing of {name}")
 
 
 def resolved_schedule(config: OptimizerConfig, total_steps: int) -> OptimizerConfig:

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from gvt.runs.drawing import save_samples
 from gvt.runs.environment import changes, environment
 from gvt.runs.folder import RunFolder
 from gvt.runs.recorder import Recorder
+from gvt.runs.writer import sole_writer
 from gvt.seeding import derive, seed_everything
 from gvt.trainer import Trainer
 from gvt_registry import default_registry
@@ -50,7 +52,7 @@ def train(
 
     Args:
         config: What to run.
-        folder: The folder of a run that goes on; a new one unless given.
+        folder: The folder of a run that is resumed, locked by the caller; a new one unless given.
         state: The checkpoint that it goes on from.
         quiet: Show nothing.
     """
@@ -64,11 +66,13 @@ def train(
     )
     keep_freed_memory(placement.device)
     memory = explained_memory(placement, config.data.batch_size, config.train.accumulate)
-    with memory, world() as processes:
+    with memory, world(config.train.timeout) as processes, ExitStack() as locked:
         trainer, document, opening = _build(config, placement, processes, state)
         trainer.rehearse()  # before there is a folder that somebody would have to delete
         if processes.is_first:
-            folder = folder or RunFolder.create(Path(config.run.root), config.recipe)
+            if folder is None:
+                folder = RunFolder.create(Path(config.run.root), config.recipe)
+                locked.enter_context(sole_writer(folder.path, "trained"))
             _follow(trainer, folder, document, None if quiet else Display(*opening))
         return trainer.fit()
 
@@ -126,7 +130,8 @@ def _follow(
             report(f"{folder.data}: not drawn: {type(error).__name__}: {error}")
     stop = document["resolved"]["run"]["hook_errors"] == "stop"
     hooks = PluginHooks(default_registry().plugins, report, stop=stop)
-    trainer.listeners = [*screen, Recorder(folder, classes), hooks]
+    recorder = Recorder(folder, classes, (lambda: display.lost) if display else str)
+    trainer.listeners = [*screen, recorder, hooks]
 
 
 def _resume_command(folder: RunFolder, processes: int) -> str:

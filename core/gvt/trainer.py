@@ -25,7 +25,8 @@ from gvt.evaluation import evaluate, evaluating
 from gvt.interfaces import Head, Phase, Step, Task
 from gvt.listener import Listener, Run
 from gvt.losses import LossBuffer, check_losses
-from gvt.optim import Optimizer
+from gvt.norms import explained_norms
+from gvt.optim import Optimizer, check_rates
 from gvt.seeding import derive, seed_everything
 from gvt.signals import StopRequest, stop_requests
 from gvt.trainable import Trainable, check_names
@@ -96,7 +97,7 @@ class Trainer:
         """Train until the run is complete, and return it.
 
         Raises:
-            Interrupted: After a first Ctrl-C or SIGTERM, when the step is done and saved.
+            Interrupted: After a first Ctrl-C, SIGTERM or SIGHUP, when the step is done and saved.
             GvtError: What a listener gave as `run.stop_reason`, likewise.
             NonFiniteError: If a loss or a weight is infinite or NaN.
             DataError: If an epoch had nothing to learn from.
@@ -117,11 +118,12 @@ class Trainer:
                     seed = derive(self.train.seed, "loop", run.step, self.world.rank)
                     seed_everything(seed, self.placement.device)
                     self.trainable.set_modes(run.step)
-                    self.task.training_step(self, micro_batches)
+                    with explained_norms(micro_batches):
+                        self.task.training_step(self, micro_batches)
                     run.step += 1
                     self._after_step()
                     if self.world.any(stop.made or run.stop_reason is not None):
-                        self._stop()
+                        self._stop(" since its terminal was closed" if stop.hung_up else "")
         return run
 
     def run_phases(self, micro_batches: Sequence[Batch]) -> None:
@@ -196,7 +198,7 @@ class Trainer:
         if self._due(train.checkpoint_every, run.step) or is_best:
             self.save(is_best)
 
-    def _stop(self) -> None:
+    def _stop(self, why: str) -> None:
         if self.run.is_complete:
             return  # asked too late: it is complete
         if not self._due(self.train.checkpoint_every, self.run.step):
@@ -205,7 +207,7 @@ class Trainer:
             raise Interrupted(f"process {self.world.rank} stopped with the first one")
         saved = "saved" if self.checkpoints else "not saved, since there is no folder for it"
         how = f"; go on with: {self.run.resume_command}" if self.run.resume_command else ""
-        what = f"stopped after step {self.run.step} and {saved}{how}"
+        what = f"stopped after step {self.run.step}{why} and {saved}{how}"
         reason = self.run.stop_reason
         if reason is not None:
             raise type(reason)(f"{reason}; {what}", details=reason.details) from reason
@@ -369,16 +371,7 @@ class Trainer:
                 raise ConfigError(f"optimizers.{key}: is missing; the task needs it")
             if key not in moved:
                 raise ConfigError(f"optimizers.{key}: everything that it would train is frozen")
-            rates = configs[key].rates
-            check_names(f"optimizers.{key}.rates", self.task, rates, parameters=True)
-            for name in rates:
-                if not any(
-                    id(p) in trained[key] and f"{n}.".startswith(f"{name}.")
-                    for n, p in self.task.named_parameters(remove_duplicate=False)
-                ):
-                    raise ConfigError(
-                        f"optimizers.{key}.rates: this optimiser trains nothing of {name}"
-                    )
+            check_rates(key, configs[key].rates, self.task, trained[key])
         half = self.placement.precision == "float16"
         return {
             key: Optimizer(

@@ -78,3 +78,28 @@ def test_how_a_run_ended_is_told_whoever_aborts_the_rest(step, code, tmp_path):
         assert "stopped after step 1 and saved; go on with: gvt resume" in done.stderr
     else:
         assert "last.safetensors" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
+def test_a_closed_terminal_is_a_request_and_never_a_second_one(capfd):
+    with stop_requests() as request:
+        signal.raise_signal(signal.SIGHUP)
+        assert request.made
+        assert request.hung_up
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)  # as a system sends both when a session ends
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    assert capfd.readouterr().err.count("finishing this step") == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_requests() as request:
+            signal.raise_signal(signal.SIGHUP)
+            assert not request.made
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -34,9 +34,11 @@ def _files_of(run: Run) -> str:
     return "\n".join(f"{n:<11}{p}" for n, p in found.items() if p is not None and p.exists())
 
 
-def _report(run: Run) -> None:
+def _report(run: Run) -> int:
+    """Print what a run left, and return its exit code, whether that could be printed or not."""
     if run.folder is not None:  # only the first of several processes has one
         click.echo(_files_of(run))
+    return 0
 
 
 @click.command(short_help="Train a recipe.")
@@ -44,14 +46,14 @@ def _report(run: Run) -> None:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @plugin_option
 @debug_option
-def run(recipe: str, overrides: tuple[str, ...]) -> None:
+def run(recipe: str, overrides: tuple[str, ...]) -> int:
     """Train a recipe: a name from `gvt list`, or a YAML file.
 
     A KEY=VALUE changes one of its settings: train.steps=500, data.classes=[5], device=cpu.
     """
     from gvt.api import run as run_recipe
 
-    _report(run_recipe(recipe, *overrides))
+    return _report(run_recipe(recipe, *overrides))
 
 
 @click.command(short_help="Go on with a run.")
@@ -59,7 +61,7 @@ def run(recipe: str, overrides: tuple[str, ...]) -> None:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @plugin_option
 @debug_option
-def resume(run: str | None, overrides: tuple[str, ...]) -> None:
+def resume(run: str | None, overrides: tuple[str, ...]) -> int:
     """Go on with a run: its folder, a checkpoint in it, or the latest one.
 
     train.steps=N extends it.
@@ -67,7 +69,7 @@ def resume(run: str | None, overrides: tuple[str, ...]) -> None:
     from gvt.api import resume as resume_run
 
     run, overrides = shifted(run, overrides)
-    _report(resume_run(run, *overrides))
+    return _report(resume_run(run, *overrides))
 
 
 @click.command(short_help="Draw new pictures.")
@@ -109,14 +111,20 @@ def report(runs: tuple[str, ...], out: Path | None) -> None:
     """Put a run on one page for a browser, or compare several side by side.
 
     A RUN is a folder, or a checkpoint in one. Of one, the latest by default, the page is the
-    report.html in its folder; of several it is comparison.html here.
+    report.html in its folder; of several it is comparison.html here. That of a run that is being
+    trained takes -o FILE.
     """
+    from contextlib import nullcontext
+
     from gvt.runs.report import write_report
+    from gvt.runs.writer import sole_writer
     from gvt.saved import find_run
 
     folders = [find_run(run) for run in runs or (None,)]
     path = out or (folders[0].report if len(folders) == 1 else Path("comparison.html"))
-    write_report(folders, path)
+    is_own = path == folders[0].report and folders[0].config.is_file()
+    with sole_writer(folders[0].path, "reported") if is_own else nullcontext():
+        write_report(folders, path)
     click.echo(path)
 
 

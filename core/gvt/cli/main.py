@@ -12,6 +12,7 @@ import click
 from gvt.cli.commands import COMMANDS
 from gvt.cli.options import debug_option, is_debugging, plugin_option
 from gvt.cli.plugins import plugin as plugin_commands
+from gvt.screen import Screen, screens
 from gvt_registry import GvtError, default_registry
 
 INTERRUPTED = 130
@@ -73,14 +74,21 @@ for command in (*COMMANDS, plugin_commands):
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     warnings.showwarning = _warn  # one line, like an error
-    sys.exit(_exit_code(sys.argv[1:]))
+    with screens() as output:
+        code = _exit_code(sys.argv[1:], output)
+    sys.exit(code)
 
 
-def _exit_code(arguments: list[str]) -> int:
+def _exit_code(arguments: list[str], output: Screen) -> int:
     debugging = is_debugging(arguments)
     try:
         code = cli.main(arguments, prog_name="gvt", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        if isinstance(code, int):
+            return code
+        output.flush()
+        if output.lost and not output.was_left:  # what was asked for is what was to be printed
+            return _say(f"error: standard output: {output.lost}", 1)
+        return 0
     except click.exceptions.Abort as error:  # what click makes of a KeyboardInterrupt...
         if isinstance(error.__cause__, EOFError):  # ...and of a file that ends too early
             return _failed(error.__cause__, debugging)

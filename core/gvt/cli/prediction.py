@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gvt.cli.options import Output, debug_option, plugin_option
+from gvt.screen import Screen
 
 _ANSWER = b"\nfinishing this picture; once more leaves it out\n"
 _IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
@@ -56,6 +57,8 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
             else:
                 click.echo(text_of(predicted))
             sys.stdout.flush()
+            if job.out is None and Screen.of(sys.stdout).was_left:
+                return  # as by `| head`: nobody reads the rest
             if request.made and done < total:
                 raise Interrupted(f"stopped after {done} of {total} pictures")
     if job.out is not None and broken < total:

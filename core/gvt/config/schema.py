@@ -184,6 +184,7 @@ class TrainConfig(Section):
         pictures_every: When to draw samples besides the end.
         log_every: Steps between two readings of the losses from the device.
         keep: Numbered checkpoints kept beside the last and the best.
+        timeout: Minutes that the processes of a run wait for one another before it fails.
     """
 
     steps: PositiveInt | None = None
@@ -202,6 +203,7 @@ class TrainConfig(Section):
     pictures_every: Cadence = None
     log_every: PositiveInt = 50
     keep: NonNegativeInt = 0
+    timeout: Annotated[float, Field(gt=0, le=10_000)] = 10.0
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Return the budget in steps."""

@@ -205,10 +205,12 @@ def _collate_or_error(samples: Sequence[Sample | GvtError]) -> Batch | GvtError:
 
 
 def _leave_signals_to_the_loop(worker: int) -> None:
-    # Ctrl-C reaches the whole process group, and so does a SIGTERM of systemd or Slurm; the loop
-    # still wants this step's batches. Workers end by themselves when their parent does.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    # Ctrl-C reaches the whole process group, and so do a SIGTERM of systemd or Slurm and the
+    # SIGHUP of a closed terminal; the loop still wants this step's batches. Workers end by
+    # themselves when their parent does.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _on_device(batch: Batch, placement: Placement) -> Batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO
+from typing import IO, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,6 +15,7 @@ from torch import Tensor
 from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
 from gvt.runs.plots import of_one_class
+from gvt.screen import Screen
 
 PLAIN_SECONDS = 5.0
 """Least time between two plain lines about losses."""
@@ -22,6 +23,8 @@ PLAIN_SECONDS = 5.0
 
 class Display(Listener):
     """Shows losses, samples a second and the time left.
+
+    A stream that cannot be written any more ends the display, and not the run.
 
     Args:
         headline: What was chosen: device, precision, memory format, data.
@@ -33,14 +36,21 @@ class Display(Listener):
         self, headline: str, notes: Sequence[str] = (), stream: TextIO | None = None
     ) -> None:
         self._opening = (headline, *notes)
-        stream = sys.stderr if stream is None else stream
+        self._screen = Screen.of(sys.stderr if stream is None else stream)
         # Whatever FORCE_COLOR says: control codes belong on a terminal.
         self._console = Console(
-            file=stream, force_terminal=None if stream.isatty() else False, highlight=False
+            file=cast(IO[str], self._screen),
+            force_terminal=None if self._screen.isatty() else False,
+            highlight=False,
         )
         self._progress: _TwoLines | None = None
         self._first_step, self._started = 0, 0.0
         self._read_at, self._read_step, self._shown_at = 0.0, 0, 0.0
+
+    @property
+    def lost(self) -> str:
+        """Why nothing is shown any more; empty while all is well."""
+        return self._screen.lost
 
     def note(self, text: str) -> None:
         """Print a line above the live one."""

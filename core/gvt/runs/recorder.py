@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +13,7 @@ from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
 from gvt.runs.evaluations import save_evaluation
 from gvt.runs.folder import RunFolder
+from gvt.runs.lines import append_lines
 from gvt.runs.pictures import drop_sheets_after, save_progress, save_sheet, sheet_path
 from gvt.runs.plots import save_losses_plot, save_scatter
 from gvt.runs.report import write_report
@@ -29,10 +28,18 @@ class Recorder(Listener):
     Args:
         folder: The folder.
         classes: Names of the data's classes.
+        display_lost: Returns why the display shows nothing any more, nothing while it does; the
+            metrics note it once.
     """
 
-    def __init__(self, folder: RunFolder, classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        classes: Sequence[str] = (),
+        display_lost: Callable[[], str] = str,
+    ) -> None:
         self._folder, self._classes = folder, classes
+        self._display_lost, self._noted_display = display_lost, False
         self._evaluations: dict[str, tuple[int, Evaluation]] = {}
         self._started = time.monotonic()
         self._progress_drawn_at = 0.0
@@ -43,7 +50,6 @@ class Recorder(Listener):
         self._started = time.monotonic()
         drop_sheets_after(self._folder.samples, run.step)
         if run.step or self._folder.metrics.exists():
-            _end_last_line(self._folder.metrics)
             self._append({"event": "resumed", "step": run.step})
 
     def losses_read(self, run: Run, rows: Rows) -> None:
@@ -112,8 +118,12 @@ class Recorder(Listener):
             self._progress_drawn_at = time.monotonic()
 
     def _append(self, *lines: Mapping[str, Any]) -> None:
-        with self._folder.metrics.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+        lost = "" if self._noted_display else self._display_lost()
+        if lost:
+            self._noted_display = True
+            event = {"event": "display lost", "step": lines[0]["step"], "reason": lost}
+            lines = (event, *lines)
+        append_lines(self._folder.metrics, lines)
 
 
 def _circumstances(run: Run) -> dict[str, Any]:
@@ -122,10 +132,3 @@ def _circumstances(run: Run) -> dict[str, Any]:
         return {}
     train = run.config.train
     return {"averaged": train.ema is not None, "precision": train.precision}
-
-
-def _end_last_line(path: Path) -> None:
-    """End a line that a kill cut off, so that what follows begins a new one."""
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
-        with path.open("ab") as file:
-            file.write(b"\n")
