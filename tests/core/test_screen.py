@@ -34,7 +34,7 @@ def shell(command, folder, *arguments):
     words = " ".join(f"'{argument}'" for argument in arguments)
     line = f"set -o pipefail; {command.replace('gvt', gvt, 1).replace('ARGUMENTS', words)}"
     return subprocess.run(
-        ["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        ["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False, timeout=400
     )
 
 
@@ -107,7 +107,8 @@ def test_a_run_outlives_its_display_and_says_so_in_its_log(command, reason, tmp_
     assert (log["ended"]["outcome"], log["ended"]["step"]) == ("success", 3)
     assert list(tmp_path.glob("runs/*/*/report.html"))
     # What is written to a descriptor that was closed does not end up in a file of the run.
-    assert "train/real" in next(tmp_path.glob("runs/*/*/metrics.jsonl")).read_text()
+    (log,) = tmp_path.glob("runs/*/*/metrics.jsonl")
+    assert all(isinstance(json.loads(line)["step"], int) for line in log.read_text().splitlines())
 
 
 @pytest.mark.slow
@@ -142,7 +143,7 @@ def started(tmp_path, *prefix):
         text=True,
         start_new_session=True,
     )
-    until = time.monotonic() + 100
+    until = time.monotonic() + 300
     while not list(tmp_path.glob("runs/*/*/metrics.jsonl")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -158,7 +159,7 @@ def test_a_closed_session_stops_the_run_after_the_step_and_saved(tmp_path):
     for _ in range(2):  # the shell sends it, and so does the system
         os.killpg(process.pid, signal.SIGHUP)
         time.sleep(0.01)
-    assert process.wait(60) == 130
+    assert process.wait(200) == 130
     log = events(tmp_path)
     assert log["display lost"]["reason"] == "Broken pipe"
     assert log["ended"]["outcome"] == "interrupt"
@@ -173,7 +174,7 @@ def test_under_nohup_a_closed_session_changes_nothing(tmp_path):
     time.sleep(0.5)
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 130
     assert "saved; go on with: gvt resume" in errors
     assert "terminal was closed" not in errors
