@@ -11,7 +11,7 @@ from pathlib import Path
 
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from gvt import ConfigError, DataError
@@ -90,7 +90,7 @@ def convert(file: Path, model: str, out: Path) -> Taken:
         },
     }
     with replacing(out) as temporary:
-        save_file(found, temporary, about)
+        temporary.write(serialize(found, about))
     return taken
 
 
