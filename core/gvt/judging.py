@@ -116,6 +116,7 @@ class Judged:
         of_evaluation = self.split, self.step, self.found, self.classes
         if self.run is None or self.out is not None:
             return save_evaluation(self.target, *of_evaluation, about=self.about)
+        self.run.check_links()
         try:
             with sole_writer(self.run.path, "evaluated"):
                 written = save_evaluation(self.target, *of_evaluation, about=self.about)
@@ -139,7 +140,7 @@ def judge(
 ) -> Judged:
     """Do what `evaluate_checkpoint` does, without writing anything yet."""
     run, path = find_checkpoint(checkpoint)
-    state = checkpoint_file.load(path)
+    state = checkpoint_file.load(path, of_run=True)
     document, tensors = state
     config = overridden(pinned(document), overrides)
     split = split_of(config, split)

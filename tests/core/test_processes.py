@@ -99,7 +99,8 @@ def start(tmp_path):
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stderr.close()
 
 
 def last_line(process, timeout=400):

@@ -163,7 +163,8 @@ def test_a_closed_session_stops_the_run_after_the_step_and_saved(tmp_path):
     log = events(tmp_path)
     assert log["display lost"]["reason"] == "Broken pipe"
     assert log["ended"]["outcome"] == "interrupt"
-    assert "since its terminal was closed and saved; go on with: gvt resume" in log["ended"]["error"]
+    expected = "since its terminal was closed and saved; go on with: gvt resume"
+    assert expected in log["ended"]["error"]
     assert list(tmp_path.glob("runs/*/*/checkpoints/last.safetensors"))
 
 

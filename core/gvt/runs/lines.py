@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | getattr(os, "O_BINARY", 0)
+from gvt.atomic import open_to_append
 
 
 def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -22,21 +20,13 @@ def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
         OSError: If it cannot be written, or the path is a symbolic link; its `filename` is the
             path.
     """
-    text = "".join(json.dumps(line) + "\n" for line in lines)
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
     try:
-        descriptor = os.open(path, _FLAGS, 0o666)
-        with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        with open_to_append(path) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
-                text = text if file.read(1) == b"\n" else "\n" + text
-            _write_all(file.fileno(), text.encode())
+                content = content if file.read(1) == b"\n" else b"\n" + content
+            while content:  # a disk that is getting full takes a part, and then fails
+                content = content[file.write(content) :]
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            reason = "it is a symbolic link, and nothing is written through one"
-            raise OSError(error.errno, reason, str(path)) from error
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    while content:  # a disk that is getting full takes a part, and then fails
-        content = content[os.write(descriptor, content) :]

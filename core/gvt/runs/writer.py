@@ -112,7 +112,7 @@ def _note(folder: Path, doing: str) -> None:
     """Write down who has the lock; where that cannot be written, messages are poorer."""
     with suppress(OSError), replacing(folder / NOTE) as file:
         writer = Writer(os.getpid(), socket.gethostname(), doing)
-        file.write_text(json.dumps(asdict(writer)) + "\n", encoding="utf-8")
+        file.write((json.dumps(asdict(writer)) + "\n").encode())
 
 
 def _noted(folder: Path) -> Writer | None:
