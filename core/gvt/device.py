@@ -142,6 +142,13 @@ def name_of(device: torch.device) -> str:
     return str(device)
 
 
+def usable_cores() -> int:
+    """Return how many of the CPU's cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # macOS and Windows have none
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def keep_freed_memory(device: torch.device) -> bool:
     """Let malloc keep what a run on the CPU frees, for its next step; return whether it does.
 

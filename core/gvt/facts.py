@@ -147,6 +147,20 @@ class DataFacts:
         }
 
 
+def classes_without_samples(dataset: Dataset) -> dict[str, list[str]]:
+    """Return which classes occur in no sample of a data set, where it tells without being read.
+
+    Returns:
+        Names of classes by the part of mixed data that has them, that of other data being empty.
+    """
+    parts: Mapping[str, Dataset] = getattr(dataset, "parts", {}) or {"": dataset}
+    absent = {}
+    for name, part in parts.items():
+        counts = _class_counts(part) or getattr(part, "object_counts", None) or ()
+        absent[name] = [str(c) for c, n in zip(part.classes, counts, strict=False) if not n]
+    return {name: classes for name, classes in absent.items() if classes}
+
+
 def _facts_of_part(dataset: Dataset) -> PartFacts:
     background = bool(getattr(dataset, "background", False))
     return PartFacts(tuple(map(str, dataset.classes)), background, _class_counts(dataset))

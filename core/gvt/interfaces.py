@@ -48,6 +48,8 @@ class Dataset(Protocol):
             it every pixel is of a class, or 255.
         labels: Optional; the class of every sample, (N,), by which samples are balanced and
             classes weighted without reading them.
+        object_counts: Optional; how many objects of each class there are, in the order of
+            `classes`; a run warns of a class without one.
         reader: Optional; a `gvt.PictureReader`, how its picture files become images. Others are
             then read the same way, for predictions.
         category_ids: Optional; of each class its number in COCO files, 1 and on without it.

@@ -21,10 +21,11 @@ from gvt.data import Loader
 from gvt.device import Placement, explained_memory, keep_freed_memory
 from gvt.distributed import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
-from gvt.facts import DataFacts
+from gvt.facts import DataFacts, classes_without_samples
 from gvt.interfaces import Dataset
 from gvt.listener import Listener, PluginHooks, Run
 from gvt.optim import resolved_schedule
+from gvt.printable import printable
 from gvt.remedy import shell_quoted
 from gvt.runs.display import Display
 from gvt.runs.drawing import save_samples
@@ -38,6 +39,9 @@ from gvt_registry import default_registry
 
 SHOWN = 64
 """Training samples drawn in a run's folder."""
+
+MOST_NAMES = 10
+"""Classes that a warning names one by one."""
 
 
 def train(
@@ -84,6 +88,8 @@ def _build(
     facts = DataFacts.of(dataset, config)
     if state is not None:
         facts.check_same(DataFacts.from_document(state[0]["data"]))
+    if processes.is_first:
+        _warn_of_absent_classes(dataset)
     seed_everything(derive(config.train.seed, "networks"))
     task = build_task(config, facts, state[0]["components"] if state else None)
     notes = _initialise(task, config.init_from) if state is None else []
@@ -107,6 +113,18 @@ def _build(
         state[1].clear()  # a second copy of everything, which a long run need not hold
         notes += changes(state[0]["environment"], document["environment"])
     return trainer, document, (_headline(resolved, dataset, trainer), notes)
+
+
+def _warn_of_absent_classes(dataset: Dataset) -> None:
+    """Warn of classes that no training sample has, which are learned as never occurring."""
+    for part, names in classes_without_samples(dataset).items():
+        of_part = f" of part {part}" if part else ""
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        listed = ", ".join(map(printable, names[:MOST_NAMES])) + more
+        are = "classes have" if len(names) > 1 else "class has"
+        warnings.warn(
+            f"data: {len(names)} {are} no training image{of_part}: {listed}", stacklevel=2
+        )
 
 
 def _follow(

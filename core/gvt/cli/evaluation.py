@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gvt.cli.options import Output, debug_option, plugin_option, shifted
+from gvt_registry import GvtError
 
 
 @click.command("eval", short_help="Evaluate a checkpoint, or a file of predictions.")
@@ -53,7 +54,10 @@ def evaluate(
             raise click.UsageError("--raw: a file of predictions has no weights; leave it out.")
         judged = judge_predictions(predictions, run, *overrides, split=split, out=out)
     click.echo(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
-    if judged.save():
+    written = judged.save()
+    if out is not None and out / f"{judged.split}.json" not in written:
+        raise GvtError(f"{out}: the figures were printed, and could not be written there")
+    if written:
         click.echo(f"written to {judged.target}", err=True)
     elif judged.target is None:
         click.echo(f"only printed, since {judged.apart}; -o FOLDER keeps it", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from gvt.data.mosaic import check_mosaic
 from gvt.data.order import Order, Place, equally_often
 from gvt.data.sources import Resident, Source, Streamed
 from gvt.data.transforms import build_transforms, mixes, transform_sample
-from gvt.device import Placement
+from gvt.device import Placement, usable_cores
 from gvt.distributed import World, processes_here
 from gvt.errors import ConfigError
 from gvt.interfaces import Dataset, ResidentDataset
@@ -226,7 +225,7 @@ def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Data
         config.resident == "auto" and not reads and _fits(dataset, placement)
     ):
         return config.model_copy(update={"resident": True, "workers": 0})
-    spare = min(8, max(0, (os.cpu_count() or 1) // processes_here() - 1))
+    spare = min(8, max(0, usable_cores() // processes_here() - 1))
     workers = spare if config.workers == "auto" else config.workers
     return config.model_copy(update={"resident": False, "workers": workers})
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Protocol, overload
 
 import torch
@@ -17,7 +19,8 @@ from gvt.batch import DENSE_KEYS, Batch, Frame, Record, Sample, Targets
 from gvt.data.collate import collate
 from gvt.data.mosaic import composed
 from gvt.data.transforms import transform_sample
-from gvt.device import Placement
+from gvt.device import Placement, usable_cores
+from gvt.distributed import local_rank, processes_here
 from gvt.errors import DataError, GvtError
 from gvt.interfaces import Dataset
 from gvt.seeding import derive, random_source, seeded
@@ -97,6 +100,7 @@ class Streamed:
     ) -> None:
         self._samples = _SeededSamples(dataset, transform, seed, mosaic)
         self._placement, self._workers = placement, workers
+        _check_cores(workers)
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
         """Yield the batches of these samples, on the device."""
@@ -110,7 +114,10 @@ class Streamed:
             pin_memory=self._placement.device.type == "cuda",
             worker_init_fn=_leave_signals_to_the_loop,
         )
-        for batch in loader:
+        with warnings.catch_warnings():  # told once, and not for every pass over a split
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            batches = iter(loader)
+        for batch in batches:
             if isinstance(batch, GvtError):
                 raise batch
             yield _on_device(batch, self._placement)
@@ -202,6 +209,19 @@ def _collate_or_error(samples: Sequence[Sample | GvtError]) -> Batch | GvtError:
         return collate([s for s in samples if isinstance(s, Sample)])
     except GvtError as error:
         return error
+
+
+@cache  # once in a process
+def _check_cores(workers: int) -> None:
+    """Warn of more workers than cores, those of all processes on this machine together."""
+    count, cores = workers * processes_here(), usable_cores()
+    if count > cores and local_rank() == 0:
+        each = f" for each of {processes_here()} processes" if processes_here() > 1 else ""
+        warnings.warn(
+            f"data.workers={workers}{each}: this machine has {cores} "
+            f"core{'s' if cores > 1 else ''} for them; more workers than cores seldom read faster",
+            stacklevel=2,
+        )
 
 
 def _leave_signals_to_the_loop(worker: int) -> None:

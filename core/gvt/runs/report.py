@@ -264,7 +264,7 @@ def _picture(path: Path, note: str) -> _Picture:
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the files of a run with their sizes; folders with many of them as one line."""
-    own = re.compile(r"report\.html|\.unfinished\..*").fullmatch
+    own = re.compile(r"report\.html|\..*").fullmatch  # what is unfinished, and the lock
     paths = [p for p in folder.rglob("*") if p.is_file() and not own(p.name)]
     by_parent: dict[Path, list[Path]] = {}
     for path in sorted(paths, key=lambda path: (path.parent != folder, path)):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -86,6 +87,13 @@ class BoxSet:
 
     def __len__(self) -> int:
         return len(self._pictures)
+
+    @property
+    def object_counts(self) -> tuple[int, ...]:
+        """How many objects of each class count, in the order of `classes`."""
+        labels = [picture.labels[picture.counted] for picture in self._pictures]
+        counts = np.bincount(np.concatenate(labels), minlength=len(self.classes))
+        return tuple(int(count) for count in counts)
 
     def __getitem__(self, index: int) -> Sample:
         """Return one picture, (C, H, W) uint8, with its boxes, labels, and perhaps masks.
