@@ -43,6 +43,9 @@ if TYPE_CHECKING:
         OptimizerConfig as OptimizerConfig,
     )
     from gvt.config import (
+        PathText as PathText,
+    )
+    from gvt.config import (
         RunConfig as RunConfig,
     )
     from gvt.config import (
@@ -143,6 +146,7 @@ _HOMES = {
         "DataConfig",
         "EvaluateConfig",
         "OptimizerConfig",
+        "PathText",
         "RunConfig",
         "TrainConfig",
         "compose",

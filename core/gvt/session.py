@@ -18,6 +18,7 @@ from gvt.build import build_task, offers_used, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, State, restore, under
 from gvt.config import RunConfig
+from gvt.config.paths import expanded
 from gvt.data import Loader
 from gvt.device import Placement, explained_memory, keep_freed_memory
 from gvt.distributed import World, local_rank, processes_here, world
@@ -68,7 +69,8 @@ def train(
         trainer, document, opening = _build(config, placement, processes, state)
         trainer.rehearse()  # before there is a folder that somebody would have to delete
         if processes.is_first:
-            folder = folder or RunFolder.create(Path(config.run.root), config.recipe)
+            root = Path(expanded("run.root", config.run.root))
+            folder = folder or RunFolder.create(root, config.recipe)
             _follow(trainer, folder, document, None if quiet else Display(*opening))
         return trainer.fit()
 
@@ -199,7 +201,7 @@ def _initialise(task: nn.Module, path: str | None) -> list[str]:
     """
     if path is None:
         return []
-    _, tensors = checkpoint_file.load(Path(path))
+    _, tensors = checkpoint_file.load(Path(expanded("init_from", path)))
     weights, own = under("task/", tensors) | under("ema/", tensors), task.state_dict()
     taken = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
     if not taken:
