@@ -250,7 +250,9 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
             if problem["type"] == "needs_python_object":
                 problem = other.errors(include_url=False)[0]
         name = Parameter("", annotation, None).type_name
-        raise ConfigError(f"{where}: {_said(problem)}, not {quoted(value)}; it takes {name}") from error
+        raise ConfigError(
+            f"{where}: {_said(problem)}, not {quoted(value)}; it takes {name}"
+        ) from error
     except TypeError:  # not plain data: an object handed over in code
         return value
 

@@ -35,8 +35,8 @@ def plain(value: Any, where: str, path: str = "", depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v, where, f"{path}[{i}]", depth + 1) for i, v in enumerate(value)]
     if isinstance(value, str):
-        _check_text(value, at)
-    elif isinstance(value, int) and not isinstance(value, bool):
+        return _text(value, at)
+    if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) > LARGEST_INTEGER:
             raise ConfigError(f"{at}: is an integer beyond 64 bits")
     elif isinstance(value, float):
@@ -56,23 +56,23 @@ def _key(key: Any, at: str) -> str:
     if not isinstance(key, str | int) or isinstance(key, bool):
         raise ConfigError(f"{at}: the key {quoted(key)} is not a text; quote it")
     if isinstance(key, int):
-        plain(key, at)
-    else:
-        _check_text(key, f"{at}: the key {quoted(key)}")
-        if len(key) > LONGEST_KEY:
-            raise ConfigError(f"{at}: the key {quoted(key)} is longer than {LONGEST_KEY}")
-    return str(key)
+        return str(plain(key, at))
+    if len(key) > LONGEST_KEY:
+        raise ConfigError(f"{at}: the key {quoted(key)} is longer than {LONGEST_KEY}")
+    return _text(key, at)
 
 
-def _check_text(value: str, at: str) -> None:
-    """Check that a text can be written into a file and be part of a path.
+def _text(value: str, at: str) -> str:
+    """Return a text that can be written into a file and be part of a path.
 
     Raises:
         ConfigError: If it is not UTF-8, or has a NUL character.
     """
     try:
-        value.encode()
-    except UnicodeEncodeError as error:
+        # JSON writes a character beyond 16 bits as two escapes, which YAML leaves as two.
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{at}: {quoted(value)} is not valid text (UTF-8)") from error
     if "\0" in value:
         raise ConfigError(f"{at}: {quoted(value)} has a NUL character")
+    return value

@@ -25,7 +25,7 @@ from ruamel.yaml.tokens import (
 )
 
 from gvt.errors import ConfigError
-from gvt.printable import quoted, shortened
+from gvt.printable import printable, quoted, shortened
 
 MAX_SIZE = 1 << 20
 """Characters of a file, and of what its aliases expand to."""
@@ -263,7 +263,7 @@ def _hint(path: str, text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return shortened(" ".join(text.split()))
+    return printable(shortened(" ".join(text.split())))
 
 
 def _plain_null(representer: Any, _: None) -> Any:
