@@ -123,8 +123,8 @@ def _movable_paths(config: RunConfig, components: Mapping[str, str]) -> list[str
 
 def _moves(override: str, movable: Collection[str], document: Any) -> bool:
     """Return whether an override gives another value to a setting that may have one."""
-    keys, _ = parse_override(override)
-    if ".".join(keys) not in movable:
+    keys, value = parse_override(override)
+    if value is None or ".".join(keys) not in movable:
         return False
     for key in keys:
         document = document.get(key) if isinstance(document, Mapping) else None

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from gvt.config.paths import RecipePath
 from gvt.config.parameters import REQUIRED, check_parameters, convert, signature_of
+from gvt.config.paths import RecipePath
 from gvt.errors import ConfigError
 
 
