@@ -75,7 +75,9 @@ def test_without_its_variable_a_checkpoint_predicts_and_says_what_resuming_needs
     picture = tmp_path / "photos/of/it/odd/1.png"
     assert [p.error for p in gvt.predict(run.checkpoint, [picture])] == [""]
     gvt.load(run.checkpoint)
-    line = r"^data\.root: the environment variable PHOTOS is not set; set it, or give data\.root=\.\.\.$"
+    line = (
+        r"^data\.root: the environment variable PHOTOS is not set; .* give data\.root=\.\.\.$"
+    )
     with pytest.raises(ConfigError, match=line):
         gvt.resume(run.folder, "train.steps=3", quiet=True)
     with pytest.raises(ConfigError, match=line):

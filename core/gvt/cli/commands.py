@@ -10,6 +10,7 @@ import click
 from gvt.cli.evaluation import evaluate
 from gvt.cli.options import Output, debug_option, plugin_option, shifted
 from gvt.cli.prediction import predict
+from gvt.printable import emit
 from gvt_registry import KINDS
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _files_of(run: Run) -> str:
 
 def _report(run: Run) -> None:
     if run.folder is not None:  # only the first of several processes has one
-        click.echo(_files_of(run))
+        emit(_files_of(run))
 
 
 @click.command(short_help="Train a recipe.")
@@ -98,7 +99,7 @@ def sample(run: str | None, count: int, seed: int, out: Path, raw: bool, device:
 
     check_target(out)
     pictures = sample_checkpoint(run, count, seed, averaged=not raw, device=device)
-    click.echo(save_pictures(pictures, out))
+    emit(save_pictures(pictures, out))
 
 
 @click.command(short_help="Put a run on one page; compare several.")
@@ -117,7 +118,7 @@ def report(runs: tuple[str, ...], out: Path | None) -> None:
     folders = [find_run(run) for run in runs or (None,)]
     path = out or (folders[0].report if len(folders) == 1 else Path("comparison.html"))
     write_report(folders, path)
-    click.echo(path)
+    emit(path)
 
 
 @click.command("list", short_help="List what plugins offer.")
@@ -128,7 +129,7 @@ def list_components(kind: str | None) -> None:
     """List what plugins offer: recipes, tasks, networks, data sets."""
     from gvt.cli.listing import listing
 
-    click.echo(listing(kind))
+    emit(listing(kind))
 
 
 @click.command(short_help="Describe a recipe or a component.")
@@ -142,7 +143,7 @@ def show(name: str) -> None:
     """
     from gvt.cli.describe import describe
 
-    click.echo(describe(name))
+    emit(describe(name))
 
 
 @click.command(short_help="Print a recipe, to be changed.")
@@ -157,7 +158,7 @@ def config(recipe: str, overrides: tuple[str, ...]) -> None:
     """
     from gvt.config.compose import recipe_text
 
-    click.echo(recipe_text(recipe, overrides), nl=False)
+    emit(recipe_text(recipe, overrides), end="")
 
 
 @click.group(short_help="Look at a recipe's data, or check it.")
@@ -190,7 +191,7 @@ def show_data(recipe: str, overrides: tuple[str, ...], split: str, count: int, o
     from gvt.cli.data import save_sheet_of
 
     save_sheet_of(recipe, overrides, split, count, out)
-    click.echo(out)
+    emit(out)
 
 
 @data.command("check", short_help="Read everything once.")
@@ -206,7 +207,7 @@ def check_data(recipe: str, overrides: tuple[str, ...]) -> None:
     """
     from gvt.cli.data import check
 
-    click.echo(check(recipe, overrides))
+    emit(check(recipe, overrides))
 
 
 @click.command(short_help="Tell what a checkpoint is.")
@@ -216,7 +217,7 @@ def inspect(file: Path) -> None:
     """Tell what a checkpoint is: recipe, step, metrics, plugins, tensors."""
     from gvt.cli.inspection import inspection
 
-    click.echo(inspection(file))
+    emit(inspection(file))
 
 
 @click.command(short_help="Show versions, devices, plugins, data.")
@@ -226,7 +227,7 @@ def doctor() -> None:
     """Show versions, devices, plugins and data, to be pasted into a bug report."""
     from gvt.cli.diagnosis import diagnosis
 
-    click.echo(diagnosis())
+    emit(diagnosis())
 
 
 COMMANDS = [

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gvt.cli.options import Output, debug_option, plugin_option, shifted
+from gvt.printable import emit
 
 
 @click.command("eval", short_help="Evaluate a checkpoint, or a file of predictions.")
@@ -52,8 +53,8 @@ def evaluate(
         if raw:
             raise click.UsageError("--raw: a file of predictions has no weights; leave it out.")
         judged = judge_predictions(predictions, run, *overrides, split=split, out=out)
-    click.echo(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
+    emit(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
     if judged.save():
-        click.echo(f"written to {judged.target}", err=True)
+        emit(f"written to {judged.target}", err=True)
     elif judged.target is None:
-        click.echo(f"only printed, since {judged.apart}; -o FOLDER keeps it", err=True)
+        emit(f"only printed, since {judged.apart}; -o FOLDER keeps it", err=True)

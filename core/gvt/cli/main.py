@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import traceback
 import warnings
@@ -12,13 +13,32 @@ import click
 from gvt.cli.commands import COMMANDS
 from gvt.cli.options import debug_option, is_debugging, plugin_option
 from gvt.cli.plugins import plugin as plugin_commands
+from gvt.printable import emit, on_one_line, open_closed_streams
 from gvt_registry import GvtError, default_registry
 
 INTERRUPTED = 130
 
 
+class _BrokenPipe(Exception):
+    """A BrokenPipeError, of which click would make a silent exit whichever pipe it was."""
+
+
 class Commands(click.Group):
     """gvt's own commands, and those of plugins."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Return the context; `--help` prints here."""
+        try:
+            return super().make_context(*arguments, **extra)
+        except BrokenPipeError as error:
+            raise _BrokenPipe from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _BrokenPipe from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, gvt's own first."""
@@ -63,7 +83,7 @@ def cli(ctx: click.Context) -> None:
     gvt run gan.mnist train.steps=500   with one of its settings changed
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        emit(ctx.get_help())
 
 
 for command in (*COMMANDS, plugin_commands):
@@ -72,8 +92,14 @@ for command in (*COMMANDS, plugin_commands):
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    open_closed_streams()
     warnings.showwarning = _warn  # one line, like an error
-    sys.exit(_exit_code(sys.argv[1:]))
+    code = _exit_code(sys.argv[1:])
+    try:
+        emit("", end="")  # what plugins have printed, and is not written yet
+    except OSError as error:
+        code = code or _failed(error, False)
+    sys.exit(code)
 
 
 def _exit_code(arguments: list[str]) -> int:
@@ -87,16 +113,19 @@ def _exit_code(arguments: list[str]) -> int:
         return _say(str(error.__cause__ or "") or "interrupted, without saving", INTERRUPTED)
     except click.ClickException as error:
         return _usage(error, arguments)
+    except _BrokenPipe as error:
+        assert isinstance(error.__cause__, OSError)
+        return 0 if _nobody_reads() else _failed(error.__cause__, debugging)
     except Exception as error:
         if debugging:
-            traceback.print_exc()
+            emit(traceback.format_exc(), err=True, end="")
         return _failed(error, debugging)
 
 
 def _failed(error: Exception, debugging: bool) -> int:
     if isinstance(error, GvtError):
         if error.details and not (debugging and error.__cause__):  # whose traceback says it
-            print(error.details.rstrip(), file=sys.stderr)
+            emit(error.details.rstrip(), err=True)
         return _say(f"error: {error}", error.exit_code)
     if isinstance(error, OSError):  # full disk, no permission: the system's words say it
         where = f"{error.filename}: " if error.filename else ""
@@ -109,7 +138,8 @@ def _failed(error: Exception, debugging: bool) -> int:
 def _usage(error: click.ClickException, arguments: list[str]) -> int:
     message = error.format_message()
     if message.startswith("Usage:"):  # a group without a command: click's message is its help
-        return _say(message, 2)
+        emit(message, err=True)
+        return 2
     if isinstance(error, click.NoSuchOption) and "." in error.option_name:
         message += f" A setting is written without dashes: {error.option_name.lstrip('-')}=VALUE."
     if isinstance(error, click.exceptions.NoSuchCommand):
@@ -123,9 +153,18 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    emit(f"warning: {' '.join(str(message).split())}", err=True)
 
 
 def _say(line: str, code: int) -> int:
-    print(line, file=sys.stderr)
+    emit(on_one_line(line), err=True)
     return code
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    if not hasattr(select, "poll"):  # Windows has none, and no BrokenPipeError for this either
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import click
 
 from gvt.cli.options import Output, debug_option, plugin_option
+from gvt.printable import emit
 
 _ANSWER = b"\nfinishing this picture; once more leaves it out\n"
 _IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
@@ -52,13 +52,12 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
             done += 1
             if predicted.error:
                 broken += 1
-                click.echo(predicted.error, err=True)
+                emit(predicted.error, err=True)
             else:
-                click.echo(text_of(predicted))
-            sys.stdout.flush()
+                emit(text_of(predicted))
             if request.made and done < total:
                 raise Interrupted(f"stopped after {done} of {total} pictures")
     if job.out is not None and broken < total:
-        click.echo(f"written to {job.out}", err=True)
+        emit(f"written to {job.out}", err=True)
     if broken:
         raise DataError(f"{broken} of {total} pictures could not be predicted")
