@@ -11,8 +11,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gvt_registry import Component
-
 if TYPE_CHECKING:
     from gvt.additions import save as save
     from gvt.api import resume as resume
@@ -41,6 +39,9 @@ if TYPE_CHECKING:
     )
     from gvt.config import (
         OptimizerConfig as OptimizerConfig,
+    )
+    from gvt.config import (
+        PathText as PathText,
     )
     from gvt.config import (
         RunConfig as RunConfig,
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
     from gvt.seeding import random_source as random_source
     from gvt.trainer import Trainer as Trainer
     from gvt.vocabulary import Vocabulary as Vocabulary
+    from gvt_registry import Component as Component
 
 _HOMES = {
     "gvt.additions": ("save",),
@@ -149,6 +151,7 @@ _HOMES = {
         "DataConfig",
         "EvaluateConfig",
         "OptimizerConfig",
+        "PathText",
         "RunConfig",
         "TrainConfig",
         "compose",
@@ -196,10 +199,11 @@ _HOMES = {
     "gvt.seeding": ("derive", "random_source"),
     "gvt.trainer": ("Trainer",),
     "gvt.vocabulary": ("Vocabulary",),
+    "gvt_registry": ("Component",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["Component", "__version__", "register", *_HOME_OF]  # noqa: PLE0604
+__all__ = ["__version__", "register", *_HOME_OF]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

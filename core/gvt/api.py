@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gvt.build import paths_of
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import LAST
 from gvt.config import RunConfig, compose
+from gvt.config.compose import apply_overrides, parse_override
+from gvt.config.paths import expanded
 from gvt.distributed import first_enters
 from gvt.errors import UsageError
 from gvt.listener import Run
+from gvt.printable import quoted
 from gvt.runs.folder import RunFolder
 from gvt.runs.writer import sole_writer
 from gvt.saved import pinned, run_of
@@ -23,6 +27,9 @@ CHANGEABLE = ("train", "evaluate", "predict", "run", "device")
 
 FIXED = ("seed", "accumulate", "ema")
 """What is under `train` and yet may not: order and averages follow from it."""
+
+MOVABLE = ("init_from", "data.workers")
+"""Settings elsewhere that say where and how things are read, and change no result."""
 
 
 def run(
@@ -52,7 +59,8 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
     Args:
         path: A run's folder or a checkpoint in it; the latest run unless given.
         overrides: Such as `train.steps=N`, to extend it. The data, its order, the networks, the
-            optimisers and the moving average stay what they were.
+            optimisers and the moving average stay what they were. Where data and weights are may
+            change (`data.root=...`); the data has to be the same.
         quiet: Show nothing.
 
     Raises:
@@ -60,25 +68,44 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
         RunInUseError: If another process writes into the run's folder.
         CheckpointError: If the checkpoint is damaged.
     """
-    root = next((o.partition("=")[2] for o in overrides if o.startswith("run.root=")), "runs")
-    folder, checkpoint = _find_run(Path(path) if path is not None else None, Path(root))
+    folder, checkpoint = _find_run(Path(path) if path is not None else None, _root(overrides))
     # Before the checkpoint is read: whoever has the lock may be about to write a newer one.
     with first_enters(sole_writer(folder.path, "trained")):
         if not checkpoint.exists():
-            config = _changed(compose(folder.config), compose(folder.config, overrides))
+            config = _changed(compose(folder.config).document(), overrides, {})
             return train(config, folder=folder, quiet=quiet)
         state = checkpoint_file.load(checkpoint, of_run=True)
-        before = pinned(state[0])
-        config = _changed(compose(before), compose(before, overrides))
+        config = _changed(pinned(state[0]), overrides, state[0]["components"])
         return train(config, folder=folder, state=state, quiet=quiet)
 
 
-def _changed(before: RunConfig, after: RunConfig) -> RunConfig:
+def _root(overrides: Sequence[str]) -> Path:
+    """Return where runs are, by the overrides that say it."""
+    data: dict[str, Any] = {"run": {"root": "runs"}}
+    apply_overrides(data, [o for o in overrides if parse_override(o)[0][0] == "run"])
+    root = data["run"].get("root") if isinstance(data["run"], dict) else None
+    if not isinstance(root, str):
+        raise UsageError(f"run.root: should be a folder, not {quoted(root)}")
+    return Path(expanded("run.root", root))
+
+
+def _changed(
+    document: Mapping[str, Any], overrides: Sequence[str], components: Mapping[str, str]
+) -> RunConfig:
     """Return the new configuration of a run that goes on.
+
+    Args:
+        document: The configuration that it began with.
+        overrides: What is to be changed.
+        components: Of a checkpoint the distribution of each `kind:name` then.
 
     Raises:
         UsageError: If it changes what has to stay.
     """
+    after = compose(document, overrides)
+    movable = {*MOVABLE, *_movable_paths(after, components)}
+    moved = [o for o in overrides if _moves(o, movable, document)]
+    before = compose(document, moved)
     fixed = [n for n in RunConfig.model_fields if n not in CHANGEABLE]
     changed = [n for n in fixed if getattr(before, n) != getattr(after, n)]
     changed += [f"train.{n}" for n in FIXED if getattr(before.train, n) != getattr(after.train, n)]
@@ -88,6 +115,25 @@ def _changed(before: RunConfig, after: RunConfig) -> RunConfig:
             "began with; for others start a new one with init_from=CHECKPOINT"
         )
     return after
+
+
+def _movable_paths(config: RunConfig, components: Mapping[str, str]) -> list[str]:
+    """Return the places of the data's root and of files of weights, in a configuration."""
+    return [
+        place
+        for place in paths_of(config, components)
+        if not place.startswith("data.") or place.endswith(".root")
+    ]
+
+
+def _moves(override: str, movable: Collection[str], document: Any) -> bool:
+    """Return whether an override gives another value to a setting that may have one."""
+    keys, value = parse_override(override)
+    if value is None or ".".join(keys) not in movable:
+        return False
+    for key in keys:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document is not None
 
 
 def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
@@ -12,16 +13,20 @@ from gvt.config.parameters import (
     Parameter,
     Unbuilt,
     check_parameters,
+    check_variables,
     components_in,
     construct,
+    paths_in,
     signature_of,
     waits,
 )
+from gvt.config.paths import expanded
 from gvt.config.schema import HeadConfig
 from gvt.errors import ConfigError, DataError
 from gvt.facts import DataFacts, PartFacts
 from gvt.interfaces import Dataset, Head, Task
 from gvt.pretrained import built_for
+from gvt.printable import printable
 from gvt.vocabulary import Vocabulary
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
@@ -44,7 +49,9 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
 
     with built_for(checkpoint=trained_with is not None):
         for section, kind, component in _sections(config):
-            _checked(section, kind, component, trained_with)
+            target, parameters = _checked(section, kind, component, trained_with)
+            if trained_with is None:  # else it may be that nothing is read, or not from there
+                check_variables(section, Unbuilt(kind, component.name, target, parameters))
     _check_networks(config)
     for key, optimizer in config.optimizers.items():
         check_optimizer(key, optimizer)
@@ -54,6 +61,16 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
         split = getattr(config.evaluate, key)
         if split is not None:
             check_split(f"evaluate.{key}", config, split)
+
+
+def paths_of(config: RunConfig, trained_with: Mapping[str, str]) -> dict[str, str]:
+    """Return the paths in a checkpoint's configuration as they are written, by their places."""
+    found: dict[str, str] = {}
+    with built_for(checkpoint=True):
+        for section, kind, component in _sections(config):
+            _, parameters = _checked(section, kind, component, trained_with)
+            found |= {place: path for place, path, _ in paths_in(section, parameters)}
+    return found
 
 
 def splits_of(config: RunConfig) -> tuple[str, ...]:
@@ -108,8 +125,26 @@ def build_dataset(config: RunConfig, split: str) -> Dataset:
     """Do what `open_dataset` does, for a split that may be empty: its classes may be enough."""
     target, parameters = _checked("data", "dataset", config.data)
     whole = Unbuilt("dataset", config.data.name, target, parameters)
-    dataset: Dataset = _built("data", whole, {"split": split})
+    try:
+        dataset: Dataset = _built("data", whole, {"split": split})
+    except DataError as error:
+        hint = _elsewhere(whole)
+        if not hint:
+            raise
+        raise DataError(f"{error}; {hint}", details=error.details) from error
     return dataset
+
+
+def _elsewhere(data: Unbuilt) -> str:
+    """Return what to do about a relative root that is not there, such as in another folder."""
+    for place, text, _ in paths_in("data", data):
+        path = Path(expanded(place, text)).expanduser()
+        if place.endswith(".root") and not path.is_absolute() and not path.exists():
+            return (
+                f"{place} is relative to the current folder, {printable(Path.cwd())}; for another "
+                f"one give {place}=PATH"
+            )
+    return ""
 
 
 def build_task(

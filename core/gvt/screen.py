@@ -23,10 +23,12 @@ class Screen:
 
     Attributes:
         problem: Why nothing is written any more; None while all is well.
+        essential: Whether what is printed is what a command is for; its loss is then an error.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self.problem: OSError | ValueError | None = None if stream is not None else _CLOSED
+        self.essential = True
         self._stream: Any = stream
 
     @classmethod
@@ -43,6 +45,11 @@ class Screen:
     def was_left(self) -> bool:
         """Whether the reader of a pipe has had enough, as `| head` has."""
         return isinstance(self.problem, BrokenPipeError)
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether somebody wanted what could not be written: not who left, or closed it before."""
+        return bool(self.lost) and self.essential and not self.was_left and self._stream is not None
 
     def write(self, text: str) -> int:
         """Write text, or do nothing once the stream is lost; return the number of characters."""

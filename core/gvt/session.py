@@ -17,6 +17,7 @@ from gvt.build import build_task, offers_used, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, State, restore, under
 from gvt.config import RunConfig
+from gvt.config.paths import expanded
 from gvt.data import Loader
 from gvt.device import Placement, explained_memory, keep_freed_memory
 from gvt.distributed import World, local_rank, processes_here, world
@@ -74,7 +75,8 @@ def train(
         trainer.rehearse()  # before there is a folder that somebody would have to delete
         if processes.is_first:
             if folder is None:
-                folder = RunFolder.create(Path(config.run.root), config.recipe)
+                root = Path(expanded("run.root", config.run.root))
+                folder = RunFolder.create(root, config.recipe)
                 locked.enter_context(sole_writer(folder.path, "trained"))
             _follow(trainer, folder, document, None if quiet else Display(*opening))
         return trainer.fit()
@@ -223,7 +225,7 @@ def _initialise(task: nn.Module, path: str | None) -> list[str]:
     """
     if path is None:
         return []
-    _, tensors = checkpoint_file.load(Path(path))
+    _, tensors = checkpoint_file.load(Path(expanded("init_from", path)))
     weights, own = under("task/", tensors) | under("ema/", tensors), task.state_dict()
     taken = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
     if not taken:

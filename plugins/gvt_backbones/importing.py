@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gvt.cli.options import Output, debug_option
+from gvt.printable import emit
 
 
 @click.command("import", short_help="Turn a .pth of a known network into a safetensors file.")
@@ -31,7 +32,7 @@ def import_command(file: Path, model: str, out: Path) -> None:
     from .conversion import convert
 
     taken = convert(file, model, out)
-    click.echo(f"{out}: {taken.count} tensors of {model}, by {taken.how}")
+    emit(f"{out}: {taken.count} tensors of {model}, by {taken.how}")
     if taken.left_over:
         more = f" and {len(taken.left_over) - 3} more" if len(taken.left_over) > 3 else ""
-        click.echo(f"left out, since {model} has none: {', '.join(taken.left_over[:3])}{more}")
+        emit(f"left out, since {model} has none: {', '.join(taken.left_over[:3])}{more}")

@@ -12,7 +12,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 import gvt
-from gvt import Backbone
+from gvt import Backbone, PathText
 
 from .freezing import freeze_parameters, leave_out, parameters_behind
 from .timm_networks import check_all_there, check_name, config_of, create, levels_of
@@ -88,7 +88,7 @@ class Timm(Backbone):
         image_shape: tuple[int, int, int] | None = None,
         model: str = "resnet18",
         pretrained: bool = False,
-        weights: str | None = None,
+        weights: PathText | None = None,
         image_channels: PositiveInt | None = None,
         stages: tuple[PositiveInt, ...] | None = None,
         output_stride: Literal[8, 16, 32] = 32,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from gvt import Loss, Metric, StackedMetric, Targets
+from gvt import Loss, Metric, PathText, StackedMetric, Targets
 
 from .dense import DenseHead
 
@@ -52,7 +52,7 @@ class Classifier(DenseHead):
         hidden: tuple[PositiveInt, ...] = (),
         grid: PositiveInt = 1,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-        weights: str | None = None,
+        weights: PathText | None = None,
         label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         class_weights: list[PositiveFloat] | Literal["balanced"] | None = None,
         class_counts: tuple[int, ...] | None = None,

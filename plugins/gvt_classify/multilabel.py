@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from gvt import Loss, Metric, Targets
+from gvt import Loss, Metric, PathText, Targets
 
 from .dense import DenseHead
 
@@ -46,7 +46,7 @@ class MultiLabelClassifier(DenseHead):
         hidden: tuple[PositiveInt, ...] = (),
         grid: PositiveInt = 1,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-        weights: str | None = None,
+        weights: PathText | None = None,
         threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         pos_weight: list[PositiveFloat] | None = None,
         loss: Loss | None = None,

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gvt import DataError, PictureReader, Record, Sample
+from gvt import DataError, PathText, PictureReader, Record, Sample
 from gvt.pictures.fitting import Fit
 from gvt.pictures.reading import UnreadablePicture
 from gvt.printable import printable
@@ -79,7 +79,7 @@ class ImageFolder:
         fit: Fit = "crop",
         channels: Literal[1, 3] = 3,
         background: tuple[int, int, int] = (255, 255, 255),
-        labels: str | None = None,
+        labels: PathText | None = None,
         classes: list[int | str] | None = None,
         val: float = 0.0,
         test: float = 0.0,

@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 from safetensors import SafetensorError
 from torch import Tensor
 
-from gvt import DataError, Dataset, Sample
+from gvt import DataError, Dataset, PathText, Sample
 
 from .proposing import Proposer, proposals_in
 
@@ -57,7 +57,7 @@ class WithProposals:
         of: Dataset,
         proposer: Proposer = "selective_search",
         most: PositiveInt = 2000,
-        cache: str | None = None,
+        cache: PathText | None = None,
     ) -> None:
         self.split, self.of, self.proposer, self.most = split, of, proposer, most
         self.classes, self.image_shape = of.classes, of.image_shape

@@ -56,7 +56,8 @@ class Broken(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    "error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left"), ValueError("closed")]
+    "error",
+    [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left"), ValueError("closed")],
 )
 def test_a_screen_that_fails_falls_silent_and_knows_why(error):
     screen = Screen(Broken(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import click
 from gvt.cli.evaluation import evaluate
 from gvt.cli.options import Output, debug_option, plugin_option, shifted
 from gvt.cli.prediction import predict
+from gvt.printable import emit
+from gvt.screen import Screen
 from gvt_registry import KINDS
 
 if TYPE_CHECKING:
@@ -34,11 +37,11 @@ def _files_of(run: Run) -> str:
     return "\n".join(f"{n:<11}{p}" for n, p in found.items() if p is not None and p.exists())
 
 
-def _report(run: Run) -> int:
-    """Print what a run left, and return its exit code, whether that could be printed or not."""
+def _report(run: Run) -> None:
+    """Print what a run left; where that cannot be printed, the run is none the worse."""
+    Screen.of(sys.stdout).essential = False
     if run.folder is not None:  # only the first of several processes has one
-        click.echo(_files_of(run))
-    return 0
+        emit(_files_of(run))
 
 
 @click.command(short_help="Train a recipe.")
@@ -46,14 +49,14 @@ def _report(run: Run) -> int:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @plugin_option
 @debug_option
-def run(recipe: str, overrides: tuple[str, ...]) -> int:
+def run(recipe: str, overrides: tuple[str, ...]) -> None:
     """Train a recipe: a name from `gvt list`, or a YAML file.
 
     A KEY=VALUE changes one of its settings: train.steps=500, data.classes=[5], device=cpu.
     """
     from gvt.api import run as run_recipe
 
-    return _report(run_recipe(recipe, *overrides))
+    _report(run_recipe(recipe, *overrides))
 
 
 @click.command(short_help="Go on with a run.")
@@ -61,7 +64,7 @@ def run(recipe: str, overrides: tuple[str, ...]) -> int:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @plugin_option
 @debug_option
-def resume(run: str | None, overrides: tuple[str, ...]) -> int:
+def resume(run: str | None, overrides: tuple[str, ...]) -> None:
     """Go on with a run: its folder, a checkpoint in it, or the latest one.
 
     train.steps=N extends it.
@@ -69,7 +72,7 @@ def resume(run: str | None, overrides: tuple[str, ...]) -> int:
     from gvt.api import resume as resume_run
 
     run, overrides = shifted(run, overrides)
-    return _report(resume_run(run, *overrides))
+    _report(resume_run(run, *overrides))
 
 
 @click.command(short_help="Draw new pictures.")
@@ -100,7 +103,7 @@ def sample(run: str | None, count: int, seed: int, out: Path, raw: bool, device:
 
     check_target(out)
     pictures = sample_checkpoint(run, count, seed, averaged=not raw, device=device)
-    click.echo(save_pictures(pictures, out))
+    emit(save_pictures(pictures, out))
 
 
 @click.command(short_help="Put a run on one page; compare several.")
@@ -125,7 +128,7 @@ def report(runs: tuple[str, ...], out: Path | None) -> None:
     is_own = path == folders[0].report and folders[0].config.is_file()
     with sole_writer(folders[0].path, "reported") if is_own else nullcontext():
         write_report(folders, path)
-    click.echo(path)
+    emit(path)
 
 
 @click.command("list", short_help="List what plugins offer.")
@@ -136,7 +139,7 @@ def list_components(kind: str | None) -> None:
     """List what plugins offer: recipes, tasks, networks, data sets."""
     from gvt.cli.listing import listing
 
-    click.echo(listing(kind))
+    emit(listing(kind))
 
 
 @click.command(short_help="Describe a recipe or a component.")
@@ -150,7 +153,7 @@ def show(name: str) -> None:
     """
     from gvt.cli.describe import describe
 
-    click.echo(describe(name))
+    emit(describe(name))
 
 
 @click.command(short_help="Print a recipe, to be changed.")
@@ -165,7 +168,7 @@ def config(recipe: str, overrides: tuple[str, ...]) -> None:
     """
     from gvt.config.compose import recipe_text
 
-    click.echo(recipe_text(recipe, overrides), nl=False)
+    emit(recipe_text(recipe, overrides), end="")
 
 
 @click.group(short_help="Look at a recipe's data, or check it.")
@@ -198,7 +201,7 @@ def show_data(recipe: str, overrides: tuple[str, ...], split: str, count: int, o
     from gvt.cli.data import save_sheet_of
 
     save_sheet_of(recipe, overrides, split, count, out)
-    click.echo(out)
+    emit(out)
 
 
 @data.command("check", short_help="Read everything once.")
@@ -214,7 +217,7 @@ def check_data(recipe: str, overrides: tuple[str, ...]) -> None:
     """
     from gvt.cli.data import check
 
-    click.echo(check(recipe, overrides))
+    emit(check(recipe, overrides))
 
 
 @click.command(short_help="Tell what a checkpoint is.")
@@ -224,7 +227,7 @@ def inspect(file: Path) -> None:
     """Tell what a checkpoint is: recipe, step, metrics, plugins, tensors."""
     from gvt.cli.inspection import inspection
 
-    click.echo(inspection(file))
+    emit(inspection(file))
 
 
 @click.command(short_help="Show versions, devices, plugins, data.")
@@ -234,7 +237,7 @@ def doctor() -> None:
     """Show versions, devices, plugins and data, to be pasted into a bug report."""
     from gvt.cli.diagnosis import diagnosis
 
-    click.echo(diagnosis())
+    emit(diagnosis())
 
 
 COMMANDS = [

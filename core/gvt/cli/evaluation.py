@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from gvt.cli.options import Output, debug_option, plugin_option, shifted
+from gvt.printable import emit
 from gvt_registry import GvtError
 
 
@@ -53,11 +54,11 @@ def evaluate(
         if raw:
             raise click.UsageError("--raw: a file of predictions has no weights; leave it out.")
         judged = judge_predictions(predictions, run, *overrides, split=split, out=out)
-    click.echo(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
+    emit(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
     written = judged.save()
     if out is not None and out / f"{judged.split}.json" not in written:
         raise GvtError(f"{out}: the figures were printed, and could not be written there")
     if written:
-        click.echo(f"written to {judged.target}", err=True)
+        emit(f"written to {judged.target}", err=True)
     elif judged.target is None:
-        click.echo(f"only printed, since {judged.apart}; -o FOLDER keeps it", err=True)
+        emit(f"only printed, since {judged.apart}; -o FOLDER keeps it", err=True)

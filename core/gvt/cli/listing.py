@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from gvt.printable import on_one_line
 from gvt_registry import default_registry
 
 
@@ -30,7 +31,7 @@ def listing(kind: str | None = None) -> str:
 
 def aligned(rows: Iterable[Sequence[str]], indent: str = "  ") -> str:
     """Return rows of text as columns, the last one as long as it likes."""
-    rows = list(rows)
+    rows = [[on_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join(
         (indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True))).rstrip()

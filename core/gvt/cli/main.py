@@ -12,14 +12,26 @@ import click
 from gvt.cli.commands import COMMANDS
 from gvt.cli.options import debug_option, is_debugging, plugin_option
 from gvt.cli.plugins import plugin as plugin_commands
-from gvt.screen import Screen, screens
+from gvt.printable import emit, on_one_line
+from gvt.screen import screens
 from gvt_registry import GvtError, default_registry
 
 INTERRUPTED = 130
 
 
+class _BrokenPipe(Exception):
+    """A BrokenPipeError, of which click would make a silent exit, also where it is no stream."""
+
+
 class Commands(click.Group):
     """gvt's own commands, and those of plugins."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _BrokenPipe from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, gvt's own first."""
@@ -64,7 +76,7 @@ def cli(ctx: click.Context) -> None:
     gvt run gan.mnist train.steps=500   with one of its settings changed
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        emit(ctx.get_help())
 
 
 for command in (*COMMANDS, plugin_commands):
@@ -75,36 +87,37 @@ def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     warnings.showwarning = _warn  # one line, like an error
     with screens() as output:
-        code = _exit_code(sys.argv[1:], output)
+        code = _exit_code(sys.argv[1:])
+        output.flush()  # what plugins have printed, and is not written yet
+        if output.is_missed and not code:
+            code = _say(f"error: standard output: {output.lost}", 1)
     sys.exit(code)
 
 
-def _exit_code(arguments: list[str], output: Screen) -> int:
+def _exit_code(arguments: list[str]) -> int:
     debugging = is_debugging(arguments)
     try:
         code = cli.main(arguments, prog_name="gvt", standalone_mode=False)
-        if isinstance(code, int):
-            return code
-        output.flush()
-        if output.lost and not output.was_left:  # what was asked for is what was to be printed
-            return _say(f"error: standard output: {output.lost}", 1)
-        return 0
+        return code if isinstance(code, int) else 0
     except click.exceptions.Abort as error:  # what click makes of a KeyboardInterrupt...
         if isinstance(error.__cause__, EOFError):  # ...and of a file that ends too early
             return _failed(error.__cause__, debugging)
         return _say(str(error.__cause__ or "") or "interrupted, without saving", INTERRUPTED)
     except click.ClickException as error:
         return _usage(error, arguments)
+    except _BrokenPipe as error:
+        assert isinstance(error.__cause__, OSError)
+        return _failed(error.__cause__, debugging)
     except Exception as error:
         if debugging:
-            traceback.print_exc()
+            emit(traceback.format_exc(), err=True, end="")
         return _failed(error, debugging)
 
 
 def _failed(error: Exception, debugging: bool) -> int:
     if isinstance(error, GvtError):
         if error.details and not (debugging and error.__cause__):  # whose traceback says it
-            print(error.details.rstrip(), file=sys.stderr)
+            emit(error.details.rstrip(), err=True)
         return _say(f"error: {error}", error.exit_code)
     if isinstance(error, OSError):  # full disk, no permission: the system's words say it
         where = f"{error.filename}: " if error.filename else ""
@@ -117,7 +130,8 @@ def _failed(error: Exception, debugging: bool) -> int:
 def _usage(error: click.ClickException, arguments: list[str]) -> int:
     message = error.format_message()
     if message.startswith("Usage:"):  # a group without a command: click's message is its help
-        return _say(message, 2)
+        emit(message, err=True)
+        return 2
     if isinstance(error, click.NoSuchOption) and "." in error.option_name:
         message += f" A setting is written without dashes: {error.option_name.lstrip('-')}=VALUE."
     if isinstance(error, click.exceptions.NoSuchCommand):
@@ -131,9 +145,9 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    emit(f"warning: {' '.join(str(message).split())}", err=True)
 
 
 def _say(line: str, code: int) -> int:
-    print(line, file=sys.stderr)
+    emit(on_one_line(line), err=True)
     return code

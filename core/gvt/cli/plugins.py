@@ -10,6 +10,7 @@ import click
 
 from gvt.cli.listing import aligned
 from gvt.cli.options import debug_option, plugin_option
+from gvt.printable import emit
 from gvt_registry import KINDS, Offer, Plugin, default_registry
 
 HEADINGS = ("name", "distribution", "version", "API", "state", "ms", "offers, or why not")
@@ -25,7 +26,7 @@ LEAST = 24
 def plugin(ctx: click.Context) -> None:
     """List the plugins that there are, check one, or begin a new one."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        emit(ctx.get_help())
 
 
 @plugin.command("list", short_help="List plugins, whatever their state.")
@@ -38,7 +39,7 @@ def list_plugins() -> None:
     file that `gvt doctor` names, or --only-plugins) or incompatible (written for another version
     of the plugin API).
     """
-    click.echo(table())
+    emit(table())
 
 
 @plugin.command("check", short_help="Check a plugin against the rules.")
@@ -53,7 +54,7 @@ def check(ctx: click.Context, name: str) -> None:
     """
     from gvt.testing import report
 
-    if not report(name, click.echo):
+    if not report(name, emit):
         ctx.exit(1)
 
 
@@ -77,9 +78,7 @@ def new(distribution: str, kind: str) -> None:
 
     plugin_name = Names.of(distribution).plugin  # before it is there, and its name taken
     folder = create(distribution, kind, Path())
-    click.echo(
-        f"{folder}; go on with:\n  pip install -e {folder}\n  gvt plugin check {plugin_name}"
-    )
+    emit(f"{folder}; go on with:\n  pip install -e {folder}\n  gvt plugin check {plugin_name}")
 
 
 def table() -> str:

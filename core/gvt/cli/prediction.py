@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gvt.cli.options import Output, debug_option, plugin_option
+from gvt.printable import emit
 from gvt.screen import Screen
 
 _ANSWER = b"\nfinishing this picture; once more leaves it out\n"
@@ -53,15 +54,14 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
             done += 1
             if predicted.error:
                 broken += 1
-                click.echo(predicted.error, err=True)
+                emit(predicted.error, err=True)
             else:
-                click.echo(text_of(predicted))
-            sys.stdout.flush()
+                emit(text_of(predicted))
             if job.out is None and Screen.of(sys.stdout).was_left:
                 return  # as by `| head`: nobody reads the rest
             if request.made and done < total:
                 raise Interrupted(f"stopped after {done} of {total} pictures")
     if job.out is not None and broken < total:
-        click.echo(f"written to {job.out}", err=True)
+        emit(f"written to {job.out}", err=True)
     if broken:
         raise DataError(f"{broken} of {total} pictures could not be predicted")

@@ -1,6 +1,7 @@
 """From a recipe and overrides to a validated configuration, before any data is read."""
 
 from gvt.config.compose import compose, load_recipe
+from gvt.config.paths import PathText
 from gvt.config.schema import (
     Cadence,
     ComponentConfig,
@@ -19,6 +20,7 @@ __all__ = [
     "EmaConfig",
     "EvaluateConfig",
     "OptimizerConfig",
+    "PathText",
     "RunConfig",
     "TrainConfig",
     "compose",

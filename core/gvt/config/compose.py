@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
-import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -14,10 +12,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from gvt.config import schema, text
+from gvt.config.plain import plain
 from gvt.errors import ConfigError
+from gvt.printable import printable, quoted, shortened
 from gvt_registry import default_registry, nearest
 
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _KEPT_WHEN_RENAMED = {
     "data": set(schema.DataConfig.model_fields) - {"name"},
     "optimizers": set(schema.OptimizerConfig.model_fields) - {"name"},
@@ -39,7 +38,8 @@ def load_recipe(recipe: str | os.PathLike[str]) -> tuple[str, str, str]:
     """
     path = Path(recipe)
     if path.suffix in (".yaml", ".yml"):
-        return path.stem, text.read(path, str(recipe)), str(recipe)
+        where = shortened(printable(recipe))
+        return path.stem, text.read(path, where), where
     name = os.fspath(recipe)
     offer = default_registry().find("recipe", name)
     where = f"recipe {name} ({offer.origin})"
@@ -66,17 +66,8 @@ def compose(
     Raises:
         ConfigError: One line that names the path, what is wrong, and the nearest valid name.
     """
-    return _composed(recipe, overrides, os.environ)
-
-
-def _composed(
-    recipe: str | os.PathLike[str] | Mapping[str, Any],
-    overrides: Sequence[str],
-    variables: Mapping[str, str] | None,
-) -> schema.RunConfig:
-    """Compose with environment variables; without any they stay in the texts that name them."""
     if isinstance(recipe, Mapping):
-        where, data = "the recipe", copy.deepcopy(dict(recipe))
+        where, data = "the recipe", plain(recipe, "the recipe")
     else:
         name, source, where = load_recipe(recipe)
         data = text.parse(source, where)
@@ -86,11 +77,7 @@ def _composed(
         raise ConfigError(f"{where}: a recipe is a mapping with keys such as task, data, train")
     apply_overrides(data, overrides)
     _drop_removed_heads(data)
-    try:
-        plain = _with_variables(data, where, "", variables)
-    except RecursionError as error:
-        raise ConfigError(f"{where}: something in it contains itself") from error
-    return validate(plain, where)
+    return validate(data, where)
 
 
 def _drop_removed_heads(data: dict[str, Any]) -> None:
@@ -111,7 +98,7 @@ def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     Raises:
         ConfigError: If the result is no valid recipe.
     """
-    _composed(recipe, overrides, None)  # on another machine variables may have other values
+    compose(recipe, overrides)
     _, source, where = load_recipe(recipe)
     if not overrides:
         return source
@@ -124,12 +111,11 @@ def validate(data: Mapping[str, Any], where: str) -> schema.RunConfig:
     """Return plain data as a configuration.
 
     Raises:
-        ConfigError: If it does not fit the schema.
+        ConfigError: If something in it is not plain data, or it does not fit the schema.
     """
+    data = plain(data, where)
     try:
         return schema.RunConfig.model_validate_json(json.dumps(data), strict=True)
-    except TypeError as error:
-        raise ConfigError(f"{where}: {error}") from error
     except ValidationError as error:
         complaints: dict[tuple[str, str], list[str]] = {}
         for problem in error.errors(include_url=False):
@@ -152,19 +138,26 @@ def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) ->
         ConfigError: If one is not of that form, leads through something without keys, or removes a
             head that there is not.
     """
-    parsed = []
-    for override in overrides:
-        path, separator, value = override.partition("=")
-        keys = path.strip().split(".")
-        if not separator or not all(keys):
-            raise ConfigError(f"{override!r}: an override is written section.key=value")
-        parsed.append((keys, text.parse(value, f"override {override!r}") if value else ""))
+    parsed = [parse_override(override) for override in overrides]
     # A new name first, so that its parameters are not dropped with the old one's.
     for keys, value in sorted(parsed, key=lambda item: item[0][-1] != "name"):
         _set(data, keys, value)
     budgets = {k[1] for k, _ in parsed if k in (["train", "steps"], ["train", "epochs"])}
     if len(budgets) == 1 and isinstance(data.get("train"), MutableMapping):
         data["train"].pop(({"steps", "epochs"} - budgets).pop(), None)
+
+
+def parse_override(override: str) -> tuple[list[str], Any]:
+    """Return the keys that lead to what an override sets, and the value.
+
+    Raises:
+        ConfigError: If it is not `dotted.path=value`, or the value is not one of YAML.
+    """
+    path, separator, value = override.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys):
+        raise ConfigError(f"{quoted(override)}: an override is written section.key=value")
+    return keys, text.parse_value(path.strip(), value, f"override {quoted(override)}")
 
 
 def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
@@ -178,7 +171,8 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
         section = section[key]
         if not isinstance(section, MutableMapping):
             raise ConfigError(
-                f"{'.'.join(keys)}: {'.'.join(keys[: depth + 1])} is {section!r}, which has no keys"
+                f"{'.'.join(keys)}: {'.'.join(keys[: depth + 1])} is {quoted(section)}, which has "
+                "no keys"
             )
     if depth_of_names:
         _set_named(section, keys, value)
@@ -228,43 +222,6 @@ def _check_there_is(head: str, heads: Mapping[str, Any]) -> None:
         )
 
 
-def _with_variables(
-    value: Any, where: str, path: str, variables: Mapping[str, str] | None, about: str = ""
-) -> Any:
-    """Replace `${NAME}` by the environment variable, in every text.
-
-    What a section says as `about`, such as where its data is to be had, is said if one is not set.
-    """
-    if isinstance(value, Mapping):
-        said = value.get("about")
-        about = f"; {said}" if isinstance(said, str) and said else about
-        return {
-            k: _with_variables(v, where, f"{path}.{k}".strip("."), variables, about)
-            for k, v in value.items()
-        }
-    if isinstance(value, list | tuple):
-        inside = [(f"{path}[{i}]", v) for i, v in enumerate(value)]
-        return [_with_variables(v, where, at, variables, about) for at, v in inside]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if not isinstance(value, str):
-        raise ConfigError(f"{where}: {path}: a {type(value).__name__} cannot stand in a recipe")
-
-    def variable(match: re.Match[str]) -> str:
-        if variables is None:
-            return match[0]
-        found = variables.get(match[1])
-        if found is None:
-            raise ConfigError(
-                f"{where}: {path}: the environment variable {match[1]} is not set; "
-                f"set it, or give {path}=...{about}"
-            )
-        return found
-
-    found = _VARIABLE.sub(variable, value)
-    return os.path.expanduser(found) if found.startswith("~/") else found  # noqa: PTH111
-
-
 def _complaint(problem: Any, data: Any) -> tuple[str, str, str]:
     """Return the path in the recipe that pydantic complains about, the complaint, and the value."""
     path: list[str] = []
@@ -285,13 +242,13 @@ def _complaint(problem: Any, data: Any) -> tuple[str, str, str]:
         known = _fields(schema.RunConfig, path[:-1])
         message = f"unknown key{nearest(path[-1], known) or '; known: ' + ', '.join(known)}"
     elif problem["type"] == "missing" and isinstance(problem["input"], list):
-        return where, "has too few values", f", not {problem['input']!r}"
+        return where, "has too few values", f", not {quoted(problem['input'])}"
     elif problem["type"] == "missing":
         message = "is missing"
     elif problem["type"] == "string_pattern_mismatch":
         message = "should be auto, cpu, cuda, cuda:1, mps or xpu"
     says_all = problem["type"] in ("extra_forbidden", "missing", "value_error")
-    return where, message, "" if says_all else f", not {problem['input']!r}"
+    return where, message, "" if says_all else f", not {quoted(problem['input'])}"
 
 
 def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:

@@ -6,9 +6,10 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -16,7 +17,10 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from gvt.config.injected import INJECTED
 from gvt.config.named import taking_names, target_of
+from gvt.config.paths import PATH_NAME, RecipePath, expanded, with_paths_expanded
 from gvt.errors import ConfigError
+from gvt.pretrained import restoring
+from gvt.printable import quoted
 from gvt_registry import nearest
 
 REQUIRED: Any = inspect.Parameter.empty
@@ -65,6 +69,8 @@ def _written(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         base, *extras = arguments
+        if any(getattr(extra, "func", None) is RecipePath for extra in extras):
+            return "path"
         parts = [part for extra in extras for part in getattr(extra, "metadata", [extra])]
         signs = [
             f"{sign} {getattr(part, name)}"
@@ -111,7 +117,7 @@ def check_parameters(
     given: Mapping[str, Any],
     injected: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the given parameters as their annotated types.
+    """Return the given parameters as their annotated types; paths wait for `construct`.
 
     Args:
         where: The section of the recipe, which an error begins with.
@@ -131,13 +137,15 @@ def check_parameters(
             raise ConfigError(f"{where}.{name}: is filled in by gvt and cannot be configured")
         if name in configurable:
             checked[name] = convert(f"{where}.{name}", configurable[name].annotation, value)
+            if name == PATH_NAME and isinstance(checked[name], str):
+                checked[name] = RecipePath(checked[name])
         elif takes_any:
             checked[name] = value
         else:
             hint = nearest(name, configurable)
             known = ", ".join(configurable) or "none"
             raise ConfigError(
-                f"{where}.{name}: {label} has no parameter {name!r}"
+                f"{where}.{name}: {label} has no parameter {quoted(name)}"
                 + (hint or f"; its parameters: {known}")
             )
     for name, parameter in configurable.items():
@@ -147,16 +155,56 @@ def check_parameters(
 
 
 def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """Call a constructor.
+    """Call a constructor with checked parameters, in which paths are expanded.
+
+    Where a checkpoint's weights follow, a variable that is not set stays in its path.
 
     Raises:
-        ConfigError: If it refuses its arguments, with a TypeError or a ValueError.
+        ConfigError: If it refuses its arguments, with a TypeError or a ValueError, or a path has
+            an environment variable that is not set.
     """
+    about, strict = _about(arguments), not restoring()
+    arguments = {
+        name: with_paths_expanded(f"{where}.{name}", value, about, strict=strict)
+        for name, value in arguments.items()
+    }
     try:
         return target(**arguments)
     except (TypeError, ValueError) as error:
         label = getattr(target, "__name__", str(target))
         raise ConfigError(f"{where}: {label}: {error}") from error
+
+
+def paths_in(where: str, value: Any, about: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield (place, path, about) of every path in checked parameters, not expanded.
+
+    Here `about` is what the component has under that name, such as where its data is to be had.
+    """
+    if isinstance(value, RecipePath | PurePath):
+        yield where, value.text if isinstance(value, RecipePath) else str(value), about
+    elif isinstance(value, Unbuilt):
+        yield from paths_in(where, value.parameters, _about(value.parameters) or about)
+    elif isinstance(value, Mapping):
+        for key, inside in value.items():
+            yield from paths_in(f"{where}.{key}", inside, about)
+    elif isinstance(value, list | tuple):
+        for index, inside in enumerate(value):
+            yield from paths_in(f"{where}[{index}]", inside, about)
+
+
+def check_variables(where: str, component: Unbuilt) -> None:
+    """Check that the environment variables in the paths of a component are set.
+
+    Raises:
+        ConfigError: If one is not.
+    """
+    for place, path, about in paths_in(where, component):
+        expanded(place, path, about=about)
+
+
+def _about(parameters: Mapping[str, Any]) -> str:
+    about = parameters.get("about")
+    return about if isinstance(about, str) else ""
 
 
 def components_in(target: Callable[..., Any], given: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -202,7 +250,9 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
             if problem["type"] == "needs_python_object":
                 problem = other.errors(include_url=False)[0]
         name = Parameter("", annotation, None).type_name
-        raise ConfigError(f"{where}: {_said(problem)}, not {value!r}; it takes {name}") from error
+        raise ConfigError(
+            f"{where}: {_said(problem)}, not {quoted(value)}; it takes {name}"
+        ) from error
     except TypeError:  # not plain data: an object handed over in code
         return value
 
@@ -219,7 +269,7 @@ def _component(kind: str, given: Mapping[str, Any]) -> Any:
     target = target_of(kind, name)
     injected = INJECTED.get(kind, frozenset())
     checked = check_parameters("", target, parameters, injected)
-    if injected or waits(checked):
+    if injected or waits(checked) or any(paths_in("", checked)):
         return Unbuilt(kind, name, target, checked)
     return construct("", target, checked)
 

@@ -23,6 +23,15 @@ from pydantic import (
 Cadence = PositiveInt | Literal["epoch"] | None
 """Every so many steps, at the end of every epoch, or never."""
 
+MAX_BATCH = 1 << 20
+MAX_TILE = 1 << 14
+MAX_KEPT = 100_000
+"""What a recipe can ask of a machine at most; more is a mistake, or a forged file."""
+
+BatchSize = Annotated[int, Field(gt=0, le=MAX_BATCH)]
+
+Name = Annotated[str, Field(max_length=200)]
+
 DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")]
 
 
@@ -60,7 +69,7 @@ class ComponentConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str
+    name: Name
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -86,7 +95,8 @@ class DataConfig(ComponentConfig):
         batch_size: Samples of one micro-batch on one process.
         shuffle: Draw a new order every epoch; the order is a function of (seed, epoch).
         balance: Draw every class equally often, with replacement; an epoch has as many samples.
-        workers: Processes that read samples; `auto` is none for sets that stay on the device.
+        workers: Processes that read samples; `auto` is none for sets that stay on the device. At
+            most four a core, or 16, are started.
         resident: Keep the whole set on the device as uint8; `auto` when it fits.
         range: What real images are mapped to before a discriminator sees them.
         transforms: `torchvision.transforms.v2` by name, for each training sample.
@@ -96,7 +106,7 @@ class DataConfig(ComponentConfig):
             and `CutMix` mix their classes, too.
     """
 
-    batch_size: PositiveInt = 128
+    batch_size: BatchSize = 128
     shuffle: bool = True
     balance: bool = False
     workers: NonNegativeInt | Literal["auto"] = "auto"
@@ -190,7 +200,7 @@ class TrainConfig(Section):
     steps: PositiveInt | None = None
     epochs: PositiveInt | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    accumulate: PositiveInt = 1
+    accumulate: Annotated[int, Field(gt=0, le=MAX_BATCH)] = 1
     clip_norm: PositiveFloat | None = None
     clip_value: PositiveFloat | None = None
     ema: EmaConfig | None = None
@@ -202,7 +212,7 @@ class TrainConfig(Section):
     checkpoint_every: Cadence = 1000
     pictures_every: Cadence = None
     log_every: PositiveInt = 50
-    keep: NonNegativeInt = 0
+    keep: Annotated[int, Field(ge=0, le=MAX_KEPT)] = 0
     timeout: Annotated[float, Field(gt=0, le=10_000)] = 10.0
 
     def total_steps(self, steps_per_epoch: int) -> int:
@@ -237,7 +247,7 @@ class EvaluateConfig(Section):
     split: str | None = None
     every: Cadence = "epoch"
     final: str | None = None
-    batch_size: PositiveInt | None = None
+    batch_size: BatchSize | None = None
     best: str | None = None
     mode: Literal["max", "min"] = "max"
     patience: PositiveInt | None = None
@@ -269,10 +279,10 @@ class PredictConfig(Section):
         score: Objects with a lower score are neither drawn nor told; `predictions.json` has them.
     """
 
-    tile: Annotated[int, Field(ge=16)] | Literal["auto"] = "auto"
+    tile: Annotated[int, Field(ge=16, le=MAX_TILE)] | Literal["auto"] = "auto"
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
     flips: bool = False
-    batch_size: PositiveInt = 4
+    batch_size: BatchSize = 4
     score: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
@@ -280,7 +290,8 @@ class FolderConfig(Section):
     """What is around the steps.
 
     Attributes:
-        root: Where run folders are made: `root/<recipe>/<time>`.
+        root: Where run folders are made: `root/<recipe>/<time>`. `${NAME}` is an environment
+            variable, as in every path.
         hook_errors: What to do when a plugin's run hook raises: `warn` says so and calls it no
             more in this run, `stop` also ends the run after the step, saved.
     """
@@ -303,7 +314,7 @@ class RunConfig(Section):
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
     """
 
-    recipe: str = "run"
+    recipe: Name = "run"
     task: ComponentConfig
     data: DataConfig
     generator: ComponentConfig | None = None

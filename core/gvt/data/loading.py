@@ -28,6 +28,10 @@ RESIDENT_SHARE = 0.25
 UNKNOWN_MEMORY_LIMIT = 1 << 30
 """Bytes that a resident set may take where free memory cannot be asked."""
 
+WORKERS_PER_CORE = 4
+MOST_WORKERS = 16
+"""A machine runs so many workers a core, or so many in all if that is more."""
+
 
 class Loader:
     """Feeds a task: sets that fit stay on the device as uint8, others are read by workers.
@@ -216,7 +220,8 @@ def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Data
     """Return the configuration with every `auto` replaced by what it comes to.
 
     Raises:
-        ConfigError: If the data is to be resident and cannot be had as whole tensors.
+        ConfigError: If the data is to be resident and cannot be had as whole tensors, or there
+            are more workers than the machine runs.
     """
     if config.resident is True and not isinstance(dataset, ResidentDataset):
         raise ConfigError(f"data.resident: {config.name} cannot be had as whole tensors")
@@ -227,6 +232,12 @@ def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Data
         return config.model_copy(update={"resident": True, "workers": 0})
     spare = min(8, max(0, usable_cores() // processes_here() - 1))
     workers = spare if config.workers == "auto" else config.workers
+    most = max(WORKERS_PER_CORE * usable_cores(), MOST_WORKERS)
+    if workers > most:
+        raise ConfigError(
+            f"data.workers: {workers:,} processes are too many for this machine; at most {most}: "
+            f"data.workers={most}"
+        )
     return config.model_copy(update={"resident": False, "workers": workers})
 
 

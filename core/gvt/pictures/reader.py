@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from gvt.batch import Record
 from gvt.errors import CheckpointError
 from gvt.pictures.fitting import Filter, Fit, fitted
 from gvt.pictures.reading import Picture, read_picture
+
+MOST_PIXELS = 1 << 28
+"""Pixels of the largest size that pictures are brought to: 16,384 x 16,384."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class PictureReader:
             raise ValueError(f"channels {self.channels}: 1 for grey, 3 for colour")
         if self.size is not None and min(self.size) < 1:
             raise ValueError(f"size {list(self.size)}: at least one pixel a side")
+        if self.size is not None and math.prod(self.size) > MOST_PIXELS:
+            raise ValueError(f"size {list(self.size)}: at most {MOST_PIXELS:,} pixels, 16384x16384")
         if len(self.background) != 3 or not all(0 <= value <= 255 for value in self.background):
             raise ValueError(f"background {list(self.background)}: red, green, blue from 0 to 255")
         if not 0 < self.share <= 1:

@@ -15,6 +15,7 @@ from torch import Tensor
 from gvt.errors import NonFiniteError
 from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
+from gvt.printable import shown
 from gvt.runs.plots import of_one_class
 from gvt.screen import Screen
 
@@ -55,7 +56,7 @@ class Display(Listener):
 
     def note(self, text: str) -> None:
         """Print a line above the live one."""
-        self._console.print(text, soft_wrap=True, markup=False)
+        self._console.print(shown(text), soft_wrap=True, markup=False, emoji=False)
 
     def run_started(self, run: Run) -> None:
         """Print the headline and begin to count."""
@@ -141,7 +142,7 @@ class _TwoLines(Progress):
     def get_renderables(self) -> Iterable[RenderableType]:
         """Return what is drawn."""
         yield self.make_tasks_table(self.tasks)
-        yield Text(self.losses)
+        yield Text(shown(self.losses))
 
 
 def _means(rows: Rows) -> dict[str, float]:

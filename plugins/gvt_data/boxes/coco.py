@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from gvt import DataError, PictureReader
+from gvt import DataError, PathText, PictureReader
 from gvt.pictures.fitting import Fit
 from gvt.printable import printable
 
@@ -82,8 +82,8 @@ class COCO(BoxSet):
         self,
         split: str,
         root: str,
-        annotations: str | dict[str, str] | None = None,
-        images: str | None = None,
+        annotations: PathText | dict[str, PathText] | None = None,
+        images: PathText | None = None,
         classes: list[str] | None = None,
         masks: bool = True,
         size: int | tuple[int, int] | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field, PositiveInt
 
-from gvt import DataError, PictureReader
+from gvt import DataError, PathText, PictureReader
 from gvt.pictures.fitting import Fit
 from gvt.pictures.reading import UnreadablePicture
 from gvt.printable import printable
@@ -84,8 +84,8 @@ class MaskFolder(MaskSet):
         self,
         split: str,
         root: str,
-        images: str | None = None,
-        masks: str | None = None,
+        images: PathText | None = None,
+        masks: PathText | None = None,
         mask_ending: str = "",
         classes: list[str | int] | dict[str, Given] | None = None,
         background: Given | None = None,

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from torch import nn
 
 from gvt.config.parameters import REQUIRED, check_parameters, convert, signature_of
+from gvt.config.paths import RecipePath
 from gvt.errors import ConfigError
 
 
@@ -44,7 +45,7 @@ def check(**given):
         ("widths", [1, 2, 3], (1, 2, 3)),
         ("mode", "bilinear", "bilinear"),
         ("root", None, None),
-        ("root", "/data", "/data"),
+        ("root", "/data", RecipePath("/data")),
         ("anything", {"a": [1]}, {"a": [1]}),
     ],
 )

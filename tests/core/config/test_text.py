@@ -89,7 +89,7 @@ def test_an_absent_file_is_named(tmp_path):
 def test_a_file_in_another_encoding_is_named(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"a: \xff")
-    with pytest.raises(ConfigError, match=r"mine\.yaml: is no UTF-8 .*3"):
+    with pytest.raises(ConfigError, match=r"mine\.yaml: is not UTF-8 .*3"):
         text.read(path, "mine.yaml")
 
 
