@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -57,7 +58,7 @@ class Broken(io.StringIO):
 
 @pytest.mark.parametrize(
     "error",
-    [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left"), ValueError("closed")],
+    [BrokenPipeError(32, "Broken pipe"), OSError(28, "No room"), ValueError("closed")],
 )
 def test_a_screen_that_fails_falls_silent_and_knows_why(error):
     screen = Screen(Broken(error))
@@ -123,7 +124,7 @@ def test_who_reads_one_line_of_a_list_sees_no_error(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "recipe\n", "")
 
 
-@pytest.mark.skipif(not os.path.exists(FULL), reason="there is no full device")
+@pytest.mark.skipif(not Path(FULL).exists(), reason="there is no full device")
 def test_a_list_that_found_no_room_is_an_error(tmp_path):
     done = shell(f"gvt list > {FULL}", tmp_path)
     assert done.returncode == 1

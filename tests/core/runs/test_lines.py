@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_line_that_a_full_disk_cut_off_does_not_swallow_the_next_one(tmp_path)
     assert read_curves(path) == {"train/a": [(1, 0.5), (3, 0.25)]}
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 def test_an_error_of_the_disk_names_the_file(monkeypatch, tmp_path):
     path = tmp_path / "metrics.jsonl"
     full = os.open("/dev/full", os.O_RDWR)

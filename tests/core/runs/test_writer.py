@@ -111,17 +111,17 @@ def test_without_locks_a_warning_says_so_and_it_goes_on(monkeypatch, tmp_path):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", fails)
-    with pytest.warns(UserWarning, match="cannot be locked: No locks available; take care"):
-        with sole_writer(tmp_path, "trained"):
-            pass
+    expected = "cannot be locked: No locks available; take care"
+    with pytest.warns(UserWarning, match=expected), sole_writer(tmp_path, "trained"):
+        pass
 
 
 def test_a_note_that_cannot_be_read_names_nobody(hold, tmp_path):
     hold()
     (tmp_path / NOTE).write_text("[]")
-    with pytest.raises(gvt.RunInUseError, match="used by another process"):
-        with sole_writer(tmp_path, "trained"):
-            pass
+    expected = "used by another process"
+    with pytest.raises(gvt.RunInUseError, match=expected), sole_writer(tmp_path, "trained"):
+        pass
 
 
 def test_a_run_that_is_trained_is_neither_resumed_evaluated_nor_reported(hold, tmp_path, call):
