@@ -6,8 +6,8 @@ python benchmarks/soak.py --steps 200      # steps of each; few do not tell a le
 
 Each run evaluates, draws and saves on its way. Its resident memory, that of its workers, its open
 files and its threads are read from /proc (Linux) and written down as it goes, a row for every
-tenth of the steps. The exit code is 1 if a run failed or grew. Rows are kept in benchmarks/soak.json; the
-table is in benchmarks/README.md.
+tenth of the steps. The exit code is 1 if a run failed or grew. Rows are kept in
+benchmarks/soak.json; the table is in benchmarks/README.md.
 """
 
 from __future__ import annotations

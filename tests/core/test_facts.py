@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.facts import DataFacts
+from gvt.facts import DataFacts, classes_without_samples
 
 BEFORE = DataFacts(("cat", "dog"), (1, 8, 8), (0.0, 1.0), samples=1200, fingerprint="ab")
 
@@ -82,3 +82,39 @@ def test_labels_that_are_no_classes_are_one_line(labels):
 def test_a_reader_that_is_not_known_is_one_line(reader):
     with pytest.raises(gvt.CheckpointError, match="how its pictures were read is not known: "):
         gvt.PictureReader.from_document(reader)
+
+
+class Counted(Oddly):
+    classes = ("cat", "dog", "eel")
+    labels = (0, 2, 0, 0, 2)
+
+
+def test_classes_without_a_sample_are_known_by_labels_by_objects_and_of_parts():
+    class Boxes(Oddly):
+        classes = ("cell", "dot")
+        object_counts = (0, 7)
+
+    class Mixed:
+        classes = ("cat", "dog", "eel", "cell", "dot")
+        parts = {"pictures": Counted(), "boxes": Boxes(), "unlabelled": Oddly()}  # noqa: RUF012
+
+    assert classes_without_samples(Counted()) == {"": ["dog"]}
+    assert classes_without_samples(Boxes()) == {"": ["cell"]}
+    assert classes_without_samples(Oddly()) == {}
+    assert classes_without_samples(Mixed()) == {"pictures": ["dog"], "boxes": ["cell"]}
+
+
+def test_a_run_warns_once_of_classes_without_a_training_image():
+    from gvt.session import _warn_of_absent_classes
+
+    class Many(Oddly):
+        classes = tuple(f"class {n}\x1b" for n in range(14))
+        labels = (0, 0)
+
+    with pytest.warns(UserWarning) as caught:
+        _warn_of_absent_classes(Many())
+    (line,) = (str(warning.message) for warning in caught)
+    assert line.startswith(r"data: 13 classes have no training image: class 1\x1b, class 2\x1b")
+    assert line.endswith("and 3 more")
+    with pytest.warns(UserWarning, match="data: 1 class has no training image: dog$"):
+        _warn_of_absent_classes(Counted())

@@ -56,7 +56,7 @@ def gvt_components():
 
 RECIPE = """
 task: {name: heads}
-data: {name: faulty, batch_size: 2, shuffle: false}
+data: {name: faulty, batch_size: 2, shuffle: false, workers: 0}
 backbone: {name: small_cnn, widths: [4]}
 heads: {class: {name: classifier}}
 optimizers: {model: {name: SGD, lr: 0.01}}
@@ -125,8 +125,9 @@ def events(folder):
     ],
 )
 def test_the_first_process_says_why_another_one_failed(fault, reason, start, tmp_path):
-    short = ["train.timeout=0.3"] if fault == "hang" else []
-    first, second = start("run", "recipe.yaml", *short, FAULT=fault)
+    # Workers inherit the connections, and must not keep them open.
+    overrides = {"hang": ["train.timeout=0.3"], "raise": ["data.workers=1"]}.get(fault, [])
+    first, second = start("run", "recipe.yaml", *overrides, FAULT=fault)
     line = last_line(first)
     assert first.returncode == 1
     assert line.startswith(f"error: {reason}")

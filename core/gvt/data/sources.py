@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import signal
 import traceback
 import warnings
@@ -104,23 +106,30 @@ class Streamed:
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
         """Yield the batches of these samples, on the device."""
-        loader = DataLoader(
-            self._samples,
-            batch_sampler=_Sampler(keys),
-            num_workers=self._workers,
-            collate_fn=_collate_or_error,
-            # A generator of its own: without one, `iter(loader)` draws from the default one.
-            generator=torch.Generator().manual_seed(0),
-            pin_memory=self._placement.device.type == "cuda",
-            worker_init_fn=_leave_signals_to_the_loop,
-        )
-        with warnings.catch_warnings():  # told once, and not for every pass over a split
-            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-            batches = iter(loader)
-        for batch in batches:
+        for batch in self._read(keys):
             if isinstance(batch, GvtError):
                 raise batch
             yield _on_device(batch, self._placement)
+
+    def _read(self, keys: Keys) -> Iterator[Any]:
+        """Return a new pass over the samples, which begins to read ahead.
+
+        No variable of a caller's frame may hold it: an error's traceback would keep its workers.
+        """
+        with warnings.catch_warnings():  # it is told once, and not for every pass over a split
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            return iter(
+                DataLoader(
+                    self._samples,
+                    batch_sampler=_Sampler(keys),
+                    num_workers=self._workers,
+                    collate_fn=_collate_or_error,
+                    # A generator of its own: without one, `iter` draws from the default one.
+                    generator=torch.Generator().manual_seed(0),
+                    pin_memory=self._placement.device.type == "cuda",
+                    worker_init_fn=_leave_signals_to_the_loop,
+                )
+            )
 
 
 class _Sampler:
@@ -231,6 +240,17 @@ def _leave_signals_to_the_loop(worker: int) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """End workers that are left at the end, as after an error whose traceback holds their loader.
+
+    Python asks them with a SIGTERM, which they ignore, and then waits for them.
+    """
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
 
 
 def _on_device(batch: Batch, placement: Placement) -> Batch:

@@ -1,6 +1,10 @@
 """Batches, from the device's memory or from workers, augmented or not."""
 
+import os
 import random
+import subprocess
+import sys
+import warnings
 from itertools import chain, islice
 
 import numpy as np
@@ -9,6 +13,7 @@ import torch
 
 import gvt
 from gvt.config import DataConfig
+from gvt.data import sources
 from gvt.data.collate import collate
 from gvt.data.transforms import build_transforms, transform_sample
 from gvt.distributed import World
@@ -283,3 +288,48 @@ def test_a_wrong_transform_is_one_line(config, says):
     name, parameters = config
     with pytest.raises(gvt.ConfigError, match=says):
         build_transforms("data.transforms", [_named(name, **parameters)])
+
+
+def test_more_workers_than_cores_are_told_once_and_not_for_every_pass(monkeypatch):
+    sources._check_cores.cache_clear()
+    monkeypatch.setattr(sources, "usable_cores", lambda: 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loader = gvt.Loader(
+            Shades(),
+            gvt.DataConfig(name="shades", batch_size=4, resident=False, workers=3),
+            gvt.TrainConfig(steps=2),
+            CPU,
+        )
+        for _ in range(2):
+            assert sum(len(batch) for batch in loader.held_out(Shades())) == len(Shades())
+    sources._check_cores.cache_clear()
+    (line,) = (str(warning.message) for warning in caught)
+    assert line.startswith("data.workers=3: this machine has 1 core for them")
+
+
+HELD = """
+import torch
+import gvt
+from gvt.data.sources import Streamed
+
+class Plain:
+    classes, image_shape, splits = (), (1, 2, 2), ("train",)
+    def __len__(self):
+        return 8
+    def __getitem__(self, index):
+        return gvt.Sample(torch.zeros(1, 2, 2), {}, gvt.Record(str(index), (2, 2)))
+
+source = Streamed(Plain(), gvt.Placement.resolve("cpu"), 1)
+batches = source.batches((0, torch.arange(2)) for _ in range(9))
+print(len(next(batches)))  # and the pass is still there at the end
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="workers are forked")
+def test_a_pass_that_is_still_held_does_not_keep_python_from_ending():
+    done = subprocess.run(
+        [sys.executable, "-c", HELD], capture_output=True, text=True, check=True, timeout=200
+    )
+    assert done.stdout == "2\n"

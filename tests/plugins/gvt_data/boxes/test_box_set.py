@@ -36,6 +36,8 @@ def test_boxes_are_the_same_in_all_formats(name, formats, scenes, tmp_path):
         assert sample.targets["labels"].dtype == torch.int64
         assert sample.record.source.endswith(f"{scene.name}.png")
         assert sample.record.size == scene.size
+    labels = [dataset.classes.index(label) for scene in scenes for label, _ in scene.objects]
+    assert dataset.object_counts == (labels.count(0), labels.count(1))
 
 
 @pytest.mark.parametrize("name", FORMATS)
