@@ -13,15 +13,16 @@ from pydantic import Field, PositiveInt
 
 from gvt import DataError, PictureReader
 from gvt.pictures.fitting import Fit
-from gvt.pictures.reading import UnreadablePicture
 from gvt.printable import printable
 
 from ..listing import fingerprint
 from ..splits import check_shares, divided, listed, own_name, picked
-from .file import MaskReader, values_of
+from .file import MaskReader
 from .mask_set import MOST_PIXELS, MaskSet
 from .pairs import EXPECTED, Folders, Pair
-from .values import Given, mask_values
+from .survey import surveyed
+from .tally import Tally
+from .values import WHITE, Given, mask_values
 
 Held = Annotated[float, Field(ge=0, lt=1)] | str | list[int | str]
 """A share, a file that lists pictures, or the pictures themselves."""
@@ -109,11 +110,13 @@ class MaskFolder(MaskSet):
         parts = _parted(folder, found, {"train": train, "val": val, "test": test}, split_seed)
         most = None if tile is None else MOST_PIXELS
 
-        def values() -> set[int]:
-            every = [pair for pairs in found.values() for pair in pairs]
-            return _values_in(every, most, skip=on_error == "skip")
+        def tally() -> Tally:
+            masks = [p.mask for pairs in found.values() for p in pairs if p.mask is not None]
+            # Where classes are named, a mask that cannot be read is an error when it is used.
+            white, lenient = (WHITE, on_error == "skip") if classes is None else (1, True)
+            return surveyed(masks, most, white, lenient=lenient)
 
-        meaning = mask_values(classes, background, ignore, values)
+        meaning = mask_values(classes, background, ignore, tally)
         pairs = parts[split]
         super().__init__(split, pairs, reader, MaskReader(meaning, most), tile, on_error)
         if not len(self):
@@ -158,24 +161,6 @@ def _parted(
     left = {name: pair for name, pair in lists.get("train", pool).items() if name not in held}
     parts = divided({**found, "train": [*left.values()]}, shares, seed, lambda pair: pair.name)
     return parts | {split: [*names.values()] for split, names in lists.items() if split != "train"}
-
-
-def _values_in(pairs: Sequence[Pair], most_pixels: int | None, *, skip: bool) -> set[int]:
-    """Return the values in all masks; those that cannot be read are passed over or raised."""
-    found: set[int] = set()
-    for mask in (pair.mask for pair in pairs if pair.mask is not None):
-        try:
-            modified = mask.stat().st_mtime_ns
-        except OSError as error:
-            if skip:
-                continue
-            raise DataError(f"{printable(mask)}: cannot be read: {error.strerror}") from error
-        try:
-            found |= values_of(mask, modified, most_pixels)
-        except UnreadablePicture:
-            if not skip:
-                raise
-    return found
 
 
 def _empty(folder: Path, split: str) -> str:
