@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, get_args
@@ -21,6 +22,7 @@ from gvt.config.schema import HeadConfig
 from gvt.errors import ConfigError, DataError
 from gvt.facts import DataFacts, PartFacts
 from gvt.interfaces import Dataset, Head, Task
+from gvt.pictures.survey import notes_on
 from gvt.pretrained import built_for
 from gvt.vocabulary import Vocabulary
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
@@ -85,8 +87,16 @@ def _check_has(where: str, of: Unbuilt, split: str) -> None:
         )
 
 
-def open_dataset(config: RunConfig, split: str) -> Dataset:
+def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Dataset:
     """Open one split of the data.
+
+    A warning says what is easily overlooked in its picture files: see
+    `gvt.pictures.survey.notes_on`, of a sample of them.
+
+    Args:
+        config: The run.
+        split: The split.
+        quiet: Whether that is left out.
 
     Raises:
         DataError: If it is absent, damaged or empty.
@@ -101,6 +111,10 @@ def open_dataset(config: RunConfig, split: str) -> Dataset:
             f"data: {config.data.name} has no samples in its split {split!r}"
             + ("; give data.root" if lacks_root else "")
         )
+    files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)
+    if files is not None and reader is not None and not quiet:
+        for note in notes_on(reader, files):
+            warnings.warn(f"data: split {split}: {note}", stacklevel=2)
     return dataset
 
 
