@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, get_args
 
@@ -24,6 +24,7 @@ from gvt.facts import DataFacts, PartFacts
 from gvt.interfaces import Dataset, Head, Task
 from gvt.pictures.survey import notes_on
 from gvt.pretrained import built_for
+from gvt.printable import printable
 from gvt.vocabulary import Vocabulary
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
@@ -160,6 +161,8 @@ def build_task(
         heads: dict[str, Head] = {}
         for name, head in config.heads.items():
             part = part_of(f"heads.{name}", head, facts)
+            if trained_with is None:
+                _check_classes(f"heads.{name}", head, (part or facts).classes, facts.hint)
             heads[name] = build(f"heads.{name}", "head", head, part.injected if part else {})
         words = {name: vocabulary_of(head, facts) for name, head in config.heads.items()}
         known = {name: of_head for name, of_head in words.items() if of_head is not None}
@@ -168,6 +171,20 @@ def build_task(
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
     return task
+
+
+def _check_classes(section: str, head: HeadConfig, classes: Sequence[str], hint: str) -> None:
+    """Check that a head that tells the classes of whole images apart has two.
+
+    Raises:
+        ConfigError: If there is one only.
+    """
+    needs = getattr(_find("head", head).load(), "needs", ())
+    if tuple(needs) == ("class",) and len(classes) == 1:
+        raise ConfigError(
+            f"{section}: {head.name} learns which class an image is of, and the data has only one, "
+            f"{printable(classes[0])}; {hint or 'give it images of at least two'}"
+        )
 
 
 def part_of(section: str, head: HeadConfig, facts: DataFacts) -> PartFacts | None:

@@ -52,6 +52,7 @@ class Dataset(Protocol):
             then read the same way, for predictions.
         files: Optional; the picture files that `reader` reads, each once. What is easily
             overlooked in them, such as further pages, is then told at opening.
+        hint: Optional; what to do if one class is too few, as a clause that an error ends with.
         passed_over: Optional; how many files of each suffix stand beside the pictures and are not
             read, as {".heic": 12, "": 1}; `gvt data check` tells them.
         category_ids: Optional; of each class its number in COCO files, 1 and on without it.

@@ -143,6 +143,15 @@ def picture_file(
         raise problem from error
 
 
+def begins_like_a_picture(path: Path) -> bool:
+    """Whether a file can be opened as a picture, whatever its suffix; nothing is decoded."""
+    try:
+        with picture_file(path):
+            return True
+    except (DataError, MemoryError):
+        return False
+
+
 @dataclass(frozen=True)
 class Header:
     """What a picture file says of itself before anything is decoded.
@@ -299,7 +308,7 @@ def _brightened(image: Image.Image, white: float) -> Image.Image:
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         return image
     colours = [band for band in image.split() if band.mode == "L"][: 3 if "R" in image.mode else 1]
-    high = max(band.getextrema()[1] for band in colours)
+    high = max(int(np.asarray(band).max()) for band in colours)
     if high > white:
         raise ValueError(_out_of_range(0, high, white))
     table = [min(255, round(value * 255 / white)) if white else 0 for value in range(256)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def notes_on(reader: PictureReader, files: Sequence[Path], *, every: bool = Fals
     headers = files if every else _spread(files, _HEADERS)
     decoded = {*files} if every else {*_spread(headers, _DECODED)}
     most = None if every else _MOST_PIXELS
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = pool.map(lambda f: _seen(f, reader, f in decoded, most), headers)
         seen = [of_one for of_one in jobs if of_one is not None]
     whole = len(headers) == len(files)

@@ -13,7 +13,7 @@ from gvt.device import keep_freed_memory
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
 from gvt.pictures.survey import notes_on
-from gvt.prediction.files import Source, find_pictures
+from gvt.prediction.files import Source, find_pictures, passed_over
 from gvt.prediction.objects import Objects
 from gvt.prediction.predictor import Predictor
 from gvt.prediction.result import Predicted, summary_of
@@ -127,7 +127,8 @@ class Job:
         opened = open_trained(trained, overrides, averaged=averaged)
         keep_freed_memory(opened.placement.device)
         self._predictor = Predictor(opened)
-        for note in notes_on(self._predictor.reader, [source.path for source in self.sources]):
+        pictures = [source.path for source in self.sources]
+        for note in [*passed_over(paths, self.out), *notes_on(self._predictor.reader, pictures)]:
             warnings.warn(note, stacklevel=2)
         self._facts, self._score = opened.facts, opened.settings.score
         if self.out is None and writes_places and self._predictor.is_drawn:
