@@ -35,10 +35,12 @@ class MaskReader:
     Attributes:
         values: What values or colours mean.
         most_pixels: How many a mask may have; Pillow's limit unless given.
+        page: Which picture of a file that holds several, from 1; the first unless given.
     """
 
     values: MaskValues
     most_pixels: int | None = None
+    page: int | None = None
 
     def read(self, path: Path) -> Array:
         """Return the number of each pixel, (H, W) uint8, of a mask turned as its EXIF data says.
@@ -49,7 +51,7 @@ class MaskReader:
             DataError: If the file itself cannot be read, or it has 255 and nobody says what that
                 is.
         """
-        with picture_file(path, self.most_pixels) as file:
+        with picture_file(path, self.most_pixels, self.page) as file:
             check_lossless(path, file.format or "")
             ImageOps.exif_transpose(file, in_place=True)
             if self.values.are_colours:
@@ -104,7 +106,11 @@ def check_lossless(path: Path, format: str) -> None:
 
 @lru_cache(maxsize=1 << 16)
 def tally_of(
-    path: Path, modified: int, most_pixels: int | None = None, white: int = WHITE
+    path: Path,
+    modified: int,
+    most_pixels: int | None = None,
+    white: int = WHITE,
+    page: int | None = None,
 ) -> Tally:
     """Return how many pixels each value in a mask has.
 
@@ -113,13 +119,14 @@ def tally_of(
         modified: When it was, in any unit, so that a changed file is read anew.
         most_pixels: How many it may have; Pillow's limit unless given.
         white: The value that white of one bit stands for.
+        page: Which picture of a file that holds several, from 1; the first unless given.
 
     Raises:
         UnusableMask: If it is in colour, or has more values than there can be classes.
         UnreadablePicture: If its content cannot be taken for a picture.
         DataError: If the file itself cannot be read.
     """
-    with picture_file(path, most_pixels) as file:
+    with picture_file(path, most_pixels, page) as file:
         check_lossless(path, file.format or "")
         pixels = _values_in(path, file, white)
         tally = tallied(pixels, _looks(pixels, file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from gvt import DataError, PictureReader, Record, Sample
 from gvt.batch import IGNORED
 from gvt.pictures.fitting import fitted
 from gvt.pictures.reader import pixels_of
-from gvt.pictures.reading import UnreadablePicture, read_header
+from gvt.pictures.reading import Header, UnreadablePicture, pages_in, picture_file, read_header
 from gvt.printable import printable
 
 from ..broken import threads, without_broken
@@ -96,6 +97,7 @@ class MaskSet:
             if not pairs:
                 raise DataError(f"data: of split {split} no picture with its mask can be used")
         sizes = self._checked_sizes(pairs)
+        self._tell_pages(pairs)
         self._pairs = pairs
         self.files = [pair.image for pair in pairs if pair.image is not None]
         self._places: list[tuple[int, tuple[int, int] | None]] = [
@@ -186,7 +188,7 @@ class MaskSet:
         numbers = self._masks.read(pair.mask)
         height, width = picture.image.height, picture.image.width
         if numbers.shape != (height, width):
-            raise UnusableMask(_of_other_size(pair, (height, width), numbers.shape))
+            raise UnusableMask(self._of_other_size(pair, (height, width), numbers.shape))
         image, geometry = self.reader.fitted(picture.image)
         mask, _ = fitted(
             Image.fromarray(numbers),
@@ -241,11 +243,33 @@ class MaskSet:
             )
         return [size for size in found if not isinstance(size, str)]
 
+    def _tell_pages(self, pairs: Sequence[Pair]) -> None:
+        """Warn of masks that hold more than is read; of images whoever opens the set does."""
+        if self._masks.page is not None:
+            return
+        masks = [pair.mask for pair in pairs if pair.mask is not None]
+        with threads() as pool:
+            pages = dict(zip(masks, pool.map(self._pages, masks), strict=True))
+        if count := sum(number > 1 for number in pages.values()):
+            most = max(pages, key=pages.__getitem__)
+            warnings.warn(
+                f"data: split {self.split}: {count:,} of {len(masks):,} masks "
+                f"{'has' if count == 1 else 'have'} several pages ({printable(most)}: "
+                f"{pages[most]:,}), of which the first is read; data.page=N reads another one of "
+                "image and mask, counted from 1",
+                stacklevel=4,
+            )
+
+    def _pages(self, mask: Path) -> int:
+        with picture_file(mask, self._most_pixels) as file:
+            return pages_in(file)
+
     def _size_or_problem(self, pair: Pair) -> tuple[int, int] | str:
         if pair.image is None or pair.mask is None:
             return pair.missing or ""
         try:
-            image, mask = (read_header(path, self._most_pixels) for path in (pair.image, pair.mask))
+            image = self._header(pair.image, self.reader.page)
+            mask = self._header(pair.mask, self._masks.page)
             check_lossless(pair.mask, mask.format)
             if image.size == mask.size:
                 return image.size
@@ -254,21 +278,24 @@ class MaskSet:
         except UnreadablePicture as error:
             return str(error)
         size = (picture.height, picture.width)
-        return size if size == mask.size else _of_other_size(pair, size, mask.size)
+        return size if size == mask.size else self._of_other_size(pair, size, mask.size)
+
+    def _header(self, path: Path, page: int | None) -> Header:
+        return read_header(path, self._most_pixels, page)
+
+    def _of_other_size(self, pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> str:
+        """Return what to say of an image and a mask whose (H, W) differ."""
+        sizes = (
+            f"{printable(pair.image)}: is {image[1]}x{image[0]} pixels, and its mask "
+            f"{printable(pair.mask)} is {mask[1]}x{mask[0]}"
+        )
+        lying = mask == image[::-1]
+        if lying and pair.image is not None and self._header(pair.image, self.reader.page).turned:
+            return f"{sizes}: the image's EXIF data turns it, and not the mask; turn the mask"
+        return f"{sizes}; bring them to one size"
 
 
 def tiles(size: tuple[int, int], side: int) -> list[tuple[int, int]]:
     """Return the (top, left) of each tile of a picture, the last ones aligned to its edge."""
     tops, lefts = ([min(at, max(0, n - side)) for at in range(0, n, side)] for n in size)
     return list(product(tops, lefts))
-
-
-def _of_other_size(pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> str:
-    """Return what to say of an image and a mask whose (H, W) differ."""
-    said = (
-        f"{printable(pair.image)}: is {image[1]}x{image[0]} pixels, and its mask "
-        f"{printable(pair.mask)} is {mask[1]}x{mask[0]}"
-    )
-    if pair.image is not None and mask == image[::-1] and read_header(pair.image).turned:
-        return f"{said}: the image's EXIF data turns it, and the mask is not turned; turn the mask"
-    return f"{said}; bring them to one size"

@@ -14,13 +14,21 @@ from .file import UnusableMask, of_noise, tally_of
 from .tally import Tally, added
 
 
-def surveyed(masks: Sequence[Path], most_pixels: int | None, white: int, *, lenient: bool) -> Tally:
+def surveyed(
+    masks: Sequence[Path],
+    most_pixels: int | None,
+    white: int,
+    page: int | None,
+    *,
+    lenient: bool,
+) -> Tally:
     """Return how many pixels each value has in all masks.
 
     Args:
         masks: The files.
         most_pixels: How many a mask may have; Pillow's limit unless given.
         white: The value that white of one bit stands for.
+        page: Which picture of a file that holds several, from 1; the first unless given.
         lenient: Pass over masks that cannot be read or have noise at their edges.
 
     Raises:
@@ -31,7 +39,7 @@ def surveyed(masks: Sequence[Path], most_pixels: int | None, white: int, *, leni
 
     def tally(mask: Path) -> Tally | None:
         try:
-            return tally_of(mask, mask.stat().st_mtime_ns, most_pixels, white)
+            return tally_of(mask, mask.stat().st_mtime_ns, most_pixels, white, page)
         except OSError as error:
             if not lenient:
                 reason = f"{printable(mask)}: cannot be read: {error.strerror}"
