@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gvt import DataError
 from gvt.pictures.folders import is_passed_over
@@ -23,13 +23,16 @@ _MASKS_OF_SPLITS = (*MASKS, "annotation", "annots", "annot", "segmentation", "se
 
 _SPLIT = "{split}"
 
+_GIVEN = """'data.images="{split}"' 'data.masks="{split}annot"'"""
+"""How both are given in a shell, where a text that begins with a brace needs its quotes."""
+
 _SHOWN = 8
 
 EXPECTED = (
     "expected are images and masks of the same names in two folders (ROOT/images/1.jpg and "
     "ROOT/masks/1.png), and these perhaps in folders train, val and test (ROOT/train/images/1.jpg "
     "or ROOT/images/train/1.jpg); folders beside each other (ROOT/train and ROOT/trainannot) are "
-    "given as data.images={split} data.masks={split}annot"
+    f"given as {_GIVEN}"
 )
 
 
@@ -122,7 +125,7 @@ class Folders:
                 raise DataError(
                     f"data.{role[1]}: {printable(other.name)} and {printable(folder.name)} in "
                     f"{str(root)!r} may both be {role[1]} of the split {role[0]}; say which, as in "
-                    "data.images={split} data.masks={split}_masks"
+                    f"{_GIVEN}"
                 )
         images, masks = (
             {split: by_role[split, role] for split in SPLITS if (split, role) in by_role}
@@ -137,7 +140,7 @@ class Folders:
         if masks is None or _SPLIT not in images or _SPLIT not in masks:
             raise DataError(
                 "data.images and data.masks: with {split} in one, the other needs it, too, as in "
-                "data.images={split} data.masks={split}annot"
+                f"{_GIVEN}"
             )
         found = _matching(root, images), _matching(root, masks)
         for parameter, pattern, folders in zip(
@@ -203,7 +206,7 @@ def _role(name: str) -> tuple[str, str] | None:
 
 def _matching(root: Path, pattern: str) -> dict[str, Path]:
     """Return by split the folders whose names are a pattern with the name of a split."""
-    before, *after = pattern.split(_SPLIT)
+    before, *after = PurePosixPath(pattern).as_posix().split(_SPLIT)
     expression = re.escape(before) + "(?P<split>[^/]+)" + "(?P=split)".join(map(re.escape, after))
     names: dict[str, Path] = {}
     for path in sorted(root.glob("*".join(map(escape, (before, *after))))):

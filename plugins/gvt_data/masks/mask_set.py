@@ -244,25 +244,34 @@ class MaskSet:
         return [size for size in found if not isinstance(size, str)]
 
     def _tell_pages(self, pairs: Sequence[Pair]) -> None:
-        """Warn of masks that hold more than is read; of images whoever opens the set does."""
+        """Warn of masks of several pages whose images have others, where no page is given.
+
+        Where images hold several, whoever opens the set says so.
+        """
         if self._masks.page is not None:
             return
-        masks = [pair.mask for pair in pairs if pair.mask is not None]
         with threads() as pool:
-            pages = dict(zip(masks, pool.map(self._pages, masks), strict=True))
-        if count := sum(number > 1 for number in pages.values()):
-            most = max(pages, key=pages.__getitem__)
+            other = [text for text in pool.map(self._other_pages, pairs) if text]
+        if other:
             warnings.warn(
-                f"data: split {self.split}: {count:,} of {len(masks):,} masks "
-                f"{'has' if count == 1 else 'have'} several pages ({printable(most)}: "
-                f"{pages[most]:,}), of which the first is read; data.page=N reads another one of "
-                "image and mask, counted from 1",
+                f"data: split {self.split}: {len(other):,} of {len(pairs):,} masks "
+                f"{'has' if len(other) == 1 else 'have'} several pages, unlike their images "
+                f"({other[0]}), of which the first is read; data.page=N reads another one of both, "
+                "counted from 1",
                 stacklevel=4,
             )
 
-    def _pages(self, mask: Path) -> int:
-        with picture_file(mask, self._most_pixels) as file:
-            return pages_in(file)
+    def _other_pages(self, pair: Pair) -> str:
+        """Return what to say of a mask of several pages whose image has another number."""
+        if pair.image is None or pair.mask is None:
+            return ""
+        with picture_file(pair.mask, self._most_pixels) as file:
+            pages = pages_in(file)
+        if pages == 1:
+            return ""
+        with picture_file(pair.image, self._most_pixels) as file:
+            same = pages == pages_in(file)
+        return "" if same else f"{printable(pair.mask)}: {pages:,}"
 
     def _size_or_problem(self, pair: Pair) -> tuple[int, int] | str:
         if pair.image is None or pair.mask is None:

@@ -83,7 +83,7 @@ def mask_values(
         return _checked({str(v): v for v in found if v not in (none, nowhere)}, none, nowhere, {})
     by_name = _counted([str(name) for name in classes], (none, nowhere))
     two = {0, 1} == {*by_name.values(), *(() if none is None else (none,))}
-    white = {}
+    white: dict[Value, Value] = {}
     if two and nowhere != WHITE and WHITE in (counted := tally()).counts:
         check_white(counted, nowhere)
         white = {WHITE: 1}
@@ -113,7 +113,7 @@ def of_white(what: str, tally: Tally) -> DataError:
         f"{'' if shown == every else f' ({percent(tally.counts[WHITE], tally.total)})'}; give "
         "data.ignore=255 if it counts nowhere, data.background=255 if it is of no class, or its "
         "class with the others in data.classes={NAME: VALUE}",
-        details=None if shown == every else f"values: {every}",
+        details="" if shown == every else f"values: {every}",
     )
 
 
