@@ -142,6 +142,10 @@ def build_task(
         ConfigError: If something does not fit together.
     """
     available = dict(facts.injected)
+    if trained_with is None:
+        for name, head in (config.heads or {}).items():
+            of_head = part_of(f"heads.{name}", head, facts) or facts
+            _check_classes(f"heads.{name}", head, of_head.classes, facts.hint)
 
     def build(
         section: str, kind: str, component: ComponentConfig, of_part: Mapping[str, Any] = {}
@@ -161,8 +165,6 @@ def build_task(
         heads: dict[str, Head] = {}
         for name, head in config.heads.items():
             part = part_of(f"heads.{name}", head, facts)
-            if trained_with is None:
-                _check_classes(f"heads.{name}", head, (part or facts).classes, facts.hint)
             heads[name] = build(f"heads.{name}", "head", head, part.injected if part else {})
         words = {name: vocabulary_of(head, facts) for name, head in config.heads.items()}
         known = {name: of_head for name, of_head in words.items() if of_head is not None}

@@ -241,8 +241,8 @@ def _warn_of(folder: Path, split: str, found: _Found) -> None:
     if found.empty:
         names = printable(", ".join(map(str, found.empty)))
         warnings.warn(
-            f"data.root: {str(folder)!r} has folders without pictures, which become neither classes "
-            f"nor splits: {names}",
+            f"data.root: {str(folder)!r} has folders without pictures, which become neither "
+            f"classes nor splits: {names}",
             stacklevel=4,
         )
     if passed_over := overlooked(folder, found.others):

@@ -42,10 +42,11 @@ def read_label_list(
     """Return the pictures below a folder with what a list says of them; none is opened.
 
     A line has the picture's path and its labels, each in a cell of its own or several in one,
-    separated by `;` or `|`, or by `,` in quotation marks. A heading may name the columns: `image,label`. Or the file is a table
-    with a heading that names the classes, `image,cat,dog`, and a cell for each of them: 1, yes,
-    true or x; or 0, no, false or nothing. Cells are separated by commas, semicolons or tabs. A
-    column of running numbers without a name, or called `id` or `index`, does not count.
+    separated by `;` or `|`, or by `,` in quotation marks. A heading may name the columns:
+    `image,label`. Or the file is a table with a heading that names the classes, `image,cat,dog`,
+    and a cell for each of them: 1, yes, true or x; or 0, no, false or nothing. Cells are separated
+    by commas, semicolons or tabs. A column of running numbers without a name, or called `id` or
+    `index`, does not count.
 
     Args:
         root: The folder.

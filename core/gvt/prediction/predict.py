@@ -128,8 +128,10 @@ class Job:
         keep_freed_memory(opened.placement.device)
         self._predictor = Predictor(opened)
         pictures = [source.path for source in self.sources]
-        for note in [*passed_over(paths, self.out), *notes_on(self._predictor.reader, pictures)]:
+        for note in passed_over(paths, self.out):
             warnings.warn(note, stacklevel=2)
+        for note in notes_on(self._predictor.reader, pictures):
+            warnings.warn(f"{note}; it is a setting of the training", stacklevel=2)
         self._facts, self._score = opened.facts, opened.settings.score
         if self.out is None and writes_places and self._predictor.is_drawn:
             self.out = DEFAULT_FOLDER
