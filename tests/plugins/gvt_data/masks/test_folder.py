@@ -191,6 +191,22 @@ def test_noise_at_edges_is_called_so(tmp_path):
     assert opened(tmp_path, classes=every)[0].targets["semantic"].max() < len(every)
 
 
+@pytest.mark.parametrize("indexed", [True, False])
+def test_noise_of_colours_is_called_so(tmp_path, indexed):
+    colours = np.array([[0, 0, 0], [128, 64, 128]], np.uint8)
+
+    def coloured(mask, number):
+        image = smoothed(Image.fromarray(colours[np.asarray(mask) // 200]))
+        return image.quantize(16) if indexed else image
+
+    discs(tmp_path, coloured)
+    with pytest.raises(gvt.DataError, match=r"0\.png: .*looks resized"):
+        opened(tmp_path, classes=None)
+    named = {"ground": "#000000", "disc": "#804080"}
+    with pytest.raises(gvt.DataError, match=r"0\.png: looks .* colours beside #000000 \(.*#804080"):
+        opened(tmp_path, classes=named)[0]
+
+
 def test_one_mask_with_noise_is_named_or_left_out(tmp_path):
     discs(tmp_path, lambda mask, number: smoothed(mask) if number == 3 else mask)
     with pytest.raises(gvt.DataError, match=r"masks/3\.png: looks resized"):
