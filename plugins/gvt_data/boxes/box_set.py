@@ -84,6 +84,7 @@ class BoxSet:
         without = sum(not p.outlined for p in self._pictures) if self._masks else 0
         self.left_out = {**(left_out or {}), **({MASKS: without} if without else {})}
         self.fingerprint = fingerprint([_described(picture) for picture in self._pictures])
+        self.files = [picture.of.image for picture in self._pictures]
 
     def __len__(self) -> int:
         return len(self._pictures)

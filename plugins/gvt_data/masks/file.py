@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -14,20 +14,14 @@ from PIL import Image, ImageOps
 from gvt.pictures.reading import UnreadablePicture, picture_file
 from gvt.printable import printable
 
-from .values import UNKNOWN, WHITE, MaskValues, Value, written
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from .tally import Array, Tally, Value, bands, keys_of, percent, tallied, written
+from .values import UNKNOWN, WHITE, MaskValues, of_white
 
 LOSSY = ("JPEG", "MPO", "WEBP")
 """Formats, as Pillow names them, that may change values."""
 
 MOST_FOUND = 64
 """Values that are taken for classes where nobody says which there are."""
-
-_AT_ONCE = 1 << 22
-"""Pixels that are looked at together, so that a huge mask takes little beside itself."""
-
-_SHOWN = 8
 
 
 class UnusableMask(UnreadablePicture):
@@ -41,10 +35,12 @@ class MaskReader:
     Attributes:
         values: What values or colours mean.
         most_pixels: How many a mask may have; Pillow's limit unless given.
+        page: Which picture of a file that holds several, from 1; the first unless given.
     """
 
     values: MaskValues
     most_pixels: int | None = None
+    page: int | None = None
 
     def read(self, path: Path) -> Array:
         """Return the number of each pixel, (H, W) uint8, of a mask turned as its EXIF data says.
@@ -52,9 +48,10 @@ class MaskReader:
         Raises:
             UnusableMask: If a value is no class, or they cannot be told from such a file.
             UnreadablePicture: If its content cannot be taken for a picture.
-            DataError: If the file itself cannot be read.
+            DataError: If the file itself cannot be read, or it has 255 and nobody says what that
+                is.
         """
-        with picture_file(path, self.most_pixels) as file:
+        with picture_file(path, self.most_pixels, self.page) as file:
             check_lossless(path, file.format or "")
             ImageOps.exif_transpose(file, in_place=True)
             if self.values.are_colours:
@@ -62,9 +59,13 @@ class MaskReader:
             else:  # white of one bit is the second value, whichever that is
                 pixels = _values_in(path, file, 1 if 1 in self.values.numbers else WHITE)
             numbers = np.empty(pixels.shape[:2], np.uint8)
-            for top, band in _bands(pixels):
-                numbers[top : top + len(band)] = self._table[_keys(band)]
-            self._check(path, pixels, numbers)
+            for top, band in bands(pixels):
+                numbers[top : top + len(band)] = self._table[keys_of(band)]
+            for top, band in bands(numbers):
+                unknown = band == UNKNOWN
+                if unknown.any():
+                    y, x = np.unravel_index(int(unknown.argmax()), unknown.shape)
+                    self._refuse(path, file, pixels, int(x), int(y) + top)
             return numbers
 
     @cached_property
@@ -76,24 +77,19 @@ class MaskReader:
             table[key] = number
         return table
 
-    def _check(self, path: Path, pixels: Array, numbers: Array) -> None:
-        for top, band in _bands(numbers):
-            unknown = band == UNKNOWN
-            if unknown.any():
-                y, x = np.unravel_index(int(unknown.argmax()), unknown.shape)
-                value = written(_plain(pixels[top + y, x]))
-                raise UnusableMask(
-                    f"{printable(path)}: {value} at x={x}, y={top + y} is no class of the masks, "
-                    f"which have {self.values}; name it in data.classes, or give "
-                    f"data.ignore={value}"
-                )
-        if self.values.white_is_one and pixels.ndim == 2:
-            seen = _seen(pixels)
-            if seen[1] and seen[WHITE]:
-                raise UnusableMask(
-                    f"{printable(path)}: has 1 and 255, which both stand for the second of two "
-                    "classes; if 255 counts nowhere, give data.ignore=255"
-                )
+    def _refuse(self, path: Path, file: Image.Image, pixels: Array, x: int, y: int) -> NoReturn:
+        """Raise what is wrong with a mask that has a value of no class at a place."""
+        tally = tallied(pixels, _looks(pixels, file))
+        if noise := tally.noise():
+            raise UnusableMask(of_noise(f"{printable(path)}: looks", tally, noise))
+        if WHITE in tally.counts and WHITE not in self.values.numbers:
+            # A setting is missing, so that this is none of the files that on_error=skip leaves out.
+            raise of_white(f"{printable(path)}: has", tally)
+        value = written(_plain(pixels[y, x]))
+        raise UnusableMask(
+            f"{printable(path)}: {value} at x={x}, y={y} is no class of the masks, which have "
+            f"{self.values}; name it in data.classes, or give data.ignore={value}"
+        )
 
 
 def check_lossless(path: Path, format: str) -> None:
@@ -109,32 +105,63 @@ def check_lossless(path: Path, format: str) -> None:
 
 
 @lru_cache(maxsize=1 << 16)
-def values_of(path: Path, modified: int, most_pixels: int | None = None) -> frozenset[int]:
-    """Return the values in a mask; `modified` makes a changed file be read anew.
+def tally_of(
+    path: Path,
+    modified: int,
+    most_pixels: int | None = None,
+    white: int = WHITE,
+    page: int | None = None,
+) -> Tally:
+    """Return how many pixels each value in a mask has.
+
+    Args:
+        path: The mask.
+        modified: When it was, in any unit, so that a changed file is read anew.
+        most_pixels: How many it may have; Pillow's limit unless given.
+        white: The value that white of one bit stands for.
+        page: Which picture of a file that holds several, from 1; the first unless given.
 
     Raises:
         UnusableMask: If it is in colour, or has more values than there can be classes.
         UnreadablePicture: If its content cannot be taken for a picture.
         DataError: If the file itself cannot be read.
     """
-    with picture_file(path, most_pixels) as file:
+    with picture_file(path, most_pixels, page) as file:
         check_lossless(path, file.format or "")
-        found = np.flatnonzero(_seen(_values_in(path, file))).tolist()
-    if len(found) > MOST_FOUND:
+        pixels = _values_in(path, file, white)
+        tally = tallied(pixels, _looks(pixels, file))
+    if len(tally.counts) > MOST_FOUND:
+        if noise := tally.noise():
+            raise UnusableMask(of_noise(f"{printable(path)}: looks", tally, noise))
         raise UnusableMask(
-            f"{printable(path)}: has {len(found)} values, too many to be classes; is it a mask, "
-            "and not resized or smoothed? Otherwise name them in data.classes"
+            f"{printable(path)}: has {len(tally.counts)} values, too many to be classes; is it a "
+            "mask, and not resized or smoothed? Otherwise name them in data.classes"
         )
-    return frozenset(found)
+    return tally
 
 
-def _keys(pixels: Array) -> Array:
-    """Return values (H, W) as they are, and colours (H, W, 3) each as one number."""
-    if pixels.ndim == 2:
-        return pixels
-    red, green, blue = (pixels[..., band].astype(np.uint32) for band in range(3))
-    keys: Array = red << 16 | green << 8 | blue
-    return keys
+def of_noise(what: str, tally: Tally, noise: Collection[Value]) -> str:
+    """Return what to say of noise at the edges in a mask, or in all."""
+    main = Tally({value: n for value, n in tally.counts.items() if value not in noise})
+    kind = "colours" if any(isinstance(value, tuple) for value in noise) else "values"
+    held = percent(sum(tally.counts[value] for value in noise), tally.total)
+    return (
+        f"{what} resized with interpolation, smoothed, or once saved as JPEG: {len(noise)} {kind} "
+        f"beside {main.listed(tally.total)} hold {held} of the pixels, at the edges; make masks "
+        "from their source again, resized by nearest pixels (never as JPEG), or if these are "
+        "classes, name all in data.classes={NAME: VALUE}"
+    )
+
+
+def _looks(pixels: Array, file: Image.Image) -> list[Array]:
+    """Return what is compared between the neighbours in a mask, each (H, W).
+
+    Noise in a palette is between others by its colour, not its index.
+    """
+    looks = [pixels] if pixels.ndim == 2 else []
+    if file.mode == "P" or not looks:
+        looks += [np.asarray(band) for band in file.convert("RGB").split()]
+    return looks
 
 
 def _values_in(path: Path, file: Image.Image, white: int = WHITE) -> Array:
@@ -143,8 +170,8 @@ def _values_in(path: Path, file: Image.Image, white: int = WHITE) -> Array:
     if file.mode == "1":
         return np.asarray(file).astype(np.uint8) * np.uint8(white)
     if file.mode == "P" and file.format == "GIF":  # which knows no grey, only palettes of it
-        bands = [np.asarray(band) for band in file.convert("RGB").split()]
-        return bands[0] if _are_equal(bands) else np.asarray(file)
+        parts = [np.asarray(band) for band in file.convert("RGB").split()]
+        return parts[0] if _are_equal(parts) else np.asarray(file)
     if file.mode in ("L", "P") or file.mode.startswith("I;16"):
         return np.asarray(file)
     if file.mode == "I":
@@ -162,18 +189,25 @@ def _values_in(path: Path, file: Image.Image, white: int = WHITE) -> Array:
         )
     if file.mode in ("LA", "PA"):
         return np.asarray(file.getchannel(0))
-    bands = [np.asarray(file.getchannel(band)) for band in range(3)]
-    if not _are_equal(bands):
-        raise UnusableMask(
-            f"{printable(path)}: is in colour ({_most_common(file)}), and masks have values here; "
-            "give each class its colour, as data.classes={cell: '#ff0000'}, or save it with its "
-            "palette or as grey"
-        )
-    return bands[0]
+    parts = [np.asarray(file.getchannel(band)) for band in range(3)]
+    if not _are_equal(parts):
+        raise UnusableMask(_of_colour(path, np.stack(parts, -1), parts))
+    return parts[0]
 
 
-def _are_equal(bands: Sequence[Array]) -> bool:
-    return all(np.array_equal(bands[0], band) for band in bands[1:])
+def _are_equal(parts: Sequence[Array]) -> bool:
+    return all(np.array_equal(parts[0], part) for part in parts[1:])
+
+
+def _of_colour(path: Path, pixels: Array, parts: Sequence[Array]) -> str:
+    """Return what to say of a mask in colour where values are expected."""
+    tally = tallied(pixels, parts)
+    if noise := tally.noise():
+        return of_noise(f"{printable(path)}: is in colour, and looks", tally, noise)
+    return (
+        f"{printable(path)}: is in colour, {tally}, and masks have values here; give each class "
+        "its colour, as data.classes={cell: '#ff0000'}, or save it with its palette or as grey"
+    )
 
 
 def _colours_in(path: Path, file: Image.Image) -> Array:
@@ -195,31 +229,8 @@ def _check_opaque(path: Path, file: Image.Image) -> None:
         )
 
 
-def _seen(pixels: Array) -> Array:
-    """Return which values there are, (65536,) bool."""
-    seen = np.zeros(1 << 16, bool)
-    for _, band in _bands(pixels):
-        seen[band] = True
-    return seen
-
-
-def _bands(pixels: Array) -> Iterator[tuple[int, Array]]:
-    """Yield pixels in bands of rows, each with its first row."""
-    rows = max(1, _AT_ONCE // max(1, pixels.shape[1]))
-    for top in range(0, len(pixels), rows):
-        yield top, pixels[top : top + rows]
-
-
 def _plain(pixel: Any) -> Value:
     if np.ndim(pixel) == 0:
         return int(pixel)
     red, green, blue = (int(part) for part in pixel)
     return red, green, blue
-
-
-def _most_common(file: Image.Image) -> str:
-    """Return the colours that are there most, in words."""
-    counted = file.convert("RGB").getcolors(file.width * file.height) or []
-    colours = [colour for _, colour in sorted(counted, reverse=True)]
-    more = f" and {len(colours) - _SHOWN} more" if len(colours) > _SHOWN else ""
-    return ", ".join(written(colour) for colour in colours[:_SHOWN]) + more  # type: ignore[arg-type]

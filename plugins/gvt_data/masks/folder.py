@@ -13,15 +13,17 @@ from pydantic import Field, PositiveInt
 
 from gvt import DataError, PathText, PictureReader
 from gvt.pictures.fitting import Fit
-from gvt.pictures.reading import UnreadablePicture
 from gvt.printable import printable
 
 from ..listing import fingerprint
 from ..splits import check_shares, divided, listed, own_name, picked
-from .file import MaskReader, values_of
+from .file import MaskReader
+from .layout import EXPECTED, Folders
 from .mask_set import MOST_PIXELS, MaskSet
-from .pairs import EXPECTED, Folders, Pair
-from .values import Given, mask_values
+from .pairs import Naming, Pair, pairs_below
+from .survey import surveyed
+from .tally import Tally
+from .values import WHITE, Given, mask_values
 
 Held = Annotated[float, Field(ge=0, lt=1)] | str | list[int | str]
 """A share, a file that lists pictures, or the pictures themselves."""
@@ -31,8 +33,10 @@ class MaskFolder(MaskSet):
     """Images and their masks, paired by their names without suffix.
 
     ROOT/images/1.jpg goes with ROOT/masks/1.png, and both may have folders below them. If ROOT
-    holds `train`, `val` or `test` with such folders in them, or folders of these names stand below
-    both, these are the splits. Otherwise the splits are lists, or shares of the pictures.
+    has folders of splits (`train`, `val` or `test`, or others of their usual names such as
+    `Training`, `valid` or `testing`) with such folders in them, or there are folders of these
+    names below both, these are the splits; so they are if the folders are beside each other, as
+    in ROOT/train and ROOT/trainannot. Otherwise the splits are lists, or shares of the pictures.
 
     A mask is grey (8 or 16 bits, or black and white) or of a palette, and the value of a pixel,
     in a palette its index (in a GIF's palette of greys the grey), says its class. Where the classes
@@ -40,18 +44,25 @@ class MaskFolder(MaskSet):
     PGM are taken; JPEG and WebP, which may change values, are not. Opening compares the files'
     sizes; `gvt data check` reads everything.
 
+    255 is a value like any other. Where it is beside other values, it has to be given as a class,
+    as `background` or as `ignore`; only where all masks of all splits are black and white, with 0
+    and 255 and nothing else, it is the second of two classes.
+
     Args:
         split: `train`, `val` or `test`.
         root: The folder.
-        images: The folder of images; `images` or `image` unless given.
-        masks: The folder of masks; `masks`, `mask`, `labels` or `label` unless given.
+        images: The folder of images; `images` or `image` unless given. With `{split}` in it there
+            is one for each split, as in `{split}/photos`; `{split}` is any of a split's usual
+            names.
+        masks: The folder of masks; `masks`, `mask`, `labels` or `label` unless given. With
+            `{split}` in it there is one for each split, as in `{split}annot`.
         mask_ending: What masks' names have behind their images', such as `_mask`.
         classes: The names of the values from 0 on; or a value, or a colour such as '#ff8000' or
             [255, 128, 0], for each name. Unless given, every value that is found in a mask is a
             class, and all masks are read to find them. Two names are also those of black and
-            white: 255 is then the second.
+            white masks: 255 is then the second.
         background: The value or colour of pixels of no class.
-        ignore: That of pixels that count nowhere. Unless given, 255, where it is nothing else.
+        ignore: That of pixels that count nowhere.
         size: Height and width in pixels of all images, or both in one number; each picture keeps
             its own unless given. Masks are brought to it by their nearest pixels.
         fit: How a picture meets a size of another shape: `crop`, `pad` or `stretch`; see
@@ -73,6 +84,11 @@ class MaskFolder(MaskSet):
             once at opening, leaves those out and warns of them. Broken is a picture that cannot
             be read or has no mask, a mask of another size, or one with a value of no class.
         about: What is said where the folder is absent: source, licence, layout.
+        mask_beginning: What masks' names have before their images', such as `mask_`.
+        white: The value that is white in images of more than 8 bits, such as 4095; the largest of
+            the file's type unless given.
+        page: Which picture of images and masks that hold several (TIFF, GIF), from 1; the first
+            unless given.
 
     Raises:
         DataError: If a folder is missing, images and masks do not go together, a file cannot be
@@ -100,22 +116,29 @@ class MaskFolder(MaskSet):
         split_seed: int = 0,
         on_error: Literal["error", "skip"] = "error",
         about: str = "",
+        mask_beginning: str = "",
+        white: Annotated[float, Field(gt=0)] | None = None,
+        page: PositiveInt | None = None,
     ) -> None:
         folder = Path(root).expanduser()
-        reader = PictureReader(channels, (size, size) if isinstance(size, int) else size, fit)
+        size = (size, size) if isinstance(size, int) else size
+        reader = PictureReader(channels, size, fit, white=white, page=page)
         if not folder.is_dir():
             raise DataError(f"data.root: there is no folder {str(folder)!r}; {about or EXPECTED}")
-        found = Folders(images, masks, mask_ending).pairs(folder)
+        naming = Naming(mask_beginning, mask_ending)
+        found = pairs_below(folder, Folders(images, masks), naming)
         parts = _parted(folder, found, {"train": train, "val": val, "test": test}, split_seed)
         most = None if tile is None else MOST_PIXELS
 
-        def values() -> set[int]:
-            every = [pair for pairs in found.values() for pair in pairs]
-            return _values_in(every, most, skip=on_error == "skip")
+        def tally() -> Tally:
+            masks = [p.mask for pairs in found.values() for p in pairs if p.mask is not None]
+            # Where classes are named, a mask that cannot be read is an error when it is used.
+            white_bit, lenient = (WHITE, on_error == "skip") if classes is None else (1, True)
+            return surveyed(masks, most, white_bit, page, lenient=lenient)
 
-        meaning = mask_values(classes, background, ignore, values)
+        meaning = mask_values(classes, background, ignore, tally)
         pairs = parts[split]
-        super().__init__(split, pairs, reader, MaskReader(meaning, most), tile, on_error)
+        super().__init__(split, pairs, reader, MaskReader(meaning, most, page), tile, on_error)
         if not len(self):
             raise DataError(_empty(folder, split))
         names = [f"{pair.name}{corner or ''}" for pair, corner in self.places]
@@ -158,24 +181,6 @@ def _parted(
     left = {name: pair for name, pair in lists.get("train", pool).items() if name not in held}
     parts = divided({**found, "train": [*left.values()]}, shares, seed, lambda pair: pair.name)
     return parts | {split: [*names.values()] for split, names in lists.items() if split != "train"}
-
-
-def _values_in(pairs: Sequence[Pair], most_pixels: int | None, *, skip: bool) -> set[int]:
-    """Return the values in all masks; those that cannot be read are passed over or raised."""
-    found: set[int] = set()
-    for mask in (pair.mask for pair in pairs if pair.mask is not None):
-        try:
-            modified = mask.stat().st_mtime_ns
-        except OSError as error:
-            if skip:
-                continue
-            raise DataError(f"{printable(mask)}: cannot be read: {error.strerror}") from error
-        try:
-            found |= values_of(mask, modified, most_pixels)
-        except UnreadablePicture:
-            if not skip:
-                raise
-    return found
 
 
 def _empty(folder: Path, split: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from gvt import DataError, PictureReader, Record, Sample
 from gvt.batch import IGNORED
 from gvt.pictures.fitting import fitted
 from gvt.pictures.reader import pixels_of
-from gvt.pictures.reading import UnreadablePicture, read_header
+from gvt.pictures.reading import Header, UnreadablePicture, pages_in, picture_file, read_header
 from gvt.printable import printable
 
 from ..broken import threads, without_broken
@@ -96,7 +97,9 @@ class MaskSet:
             if not pairs:
                 raise DataError(f"data: of split {split} no picture with its mask can be used")
         sizes = self._checked_sizes(pairs)
+        self._tell_pages(pairs)
         self._pairs = pairs
+        self.files = [pair.image for pair in pairs if pair.image is not None]
         self._places: list[tuple[int, tuple[int, int] | None]] = [
             (number, corner)
             for number, size in enumerate(sizes)
@@ -185,7 +188,7 @@ class MaskSet:
         numbers = self._masks.read(pair.mask)
         height, width = picture.image.height, picture.image.width
         if numbers.shape != (height, width):
-            raise UnusableMask(_of_other_size(pair, (height, width), numbers.shape))
+            raise UnusableMask(self._of_other_size(pair, (height, width), numbers.shape))
         image, geometry = self.reader.fitted(picture.image)
         mask, _ = fitted(
             Image.fromarray(numbers),
@@ -240,11 +243,42 @@ class MaskSet:
             )
         return [size for size in found if not isinstance(size, str)]
 
+    def _tell_pages(self, pairs: Sequence[Pair]) -> None:
+        """Warn of masks of several pages whose images have others, where no page is given.
+
+        Where images hold several, whoever opens the set says so.
+        """
+        if self._masks.page is not None:
+            return
+        with threads() as pool:
+            other = [text for text in pool.map(self._other_pages, pairs) if text]
+        if other:
+            warnings.warn(
+                f"data: split {self.split}: {len(other):,} of {len(pairs):,} masks "
+                f"{'has' if len(other) == 1 else 'have'} several pages, unlike their images "
+                f"({other[0]}), of which the first is read; data.page=N reads another one of both, "
+                "counted from 1",
+                stacklevel=4,
+            )
+
+    def _other_pages(self, pair: Pair) -> str:
+        """Return what to say of a mask of several pages whose image has another number."""
+        if pair.image is None or pair.mask is None:
+            return ""
+        with picture_file(pair.mask, self._most_pixels) as file:
+            pages = pages_in(file)
+        if pages == 1:
+            return ""
+        with picture_file(pair.image, self._most_pixels) as file:
+            same = pages == pages_in(file)
+        return "" if same else f"{printable(pair.mask)}: {pages:,}"
+
     def _size_or_problem(self, pair: Pair) -> tuple[int, int] | str:
         if pair.image is None or pair.mask is None:
             return pair.missing or ""
         try:
-            image, mask = (read_header(path, self._most_pixels) for path in (pair.image, pair.mask))
+            image = self._header(pair.image, self.reader.page)
+            mask = self._header(pair.mask, self._masks.page)
             check_lossless(pair.mask, mask.format)
             if image.size == mask.size:
                 return image.size
@@ -253,21 +287,24 @@ class MaskSet:
         except UnreadablePicture as error:
             return str(error)
         size = (picture.height, picture.width)
-        return size if size == mask.size else _of_other_size(pair, size, mask.size)
+        return size if size == mask.size else self._of_other_size(pair, size, mask.size)
+
+    def _header(self, path: Path, page: int | None) -> Header:
+        return read_header(path, self._most_pixels, page)
+
+    def _of_other_size(self, pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> str:
+        """Return what to say of an image and a mask whose (H, W) differ."""
+        sizes = (
+            f"{printable(pair.image)}: is {image[1]}x{image[0]} pixels, and its mask "
+            f"{printable(pair.mask)} is {mask[1]}x{mask[0]}"
+        )
+        lying = mask == image[::-1]
+        if lying and pair.image is not None and self._header(pair.image, self.reader.page).turned:
+            return f"{sizes}: the image's EXIF data turns it, and not the mask; turn the mask"
+        return f"{sizes}; bring them to one size"
 
 
 def tiles(size: tuple[int, int], side: int) -> list[tuple[int, int]]:
     """Return the (top, left) of each tile of a picture, the last ones aligned to its edge."""
     tops, lefts = ([min(at, max(0, n - side)) for at in range(0, n, side)] for n in size)
     return list(product(tops, lefts))
-
-
-def _of_other_size(pair: Pair, image: tuple[int, int], mask: tuple[int, int]) -> str:
-    """Return what to say of an image and a mask whose (H, W) differ."""
-    said = (
-        f"{printable(pair.image)}: is {image[1]}x{image[0]} pixels, and its mask "
-        f"{printable(pair.mask)} is {mask[1]}x{mask[0]}"
-    )
-    if pair.image is not None and mask == image[::-1] and read_header(pair.image).turned:
-        return f"{said}: the image's EXIF data turns it, and the mask is not turned; turn the mask"
-    return f"{said}; bring them to one size"

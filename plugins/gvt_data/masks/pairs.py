@@ -1,24 +1,23 @@
-"""Images and their masks, found below a folder by their names."""
+"""Images and their masks, put together by their names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError
 from gvt.printable import printable
 
-from ..listing import pictures_below
-from ..splits import SPLITS, by_split_folder
+from ..listing import composed, composed_path, pictures_below
+from ..splits import by_split_folder, split_folders
+from .layout import EXPECTED, Folders, Place
 
-IMAGES = ("images", "image", "imgs", "img")
-MASKS = ("masks", "mask", "labels", "label", "annotations")
-
-EXPECTED = (
-    "expected are images and masks of the same names in two folders (ROOT/images/1.jpg and "
-    "ROOT/masks/1.png), and these perhaps in folders train, val and test (ROOT/train/images/1.jpg)"
-)
+_Reader = Callable[[Path], dict[PurePosixPath, Path]]
+"""Returns the pictures below a folder by what is compared of their names."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Pair:
 
     Attributes:
         name: The path that they have in common, without suffix, below the folders of both; with
-            the split before it where that has folders of its own.
+            the split before it where that has folders of its own. Its letters are composed.
         image: The image's file.
         mask: The mask's file.
         expected: Where the one that is missing would be.
@@ -51,92 +50,137 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Folders:
-    """Where images and masks are below a folder, and how their names go together.
+class Naming:
+    """How the names of an image and its mask go together.
 
     Attributes:
-        images: The folder of images; found by its usual names unless given.
-        masks: The same of masks.
-        ending: What a mask's name has behind its image's, before the suffix.
+        beginning: What a mask's name has before its image's.
+        ending: What it has behind it, before the suffix.
     """
 
-    images: str | None = None
-    masks: str | None = None
+    beginning: str = ""
     ending: str = ""
 
-    def pairs(self, root: Path) -> Mapping[str, Sequence[Pair]]:
-        """Return the pairs of each split that has folders; all are `train` where none has.
+    def image_of(self, mask: PurePosixPath) -> PurePosixPath | None:
+        """Return the name of a mask's image, None if it is not named like a mask."""
+        begin, end = composed(self.beginning), composed(self.ending)
+        name = mask.name
+        if not (name.startswith(begin) and name.endswith(end)) or len(name) <= len(begin + end):
+            return None
+        return mask.with_name(name.removeprefix(begin).removesuffix(end))
 
-        Raises:
-            DataError: If there are no such folders, no images, or two of one name.
-        """
-        own = [split for split in SPLITS if self._is_base(root / split)]
-        if own:
-            return {s: self._pairs_of(root / s, PurePosixPath(s)) for s in own}
-        pairs = self._pairs_of(root, PurePosixPath())
-        if not pairs:
-            raise DataError(f"data.root: no pictures in {str(root)!r}; {EXPECTED}")
-        by_name = {pair.name: pair for pair in pairs}
-        folders = by_split_folder(root, list(by_name))
-        return {split: [by_name[name] for name in names] for split, names in folders.items()}
-
-    def _is_base(self, folder: Path) -> bool:
-        """Whether a folder has one of images in it."""
-        if not folder.is_dir():
-            return False
-        return bool(self._candidates(folder, self.images, IMAGES))
-
-    def _candidates(self, base: Path, given: str | None, usual: Sequence[str]) -> list[Path]:
-        if given is not None:
-            return [base / given] if (base / given).is_dir() else []
-        return sorted(p for p in base.iterdir() if p.name.lower() in usual and p.is_dir())
-
-    def _folder(self, base: Path, what: str, given: str | None, usual: Sequence[str]) -> Path:
-        found = self._candidates(base, given, usual)
-        if not found:
-            where = f"{str(base)!r} has no folder {given or ' or '.join(usual[:2])}"
-            raise DataError(f"data.{what}: {where}; {EXPECTED}; other names: data.{what}=NAME")
-        if len(found) > 1:
-            names = " and ".join(printable(path.name) for path in found)
-            raise DataError(f"data.{what}: {str(base)!r} has {names}; say which, data.{what}=NAME")
-        return found[0]
-
-    def _pairs_of(self, base: Path, split: PurePosixPath) -> list[Pair]:
-        images = self._folder(base, "images", self.images, IMAGES)
-        masks = self._folder(base, "masks", self.masks, MASKS)
-        image_of, mask_of = _by_stem(images), _by_stem(masks)
-        if self.ending:
-            named = mask_of.items()
-            mask_of = {_cut(n, self.ending): p for n, p in named if n.name.endswith(self.ending)}
-            if images == masks:
-                ends = self.ending
-                image_of = {n: p for n, p in image_of.items() if not n.name.endswith(ends)}
-        return [
-            Pair(
-                split / name,
-                image_of.get(name),
-                mask_of.get(name),
-                f"{printable(images / name)}.*"
-                if name not in image_of
-                else f"{printable(masks / name)}{self.ending}.*",
-            )
-            for name in sorted({*image_of, *mask_of})
-        ]
+    def __str__(self) -> str:
+        """Return the parameters that say so, as they are written in a shell."""
+        given = {"mask_beginning": self.beginning, "mask_ending": self.ending}
+        return " ".join(_parameter(name, value) for name, value in given.items() if value)
 
 
-def _cut(name: PurePosixPath, ending: str) -> PurePosixPath:
-    return name.with_name(name.name.removesuffix(ending)) if name.name != ending else name
+def pairs_below(root: Path, folders: Folders, naming: Naming) -> Mapping[str, Sequence[Pair]]:
+    """Return the pairs of each split that has folders; all are `train` where none has.
+
+    Raises:
+        DataError: If there are no such folders, no images, or two of one name; or no image has a
+            mask and the masks are named in another way.
+    """
+    if places := folders.of_splits(root):
+        return {
+            split: [*_paired(place, naming, _by_stem, PurePosixPath(split)).values()]
+            for split, place in places.items()
+        }
+    pairs = _paired(folders.of_all(root), naming, _by_stem_and_split, PurePosixPath())
+    if not pairs:
+        raise DataError(f"data.root: no pictures in {str(root)!r}; {EXPECTED}")
+    by_split = by_split_folder(root, list(pairs))
+    return {split: [pairs[name] for name in names] for split, names in by_split.items()}
+
+
+def _paired(
+    place: Place, naming: Naming, read: _Reader, split: PurePosixPath
+) -> dict[PurePosixPath, Pair]:
+    """Return the images and masks of two folders by their common names, in their order."""
+    if place.images == place.masks and naming == Naming():
+        raise DataError(
+            f"data.masks: {printable(place.masks)} is also the folder of images; say what the "
+            "masks' names have behind their images', as in data.mask_ending=_mask"
+        )
+    image_of = read(place.images)
+    stems = read(place.masks) if place.masks.is_dir() else {}
+    mask_of = {name: path for stem, path in stems.items() if (name := naming.image_of(stem))}
+    if place.images == place.masks:
+        image_of = {n: path for n, path in image_of.items() if naming.image_of(n) is None}
+    if image_of and stems and not image_of.keys() & mask_of.keys():
+        _check_naming(place, image_of.keys(), stems.keys() - image_of.keys())
+    return {
+        split / name: Pair(
+            split / name,
+            image_of.get(name),
+            mask_of.get(name),
+            f"{printable(place.images / name)}.*"
+            if name not in image_of
+            else f"{printable(place.masks / _masked(name, naming))}.*",
+        )
+        for name in sorted({*image_of, *mask_of})
+    }
+
+
+def _check_naming(
+    place: Place, images: Collection[PurePosixPath], masks: Collection[PurePosixPath]
+) -> None:
+    """Check that masks none of which has an image are not merely named in another way.
+
+    Raises:
+        DataError: If most images have one if something is cut from the masks' names.
+    """
+    namings: Counter[Naming] = Counter()
+    names = {*images}
+    for mask in masks:
+        for cut in range(1, len(mask.name)):
+            if mask.with_name(mask.name[:cut]) in names:
+                namings[Naming(ending=mask.name[cut:])] += 1
+            if mask.with_name(mask.name[cut:]) in names:
+                namings[Naming(beginning=mask.name[:cut])] += 1
+    best, count = max(namings.items(), key=lambda item: item[1], default=(Naming(), 0))
+    if 2 * count >= min(len(images), len(masks)):
+        where = "behind" if best.ending else "before"
+        raise DataError(
+            f"data.masks: the masks in {printable(place.masks)} are named like their images, with "
+            f"{best.ending or best.beginning!r} {where} the name: give {best}"
+        )
+
+
+def _masked(name: PurePosixPath, naming: Naming) -> PurePosixPath:
+    """Return the name of an image's mask."""
+    return name.with_name(f"{naming.beginning}{name.name}{naming.ending}")
 
 
 def _by_stem(folder: Path) -> dict[PurePosixPath, Path]:
-    """Return the pictures below a folder by their names without suffix."""
-    found: dict[PurePosixPath, Path] = {}
+    """Return the pictures below a folder by their names without suffix, in composed letters."""
+    by_stem: dict[PurePosixPath, Path] = {}
     for name in pictures_below(folder):
-        stem, path = name.with_suffix(""), folder / name
-        if stem in found:
+        stem, path = composed_path(name.with_suffix("")), folder / name
+        if stem in by_stem:
             raise DataError(
-                f"{printable(path)}: there is {printable(found[stem].name)} as well, and one name "
-                "stands for one picture; move one of them away"
+                f"{printable(path)}: there is {printable(by_stem[stem].name)} as well, and one "
+                "name stands for one picture; move one of them away"
             )
-        found[stem] = path
-    return found
+        by_stem[stem] = path
+    return by_stem
+
+
+def _by_stem_and_split(folder: Path) -> dict[PurePosixPath, Path]:
+    """Return the same, with the split's own name for a folder that is called like it."""
+    by_stem = _by_stem(folder)
+    first = {stem.parts[0] for stem in by_stem if len(stem.parts) > 1}
+    splits = {name: split for split, name in split_folders(folder, first).items()}
+    return {
+        PurePosixPath(splits.get(stem.parts[0], stem.parts[0]), *stem.parts[1:])
+        if len(stem.parts) > 1
+        else stem: path
+        for stem, path in by_stem.items()
+    }
+
+
+def _parameter(name: str, value: str) -> str:
+    """Return an override that gives a parameter a text, as it is written in a shell."""
+    plain = re.fullmatch(r"[A-Za-z_.-]*[A-Za-z][\w.-]*", value)
+    return f"data.{name}={value}" if plain else shlex.quote(f'data.{name}="{value}"')

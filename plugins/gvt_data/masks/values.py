@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import ImageColor
 
+from gvt import DataError
 from gvt.batch import IGNORED
+
+from .tally import Tally, Value, percent, written
 
 UNKNOWN = 254
 """The number of what is no class; classes and background are numbered from 0 to 253."""
@@ -17,8 +20,6 @@ _LARGEST = 65535
 
 Given = int | str | tuple[int, int, int]
 """A value, or a colour as red, green and blue from 0 to 255, as "#ff8000", or by its name."""
-
-Value = int | tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,11 @@ class MaskValues:
         numbers: The number of each value: a class, `len(classes)` for the background, 255 where
             it is ignored.
         background: Whether there are pixels of no class.
-        white_is_one: Whether 255 stands for 1, as in masks that are black and white.
     """
 
     classes: tuple[str, ...]
     numbers: Mapping[Value, int]
     background: bool = False
-    white_is_one: bool = False
 
     @property
     def are_colours(self) -> bool:
@@ -52,40 +51,85 @@ def mask_values(
     classes: Sequence[str | int] | Mapping[str, Given] | None,
     background: Given | None,
     ignore: Given | None,
-    found: Callable[[], Collection[int]],
+    tally: Callable[[], Tally],
 ) -> MaskValues:
     """Return what masks mean, from a data set's parameters.
 
+    255 is a value like any other, and nobody has said what it is unless it is named, the background
+    or ignored. Only where all masks are black and white, 0 and 255 and nothing else but what is
+    ignored, it is the second of the two.
+
     Args:
         classes: The names, of the values from 0 on that are neither background nor ignored; or
-            each name's value or colour; or None for a class for each value that is found.
+            each name's value or colour; or None for a class for each value in the masks.
         background: The value or colour of no class.
-        ignore: That of pixels that count nowhere; unless given, 255, if it is nothing else. Where
-            two names are listed, masks may be black and white as well, and 255 is the second.
-        found: Returns the values in all masks.
+        ignore: That of pixels that count nowhere.
+        tally: Returns the values in all masks, of values that 255 may stand for 1 among.
 
     Raises:
+        DataError: If nobody has said what 255 is, and it is beside other values.
         ValueError: If they are impossible, or stand twice.
     """
     none = None if background is None else _value("background", background)
     nowhere = None if ignore is None else _value("ignore", ignore)
-    white_is_one = False
-    by_name: dict[str, Value]
-    if classes is None:
-        by_name = {str(v): v for v in _classes_of(set(found()) - {none, nowhere}, nowhere)}
-    elif isinstance(classes, Mapping):
+    if isinstance(classes, Mapping):
         by_name = {name: _value(f"classes: {name}", given) for name, given in classes.items()}
-    else:
-        by_name = _counted([str(name) for name in classes], (none, nowhere))
-        two = {0, 1} == {*by_name.values(), *(() if none is None else (none,))}
-        white_is_one = two and nowhere != WHITE
-    return _checked(by_name, none, nowhere, white_is_one)
+        return _checked(by_name, none, nowhere, {})
+    if classes is None:
+        counted = tally()
+        if WHITE not in (none, nowhere):
+            check_white(counted, nowhere)
+        found = sorted(v for v in counted.counts if isinstance(v, int))
+        return _checked({str(v): v for v in found if v not in (none, nowhere)}, none, nowhere, {})
+    by_name = _counted([str(name) for name in classes], (none, nowhere))
+    two = {0, 1} == {*by_name.values(), *(() if none is None else (none,))}
+    white: dict[Value, Value] = {}
+    if two and nowhere != WHITE and WHITE in (counted := tally()).counts:
+        check_white(counted, nowhere)
+        white = {WHITE: 1}
+    return _checked(by_name, none, nowhere, white)
+
+
+def check_white(tally: Tally, nowhere: Value | None) -> None:
+    """Check that 255, of which nobody has said what it is, is clear from the values beside it.
+
+    Args:
+        tally: The values in all masks.
+        nowhere: The value that is ignored.
+
+    Raises:
+        DataError: If it is not.
+    """
+    if WHITE in tally.counts and not tally.counts.keys() - {nowhere} <= {0, WHITE}:
+        raise of_white("data.classes: the masks have", tally)
+
+
+def of_white(what: str, tally: Tally) -> DataError:
+    """Return the error that 255 is beside other values, and nobody says what it is."""
+    every = tally.listed(tally.total, len(tally.counts))
+    shown = str(tally)
+    return DataError(
+        f"{what} the values {shown}, and nobody says what 255 is"
+        f"{'' if shown == every else f' ({percent(tally.counts[WHITE], tally.total)})'}; give "
+        "data.ignore=255 if it counts nowhere, data.background=255 if it is of no class, or its "
+        "class with the others in data.classes={NAME: VALUE}",
+        details="" if shown == every else f"values: {every}",
+    )
 
 
 def _checked(
-    by_name: Mapping[str, Value], none: Value | None, nowhere: Value | None, white_is_one: bool
+    by_name: Mapping[str, Value],
+    none: Value | None,
+    nowhere: Value | None,
+    same: Mapping[Value, Value],
 ) -> MaskValues:
     """Return them all with their numbers.
+
+    Args:
+        by_name: The value of each class.
+        none: That of the background.
+        nowhere: That of what is ignored.
+        same: Further values, each with the one that it stands for.
 
     Raises:
         ValueError: If a value stands twice, colours and values are mixed, or there are too many.
@@ -107,19 +151,8 @@ def _checked(
         numbers[none] = len(by_name)
     if nowhere is not None:
         numbers[nowhere] = IGNORED
-    if white_is_one:
-        numbers[WHITE] = numbers[1]
-    elif nowhere is None and isinstance(named[0], int):
-        numbers.setdefault(WHITE, IGNORED)
-    return MaskValues(tuple(by_name), numbers, none is not None, white_is_one)
-
-
-def _classes_of(values: Collection[Value | None], nowhere: Value | None) -> list[int]:
-    """Return which of the values that were found are classes: 255 is if only 0 is beside it."""
-    whole = sorted(value for value in values if isinstance(value, int))
-    if nowhere is None and not set(whole) <= {0, WHITE}:
-        whole = [value for value in whole if value != WHITE]
-    return whole
+    numbers |= {value: numbers[other] for value, other in same.items()}
+    return MaskValues(tuple(by_name), numbers, none is not None)
 
 
 def _counted(names: Sequence[str], others: Sequence[Value | None]) -> dict[str, Value]:
@@ -153,8 +186,3 @@ def _value(what: str, given: Given) -> Value:
     if not all(0 <= part <= 255 for part in (red, green, blue)):
         raise ValueError(f"{what} {list(given)}: red, green and blue from 0 to 255")
     return red, green, blue
-
-
-def written(value: Value) -> str:
-    """Return a value or a colour as people write it."""
-    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)

@@ -18,6 +18,7 @@ from ..splits import listed
 from .file import MaskReader
 from .mask_set import MOST_PIXELS, MaskSet
 from .pairs import Pair
+from .tally import Tally
 from .values import mask_values
 
 CLASSES = (
@@ -79,7 +80,7 @@ class VOCSegmentation(MaskSet):
         names = [str(name) for _, name in listed(folder, split, str(file))]
         if not names:
             raise DataError(f"{printable(folder / file)}: is empty")
-        values = mask_values({n: i for i, n in enumerate(CLASSES, 1)}, 0, 255, set)
+        values = mask_values({n: i for i, n in enumerate(CLASSES, 1)}, 0, 255, Tally)
         masks = MaskReader(values, None if tile is None else MOST_PIXELS)
         reader = PictureReader(channels, (size, size) if isinstance(size, int) else size, fit)
         pairs = [_pair(folder, name) for name in names]

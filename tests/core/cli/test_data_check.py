@@ -12,7 +12,7 @@ from gvt.cli.data import check
 
 RECIPE = """
 task: {name: heads}
-data: {name: mask_folder, root: mine, classes: [sky, sea, land], background: 9}
+data: {name: mask_folder, root: mine, classes: [sky, sea, land], background: 9, ignore: 255}
 backbone: {name: small_cnn}
 heads: {picture: {name: classifier}}
 optimizers: {model: {name: SGD, lr: 0.1}}
@@ -56,6 +56,13 @@ def test_each_class_has_a_share_of_the_pixels(recipe):
     assert "val: class land never occurs" in table.splitlines()
 
 
+def test_255_that_nobody_explains_is_in_no_table(recipe):
+    with pytest.raises(gvt.DataError, match="12 samples cannot be read") as caught:
+        check(recipe, ["data.ignore=null"])
+    says = "0.png: has the values 0 (50.0 %), 1 (18.8 %), 9 (12.5 %), 255 (18.8 %), and nobody says"
+    assert says in caught.value.details
+
+
 def test_few_pixels_are_told_from_none(recipe, tmp_path):
     values = np.zeros((90, 90), np.uint8)
     values[3, 3] = 2
@@ -87,7 +94,7 @@ def test_a_value_that_is_no_class_is_named(recipe, tmp_path):
 
 
 def test_of_mixed_data_a_class_occurs_that_one_part_has(recipe, tmp_path):
-    part = "{name: mask_folder, root: mine, classes: [sky, sea, land], background: 9}"
+    part = "{name: mask_folder, root: mine, classes: [sky, sea, land], background: 9, ignore: 255}"
     things = "{name: scenes, size: 48, count: 40, held_out: 12, targets: [class]}"
     mixed = f"data: {{name: mixed, parts: {{maps: {part}, things: {things}}}}}"
     (tmp_path / "mixed.yaml").write_text(RECIPE.replace(RECIPE.splitlines()[2], mixed))

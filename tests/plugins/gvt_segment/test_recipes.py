@@ -55,7 +55,7 @@ def test_a_resumed_run_ends_with_the_same_bits(workers, tmp_path, same_tensors):
     undisturbed = gvt.run(
         "segment.folder",
         *(f"data.root={painted(tmp_path / 'mine')}", f"run.root={tmp_path}", *SMALL),
-        *("data.batch_size=4", "train.ema.decay=0.9"),
+        *("data.batch_size=4", "data.ignore=255", "train.ema.decay=0.9"),
         *("train.steps=6", "train.checkpoint_every=4", "train.keep=9", "train.accumulate=2"),
         *(f"data.workers={workers}", "evaluate.every=null", "evaluate.best=null"),
         "data.transforms=[{name: RandomCrop, size: 32}, {name: RandomVerticalFlip}]",

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import gvt
 from gvt.data.sources import Resident, Streamed
@@ -110,15 +110,110 @@ def test_lists_of_held_out_pictures(folder):
         opened(folder, val=[99])
 
 
+def spot(path, value):
+    """Give a mask's first pixel a value."""
+    mask = Image.open(path)
+    mask.putpixel((0, 0), value)
+    mask.save(path)
+
+
 def test_classes_are_the_values_that_are_found(folder):
     assert opened(folder, classes=None).classes == ("0", "1")
-    mask = Image.new("L", (20, 30), 7)
-    mask.putpixel((0, 0), 255)
-    mask.save(folder / "masks" / "00.png")
+    Image.new("L", (20, 30), 7).save(folder / "masks" / "00.png")
     for split in ("train", "val"):
-        dataset = opened(folder, split, classes=None, val=0.3)
-        assert dataset.classes == ("0", "1", "7")
-    assert opened(folder, classes=None)[0].targets["semantic"].unique().tolist() == [2, 255]
+        assert opened(folder, split, classes=None, val=0.3).classes == ("0", "1", "7")
+    assert opened(folder, classes=None)[0].targets["semantic"].unique().tolist() == [2]
+
+
+@pytest.mark.parametrize("classes", [None, ["dark", "light"]])
+def test_255_beside_other_values_is_asked_for_whatever_the_split(folder, classes):
+    spot(folder / "masks" / "03.png", 255)  # the only one, in val
+    for split, on_error in (("train", "error"), ("val", "error"), ("train", "skip")):
+        with pytest.raises(gvt.DataError, match=r"0 \(.*%\), 1 \(.*%\), 255 \(< 0\.1 %\), and nob"):
+            opened(folder, split, classes=classes, val=[3], on_error=on_error)
+    dataset = opened(folder, "val", classes=classes, val=[3], ignore=255)
+    assert len(dataset.classes) == 2
+    assert (dataset[0].targets["semantic"] == 255).sum() == 1
+
+
+def test_white_is_the_second_class_where_all_masks_are_black_and_white(folder):
+    before = [opened(folder)[i].targets["semantic"] for i in range(10)]
+    for path in (folder / "masks").iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) * np.uint8(255)).save(path)
+    for classes in (None, ["dark", "light"]):
+        dataset = opened(folder, classes=classes)
+        assert all(torch.equal(dataset[i].targets["semantic"], before[i]) for i in range(10))
+    Image.new("L", (20, 30), 1).save(folder / "masks" / "00.png")
+    for classes in (None, ["dark", "light"]):
+        with pytest.raises(gvt.DataError, match="nobody says what 255 is"):
+            opened(folder, classes=classes)
+
+
+@pytest.mark.parametrize("classes", [["a", "b", "c"], {"a": 0, "b": 1}])
+def test_255_of_listed_classes_is_asked_for_where_it_is_met(folder, classes):
+    spot(folder / "masks" / "03.png", 255)
+    dataset = opened(folder, classes=classes)
+    with pytest.raises(gvt.DataError, match=r"03\.png: has the values .*255 is; give data\.ignore"):
+        dataset[3]
+    with pytest.raises(gvt.DataError, match=r"03\.png: has the values"):
+        opened(folder, classes=classes, on_error="skip")
+    assert opened(folder, classes=classes, ignore=255)[3].targets["semantic"][0, 0] == 255
+
+
+def discs(root, change, count=6):
+    """Write images with masks of discs, of 0 and 200, that are changed."""
+    for name in ("images", "masks"):
+        (root / name).mkdir(exist_ok=True)
+    y, x = np.mgrid[:60, :80]
+    for number in range(count):
+        inside = (y - 30) ** 2 + (x - 30 - 4 * number) ** 2 < 300
+        mask = change(Image.fromarray(inside.astype(np.uint8) * np.uint8(200)), number)
+        mask.save(root / f"masks/{number}.png")
+        Image.new("L", mask.size, number).save(root / f"images/{number}.png")
+
+
+def smoothed(mask, number=0):
+    return mask.filter(ImageFilter.BoxBlur(1))
+
+
+def test_noise_at_edges_is_called_so(tmp_path):
+    discs(tmp_path, smoothed)
+    says = r"0\.png: looks resized .* or once saved as JPEG: \d+ values beside 0 \(.* %\), 200 \("
+    with pytest.raises(gvt.DataError, match=says):
+        opened(tmp_path, classes=None)
+    dataset = opened(tmp_path, classes={"ground": 0, "disc": 200})
+    with pytest.raises(gvt.DataError, match=says):
+        dataset[0]
+    every = {str(v): v for v in np.unique(Image.open(tmp_path / "masks/0.png")).tolist()}
+    assert len(every) > 5
+    for name in range(1, 6):  # named, they are classes
+        every |= {str(v): v for v in np.unique(Image.open(tmp_path / f"masks/{name}.png")).tolist()}
+    assert opened(tmp_path, classes=every)[0].targets["semantic"].max() < len(every)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_noise_of_colours_is_called_so(tmp_path, indexed):
+    colours = np.array([[0, 0, 0], [128, 64, 128]], np.uint8)
+
+    def coloured(mask, number):
+        image = smoothed(Image.fromarray(colours[np.asarray(mask) // 200]))
+        return image.quantize(16) if indexed else image
+
+    discs(tmp_path, coloured)
+    with pytest.raises(gvt.DataError, match=r"0\.png: .*looks resized"):
+        opened(tmp_path, classes=None)
+    named = {"ground": "#000000", "disc": "#804080"}
+    with pytest.raises(gvt.DataError, match=r"0\.png: looks .* colours beside #000000 \(.*#804080"):
+        opened(tmp_path, classes=named)[0]
+
+
+def test_one_mask_with_noise_is_named_or_left_out(tmp_path):
+    discs(tmp_path, lambda mask, number: smoothed(mask) if number == 3 else mask)
+    with pytest.raises(gvt.DataError, match=r"masks/3\.png: looks resized"):
+        opened(tmp_path, classes=None)
+    with pytest.warns(UserWarning, match=r"1 of 6 .*masks/3\.png"):
+        dataset = opened(tmp_path, classes=None, on_error="skip")
+    assert dataset.classes == ("0", "200")
 
 
 def test_a_background_is_no_class(folder):

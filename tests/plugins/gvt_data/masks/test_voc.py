@@ -63,7 +63,7 @@ def test_a_mask_saved_in_colour_is_one_line(voc):
     image.putpixel((3, 4), (128, 0, 0))
     image.save(path)
     dataset = VOCSegmentation("train", str(voc))
-    with pytest.raises(gvt.DataError, match=r"1\.png: is in colour \(#000000, #800000\)"):
+    with pytest.raises(gvt.DataError, match=r"1\.png: is in colour, #000000 \(99.9 %\), #800000"):
         [dataset[index] for index in range(5)]
 
 
