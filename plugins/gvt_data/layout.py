@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from gvt import DataError
 from gvt.printable import printable
 
-from .listing import pictures_below
-from .splits import SPLITS, by_split_folder, divided
+from .listing import composed, pictures_below
+from .splits import by_split_folder, divided, split_of
 
 _Named = list[tuple[PurePosixPath, str | None]]
 """Files, relative to the root, each with its class."""
@@ -53,7 +53,7 @@ def read_layout(root: Path, shares: Mapping[str, float], seed: int) -> Layout:
     if not found:
         raise DataError(f"data.root: no pictures in {str(root)!r}; {EXPECTED}")
     folders = by_split_folder(root, found)
-    depth = 1 if found[0].parts[0] in SPLITS else 0
+    depth = 1 if len(found[0].parts) > 1 and split_of(found[0].parts[0]) else 0
     by_folder = {split: _with_classes(root, names, depth) for split, names in folders.items()}
     by_split = divided(by_folder, shares, seed, lambda picture: picture[0])
     return Layout(
@@ -64,7 +64,7 @@ def read_layout(root: Path, shares: Mapping[str, float], seed: int) -> Layout:
 
 def _with_classes(root: Path, names: Sequence[PurePosixPath], depth: int) -> _Named:
     """Return files with the folder at a depth as their class, None for those that have none."""
-    named = [(n, n.parts[depth] if len(n.parts) > depth + 1 else None) for n in names]
+    named = [(n, composed(n.parts[depth]) if len(n.parts) > depth + 1 else None) for n in names]
     loose = [name for name, of in named if of is None]
     if loose and len(loose) < len(named):
         inside = next(name for name, of in named if of is not None)

@@ -3,69 +3,54 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections import deque
 from collections.abc import Collection, Sequence
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError
+from gvt.pictures.folders import composed, files_in
 from gvt.pictures.reading import SUFFIXES
-from gvt.printable import printable
+
+__all__ = ["composed", "composed_path", "files_below", "fingerprint", "pictures_below"]
+
+
+def composed_path(name: PurePosixPath) -> PurePosixPath:
+    """Return a relative path as it is compared with others; see `composed`."""
+    return PurePosixPath(composed(name.as_posix()))
 
 
 def pictures_below(root: Path) -> list[PurePosixPath]:
-    """Return all pictures that are not hidden, as `files_below` does."""
+    """Return all pictures below a folder, as `files_below` does."""
     return files_below(root, SUFFIXES)
 
 
 def files_below(root: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
-    """Return all files of some suffixes that are not hidden, relative to the root, sorted.
+    """Return all files of some suffixes, as spelled on disk and relative to the root.
 
-    Links are followed, and every folder is listed once, however many of them lead to it: at its
-    own place if that is below the root, otherwise by the first link.
+    They are sorted by their composed names. Links are followed; hidden files and those of systems
+    are left out, see `gvt.pictures.folders.files_in`.
 
     Args:
         root: The folder.
         suffixes: In small letters, as in `.png`.
 
     Raises:
-        DataError: If a folder cannot be listed.
+        DataError: If a folder cannot be listed, or the names of two files differ only in whether
+            their letters are composed.
     """
-    found: list[PurePosixPath] = []
-    seen: set[tuple[int, int]] = set()
-    folders, links = deque([root]), deque[Path]()
-    while folders or links:
-        folder = folders.popleft() if folders else links.popleft()
-        try:
-            status = folder.stat()
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            inside = sorted(folder.iterdir())
-        except OSError as error:
-            reason = error.strerror
-            raise DataError(f"{printable(folder)}: cannot be listed: {reason}") from error
-        for path in (path for path in inside if not path.name.startswith(".")):
-            kind = _kind(path)
-            if kind == stat.S_IFDIR:
-                (links if path.is_symlink() else folders).append(path)
-            elif kind in (stat.S_IFREG, None) and path.suffix.lower() in suffixes:
-                found.append(PurePosixPath(path.relative_to(root).as_posix()))
-    return sorted(found)
-
-
-def _kind(path: Path) -> int | None:
-    """Return what is at the end of a path, such as `stat.S_IFREG`: a pipe would block a reader.
-
-    None is a link to what is not there or not to be seen; reading it says so.
-    """
-    try:
-        return stat.S_IFMT(path.stat().st_mode)
-    except OSError:
-        return None
+    files = [name for name in files_in(root) if name.suffix.lower() in suffixes]
+    by_name: dict[PurePosixPath, PurePosixPath] = {}
+    for name in files:
+        twin = by_name.setdefault(composed_path(name), name)
+        if twin is not name:
+            raise DataError(
+                f"{str(root / name)!a} and {str(root / twin)!a}: their names differ only in how Unicode "
+                "composes their letters; rename one or move it away"
+            )
+    return files
 
 
 def fingerprint(names: Sequence[str]) -> str:
     """Return a short text that changes when a picture comes, goes or is renamed."""
-    return sha256(os.fsencode("".join(f"{name}\n" for name in names))).hexdigest()[:16]
+    lines = "".join(f"{composed(name)}\n" for name in names)
+    return sha256(os.fsencode(lines)).hexdigest()[:16]

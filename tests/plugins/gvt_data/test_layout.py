@@ -158,8 +158,8 @@ def test_what_a_name_would_do_to_a_terminal_is_escaped(make, files):
         (["notes.txt"], "no pictures in"),
         (["a/1.png", "2.png"], r"in class folders \(a/1.png\) and beside them \(2.png\)"),
         (["train/a/1.png", "train/2.png"], r"\(train/a/1.png\) and beside them \(train/2.png\)"),
-        (["train/1.png", "cats/2.png"], "cats/2.png beside its split train"),
-        (["test/1.png", "2.png"], "2.png beside its split test"),
+        (["train/1.png", "cats/2.png"], "cats/2.png beside the split train"),
+        (["test/1.png", "2.png"], "2.png beside the split test"),
     ],
 )
 def test_other_layouts_are_one_line(make, files, says):
