@@ -30,6 +30,8 @@ PARTLY = "box partly outside the image"
 
 KINDS = {
     "unknown label": "unknown labels",
+    "malformed annotation": "malformed annotations",
+    "box in pixels instead of fractions": "boxes in pixels instead of fractions",
     "box that is not a number": "boxes that are not numbers",
     "box with reversed corners": "boxes with reversed corners",
     "box without area": "boxes without area",
@@ -40,6 +42,7 @@ KINDS = {
     "missing image": "missing images",
     "unreadable image": "unreadable images",
     "missing annotation": "missing annotations",
+    "unreadable annotation": "unreadable annotations",
     "image of another size": "images of another size",
 }
 """All that may be wrong, one and several of it."""
@@ -162,6 +165,8 @@ def _size_or_problem(of: Annotated) -> tuple[int, int] | tuple[str, str]:
         return "missing image", f"{printable(of.said)}: there is no {printable(of.image)}"
     if of.unsaid is not None:
         return "missing annotation", f"{printable(of.name)}: there is no {printable(of.unsaid)}"
+    if of.broken is not None:
+        return "unreadable annotation", of.broken
     try:
         size = read_header(of.image).size
     except UnreadablePicture as error:
@@ -191,14 +196,13 @@ def _boxed(
     """Return a picture with the boxes that are well, and note the others."""
     kept: list[Thing] = []
     for thing in of.in_pixels(size):
-        wrong = "unknown label" if thing.label not in numbers else fault(thing.box, size)
-        reason = ""
+        wrong = thing.fault or _unknown(thing, numbers) or fault(thing.box, size)
+        reason = thing.reason
         if wrong in (None, PARTLY) and thing.outline is not None:
             reason = why_not_drawn(thing.outline, size) or ""
             wrong = "outline that cannot be drawn" if reason else wrong
         if wrong is not None:
-            place = f"{printable(of.said)}: {thing.place} ({printable(thing.label)})"
-            problems[wrong].append(f"{place}: {reason}" if reason else place)
+            problems[wrong].append(": ".join(filter(None, (place_of(of, thing), reason))))
         if wrong is None:
             kept.append(thing)
         elif wrong == PARTLY and on_error == "clip":
@@ -210,6 +214,16 @@ def _boxed(
         np.array([numbers[thing.label] for thing in kept], np.int64),
         np.array([not thing.ignored for thing in kept], np.bool_),
     )
+
+
+def _unknown(thing: Thing, numbers: Mapping[str, int]) -> str | None:
+    return None if thing.label in numbers else "unknown label"
+
+
+def place_of(of: Annotated, thing: Thing) -> str:
+    """Return where an object is written, as in `a.xml: object 3 (cat)`."""
+    place = f"{printable(of.said)}: {thing.place}"
+    return f"{place} ({printable(thing.label)})" if thing.label else place
 
 
 def counted(problems: Mapping[str, Sequence[str]]) -> str:
