@@ -219,8 +219,8 @@ def _tell(path: Path, derived: Sequence[str]) -> None:
     if derived:
         more = f" and {len(derived) - 1:,} more" if len(derived) > 1 else ""
         warnings.warn(
-            f"{printable(path)}: the boxes of {len(derived):,} annotations without bbox are those "
-            f"around their outlines ({derived[0]}{more})",
+            f"{printable(path)}: objects without a bbox, whose boxes are those around their "
+            f"outlines: {len(derived):,} ({derived[0]}{more})",
             AssumedWarning,
             stacklevel=3,
         )

@@ -28,6 +28,10 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://([^?#]*)")
 Parts = tuple[str, ...]
 
 
+class RelocatedWarning(AssumedWarning):
+    """Files are not where the data says, and were found by the ends of their paths."""
+
+
 @dataclass(frozen=True)
 class Located:
     """Where a file is.
@@ -215,9 +219,9 @@ class Locator:
         if paths:
             name, path = next(iter(paths.items()))
             warnings.warn(
-                f"{printable(source)}: {len(paths):,} of {count:,} paths are not where they say "
-                f"and were found by how they end, as {_shown(name)} at {printable(path)}",
-                AssumedWarning,
+                f"{printable(source)}: {len(paths):,} of {count:,} paths do not exist as written and "
+                f"were matched by their endings, such as {_shown(name)} to {printable(path)}",
+                RelocatedWarning,
                 stacklevel=4,
             )
 

@@ -62,7 +62,7 @@ def test_a_box_that_is_absent_is_the_one_around_the_outline(bbox, form, written)
             content["annotations"][1]["segmentation"] = {"size": [30, 40], "counts": counts}
 
     root = written(change)
-    with pytest.warns(AssumedWarning, match=r"1 annotations without bbox .*annotation 2 \(dot\)"):
+    with pytest.warns(AssumedWarning, match=r"objects without a bbox.*: 1 \(.*annotation 2 \(dot\)"):
         dataset = whole(root)
     assert boxes(dataset) == ORIGINAL
     assert dataset.problems == {}
@@ -215,7 +215,7 @@ def test_pictures_are_found_by_the_end_of_their_paths(form, written):
             image["file_name"] = form.format(image["file_name"])
 
     root = written(change, place="images/{}")
-    with pytest.warns(AssumedWarning, match="3 of 3 paths are not where they say"):
+    with pytest.warns(AssumedWarning, match="3 of 3 paths do not exist as written"):
         assert boxes(whole(root)) == ORIGINAL
 
 

@@ -55,8 +55,8 @@ def test_a_path_from_elsewhere_is_found_by_its_end_and_told(written, tmp_path):
     with pytest.warns(AssumedWarning) as caught:
         assert located(tmp_path, written) == ["images/3.png"]
     text = str(caught[0].message)
-    assert text.startswith("result.json: 1 of 1 paths are not where they say")
-    assert text.endswith(f"images/3.png at {tmp_path}/images/3.png") or written in text
+    assert text.startswith("result.json: 1 of 1 paths do not exist as written")
+    assert text.endswith(f"images/3.png to {tmp_path}/images/3.png") or written in text
 
 
 @pytest.mark.parametrize(
