@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from gvt.config import RunConfig
 from gvt.data import Loader
 from gvt.device import Placement, explained_memory, keep_freed_memory
 from gvt.distributed import World, local_rank, processes_here, world
-from gvt.errors import CheckpointError
+from gvt.errors import CheckpointError, DataError
 from gvt.facts import DataFacts
-from gvt.interfaces import Dataset
+from gvt.interfaces import Dataset, Head, Task
 from gvt.listener import Listener, PluginHooks, Run
+from gvt.multihead import MultiHead
 from gvt.optim import resolved_schedule
 from gvt.runs.display import Display
 from gvt.runs.drawing import save_samples
@@ -83,6 +84,7 @@ def _build(
         facts.check_same(DataFacts.from_document(state[0]["data"]))
     seed_everything(derive(config.train.seed, "networks"))
     task = build_task(config, facts, state[0]["components"] if state else None)
+    _check_lessons(task, dataset)
     notes = _initialise(task, config.init_from) if state is None else []
     loader = Loader(dataset, config.data, config.train, placement, processes)
     resolved = _resolved(config, placement, loader)
@@ -104,6 +106,29 @@ def _build(
         state[1].clear()  # a second copy of everything, which a long run need not hold
         notes += changes(state[0]["environment"], document["environment"])
     return trainer, document, (_headline(resolved, dataset, trainer), notes)
+
+
+def _check_lessons(task: Task, dataset: Dataset) -> None:
+    """Check that the training data has something to teach each head.
+
+    Raises:
+        DataError: If the data says that a target which a head needs is empty in all samples.
+    """
+    parts: Mapping[str, Dataset] = getattr(dataset, "parts", {})
+    vocabularies = task.vocabularies if isinstance(task, MultiHead) else {}
+    learners: dict[str, Any] = {n: m for n, m in task.named_modules() if isinstance(m, Head)}
+    if hasattr(task, "needs"):
+        learners[""] = task
+    for name, learner in learners.items():
+        words = vocabularies.get(name.removeprefix("heads."))
+        source = dataset if words is None else parts.get(words.part, dataset)
+        lacks: Mapping[str, str] = getattr(source, "lacks", {})
+        for key in learner.needs:
+            if key in lacks:
+                raise DataError(
+                    f"data: {f'{name} needs' if name else 'the task needs'} {key} to learn from, "
+                    f"and no image of the training split has any: {lacks[key]}"
+                )
 
 
 def _follow(

@@ -73,6 +73,7 @@ class _Split:
     empty: int = 0
     problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
     contents: dict[bytes, str] = field(default_factory=dict)
     twins: list[tuple[str, str]] = field(default_factory=list)
 
@@ -139,8 +140,8 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     Raises:
         ConfigError: If no split can be opened because of a setting.
         DataError: If none can be opened because of the data, or samples cannot be read, or there
-            are problems at which training would stop; its details are the table and the samples
-            then.
+            are problems at which training would stop, or there is nothing to learn from; its
+            details are the table and the samples then.
     """
     config, stops = _told(recipe, overrides)
     validate_components(config)
@@ -178,6 +179,10 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
             f"{config.data.name}: bad annotations or images: {problems:,}; data.on_error is error",
             details=report,
         )
+    if "train" in found and found["train"].lacks:
+        lacks = found["train"].lacks
+        what = f"{config.data.name}: no image of the training split has any {next(iter(lacks))}"
+        raise DataError(f"{what}: {next(iter(lacks.values()))}", details=report)
     return report
 
 
@@ -212,6 +217,7 @@ def _read(dataset: Dataset, split: str) -> _Split:
         background=bool(getattr(dataset, "background", False)),
         problems=getattr(dataset, "problems", {}),
         left_out=getattr(dataset, "left_out", {}),
+        lacks=getattr(dataset, "lacks", {}),
     )
     classes = [str(name) for name in dataset.classes]
     console = Console(stderr=True, force_terminal=None if sys.stderr.isatty() else False)

@@ -17,6 +17,7 @@ from gvt.printable import printable
 
 from ..broken import threads
 from .annotation import Annotated, Thing
+from .duplicates import duplicates
 from .outlines import why_not_drawn
 from .pairing import there
 
@@ -73,6 +74,8 @@ class Boxed:
         boxes: (M, 4) float32, xyxy in pixels, inside the image.
         labels: (M,) int64.
         counted: (M,) bool, which are not ignored.
+        repeated: Where objects are written that are left out since they repeat another one, each
+            with where that one is.
     """
 
     of: Annotated
@@ -80,6 +83,7 @@ class Boxed:
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     counted: NDArray[np.bool_]
+    repeated: tuple[str, ...] = ()
 
     @property
     def outlined(self) -> bool:
@@ -213,12 +217,16 @@ def _boxed(
             kept.append(thing)
         elif wrong == PARTLY and on_error == "clip":
             kept.append(replace(thing, box=clipped(thing.box, size)))
+    boxes = np.array([clipped(thing.box, size) for thing in kept], np.float32).reshape(-1, 4)
+    twins = duplicates(kept, boxes, size)
+    once = [index for index in range(len(kept)) if index not in twins]
     return Boxed(
-        replace(of, things=tuple(kept), relative=False),
+        replace(of, things=tuple(kept[index] for index in once), relative=False),
         size,
-        np.array([clipped(thing.box, size) for thing in kept], np.float32).reshape(-1, 4),
-        np.array([numbers[thing.label] for thing in kept], np.int64),
-        np.array([not thing.ignored for thing in kept], np.bool_),
+        boxes[once],
+        np.array([numbers[kept[index].label] for index in once], np.int64),
+        np.array([not kept[index].ignored for index in once], np.bool_),
+        tuple(f"{place_of(of, kept[n])} is {kept[o].place}" for n, o in sorted(twins.items())),
     )
 
 
@@ -246,16 +254,22 @@ def _places(problems: Mapping[str, Sequence[str]]) -> list[str]:
     return [of[at] for at in range(longest) for of in problems.values() if at < len(of)]
 
 
-def _listed(places: Sequence[str]) -> str:
+def listed(places: Sequence[str]) -> str:
+    """Return the first places, and how many there are more."""
     more = f" and {len(places) - _FIRST:,} more" if len(places) > _FIRST else ""
     return "; ".join(places[:_FIRST]) + more
+
+
+def summary(problems: Mapping[str, Sequence[str]]) -> str:
+    """Return how many there are of each kind, and the first places."""
+    return f"{counted(problems)} ({listed(_places(problems))})"
 
 
 def _error(problems: Problems, count: int, split: str) -> DataError:
     error_type = UnreadablePicture if "unreadable image" in problems else DataError
     return error_type(
-        f"data: of {count:,} pictures of split {split}: {counted(problems)} "
-        f"({_listed(_places(problems))}); mend them, or leave them out with data.on_error=skip"
+        f"data: of {count:,} pictures of split {split}: {summary(problems)}; mend them, or "
+        "leave them out with data.on_error=skip"
         + (", or cut boxes at the edge with data.on_error=clip" if PARTLY in problems else ""),
         details="\n".join(f"{kind}: {at}" for kind, places in problems.items() for at in places),
     )
@@ -264,4 +278,4 @@ def _error(problems: Problems, count: int, split: str) -> DataError:
 def _warning(problems: Problems, split: str, on_error: OnError) -> str:
     partly = PARTLY in problems and on_error == "clip"
     done = "left out, or cut at the image's edge" if partly else "left out"
-    return f"split {split}: {done}: {counted(problems)}: {_listed(_places(problems))}"
+    return f"split {split}: {done}: {counted(problems)}: {listed(_places(problems))}"
