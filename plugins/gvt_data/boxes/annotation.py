@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 
+class AssumedWarning(UserWarning):
+    """Something in annotations was taken otherwise than it is written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thing:
     """One object, as a file has it.

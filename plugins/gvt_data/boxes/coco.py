@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated as Constrained
 from typing import Any, Literal
@@ -16,13 +17,15 @@ from gvt import DataError, PictureReader
 from gvt.pictures.fitting import Fit
 from gvt.printable import printable
 
+from ..listing import composed
 from ..splits import check_shares, divided
-from .annotation import Annotated
+from .annotation import Annotated, AssumedWarning, Thing
 from .box_set import BoxSet
 from .checks import OnError
 from .coco_files import pictures_in, split_files
-from .coco_json import CocoFile, Picture, categories_of, read_coco
-from .pairing import check_classes, folder_of
+from .coco_json import CocoFile, Picture, categories_of, read_coco, things_of
+from .pairing import check_classes, folder_of, there
+from .paths import Located, Locator
 
 EXPECTED = (
     "expected are ROOT/annotations/instances_train2017.json with pictures in ROOT/train2017, or "
@@ -101,24 +104,34 @@ class COCO(BoxSet):
         check_shares(shares)
         folder = folder_of(root, about, EXPECTED)
         files = split_files(folder, annotations, EXPECTED)
-        if split not in files.by_split:
+        source = split if split in files.by_split else "train"
+        if source not in files.by_split:
             raise DataError(
                 f"data.annotations: {str(folder)!r} has no file for split {split}; it has "
                 f"{', '.join(printable(path) for path in {*files.by_split.values()})}"
             )
-        content = read_coco(files.by_split[split], masks)
-        others = {*files.by_split.values()} - {content.path}
-        categories = {path: categories_of(path) for path in others}
-        names = _classes({**categories, content.path: content.categories}, classes)
-        pictures = content.images
-        if files.single:
-            parts = divided({"train": pictures}, shares, split_seed, _name)
-            pictures = parts[split]
+        content = read_coco(files.by_split[source])
+        problems: dict[str, list[str]] = {k: [*places] for k, places in content.problems.items()}
+        names, labels = _classes({*files.by_split.values()}, classes, problems)
+        by_folder: dict[str, Sequence[Picture]] = dict.fromkeys(files.by_split, ())
+        by_folder = (
+            {"train": content.images} if files.single else {**by_folder, source: content.images}
+        )
+        pictures = divided(by_folder, shares, split_seed, _name)[split]
         if not pictures:
-            hint = f"; give data.{split} a share" if files.single and split != "train" else ""
+            hint = f"; give data.{split} a share" if split not in by_folder else ""
             raise DataError(f"{printable(content.path)}: no pictures for split {split}{hint}")
-        place = pictures_in(folder, split, images, content.path, [p.file_name for p in pictures])
-        found = [_annotated(content, picture, place) for picture in pictures]
+        paths = _located(folder, split, images, None if files.single else source, content, pictures)
+        things, derived = things_of(content, {n: labels[n] for n in content.categories}, masks)
+        _tell(content.path, derived)
+        found = []
+        for picture in pictures:
+            place = paths[picture.file_name]
+            if place.reason:
+                text = f"{printable(content.path.name)}: {place.reason}"
+                problems.setdefault("missing image", []).append(text)
+            else:
+                found.append(_annotated(content, picture, place.path, things.get(picture.id, ())))
         crowds = sum(thing.ignored for of in found for thing in of.things)
         super().__init__(
             split,
@@ -126,7 +139,7 @@ class COCO(BoxSet):
             list(names.values()),
             reader,
             on_error,
-            problems={"annotation of an unknown image": content.lost},
+            problems=problems,
             left_out={"crowd": crowds} if crowds else None,
         )
         self.category_ids = tuple(names)
@@ -157,45 +170,121 @@ class COCO(BoxSet):
 
 
 def _name(picture: Picture) -> PurePosixPath:
-    return PurePosixPath(picture.file_name)
+    return PurePosixPath(*picture.parts)
 
 
-def _annotated(content: CocoFile, picture: Picture, folder: Path) -> Annotated:
+def _located(
+    root: Path,
+    split: str,
+    images: str | None,
+    of_split: str | None,
+    content: CocoFile,
+    pictures: Sequence[Picture],
+) -> Mapping[str, Located]:
+    """Return where the pictures of a file are, by the names that it gives them.
+
+    Args:
+        root: The data set's folder.
+        split: The split that is wanted.
+        images: The folder of pictures that is given.
+        of_split: The split of all of the file's pictures; None where it has those of several.
+        content: The file's contents.
+        pictures: Those of the split.
+
+    Raises:
+        DataError: If the folder that is given is not there, or none of the pictures is.
+    """
+    everything = content.images if images is None or "{split}" not in images else pictures
+    names = [picture.file_name for picture in everything]
+    if images is not None:
+        base: Path | None = root / images.replace("{split}", split)
+        if not base.is_dir():
+            raise DataError(f"data.images: there is no folder {printable(base)}")
+        locator = Locator(base, of_split)
+    else:
+        locator = Locator(root, of_split)
+        base = pictures_in(locator, of_split or split, content.path, names)
+    paths = locator.files(names, content.path, base)
+    if images is None and not any(place.reason or there(place.path) for place in paths.values()):
+        raise DataError(
+            f"data.images: none of the pictures of {printable(content.path)} "
+            f"({printable(names[0])}, ...) was found below {str(root)!r}; say in which folder they "
+            "are, data.images=NAME"
+        )
+    return paths
+
+
+def _tell(path: Path, derived: Sequence[str]) -> None:
+    """Warn of boxes that are taken from outlines."""
+    if derived:
+        more = f" and {len(derived) - 1:,} more" if len(derived) > 1 else ""
+        warnings.warn(
+            f"{printable(path)}: objects without a bbox, whose boxes are those around their "
+            f"outlines: {len(derived):,} ({derived[0]}{more})",
+            AssumedWarning,
+            stacklevel=3,
+        )
+
+
+def _annotated(
+    content: CocoFile, picture: Picture, path: Path, things: Sequence[Thing]
+) -> Annotated:
     return Annotated(
-        picture.file_name,
-        folder / picture.file_name,
-        content.path.name,
-        tuple(content.things.get(picture.id, ())),
-        picture.size,
-        picture.id,
+        picture.file_name, path, content.path.name, tuple(things), picture.size, picture.id
     )
 
 
 def _classes(
-    categories: Mapping[Path, Mapping[int, str]], wanted: Sequence[str] | None
-) -> Mapping[int, str]:
-    """Return of each class its number and name, in their order, from those in all splits' files.
+    paths: Collection[Path], wanted: Sequence[str] | None, problems: dict[str, list[str]]
+) -> tuple[Mapping[int, str], Mapping[int, str]]:
+    """Return the names of the classes by number, in their order, and the label of each category.
+
+    Of categories with one name in one file, those without objects do not count. Where several have
+    objects, the first is the class, the labels of the others are unknown, and that is a problem.
+
+    Args:
+        paths: The files of all splits.
+        wanted: The names of the classes that are given.
+        problems: What is noted as wrong, by kind.
 
     Raises:
         DataError: If the files do not agree, or have no category of a name that is wanted.
     """
-    found: dict[int, str] = {}
-    for path, names in sorted(categories.items()):
+    categories = {path: categories_of(path) for path in sorted(paths)}
+    labels: dict[int, str] = {}
+    for path, names in categories.items():
         for number, name in names.items():
-            if found.setdefault(number, name) != name:
+            if labels.setdefault(number, name) != name:
                 raise DataError(
                     f"{printable(path)}: category {number} is {printable(name)}, and in another "
-                    f"split's file {printable(found[number])}"
+                    f"split's file {printable(labels[number])}"
                 )
-    numbers = {name: number for number, name in sorted(found.items())}
-    if len(numbers) < len(found):
-        raise DataError("data.annotations: the splits' files give one category different numbers")
+    numbers: dict[str, list[int]] = {}
+    for number, name in sorted(labels.items()):
+        numbers.setdefault(name, []).append(number)
+    repeated = {name: several for name, several in numbers.items() if len(several) > 1}
+    used = frozenset(n for path in paths for n in read_coco(path).used) if repeated else frozenset()
+    for name, several in repeated.items():
+        if not any({*several} <= {*names} for names in categories.values()):
+            raise DataError(
+                f"data.annotations: the splits' files give category {printable(name)} the "
+                f"different numbers {several[0]} and {several[1]}"
+            )
+        numbers[name] = kept = [n for n in several if n in used] or several[:1]
+        if len(kept) > 1:
+            problems.setdefault("repeated category", []).append(
+                f"categories {' and '.join(map(str, kept))} are all called {printable(name)} and "
+                "have objects"
+            )
+        labels |= {number: f"{name}, category_id {number}" for number in kept[1:]}
     if not numbers:
         raise DataError("data.annotations: there are no categories")
+    first = {name: several[0] for name, several in numbers.items()}
     for name in wanted or ():
-        if name not in numbers:
-            known = ", ".join(map(printable, numbers))
+        if composed(name) not in first:
+            known = ", ".join(map(printable, first))
             raise DataError(
                 f"data.classes: no category is called {printable(name)}; there are {known}"
             )
-    return {numbers[name]: name for name in (wanted or numbers)}
+    chosen = map(composed, wanted) if wanted else sorted(first, key=first.__getitem__)
+    return {first[name]: name for name in chosen}, labels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,8 +15,9 @@ from gvt import DataError
 from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
 
-from ..listing import files_below
+from ..listing import composed, files_below
 from ..splits import split_of
+from .annotation import AssumedWarning
 from .pairing import there
 
 # Label Studio serves local files as `/data/local-files/?d=PATH`, and puts 8 hexadecimal digits
@@ -28,7 +28,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://([^?#]*)")
 Parts = tuple[str, ...]
 
 
-class RelocatedWarning(UserWarning):
+class RelocatedWarning(AssumedWarning):
     """Files are not where the data says, and were found by the ends of their paths."""
 
 
@@ -102,6 +102,10 @@ class Locator:
         self._warn(source, len(found), {n: found[n].path for n in moved if not found[n].reason})
         return found
 
+    def has(self, name: str, base: Path) -> bool:
+        """Whether a path that starts from a folder below the root is right as it is written."""
+        return self._as_written(name, base) is not None
+
     def folder(self, name: str) -> Path | None:
         """Return the folder below the root that a path names; None where there is none.
 
@@ -136,8 +140,8 @@ class Locator:
         if name.isascii():
             return None
         # The same letters, composed in another way: a Mac writes `e` and its accent as two.
-        key = _composed((base / path).relative_to(self.root).as_posix())
-        twins = [p for p in self._called(_key(path.name)) if _composed(p.as_posix()) == key]
+        key = composed((base / path).relative_to(self.root).as_posix())
+        twins = [p for p in self._called(_key(path.name)) if composed(p.as_posix()) == key]
         return self.root / twins[0] if len(twins) == 1 else None
 
     def _by_end(self, name: str, base: Path | None) -> Located:
@@ -164,7 +168,7 @@ class Locator:
             if folders:
                 files = [file for file in files if file.parent in folders]
             files = [file for file in files if not self._of_another_split(file.parent, above)]
-        exact = [file for file in files if _composed(file.name) == _composed(last)]
+        exact = [file for file in files if composed(file.name) == composed(last)]
         return exact or files
 
     def _ending_with(self, parts: Parts) -> list[PurePosixPath]:
@@ -215,8 +219,8 @@ class Locator:
         if paths:
             name, path = next(iter(paths.items()))
             warnings.warn(
-                f"{printable(source)}: {len(paths):,} of {count:,} paths are not where they say "
-                f"and were found by how they end, as {_shown(name)} at {printable(path)}",
+                f"{printable(source)}: {len(paths):,} of {count:,} paths do not exist as written and "
+                f"were matched by their endings, such as {_shown(name)} to {printable(path)}",
                 RelocatedWarning,
                 stacklevel=4,
             )
@@ -263,12 +267,8 @@ def _shared(first: Sequence[str], second: Sequence[str]) -> int:
     return count
 
 
-def _composed(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
 def _key(part: str) -> str:
-    return _composed(part).casefold()
+    return composed(part).casefold()
 
 
 def _shown(name: str) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import gvt
+from gvt_data.boxes.annotation import AssumedWarning
 from gvt_data.boxes.pairing import there
-from gvt_data.boxes.paths import Locator, RelocatedWarning, parts_of
+from gvt_data.boxes.paths import Locator, parts_of
 
 SOURCE = Path("result.json")
 
@@ -51,11 +52,11 @@ def located(root, *names, base=None, split=None):
 )
 def test_a_path_from_elsewhere_is_found_by_its_end_and_told(written, tmp_path):
     touch(tmp_path, "images/3.png", "images/4.png", "other/5.png")
-    with pytest.warns(RelocatedWarning) as caught:
+    with pytest.warns(AssumedWarning) as caught:
         assert located(tmp_path, written) == ["images/3.png"]
     text = str(caught[0].message)
-    assert text.startswith("result.json: 1 of 1 paths are not where they say")
-    assert text.endswith(f"images/3.png at {tmp_path}/images/3.png") or written in text
+    assert text.startswith("result.json: 1 of 1 paths do not exist as written")
+    assert text.endswith(f"images/3.png to {tmp_path}/images/3.png") or written in text
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_letters_may_be_composed_or_not(tmp_path):
 
 def test_the_longest_end_decides(tmp_path):
     touch(tmp_path, "a/images/3.png", "b/images/3.png", "b/4.png")
-    with pytest.warns(RelocatedWarning, match="2 of 2 paths"):
+    with pytest.warns(AssumedWarning, match="2 of 2 paths"):
         found = located(tmp_path, "C:\\x\\a\\images\\3.png", "C:\\x\\b\\images\\3.png")
     assert found == ["a/images/3.png", "b/images/3.png"]
     ambiguous = located(tmp_path, "C:\\x\\images\\3.png")[0]
@@ -104,7 +105,7 @@ def test_a_file_of_another_split_is_not_taken(tmp_path):
     touch(tmp_path, "valid/1.png", "Training/2.png")
     assert located(tmp_path, "1.png", "/x/images/1.png", split="train") == ["missing", "missing"]
     assert located(tmp_path, "/x/2.png", split="val") == ["missing"]
-    with pytest.warns(RelocatedWarning):
+    with pytest.warns(AssumedWarning):
         assert located(tmp_path, "/x/2.png", split="train") == ["Training/2.png"]
         assert located(tmp_path, "/x/2.png", "1.png") == ["Training/2.png", "valid/1.png"]
         assert located(tmp_path, "/x/valid/1.png", split="train") == ["valid/1.png"]
