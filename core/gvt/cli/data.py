@@ -179,6 +179,8 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
             f"{config.data.name}: bad annotations or images: {problems:,}; data.on_error is error",
             details=report,
         )
+    if isinstance(errors.get("train"), DataError):
+        raise DataError(str(errors["train"]), details=report)
     if "train" in found and found["train"].lacks:
         lacks = found["train"].lacks
         what = f"{config.data.name}: no image of the training split has any {next(iter(lacks))}"

@@ -22,7 +22,7 @@ from gvt.printable import printable
 from ..listing import fingerprint
 from ..splits import SPLITS
 from .annotation import Annotated
-from .checks import Boxed, OnError, checked, listed, summary
+from .checks import FEW, Boxed, OnError, checked, listed, summary
 from .outlines import drawn
 from .truth import Truth
 
@@ -95,7 +95,7 @@ class BoxSet:
         if repeated:
             warnings.warn(
                 f"split {split}: objects annotated twice in one image, each counted once: "
-                f"{len(repeated):,} ({listed(repeated)})",
+                f"{len(repeated):,} ({listed(repeated, FEW)})",
                 stacklevel=3,
             )
         if not counted:
@@ -110,7 +110,7 @@ class BoxSet:
 
     def _why_empty(self) -> str:
         """Return what was left out of a split in which no object is left."""
-        reasons = [summary(self.problems)] if self.problems else []
+        reasons = [summary(self.problems, FEW)] if self.problems else []
         reasons += [f"{count:,} {kind}" for kind, count in self.left_out.items() if count]
         return f"left out: {', '.join(reasons)}" if reasons else ""
 

@@ -57,6 +57,9 @@ KINDS = {
 _FIRST = 10
 """Places that a warning or an error names."""
 
+FEW = 3
+"""Places that are examples, where the others are alike."""
+
 Problems = dict[str, list[str]]
 """Of each kind the places, each with the file that says so."""
 
@@ -254,15 +257,15 @@ def _places(problems: Mapping[str, Sequence[str]]) -> list[str]:
     return [of[at] for at in range(longest) for of in problems.values() if at < len(of)]
 
 
-def listed(places: Sequence[str]) -> str:
+def listed(places: Sequence[str], first: int = _FIRST) -> str:
     """Return the first places, and how many there are more."""
-    more = f" and {len(places) - _FIRST:,} more" if len(places) > _FIRST else ""
-    return "; ".join(places[:_FIRST]) + more
+    more = f" and {len(places) - first:,} more" if len(places) > first else ""
+    return "; ".join(places[:first]) + more
 
 
-def summary(problems: Mapping[str, Sequence[str]]) -> str:
+def summary(problems: Mapping[str, Sequence[str]], first: int = _FIRST) -> str:
     """Return how many there are of each kind, and the first places."""
-    return f"{counted(problems)} ({listed(_places(problems))})"
+    return f"{counted(problems)} ({listed(_places(problems), first)})"
 
 
 def _error(problems: Problems, count: int, split: str) -> DataError:
