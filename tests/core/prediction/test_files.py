@@ -34,7 +34,7 @@ def test_earlier_predictions_in_the_folder_are_left_out(place):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("none.png", "there is no such file or folder"), ("sub/empty", r"has no pictures \(\.bmp")],
+    [("none.png", "there is no such file or folder"), ("sub/empty", r"has no pictures \(\.apng")],
 )
 def test_what_is_not_there_is_one_line(place, name, message):
     (place / "sub" / "empty").mkdir()

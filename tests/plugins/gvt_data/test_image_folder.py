@@ -152,9 +152,9 @@ def test_what_the_machine_does_not_give_is_not_skipped(folder):
 def test_no_more_threads_read_than_there_are_cores(folder, monkeypatch, cores):
     threads, read = set(), reader.read_picture
 
-    def noted(*given):
+    def noted(*given, **named):
         threads.add(threading.get_ident())
-        return read(*given)
+        return read(*given, **named)
 
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setattr(reader, "read_picture", noted)
