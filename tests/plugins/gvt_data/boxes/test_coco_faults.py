@@ -62,7 +62,9 @@ def test_a_box_that_is_absent_is_the_one_around_the_outline(bbox, form, written)
             content["annotations"][1]["segmentation"] = {"size": [30, 40], "counts": counts}
 
     root = written(change)
-    with pytest.warns(AssumedWarning, match=r"objects without a bbox.*: 1 \(.*annotation 2 \(dot\)"):
+    with pytest.warns(
+        AssumedWarning, match=r"objects without a bbox.*: 1 \(.*annotation 2 \(dot\)"
+    ):
         dataset = whole(root)
     assert boxes(dataset) == ORIGINAL
     assert dataset.problems == {}
