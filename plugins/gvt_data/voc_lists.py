@@ -13,7 +13,7 @@ from gvt.printable import printable
 
 from .boxes.annotation import AssumedWarning
 from .boxes.paths import parts_of
-from .listing import composed, composed_path, files_below, pictures_below
+from .listing import composed, composed_path, files_below
 from .splits import SPLITS, listed, split_of, without_suffix
 
 # The challenge has a list for each class and split, which says of which pictures it is.
@@ -128,15 +128,22 @@ def split_lists(root: Path, place: Path, split: str, train: str) -> Lists | None
     )
 
 
-def pictures_by_name(folder: Path) -> dict[PurePosixPath, Path]:
-    """Return the pictures below a folder by their names without suffix, composed."""
-    return {composed_path(name.with_suffix("")): folder / name for name in pictures_below(folder)}
+def files_by_name(folder: Path, suffixes: Collection[str]) -> dict[PurePosixPath, Path]:
+    """Return the files of some suffixes below a folder by their names without it, composed.
 
-
-def files_by_name(folder: Path, suffix: str) -> dict[PurePosixPath, Path]:
-    """Return the files of a suffix below a folder by their names without it, composed."""
-    names = files_below(folder, {suffix}) if folder.is_dir() else []
-    return {composed_path(name.with_suffix("")): folder / name for name in names}
+    Raises:
+        DataError: If two files have one name.
+    """
+    files: dict[PurePosixPath, Path] = {}
+    for name in files_below(folder, suffixes) if folder.is_dir() else ():
+        stem, path = composed_path(name.with_suffix("")), folder / name
+        if stem in files:
+            raise DataError(
+                f"{printable(path)}: {printable(files[stem])} goes by the same name; move one of "
+                "them away"
+            )
+        files[stem] = path
+    return files
 
 
 def _of_a_class(path: Path) -> bool:

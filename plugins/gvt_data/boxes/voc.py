@@ -15,12 +15,13 @@ from pydantic import Field
 
 from gvt import DataError, PictureReader
 from gvt.pictures.fitting import Fit
+from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
 
 from ..broken import threads
 from ..masks.voc import CLASSES
 from ..splits import check_shares, divided
-from ..voc_lists import Lists, files_by_name, pictures_by_name, split_lists
+from ..voc_lists import Lists, files_by_name, split_lists
 from .annotation import Annotated, AssumedWarning
 from .box_set import BoxSet
 from .checks import OnError
@@ -183,7 +184,7 @@ def _parts(
 def _listed(folder: Path, lists: Lists) -> dict[str, list[Paired]]:
     """Return the pictures in each list with their XML files, perhaps missing."""
     images, texts = folder / "JPEGImages", folder / "Annotations"
-    pictures, files = pictures_by_name(images), files_by_name(texts, ".xml")
+    pictures, files = files_by_name(images, SUFFIXES), files_by_name(texts, {".xml"})
     return {
         split: [
             Paired(

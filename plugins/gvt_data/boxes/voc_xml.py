@@ -73,7 +73,12 @@ def read_xml(path: Path, corners: Corners) -> Described:
         return Described(
             broken=f"{printable(path)}: begins with <{tag}>, not with <annotation> as Pascal VOC's"
         )
-    items = [*enumerate(root.findall("object"), 1)]
+    # LabelMe keeps deleted objects in its files, and marks them so.
+    items = [
+        (number, item)
+        for number, item in enumerate(root.findall("object"), 1)
+        if _text(item, "deleted") != "1"
+    ]
     things = tuple(_thing(item, f"object {number}", corners) for number, item in items)
     derived = [
         f"{thing.place} ({printable(thing.label)})"
