@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -333,3 +334,13 @@ def test_of_each_class_as_many_masks_are_read_as_cocos_figures_ask_for(tmp_path)
     assert found["masks"].shape == (101, 9, 8)
     boxes = Results.read(path, CLASSES, masks=False).of(gvt.Record("a.png", (9, 8)))
     assert len(boxes["scores"]) == 131
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_are_the_same_however_letters_are_composed(forms, tmp_path):
+    own, written_as = ([normalize(form, name) for name in ("Größe", "é.png")] for form in forms)
+    entry = {**ENTRY, "category_name": written_as[0], "file_name": f"sub/{written_as[1]}"}
+    results = Results.read(written(tmp_path / "r.json", [entry]), ("other", own[0]))
+    found = results.of(gvt.Record(f"sub/{own[1]}", (9, 8)))
+    assert found["labels"].tolist() == [1]
+    assert results.unused() == []

@@ -124,7 +124,7 @@ class Results:
         masks: bool = True,
     ) -> None:
         self._path, self._classes = path, classes
-        self._of_name = {composed(name): at for at, name in reversed([*enumerate(classes)])}
+        self._of_name = {composed(name): n for n, name in reversed([*enumerate(classes)])}
         numbers = category_ids or range(1, len(classes) + 1)
         self._of_id = {number: label for label, number in enumerate(numbers)}
         self._entries: dict[_Key, list[tuple[int, _Entry, int]]] = defaultdict(list)
@@ -274,7 +274,7 @@ class Results:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Return the parts of a path, as any system writes it, with composed letters."""
+    """Return the parts of a path, as any system writes it; letters are composed."""
     return tuple(part for part in re.split(r"[\\/]", composed(name)) if part not in ("", "."))
 
 

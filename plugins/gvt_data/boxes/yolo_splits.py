@@ -140,7 +140,7 @@ def _listed(locator: Locator, named: Named, file: Path) -> Sequence[Path]:
     except OSError as error:
         raise DataError(f"{printable(file)}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{printable(file)}: is not a text in UTF-8") from error
+        raise DataError(f"{printable(file)}: is not text in UTF-8") from error
     lines = [line for line in map(str.strip, text.splitlines()) if line]
     places = {line: [*_candidates(locator.root, named, line), file.parent / line] for line in lines}
     paths = {line: next(filter(there, of), None) for line, of in places.items()}

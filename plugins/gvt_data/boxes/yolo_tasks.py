@@ -20,6 +20,9 @@ _MOST = 0.9
 _OVER = 0.02
 """How far a box may be over the image's edge, in fractions of the image."""
 
+_NEAR = 0.75
+"""How far a corner may be from the box around the others, in sides of that box."""
+
 _SAMPLE = 1000
 """Lines that are looked at, spread over all."""
 
@@ -28,9 +31,10 @@ def check_outlines(lines: Sequence[Line]) -> None:
     """Check that lines with more than a box are outlines, and warn of oriented boxes.
 
     Lines are outlines if they have different numbers of points, cannot be read as a box with
-    something behind it, since its sides would be outside the image, or are polygons whose sides do
-    not cross. Otherwise they may be boxes with keypoints, or with a confidence and a track id, and
-    are refused. So are outlines that end with a confidence and a track id.
+    something behind it, since its sides would be outside the image, or are polygons whose second
+    corner is near the others and whose sides do not cross. Otherwise they may be boxes with
+    keypoints, or with a confidence and a track id, and are refused. So are outlines that end with
+    a confidence and a track id.
 
     Args:
         lines: Those of all files of a split.
@@ -54,7 +58,7 @@ def check_outlines(lines: Sequence[Line]) -> None:
             f"{longer[0].where}: its last two numbers look like a confidence and a track id, as in "
             f"most lines; leave them out. {_OTHERWISE}"
         )
-    if boxes and (count == 6 or np.mean([_is_simple(line) for line in boxes]) < _MOST):
+    if boxes and (count == 6 or np.mean([_is_outline(line) for line in boxes]) < _MOST):
         raise DataError(f"{boxes[0].where}: {_ambiguous(count)}. {_OTHERWISE}")
     if longer and all(map(_is_parallelogram, longer)) and not all(map(_is_upright, longer)):
         warnings.warn(
@@ -130,9 +134,25 @@ def _is_upright(line: Line) -> bool:
     return all(max(v[1] - v[0], v[3] - v[2]) <= _OVER * (v[3] - v[0]) for v in (x, y))
 
 
-def _is_simple(line: Line) -> bool:
-    """Whether a line's numbers are corners of a polygon whose sides do not cross or touch."""
+def _is_outline(line: Line) -> bool:
+    """Whether a line's numbers are a rectangle, or corners of a polygon as people draw it.
+
+    Of a box with keypoints, the second pair is its width and height, which are near the keypoints
+    by chance alone.
+    """
+    if _is_parallelogram(line):
+        return True
     start = np.array(line.values).reshape(-1, 2)
+    others = np.delete(start, 1, axis=0)
+    low, high = others.min(axis=0), others.max(axis=0)
+    margin = _NEAR * (high - low)
+    return bool(((start[1] >= low - margin) & (start[1] <= high + margin)).all()) and _is_simple(
+        start
+    )
+
+
+def _is_simple(start: NDArray[np.float64]) -> bool:
+    """Whether corners (N, 2) are those of a polygon whose sides do not cross or touch."""
     start = start[(start != np.roll(start, 1, axis=0)).any(axis=1)]  # corners may be there twice
     end = np.roll(start, -1, axis=0)
     first, second = np.triu_indices(len(start), 2)

@@ -170,4 +170,4 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{printable(path)}: is no text in UTF-8") from error
+        raise DataError(f"{printable(path)}: is not text in UTF-8") from error

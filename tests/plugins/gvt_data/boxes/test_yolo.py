@@ -379,7 +379,9 @@ def test_spaces_and_ends_of_lines_may_be_anybodys(content, draws, tmp_path):
 def test_a_text_file_that_cannot_be_read_goes_by_on_error(encoding, draws, tmp_path):
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws, (0, 1))
     (tmp_path / "labels/0.txt").write_bytes("1 0.5 0.5 0.2 0.2 é".encode(encoding))
-    with pytest.raises(gvt.DataError, match=r"1 unreadable annotation \(.*0\.txt: is no.* UTF-8"):
+    with pytest.raises(
+        gvt.DataError, match=r"1 unreadable annotation \(.*0\.txt: is not text in UTF-8"
+    ):
         YOLO("train", str(tmp_path), val=0.0)
     with pytest.warns(UserWarning, match="1 unreadable annotation"):
         dataset = YOLO("train", str(tmp_path), val=0.0, on_error="skip")

@@ -113,6 +113,19 @@ def test_points_without_flags_may_be_either(points, draws, tmp_path):
         YOLO("train", root, val=0.0)
 
 
+@pytest.mark.parametrize(
+    "points", [[(-0.05, -0.05), (0.05, 0.03)], [(0, 0.1), (0, -0.1), (0.02, 0)]]
+)
+def test_points_that_happen_to_make_a_polygon_are_none(points, draws, tmp_path):
+    lines = []
+    for n in range(8):
+        x, y = (25 + 4 * n) / 128, 0.25
+        behind = [value for right, down in points for value in (x + right, y + down)]
+        lines.append(text(x, y, 30 / 128, 0.25, *behind))
+    with pytest.raises(gvt.DataError, match=r"may be an outline of .*data\.keypoints=none"):
+        YOLO("train", write(tmp_path, lines, draws), val=0.0)
+
+
 @pytest.mark.filterwarnings("ignore:split train")
 @pytest.mark.parametrize("points", [1, 3, 5, 17])
 def test_keypoints_of_an_odd_count_are_named(points, draws, tmp_path):
