@@ -42,9 +42,8 @@ class COCO(BoxSet):
     T.-Y. Lin and others (2014), Microsoft COCO: Common Objects in Context,
     https://arxiv.org/abs/1405.0312. Programs for labelling write such files too. There is one for
     each split, or a single one. A split without a file is a share of the training split, or of the
-    single one. Masks are polygons
-    or run lengths; a picture has them where all of its objects do, and `left_out` counts the
-    others. Annotations with `iscrowd`, of areas with several objects, are left out of
+    single one. Masks are polygons or run lengths; a picture has them where all of its objects do,
+    and `left_out` counts the others. Annotations with `iscrowd`, of areas with several objects, are left out of
     training, and evaluation takes what is found there for neither right nor wrong; `left_out`
     counts them.
     Classes are the categories of all files, by their numbers, which `category_ids` has.

@@ -76,14 +76,15 @@ class VOC(BoxSet):
         test: The same for `test`.
         split_seed: Another number makes another choice.
         on_error: What happens to boxes that are bad (without area, outside the image, with
-            reversed corners or what is no number, or of an unknown label), and to pictures that
-            are missing, unreadable, without their XML, or of another size than it says: `error`
-            stops; `skip` leaves out the box or the picture with a warning; `clip` does so too,
-            and cuts boxes that are partly outside at the image's edge.
+            reversed corners or what is no number, or of an unknown label), to objects without a
+            name or a box, and to pictures that are missing, unreadable, without their XML or with
+            a broken one, or of another size than it says: `error` stops and lists all; `skip`
+            leaves out the box or the picture with a warning; `clip` does so too, and cuts boxes
+            that are partly outside at the image's edge.
         about: What is said where the folder is absent: source, licence, layout.
 
     Raises:
-        DataError: If a folder or a list is missing, an XML file is broken, or something is bad.
+        DataError: If a folder or a list is missing, or something is bad.
         ValueError: If a size, a share or the classes are impossible.
     """
 
