@@ -21,7 +21,7 @@ from ..listing import composed
 from ..splits import check_shares, divided
 from .annotation import Annotated, AssumedWarning, Thing
 from .box_set import BoxSet
-from .checks import OnError
+from .checks import OnError, summary
 from .coco_document import Picture
 from .coco_files import pictures_in, split_files
 from .coco_json import CocoFile, categories_of, read_coco, things_of
@@ -43,9 +43,9 @@ class COCO(BoxSet):
     https://arxiv.org/abs/1405.0312. Programs for labelling write such files too. There is one for
     each split, or a single one. A split without a file is a share of the training split, or of the
     single one. Masks are polygons or run lengths; a picture has them where all of its objects do,
-    and `left_out` counts the others. Annotations with `iscrowd`, of areas with several objects, are left out of
-    training, and evaluation takes what is found there for neither right nor wrong; `left_out`
-    counts them.
+    and `left_out` counts the others. Annotations with `iscrowd`, of areas with several objects,
+    are left out of training, and evaluation takes what is found there for neither right nor wrong;
+    `left_out` counts them.
     Classes are the categories of all files, by their numbers, which `category_ids` has.
 
     Every box is checked when the data is opened; what stands over its image by a pixel at most is
@@ -113,6 +113,9 @@ class COCO(BoxSet):
                 f"{', '.join(printable(path) for path in {*files.by_split.values()})}"
             )
         content = read_coco(files.by_split[source])
+        if content.problems and not content.images:
+            reason = summary(content.problems_of(()))
+            raise DataError(f"{printable(content.path)}: no image can be used: {reason}")
         names, labels, repeated = _classes({*files.by_split.values()}, classes)
         by_folder: dict[str, Sequence[Picture]] = dict.fromkeys(files.own, ())
         by_folder["train" if files.single else source] = content.images

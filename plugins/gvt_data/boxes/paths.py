@@ -131,8 +131,9 @@ class Locator:
         if ".." in path.parts:
             return None
         if path.is_absolute():
-            inside = path.is_relative_to(self.root.absolute())
-            return Path(path) if inside and there(Path(path)) else None
+            whole = self.root.absolute()
+            inside = path.is_relative_to(whole) and there(Path(path))
+            return self.root / path.relative_to(whole) if inside else None
         if base is None:
             return None
         if there(base / path):

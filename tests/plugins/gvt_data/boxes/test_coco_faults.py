@@ -309,3 +309,9 @@ def test_a_split_without_a_file_is_a_share_of_the_training_split(written):
     assert not {*train} & {*val}
     with pytest.raises(gvt.DataError, match=r"no pictures for split test; give data\.test a share"):
         COCO("test", root)
+
+
+def test_where_no_image_can_be_used_the_reason_is_named(written):
+    root = written(lambda content: [i.update(id=f"uuid-{i['id']}") for i in content["images"]])
+    with pytest.raises(gvt.DataError, match=r"no image can be used: .*3 malformed image entries"):
+        whole(root, on_error="skip")

@@ -62,7 +62,7 @@ def test_a_path_from_elsewhere_is_found_by_its_end_and_told(written, tmp_path):
 @pytest.mark.parametrize(
     "name", ["a b#1.png", "100%_a.png", "a?d=b.png", "a\\b.png", "1234abcd-x.png"]
 )
-def test_a_path_that_is_right_is_taken_as_it_is_without_a_word(name, tmp_path):
+def test_a_path_that_is_right_is_taken_as_it_is_without_a_word(name, tmp_path, monkeypatch):
     touch(tmp_path, f"images/{name}", "images/x.png")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -70,6 +70,8 @@ def test_a_path_that_is_right_is_taken_as_it_is_without_a_word(name, tmp_path):
         assert located(tmp_path, f"./images/{name}", base=tmp_path) == [f"images/{name}"]
         whole = str(tmp_path / "images" / name)
         assert located(tmp_path, whole, base=tmp_path) == [f"images/{name}"]
+        monkeypatch.chdir(tmp_path.parent)
+        assert located(Path(tmp_path.name), whole) == [f"images/{name}"]
 
 
 def test_letters_may_be_composed_or_not(tmp_path):
