@@ -129,13 +129,9 @@ class COCO(BoxSet):
             problems["repeated category"] = repeated
         things, derived = things_of(content, {n: labels[n] for n in content.categories}, masks)
         _tell(content.path, derived)
-        found = []
-        for picture in pictures:
-            place = paths[picture.file_name]
-            if place.reason:
-                problems.setdefault("missing image", []).append(f"{content.name}: {place.reason}")
-            else:
-                found.append(_annotated(content, picture, place.path, things.get(picture.id, ())))
+        found, ambiguous = _annotated(content, pictures, paths, things)
+        if ambiguous:
+            problems["missing image"] = ambiguous
         crowds = sum(thing.ignored for of in found for thing in of.things)
         super().__init__(
             split,
@@ -230,11 +226,23 @@ def _tell(path: Path, derived: Sequence[str]) -> None:
 
 
 def _annotated(
-    content: CocoFile, picture: Picture, path: Path, things: Sequence[Thing]
-) -> Annotated:
-    return Annotated(
-        picture.file_name, path, content.path.name, tuple(things), picture.size, picture.id
-    )
+    content: CocoFile,
+    pictures: Sequence[Picture],
+    paths: Mapping[str, Located],
+    things: Mapping[int, Sequence[Thing]],
+) -> tuple[list[Annotated], list[str]]:
+    """Return the pictures with their objects, and why others have no file."""
+    found, ambiguous = [], []
+    for picture in pictures:
+        name, place = picture.file_name, paths[picture.file_name]
+        if place.reason:
+            ambiguous.append(f"{content.name}: {place.reason}")
+            continue
+        objects = tuple(things.get(picture.id, ()))
+        found.append(
+            Annotated(name, place.path, content.path.name, objects, picture.size, picture.id)
+        )
+    return found, ambiguous
 
 
 def _classes(
