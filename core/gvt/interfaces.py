@@ -62,6 +62,8 @@ class Dataset(Protocol):
         problems: Optional; of each kind of bad annotation the places that are mended or left out;
             `gvt data check` counts and names them.
         left_out: Optional; how many objects are left out on purpose, by what they are.
+        lacks: Optional; the targets that teach nothing since they are empty in all samples, such
+            as `boxes`, each with the reason. Heads that need one cannot be trained on this split.
         weights: Optional; how often each sample is drawn for training beside the others, (N,). An
             epoch then has as many samples as before, drawn with replacement.
         parts: Optional; of data that is mixed of several data sets these by name. `classes` has

@@ -22,11 +22,11 @@ from gvt.data import Loader
 from gvt.device import Placement, explained_memory, keep_freed_memory
 from gvt.distributed import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
-from gvt.facts import DataFacts, classes_without_samples
+from gvt.facts import DataFacts
 from gvt.interfaces import Dataset
+from gvt.lessons import check_lessons, warn_of_absent_classes
 from gvt.listener import Listener, PluginHooks, Run
 from gvt.optim import resolved_schedule
-from gvt.printable import printable
 from gvt.remedy import shell_quoted
 from gvt.runs.display import Display
 from gvt.runs.drawing import save_samples
@@ -40,9 +40,6 @@ from gvt_registry import default_registry
 
 SHOWN = 64
 """Training samples drawn in a run's folder."""
-
-MOST_NAMES = 10
-"""Classes that a warning names one by one."""
 
 
 def train(
@@ -91,9 +88,10 @@ def _build(
     if state is not None:
         facts.check_same(DataFacts.from_document(state[0]["data"]))
     if processes.is_first:
-        _warn_of_absent_classes(dataset)
+        warn_of_absent_classes(dataset)
     seed_everything(derive(config.train.seed, "networks"))
     task = build_task(config, facts, state[0]["components"] if state else None)
+    check_lessons(task, dataset)
     notes = _initialise(task, config.init_from) if state is None else []
     loader = Loader(dataset, config.data, config.train, placement, processes)
     resolved = _resolved(config, placement, loader)
@@ -117,16 +115,6 @@ def _build(
     return trainer, document, (_headline(resolved, dataset, trainer), notes)
 
 
-def _warn_of_absent_classes(dataset: Dataset) -> None:
-    """Warn of classes that no training sample has, which are learned as never occurring."""
-    for part, names in classes_without_samples(dataset).items():
-        of_part = f" of part {part}" if part else ""
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        listed = ", ".join(map(printable, names[:MOST_NAMES])) + more
-        are = "classes have" if len(names) > 1 else "class has"
-        warnings.warn(
-            f"data: {len(names)} {are} no training image{of_part}: {listed}", stacklevel=2
-        )
 
 
 def _follow(

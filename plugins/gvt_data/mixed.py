@@ -44,6 +44,7 @@ class Mixed:
         reader: That of the parts that have one, where it is the same one.
         labels: The class of every sample, where all parts have such and the same classes.
         category_ids: Of each class its number in COCO files, where all parts have the same ones.
+        lacks: The targets that some parts should have and no part has any of, each with the reason.
 
     Raises:
         ValueError: If there is no part, a share is for none of them or missing, a part has two
@@ -84,6 +85,7 @@ class Mixed:
         self.reader = readers[0] if readers and _all_equal(readers) else None
         self.labels, self.category_ids = self._labels(), self._category_ids()
         self.problems, self.left_out = self._gathered("problems"), self._gathered("left_out")
+        self.lacks = self._lacks()
         if shares is not None:
             of_each = [torch.full((len(p),), shares[n] / max(1, len(p))) for n, p in parts.items()]
             self.weights = torch.cat(of_each).double()
@@ -149,6 +151,19 @@ class Mixed:
     @property
     def _same_classes(self) -> bool:
         return _all_equal([_classes(part) for part in self.parts.values()])
+
+    def _lacks(self) -> dict[str, str]:
+        """Return the targets that no part has any of, each with the reasons."""
+        lacks = {name: getattr(part, "lacks", {}) for name, part in self.parts.items()}
+        keys = dict.fromkeys(key for of_part in lacks.values() for key in of_part)
+        return {
+            key: "; ".join(f"{name}: {of[key]}" for name, of in lacks.items() if key in of)
+            for key in keys
+            if not any(
+                key not in lacks[name] and len(part) and key in part[0].targets
+                for name, part in self.parts.items()
+            )
+        }
 
     def _gathered(self, attribute: str) -> dict[str, Any]:
         """Return what the parts say of themselves, each entry with the part's name."""

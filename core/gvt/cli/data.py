@@ -75,6 +75,7 @@ class _Split:
     empty: int = 0
     problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     contents: dict[bytes, str] = field(default_factory=dict)
@@ -144,17 +145,18 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     Raises:
         ConfigError: If no split can be opened because of a setting.
         DataError: If none can be opened because of the data, or samples cannot be read, or there
-            are problems at which training would stop; its details are the table and the samples
-            then.
+            are problems at which training would stop, or there is nothing to learn from; its
+            details are the table and the samples then.
     """
     config, stops = _told(recipe, overrides)
     validate_components(config)
     found: dict[str, _Split] = {}
     classes: list[str] = []
     errors: dict[str, ConfigError | DataError] = {}
+    shown: set[str] = set()
     for split in splits_of(config):
         try:
-            dataset = _opened(config, split)
+            dataset = _opened(config, split, shown)
         except (ConfigError, DataError) as error:
             errors[split] = error
             continue
@@ -184,6 +186,12 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
             f"{config.data.name}: bad annotations or images: {problems:,}; data.on_error is error",
             details=report,
         )
+    if isinstance(errors.get("train"), DataError):
+        raise DataError(str(errors["train"]), details=report)
+    if "train" in found and found["train"].lacks:
+        lacks = found["train"].lacks
+        what = f"{config.data.name}: no image of the training split has any {next(iter(lacks))}"
+        raise DataError(f"{what}: {next(iter(lacks.values()))}", details=report)
     return report
 
 
@@ -200,13 +208,18 @@ def _told(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, bool]:
     return compose(recipe, [*overrides, "data.on_error=error"]), stops
 
 
-def _opened(config: RunConfig, split: str) -> Dataset:
-    """Return a split; what it warns of as left out is in the table, if it tells of `problems`."""
+def _opened(config: RunConfig, split: str, shown: set[str]) -> Dataset:
+    """Return a split, and show its warnings once, those in `shown` not again.
+
+    What it warns of as left out is in the table, if it tells of `problems`.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         dataset = open_dataset(config, split, quiet=True)
     for warning in caught:
-        if not (getattr(dataset, "problems", None) and warning.category is UserWarning):
+        listed = getattr(dataset, "problems", None) and warning.category is UserWarning
+        if not listed and str(warning.message) not in shown:
+            shown.add(str(warning.message))
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
@@ -218,6 +231,7 @@ def _read(dataset: Dataset, split: str) -> _Split:
         background=bool(getattr(dataset, "background", False)),
         problems=getattr(dataset, "problems", {}),
         left_out=getattr(dataset, "left_out", {}),
+        lacks=getattr(dataset, "lacks", {}),
         passed_over=getattr(dataset, "passed_over", {}),
     )
     files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)

@@ -24,6 +24,7 @@ from gvt.batch import Record
 from gvt.coco.run_lengths import FARTHEST, RLE, decoded, encoded, shown
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
+from gvt.pictures.folders import composed
 from gvt.printable import printable
 
 MOST_MASKS = 100
@@ -123,7 +124,7 @@ class Results:
         masks: bool = True,
     ) -> None:
         self._path, self._classes = path, classes
-        self._of_name = {name: number for number, name in reversed([*enumerate(classes)])}
+        self._of_name = {composed(name): n for n, name in reversed([*enumerate(classes)])}
         numbers = category_ids or range(1, len(classes) + 1)
         self._of_id = {number: label for label, number in enumerate(numbers)}
         self._entries: dict[_Key, list[tuple[int, _Entry, int]]] = defaultdict(list)
@@ -240,13 +241,14 @@ class Results:
 
     def _label(self, place: int, entry: _Entry) -> int:
         if entry.category_name is not None:
-            if entry.category_name not in self._of_name:
+            name = composed(entry.category_name)
+            if name not in self._of_name:
                 raise self._wrong(
                     place,
                     f"category_name {shown(entry.category_name)} is none of "
                     f"{printable(', '.join(self._classes))}",
                 )
-            return self._of_name[entry.category_name]
+            return self._of_name[name]
         if entry.category_id not in self._of_id:
             known = ", ".join(map(str, self._of_id))
             number = shown(entry.category_id)
@@ -272,8 +274,8 @@ class Results:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Return the parts of a path, as any system writes it."""
-    return tuple(part for part in re.split(r"[\\/]", name) if part not in ("", "."))
+    """Return the parts of a path, as any system writes it; letters are composed."""
+    return tuple(part for part in re.split(r"[\\/]", composed(name)) if part not in ("", "."))
 
 
 def _called(key: _Key) -> str:

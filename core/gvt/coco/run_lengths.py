@@ -110,6 +110,34 @@ def drawable(segmentation: Any, height: int, width: int) -> Any:
     return polygons
 
 
+def hull(segmentation: Any) -> tuple[float, float, float, float]:
+    """Return the box around a mask of COCO's, xyxy in pixels, without drawing it.
+
+    Args:
+        segmentation: As for `decoded`; run lengths are of an image of their own size.
+
+    Raises:
+        ValueError: If it is neither run lengths nor polygons, or has no pixel; says why.
+    """
+    if not isinstance(segmentation, Mapping):
+        polygons = [_polygon(points) for points in _listed(segmentation)]
+        x = [value for points in polygons for value in points[::2]]
+        y = [value for points in polygons for value in points[1::2]]
+        if not polygons:
+            raise ValueError("it has no polygon")
+        return min(x), min(y), max(x), max(y)
+    size = segmentation.get("size")
+    sides = size if isinstance(size, list | tuple) else ()
+    if len(sides) != 2 or not all(type(n) is int and 0 < n <= FARTHEST for n in sides):
+        raise ValueError(f"its size is {shown(size)}")
+    height, width = sides
+    runs = coco_mask.frPyObjects(drawable(segmentation, height, width), height, width)
+    left, top, across, down = coco_mask.toBbox(runs).tolist()
+    if not across or not down:
+        raise ValueError("it has no pixel")
+    return left, top, left + across, top + down
+
+
 def shown(value: object) -> str:
     """Return a value from a file as an error tells it: on one line, and not all of a long one."""
     text = printable(value)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+
+class AssumedWarning(UserWarning):
+    """Something in annotations was taken otherwise than it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,9 @@ class Thing:
         place: Which one of its file it is, as in `object 3`.
         ignored: Whether it is neither right nor wrong to find it, as a crowd, and nothing is
             learned from it.
+        fault: What is wrong with the entry itself, one of `checks.KINDS`; such an object is never
+            used. Empty where nothing is.
+        reason: The fault's cause in words; empty where the kind says it all.
     """
 
     label: str
@@ -25,6 +33,23 @@ class Thing:
     outline: Any = None
     place: str = ""
     ignored: bool = False
+    fault: str = ""
+    reason: str = ""
+
+
+NO_BOX = (math.nan,) * 4
+"""The box of an object whose entry has none."""
+
+
+def malformed(place: str, reason: str, label: str = "") -> Thing:
+    """Return what stands for an entry that cannot be read.
+
+    Args:
+        place: Which one of its file it is.
+        reason: Why it cannot be read.
+        label: The name of its class, where that is known.
+    """
+    return Thing(label, NO_BOX, None, place, fault="malformed annotation", reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +65,7 @@ class Annotated:
         id: Its number in a COCO file.
         relative: Whether boxes and polygons are shares of its width and height.
         unsaid: Where what is said of it would be, if nothing is and that is a mistake.
+        broken: Why what is said of it cannot be read at all; None where it can.
     """
 
     name: str
@@ -50,6 +76,7 @@ class Annotated:
     id: int | None = None
     relative: bool = False
     unsaid: str | None = None
+    broken: str | None = None
 
     def in_pixels(self, size: tuple[int, int]) -> tuple[Thing, ...]:
         """Return its objects in pixels of the picture, whose (H, W) is known."""

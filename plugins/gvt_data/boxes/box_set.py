@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -22,26 +23,31 @@ from gvt.printable import printable
 from ..listing import fingerprint
 from ..splits import SPLITS
 from .annotation import Annotated
-from .checks import Boxed, OnError, checked
+from .checks import FEW, Boxed, OnError, checked, listed, summary
 from .outlines import drawn
 from .truth import Truth
 
 MASKS = "masks, where an object has no outline"
 """What pictures are counted as whose masks are left out."""
 
+REPEATED = "object annotated twice"
+"""What objects are counted as that repeat another one of their image."""
+
 
 class BoxSet:
     """Pictures with boxes, and masks where all outlines of a picture's objects are known.
 
     Opening reads the size of each picture and checks each box and outline; pixels are decoded when
-    they are asked for. Evaluation goes by each record's `truth`, which is the picture's own
-    whatever became of it at the reader's size, and has the objects that are ignored.
+    they are asked for. An object that is annotated twice in one image counts once; see
+    `gvt_data.boxes.duplicates`. Evaluation goes by each record's `truth`, which is the picture's
+    own whatever became of it at the reader's size, and has the objects that are ignored.
 
     Attributes:
         problems: What was found to be bad: of each kind the places, as in
             `a.xml: object 3 (cat)`.
         left_out: How many objects are left out on purpose, by what they are, and of how many
             pictures the masks, since not all of their objects have outlines.
+        lacks: Why there are no boxes and labels, if no picture has an object to learn from.
 
     Args:
         split: `train`, `val` or `test`.
@@ -51,6 +57,7 @@ class BoxSet:
         on_error: `error`, `clip` or `skip`; see `gvt_data.boxes.checks.checked`.
         problems: What was found to be bad before.
         left_out: How many objects are left out on purpose, by what they are.
+        absent: Why there may be no object at all; used if nothing is bad or left out.
 
     Raises:
         DataError: If something is bad and `on_error` is `error`, or no picture is left.
@@ -59,6 +66,7 @@ class BoxSet:
     splits: ClassVar[tuple[str, ...]] = SPLITS
     problems: Mapping[str, Sequence[str]] = {}
     left_out: Mapping[str, int] = {}
+    lacks: Mapping[str, str] = {}
 
     def __init__(
         self,
@@ -70,6 +78,7 @@ class BoxSet:
         *,
         problems: Mapping[str, Sequence[str]] | None = None,
         left_out: Mapping[str, int] | None = None,
+        absent: str = "",
     ) -> None:
         self.split, self.reader, self._on_error = split, reader, on_error
         self.classes: Sequence[str] = tuple(classes)
@@ -79,12 +88,33 @@ class BoxSet:
             places = [f"{kind}: {at}" for kind, of in self.problems.items() for at in of]
             text = f"data: no picture of split {split} can be used"
             raise DataError(text, details="\n".join(places))
-        counted = (thing for p in self._pictures for thing in p.of.things if not thing.ignored)
+        counted = [t for p in self._pictures for t in p.of.things if not t.ignored]
         self._masks = any(thing.outline for thing in counted)
         without = sum(not p.outlined for p in self._pictures) if self._masks else 0
-        self.left_out = {**(left_out or {}), **({MASKS: without} if without else {})}
+        repeated = [place for picture in self._pictures for place in picture.repeated]
+        self.left_out = {**(left_out or {}), **({REPEATED: len(repeated)} if repeated else {})}
+        if repeated:
+            warnings.warn(
+                f"split {split}: objects annotated twice in one image, each counted once: "
+                f"{len(repeated):,} ({listed(repeated, FEW)})",
+                stacklevel=3,
+            )
+        if not counted:
+            reason = self._why_empty() or absent or "no object is annotated"
+            self.lacks = dict.fromkeys(("boxes", "labels", "masks"), reason)
+            if split != "train":
+                text = f"split {split}: no object to measure by, so that figures are NaN: {reason}"
+                warnings.warn(text, stacklevel=3)
+        if without:
+            self.left_out = {**self.left_out, MASKS: without}
         self.fingerprint = fingerprint([_described(picture) for picture in self._pictures])
         self.files = [picture.of.image for picture in self._pictures]
+
+    def _why_empty(self) -> str:
+        """Return what was left out of a split in which no object is left."""
+        reasons = [summary(self.problems, FEW)] if self.problems else []
+        reasons += [f"{count:,} {kind}" for kind, count in self.left_out.items() if count]
+        return f"left out: {', '.join(reasons)}" if reasons else ""
 
     def __len__(self) -> int:
         return len(self._pictures)

@@ -17,6 +17,7 @@ from gvt.printable import printable
 
 from ..broken import threads
 from .annotation import Annotated, Thing
+from .duplicates import duplicates
 from .outlines import why_not_drawn
 from .pairing import there
 
@@ -30,6 +31,9 @@ PARTLY = "box partly outside the image"
 
 KINDS = {
     "unknown label": "unknown labels",
+    "malformed annotation": "malformed annotations",
+    "box in pixels instead of fractions": "boxes in pixels instead of fractions",
+    "object without a box": "objects without boxes",
     "box that is not a number": "boxes that are not numbers",
     "box with reversed corners": "boxes with reversed corners",
     "box without area": "boxes without area",
@@ -37,15 +41,24 @@ KINDS = {
     PARTLY: "boxes partly outside the image",
     "outline that cannot be drawn": "outlines that cannot be drawn",
     "annotation of an unknown image": "annotations of unknown images",
+    "malformed image entry": "malformed image entries",
+    "image listed twice": "images listed twice",
+    "repeated image id": "repeated image ids",
+    "malformed category": "malformed categories",
+    "repeated category": "repeated categories",
     "missing image": "missing images",
     "unreadable image": "unreadable images",
     "missing annotation": "missing annotations",
+    "unreadable annotation": "unreadable annotations",
     "image of another size": "images of another size",
 }
 """All that may be wrong, one and several of it."""
 
 _FIRST = 10
 """Places that a warning or an error names."""
+
+FEW = 3
+"""Places that are examples, where the others are alike."""
 
 Problems = dict[str, list[str]]
 """Of each kind the places, each with the file that says so."""
@@ -64,6 +77,8 @@ class Boxed:
         boxes: (M, 4) float32, xyxy in pixels, inside the image.
         labels: (M,) int64.
         counted: (M,) bool, which are not ignored.
+        repeated: Where objects are written that are left out since they repeat another one, each
+            with where that one is.
     """
 
     of: Annotated
@@ -71,6 +86,7 @@ class Boxed:
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
     counted: NDArray[np.bool_]
+    repeated: tuple[str, ...] = ()
 
     @property
     def outlined(self) -> bool:
@@ -162,6 +178,8 @@ def _size_or_problem(of: Annotated) -> tuple[int, int] | tuple[str, str]:
         return "missing image", f"{printable(of.said)}: there is no {printable(of.image)}"
     if of.unsaid is not None:
         return "missing annotation", f"{printable(of.name)}: there is no {printable(of.unsaid)}"
+    if of.broken is not None:
+        return "unreadable annotation", of.broken
     try:
         size = read_header(of.image).size
     except UnreadablePicture as error:
@@ -191,25 +209,38 @@ def _boxed(
     """Return a picture with the boxes that are well, and note the others."""
     kept: list[Thing] = []
     for thing in of.in_pixels(size):
-        wrong = "unknown label" if thing.label not in numbers else fault(thing.box, size)
-        reason = ""
+        wrong = thing.fault or _unknown(thing, numbers) or fault(thing.box, size)
+        reason = thing.reason
         if wrong in (None, PARTLY) and thing.outline is not None:
             reason = why_not_drawn(thing.outline, size) or ""
             wrong = "outline that cannot be drawn" if reason else wrong
         if wrong is not None:
-            place = f"{printable(of.said)}: {thing.place} ({printable(thing.label)})"
-            problems[wrong].append(f"{place}: {reason}" if reason else place)
+            problems[wrong].append(": ".join(filter(None, (place_of(of, thing), reason))))
         if wrong is None:
             kept.append(thing)
         elif wrong == PARTLY and on_error == "clip":
             kept.append(replace(thing, box=clipped(thing.box, size)))
+    boxes = np.array([clipped(thing.box, size) for thing in kept], np.float32).reshape(-1, 4)
+    twins = duplicates(kept, boxes, size)
+    once = [index for index in range(len(kept)) if index not in twins]
     return Boxed(
-        replace(of, things=tuple(kept), relative=False),
+        replace(of, things=tuple(kept[index] for index in once), relative=False),
         size,
-        np.array([clipped(thing.box, size) for thing in kept], np.float32).reshape(-1, 4),
-        np.array([numbers[thing.label] for thing in kept], np.int64),
-        np.array([not thing.ignored for thing in kept], np.bool_),
+        boxes[once],
+        np.array([numbers[kept[index].label] for index in once], np.int64),
+        np.array([not kept[index].ignored for index in once], np.bool_),
+        tuple(f"{place_of(of, kept[n])} is {kept[o].place}" for n, o in sorted(twins.items())),
     )
+
+
+def _unknown(thing: Thing, numbers: Mapping[str, int]) -> str | None:
+    return None if thing.label in numbers else "unknown label"
+
+
+def place_of(of: Annotated, thing: Thing) -> str:
+    """Return where an object is written, as in `a.xml: object 3 (cat)`."""
+    place = f"{printable(of.said)}: {thing.place}"
+    return f"{place} ({printable(thing.label)})" if thing.label else place
 
 
 def counted(problems: Mapping[str, Sequence[str]]) -> str:
@@ -226,16 +257,22 @@ def _places(problems: Mapping[str, Sequence[str]]) -> list[str]:
     return [of[at] for at in range(longest) for of in problems.values() if at < len(of)]
 
 
-def _listed(places: Sequence[str]) -> str:
-    more = f" and {len(places) - _FIRST:,} more" if len(places) > _FIRST else ""
-    return "; ".join(places[:_FIRST]) + more
+def listed(places: Sequence[str], first: int = _FIRST) -> str:
+    """Return the first places, and how many there are more."""
+    more = f" and {len(places) - first:,} more" if len(places) > first else ""
+    return "; ".join(places[:first]) + more
+
+
+def summary(problems: Mapping[str, Sequence[str]], first: int = _FIRST) -> str:
+    """Return how many there are of each kind, and the first places."""
+    return f"{counted(problems)} ({listed(_places(problems), first)})"
 
 
 def _error(problems: Problems, count: int, split: str) -> DataError:
     error_type = UnreadablePicture if "unreadable image" in problems else DataError
     return error_type(
-        f"data: of {count:,} pictures of split {split}: {counted(problems)} "
-        f"({_listed(_places(problems))}); mend them, or leave them out with data.on_error=skip"
+        f"data: of {count:,} pictures of split {split}: {summary(problems)}; mend them, or "
+        "leave them out with data.on_error=skip"
         + (", or cut boxes at the edge with data.on_error=clip" if PARTLY in problems else ""),
         details="\n".join(f"{kind}: {at}" for kind, places in problems.items() for at in places),
     )
@@ -244,4 +281,4 @@ def _error(problems: Problems, count: int, split: str) -> DataError:
 def _warning(problems: Problems, split: str, on_error: OnError) -> str:
     partly = PARTLY in problems and on_error == "clip"
     done = "left out, or cut at the image's edge" if partly else "left out"
-    return f"split {split}: {done}: {counted(problems)}: {_listed(_places(problems))}"
+    return f"split {split}: {done}: {counted(problems)}: {listed(_places(problems))}"

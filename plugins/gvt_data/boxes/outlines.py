@@ -36,6 +36,20 @@ def drawn(outline: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
     return decoded(outline, *size)
 
 
+def box_around(outline: Any) -> tuple[float, float, float, float] | None:
+    """Return the box around an outline, xyxy in pixels; None if it is not one.
+
+    Args:
+        outline: Polygons or an RLE, as COCO has them; the RLE's own size is taken.
+    """
+    from gvt.coco import hull
+
+    try:
+        return hull(outline)
+    except ValueError:
+        return None
+
+
 def filled(box: Sequence[float], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the mask of a box, xyxy, (H, W) uint8 of 0 and 1."""
     left, top, right, bottom = (max(0, round(edge)) for edge in box)

@@ -9,20 +9,11 @@ from pathlib import Path, PurePosixPath
 from gvt import DataError
 from gvt.printable import printable
 
-from ..listing import files_below, pictures_below
-from ..splits import SPLITS, by_split_folder
+from ..listing import composed, composed_path, files_below, pictures_below
+from ..splits import by_split_folder, split_folders, split_of
 
 IMAGES = ("images", "image", "imgs", "img", "jpegimages")
 """Names of folders of pictures, in small letters."""
-
-SPLIT_FOLDERS = {
-    **{f"{split}{year}": split for split in SPLITS for year in ("", 2014, 2017)},
-    "valid": "val",
-    "validation": "val",
-    "training": "train",
-    "testing": "test",
-}
-"""Of each name that a split's folder may have, in small letters, the split."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +74,29 @@ def _by_name(
     found: Sequence[PurePosixPath],
     folders: Sequence[str],
 ) -> dict[PurePosixPath, Path]:
-    """Return files by what they have in common with their partners.
+    """Return files by what they have in common with their partners: composed names.
 
-    Where some stand in a folder of one of the names, others do not count.
+    Where some are in a folder of one of the names, others count in folders of other splits alone.
+
+    Raises:
+        DataError: If two files have one name, or two folders are one split.
     """
-    inside = [name for name in found if _folder_at(name, folders) is not None]
+    inside = {
+        file: _outside(file, folders) for file in found if _folder_at(file, folders) is not None
+    }
+    splits = {split_of(parts[0]) for parts in inside.values() if len(parts) > 1}
+    shared = inside or {file: _outside(file, folders) for file in found}
+    shared |= {
+        file: _outside(file, folders)
+        for file in found
+        if inside and len(file.parts) > 1 and split_of(file.parts[0]) not in (None, *splits)
+    }
+    split_folders(root, (parts[0] for parts in shared.values() if len(parts) > 1))
     names: dict[PurePosixPath, Path] = {}
-    for file in inside or found:
-        at = _folder_at(file, folders)
-        parts = [part for i, part in enumerate(file.with_suffix("").parts) if i != at]
+    for file, parts in shared.items():
         if len(parts) > 1:
-            parts[0] = SPLIT_FOLDERS.get(parts[0].lower(), parts[0])
-        name = PurePosixPath(*parts)
+            parts[0] = split_of(parts[0]) or parts[0]
+        name = composed_path(PurePosixPath(*parts))
         if name in names:
             raise DataError(
                 f"{printable(root / file)}: {printable(names[name])} goes by the same name; move "
@@ -102,6 +104,12 @@ def _by_name(
             )
         names[name] = root / file
     return names
+
+
+def _outside(name: PurePosixPath, folders: Sequence[str]) -> list[str]:
+    """Return the parts of a file without its suffix and the folder of one of these names."""
+    at = _folder_at(name, folders)
+    return [part for i, part in enumerate(name.with_suffix("").parts) if i != at]
 
 
 def _folder_at(name: PurePosixPath, folders: Sequence[str]) -> int | None:
@@ -145,7 +153,7 @@ def check_classes(classes: Sequence[str] | None) -> None:
     Raises:
         ValueError: If there are none, or one comes twice.
     """
-    if classes is not None and (not classes or len({*classes}) < len(classes)):
+    if classes is not None and (not classes or len({*map(composed, classes)}) < len(classes)):
         raise ValueError(f"classes {list(classes)}: at least one name, and none of them twice")
 
 

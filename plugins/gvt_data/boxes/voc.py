@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated as Constrained
 from typing import Literal
 
@@ -14,13 +15,14 @@ from pydantic import Field
 
 from gvt import DataError, PictureReader
 from gvt.pictures.fitting import Fit
+from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
 
 from ..broken import threads
-from ..listing import pictures_below
 from ..masks.voc import CLASSES
-from ..splits import SPLITS, check_shares, divided, listed, without_suffix
-from .annotation import Annotated
+from ..splits import check_shares, divided
+from ..voc_lists import Lists, files_by_name, split_lists
+from .annotation import Annotated, AssumedWarning
 from .box_set import BoxSet
 from .checks import OnError
 from .pairing import Paired, check_classes, folder_of, paired_below, relative, there
@@ -42,7 +44,8 @@ class VOC(BoxSet):
     M. Everingham and others (2010), The Pascal Visual Object Classes (VOC) Challenge,
     https://doi.org/10.1007/s11263-009-0275-4. Programs for labelling write such files too, of
     which `corners` has to be told. Where ImageSets/Main lists the splits, these are taken; where
-    there are folders `train`, `val` or `test`, those; otherwise `val` and `test` are shares.
+    there are folders `train`, `val` or `test`, those. A split that has neither is a share of the
+    training pictures.
 
     Every box is checked when the data is opened; what stands over its image by a pixel at most is
     cut there without a word.
@@ -52,7 +55,8 @@ class VOC(BoxSet):
         root: The folder with JPEGImages, Annotations and ImageSets; one with VOCdevkit/VOC2012 or
             another year of it below; or one with pictures and XML files of the same names.
         train: The list that is trained on: `train`, `trainval`, or another one's name in
-            ImageSets/Main.
+            ImageSets/Main. Where there is no list `train`, it is `trainval` or the only other
+            list, without the pictures of other splits' lists.
         classes: Their names, in order; another label is an unknown one. Unless given, VOC's 20
             where all labels are of these, otherwise the labels of all splits, sorted.
         corners: How corners are meant. In the challenge they are `inclusive`: xmin to xmax count
@@ -72,14 +76,15 @@ class VOC(BoxSet):
         test: The same for `test`.
         split_seed: Another number makes another choice.
         on_error: What happens to boxes that are bad (without area, outside the image, with
-            reversed corners or what is no number, or of an unknown label), and to pictures that
-            are missing, unreadable, without their XML, or of another size than it says: `error`
-            stops; `skip` leaves out the box or the picture with a warning; `clip` does so too,
-            and cuts boxes that are partly outside at the image's edge.
+            reversed corners or what is no number, or of an unknown label), to objects without a
+            name or a box, and to pictures that are missing, unreadable, without their XML or with
+            a broken one, or of another size than it says: `error` stops and lists all; `skip`
+            leaves out the box or the picture with a warning; `clip` does so too, and cuts boxes
+            that are partly outside at the image's edge.
         about: What is said where the folder is absent: source, licence, layout.
 
     Raises:
-        DataError: If a folder or a list is missing, an XML file is broken, or something is bad.
+        DataError: If a folder or a list is missing, or something is bad.
         ValueError: If a size, a share or the classes are impossible.
     """
 
@@ -110,6 +115,7 @@ class VOC(BoxSet):
         known = _read(wanted, corners)
         names = classes or _classes(known.values())
         found = [_annotated(folder, pair, known.get(pair.text), difficult) for pair in parts[split]]
+        _tell(folder, known)
         left_out = sum(thing.ignored for of in found for thing in of.things)
         super().__init__(
             split,
@@ -158,48 +164,39 @@ def _parts(
     folder: Path, split: str, train: str, shares: Mapping[str, float], seed: int
 ) -> Mapping[str, Sequence[Paired]]:
     """Return the pictures of each split, by lists, folders or shares."""
-    lists = {s: _LISTS / f"{train if s == 'train' else s}.txt" for s in SPLITS}
-    if not (folder / _LISTS).is_dir():
-        if train != "train":
-            raise DataError(f"data.train: {printable(folder)} has no {_LISTS}, which has the lists")
-        by_folder = paired_below(folder, ".xml", ("annotations", "annotation", "labels", "xml"))
-        parts = divided(by_folder, shares, seed, lambda pair: pair.name)
-        if not parts[split]:
-            raise DataError(
-                f"data.root: split {split} of {str(folder)!r} has no pictures; put some into a "
-                f"folder {split}, or give data.{split} a share"
-            )
+    lists = split_lists(folder, _LISTS, split, train)
+    if lists is None and train != "train":
+        raise DataError(f"data.train: {printable(folder)} has no lists in {_LISTS}")
+    if lists is None:
+        by_split = paired_below(folder, ".xml", ("annotations", "annotation", "labels", "xml"))
+    else:
+        by_split = _listed(folder, lists)
+    parts = divided(by_split, shares, seed, lambda pair: pair.name)
+    if parts[split]:
         return parts
-    if not (folder / lists[split]).is_file():
-        raise DataError(
-            f"data.root: {printable(folder)} has no {lists[split]}, which lists {split}"
-        )
-    pictures = {name.with_suffix(""): name for name in pictures_below(folder / "JPEGImages")}
-    found = {
-        s: [*dict.fromkeys(_listed(folder, pictures, n) for _, n in listed(folder, s, str(file)))]
-        for s, file in lists.items()
-        if (folder / file).is_file()
+    if lists is not None:
+        raise lists.missing(split)
+    raise DataError(
+        f"data.root: split {split} of {str(folder)!r} has no pictures; put some into a "
+        f"folder {split}, or give data.{split} a share"
+    )
+
+
+def _listed(folder: Path, lists: Lists) -> dict[str, list[Paired]]:
+    """Return the pictures in each list with their XML files, perhaps missing."""
+    images, texts = folder / "JPEGImages", folder / "Annotations"
+    pictures, files = files_by_name(images, SUFFIXES), files_by_name(texts, {".xml"})
+    return {
+        split: [
+            Paired(
+                name,
+                pictures.get(name, images / f"{name}.jpg"),
+                files.get(name, texts / f"{name}.xml"),
+            )
+            for name in names
+        ]
+        for split, names in lists.names(pictures).items()
     }
-    if not found[split]:
-        raise DataError(f"{printable(folder / lists[split])}: is empty")
-    return found
-
-
-def _listed(folder: Path, pictures: Mapping[PurePosixPath, PurePosixPath], name: object) -> Paired:
-    stem = _stem(str(name), pictures)
-    image = folder / "JPEGImages" / pictures.get(stem, f"{stem}.jpg")
-    return Paired(stem, image, folder / "Annotations" / f"{stem}.xml")
-
-
-def _stem(line: str, known: Collection[PurePosixPath]) -> PurePosixPath:
-    """Return what a line calls a picture: its name, with a suffix or a number behind it perhaps.
-
-    The challenge's lists of one class have a second column, of whether it is there.
-    """
-    first, *others = line.rsplit(maxsplit=1)
-    names = [line, first] if others and others[0] in ("1", "0", "-1") else [line]
-    stems = [stem for name in names for stem in (PurePosixPath(name), without_suffix(name))]
-    return next((stem for stem in stems if stem in known), stems[-1])
 
 
 def _read(pairs: Sequence[Paired], corners: Corners) -> dict[Path, Described]:
@@ -211,7 +208,7 @@ def _read(pairs: Sequence[Paired], corners: Corners) -> dict[Path, Described]:
 
 def _classes(known: Iterable[Described]) -> Sequence[str]:
     """Return the challenge's classes if there are no others, otherwise all labels, sorted."""
-    labels = {thing.label for said in known for thing in said.things}
+    labels = {thing.label for said in known for thing in said.things if thing.label}
     return CLASSES if labels <= {*CLASSES} else sorted(labels)
 
 
@@ -222,4 +219,19 @@ def _annotated(folder: Path, pair: Paired, said: Described | None, difficult: bo
     if said is None:
         return Annotated(name, pair.image, file, unsaid=file)
     things = (replace(t, ignored=False) for t in said.things) if difficult else said.things
-    return Annotated(name, pair.image, file, tuple(things), said.size)
+    return Annotated(name, pair.image, file, tuple(things), said.size, broken=said.broken)
+
+
+def _tell(folder: Path, known: Mapping[Path, Described]) -> None:
+    """Warn of boxes that are taken from polygons."""
+    places = [
+        f"{relative(folder, path)}: {place}" for path, of in known.items() for place in of.derived
+    ]
+    if places:
+        more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
+        warnings.warn(
+            f"{printable(folder)}: objects without a <bndbox>, whose boxes are those around their "
+            f"polygons: {len(places):,} ({places[0]}{more})",
+            AssumedWarning,
+            stacklevel=3,
+        )

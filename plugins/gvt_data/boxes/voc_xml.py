@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 from gvt import DataError
 from gvt.printable import printable
 
-from .annotation import Thing
+from ..listing import composed
+from .annotation import NO_BOX, Thing, malformed
 
 Corners = Literal["inclusive", "exact"]
 """How the corners of a box are meant; see `read_xml`."""
@@ -23,11 +24,15 @@ class Described:
 
     Attributes:
         things: Its objects; those that are marked as difficult are ignored.
-        size: (H, W); None where it is not said.
+        size: (H, W); None where the file has none.
+        derived: The places of objects whose boxes are those around their polygons.
+        broken: Why the file is not such XML; None where it is.
     """
 
-    things: tuple[Thing, ...]
-    size: tuple[int, int] | None
+    things: tuple[Thing, ...] = ()
+    size: tuple[int, int] | None = None
+    derived: tuple[str, ...] = ()
+    broken: str | None = None
 
 
 class _Builder(ElementTree.TreeBuilder):
@@ -40,52 +45,80 @@ class _Builder(ElementTree.TreeBuilder):
 def read_xml(path: Path, corners: Corners) -> Described:
     """Return what an XML file says of its picture.
 
+    An object that has a polygon and no box gets the box around it; points are coordinates from 0.
+
     Args:
         path: The file.
         corners: `inclusive` where xmin to xmax count pixels from 1 and the last one belongs to the
             object, as in the challenge; `exact` where they are coordinates from 0.
 
     Raises:
-        DataError: If it cannot be read, is no such XML, or an object lacks a name or a corner.
+        DataError: If it cannot be read.
     """
     try:
         content = path.read_bytes()
-        root: Any = ElementTree.fromstring(content, ElementTree.XMLParser(target=_Builder()))
     except OSError as error:
         raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
+    try:
+        root: Any = ElementTree.fromstring(content, ElementTree.XMLParser(target=_Builder()))
+        size = _size(root)
     except ElementTree.ParseError as error:
         line, _ = error.position
         reason = str(error).partition(": line")[0]
-        raise DataError(f"{printable(path)}: line {line}: is no valid XML: {reason}") from error
+        return Described(broken=f"{printable(path)}: line {line}: is not valid XML: {reason}")
     except (ValueError, LookupError) as error:  # an encoding that Python does not know
-        raise DataError(f"{printable(path)}: {printable(error)}") from error
+        return Described(broken=f"{printable(path)}: {printable(error)}")
     if root.tag != "annotation":
-        raise DataError(
-            f"{printable(path)}: begins with <{printable(root.tag)}>, and Pascal VOC's files with "
-            "<annotation>"
+        tag = printable(root.tag)
+        return Described(
+            broken=f"{printable(path)}: begins with <{tag}>, not with <annotation> as Pascal VOC's"
         )
-    objects = root.findall("object")
-    return Described(
-        tuple(_thing(path, item, n, corners) for n, item in enumerate(objects, 1)),
-        _size(path, root),
-    )
+    # LabelMe keeps deleted objects in its files, and marks them so.
+    items = [
+        (number, item)
+        for number, item in enumerate(root.findall("object"), 1)
+        if _text(item, "deleted") != "1"
+    ]
+    things = tuple(_thing(item, f"object {number}", corners) for number, item in items)
+    derived = [
+        f"{thing.place} ({printable(thing.label)})"
+        for (_, item), thing in zip(items, things, strict=True)
+        if not thing.fault and item.find("bndbox/*") is None
+    ]
+    return Described(things, size, tuple(derived))
 
 
-def _thing(path: Path, item: Any, number: int, corners: Corners) -> Thing:
-    where = f"{printable(path)}: object {number}"
-    label = _text(item, "name")
+def _thing(item: Any, place: str, corners: Corners) -> Thing:
+    label = composed(_text(item, "name") or "")
     if not label:
-        raise DataError(f"{where}: has no <name>")
-    found = []
-    for corner in ("xmin", "ymin", "xmax", "ymax"):
-        text = _text(item, f"bndbox/{corner}")
+        return malformed(place, "has no <name>")
+    difficult = _text(item, "difficult") == "1"
+    if item.find("bndbox/*") is None:
+        box = _around(item.find("polygon"))
+        if box is None:
+            return Thing(label, NO_BOX, None, place, difficult, fault="object without a box")
+        return Thing(label, box, None, place, difficult)
+    texts = {corner: _text(item, f"bndbox/{corner}") for corner in ("xmin", "ymin", "xmax", "ymax")}
+    for corner, text in texts.items():
         if text is None:
-            raise DataError(f"{where} ({printable(label)}): has no <bndbox> with <{corner}>")
-        found.append(_number(text))
-    left, top, right, bottom = found
+            return malformed(place, f"its <bndbox> has no <{corner}>", label)
+    left, top, right, bottom = (_number(text or "") for text in texts.values())
     first = 1.0 if corners == "inclusive" else 0.0
-    box = (left - first, top - first, right, bottom)
-    return Thing(label, box, None, f"object {number}", _text(item, "difficult") == "1")
+    return Thing(label, (left - first, top - first, right, bottom), None, place, difficult)
+
+
+def _around(polygon: Any) -> tuple[float, float, float, float] | None:
+    """Return the box around a polygon, xyxy; None if it has no two points, or one is no number.
+
+    Its points are <x1>, <y1>, <x2> and on, or <pt> with <x> and <y>.
+    """
+    if polygon is None:
+        return None
+    elements = [(element.tag.rstrip("0123456789"), element.text) for element in polygon.iter()]
+    x, y = ([_number(text or "") for tag, text in elements if tag == side] for side in "xy")
+    if len(x) != len(y) or len(x) < 2 or not all(map(math.isfinite, [*x, *y])):
+        return None
+    return min(x), min(y), max(x), max(y)
 
 
 def _text(item: Any, path: str) -> str | None:
@@ -100,12 +133,13 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _size(path: Path, root: Any) -> tuple[int, int] | None:
-    """Return (H, W); some programs leave it out, or write 0."""
+def _size(root: Any) -> tuple[int, int] | None:
+    """Return (H, W); some programs leave it out, or write 0.
+
+    Raises:
+        ValueError: If they are not numbers.
+    """
     height, width = (_text(root, f"size/{side}") or "0" for side in ("height", "width"))
     if not all(map(math.isfinite, sides := (_number(height), _number(width)))):
-        raise DataError(
-            f"{printable(path)}: its <size> is {printable(width)} x {printable(height)}, which are "
-            "no numbers"
-        )
+        raise ValueError(f"its <size> is {width} x {height}, which are not numbers")
     return (int(sides[0]), int(sides[1])) if min(sides) > 0 else None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError
 from gvt.printable import printable
 
-from ..listing import files_below, pictures_below
+from ..listing import composed, composed_path, files_below, pictures_below
 from .pairing import IMAGES, Paired, relative, there
+from .paths import Locator, RelocatedWarning, parts_of
+
+LABELS = ("labels", "label")
+"""Names of folders of text files, in small letters."""
 
 NO_LABELS = frozenset({"classes", "train", "val", "valid", "test", "readme", "license", "notes"})
 """What text files beside pictures are called that have no objects in them."""
@@ -21,14 +26,21 @@ class Named:
     """Where a split's pictures are by a YAML file.
 
     Attributes:
-        where: The file and the key, for messages.
+        path: The YAML file.
+        key: What the split is called in it.
         places: Folders, and text files with a picture on each line.
         below: The folder that the YAML says they are in, its `path`; empty where it says none.
     """
 
-    where: str
+    path: Path
+    key: str
     places: tuple[str, ...]
     below: str
+
+    @property
+    def where(self) -> str:
+        """The file and the key, for messages."""
+        return f"{printable(self.path)}: {self.key}"
 
 
 def named_pairs(root: Path, splits: Mapping[str, Named], split: str) -> dict[str, list[Paired]]:
@@ -49,10 +61,10 @@ def named_pairs(root: Path, splits: Mapping[str, Named], split: str) -> dict[str
     if wanted not in splits:
         others = " and ".join(named.where for named in splits.values())
         raise DataError(f"{others}: is named, and train is not; name its pictures as well")
-    named = splits[wanted]
+    named, locator = splits[wanted], Locator(root, wanted)
     pairs: dict[Path, Paired] = {}
     for place in named.places:
-        for pair in _pairs(root, named, place):
+        for pair in _pairs(locator, named, place):
             twin = pairs.setdefault(pair.text, pair)
             if twin.image != pair.image:
                 raise DataError(
@@ -64,22 +76,46 @@ def named_pairs(root: Path, splits: Mapping[str, Named], split: str) -> dict[str
     return found
 
 
-def _pairs(root: Path, named: Named, place: str) -> Sequence[Paired]:
+def _pairs(locator: Locator, named: Named, place: str) -> Sequence[Paired]:
     """Return the pairs of a folder or a list."""
-    path = next((p for p in _candidates(root, named, place) if there(p) or _is_folder(p)), None)
+    root = locator.root
+    places = _candidates(root, named, place)
+    path = next((p for p in places if there(p) or _is_folder(p)), None)
+    if path is None:
+        path = _elsewhere(locator, named, place)
     if path is None or not (path.suffix == ".txt" or _is_folder(path)):
         raise DataError(
-            f"{named.where}: {printable(place)} is no folder and no text file (.txt) below "
+            f"{named.where}: {printable(place)} is neither a folder nor a text file (.txt) below "
             f"{str(root)!r}; mend it, or remove the key"
         )
     folder = _is_folder(path)
     images = (
-        [path / name for name in pictures_below(path)] if folder else _listed(root, named, path)
+        [path / name for name in pictures_below(path)] if folder else _listed(locator, named, path)
     )
     if not images:
         raise DataError(f"{named.where}: there are no pictures in {printable(path)}")
-    found = [_pair(root, image) for image in images]
-    return found + (_alone(root, path, {pair.text for pair in found}) if folder else [])
+    labels = _Labels(root)
+    found = [labels.pair(image) for image in images]
+    return found + (labels.alone(path, {pair.text for pair in found}) if folder else [])
+
+
+def _elsewhere(locator: Locator, named: Named, place: str) -> Path | None:
+    """Return a folder or a list that is named by a path of another machine, and warn of it."""
+    parts = parts_of(place)
+    if parts and parts[-1].lower().endswith(".txt"):
+        path = locator.files([place], named.path, locator.root)[place].path
+        return path if there(path) else None
+    try:
+        folder = locator.folder(f"{named.below}/{place}")
+    except DataError as error:
+        raise DataError(f"{named.where}: {error}") from error
+    if folder is not None:
+        warnings.warn(
+            f"{named.where}: {printable(place)} is not where it says; {printable(folder)} is taken",
+            RelocatedWarning,
+            stacklevel=6,
+        )
+    return folder
 
 
 def _candidates(root: Path, named: Named, place: str) -> Iterator[Path]:
@@ -97,50 +133,78 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _listed(root: Path, named: Named, file: Path) -> Sequence[Path]:
+def _listed(locator: Locator, named: Named, file: Path) -> Sequence[Path]:
     """Return the pictures on the lines of a text file, which may be below its own folder too."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{printable(file)}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{printable(file)}: is no text in UTF-8") from error
-    found = []
-    for line in filter(None, map(str.strip, lines)):
-        places = [*_candidates(root, named, line), file.parent / line]
-        found.append(next(filter(there, places), places[0]))
-    return found
+        raise DataError(f"{printable(file)}: is not text in UTF-8") from error
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    places = {line: [*_candidates(locator.root, named, line), file.parent / line] for line in lines}
+    paths = {line: next(filter(there, of), None) for line, of in places.items()}
+    missing = [line for line, path in paths.items() if path is None]
+    located = locator.files(missing, file, locator.root) if missing else {}
+    return [paths[line] or located[line].path for line in lines]
 
 
-def _pair(root: Path, image: Path) -> Paired:
-    """Return a picture with its text file: in a folder `labels` instead of `images`, or beside."""
-    places = [_instead(root, image, IMAGES, name) for name in ("labels", "label")]
-    files = [place.with_suffix(".txt") for place in (*places, image)]
-    name = PurePosixPath(relative(root, image)).with_suffix("")
-    return Paired(name, image, next(filter(there, files), files[0]))
+class _Labels:
+    """Finds text files by pictures: in a folder `labels` instead of `images`, or beside them.
 
+    Args:
+        root: The data set's folder.
+    """
 
-def _alone(root: Path, folder: Path, known: set[Path]) -> list[Paired]:
-    """Return the text files of a folder of pictures that have none, each with where it would be."""
-    labels = _instead(root, folder, IMAGES, "labels")
-    if not _is_folder(labels):
-        return []
-    found = []
-    for name in files_below(labels, {".txt"}):
-        if labels / name not in known and name.stem.partition(".")[0].lower() not in NO_LABELS:
-            image = (folder / name).with_suffix(".jpg")
-            own = PurePosixPath(relative(root, image)).with_suffix("")
-            found.append(Paired(own, image, labels / name))
-    return found
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._beside: dict[Path, list[str]] = {}
 
+    def pair(self, image: Path) -> Paired:
+        """Return a picture with its text file, or where that would be."""
+        files = [folder / f"{image.stem}.txt" for folder in (*self._folders(image.parent),)]
+        files.append(image.with_suffix(".txt"))
+        found = next(filter(there, files), None)
+        if found is None and not image.name.isascii():
+            found = next(filter(None, map(self._spelled, files)), None)
+        name = composed_path(PurePosixPath(relative(self._root, image)).with_suffix(""))
+        return Paired(name, image, found or files[0])
 
-def _instead(root: Path, path: Path, names: Sequence[str], other: str) -> Path:
-    """Return a path with the last folder below the root that has one of these names called so."""
-    if not path.is_relative_to(root):
-        root = Path(path.anchor)
-    parts = [*path.relative_to(root).parts]
-    for at in range(len(parts) - 1, -1, -1):
-        if parts[at].lower() in names:
-            parts[at] = other
-            break
-    return root.joinpath(*parts)
+    def alone(self, folder: Path, known: Collection[Path]) -> list[Paired]:
+        """Return the text files of a folder of pictures that have none, each with its place."""
+        found = []
+        for labels in filter(_is_folder, self._folders(folder)):
+            for name in files_below(labels, {".txt"}):
+                stem = name.stem.partition(".")[0].lower()
+                if labels / name not in known and stem not in NO_LABELS:
+                    image = (folder / name).with_suffix(".jpg")
+                    own = PurePosixPath(relative(self._root, image)).with_suffix("")
+                    found.append(Paired(own, image, labels / name))
+        return found
+
+    def _folders(self, folder: Path) -> list[Path]:
+        """Return where the text files of a folder's pictures may be, in any case of letters."""
+        root = self._root if folder.is_relative_to(self._root) else Path(folder.anchor)
+        parts = folder.relative_to(root).parts
+        at = next((n for n in range(len(parts) - 1, -1, -1) if parts[n].lower() in IMAGES), None)
+        if at is None:
+            return []
+        above = root.joinpath(*parts[:at])
+        names = [name for name in self._names(above) if name.lower() in LABELS]
+        return [above.joinpath(name, *parts[at + 1 :]) for name in (*names, *LABELS)]
+
+    def _spelled(self, file: Path) -> Path | None:
+        """Return a file whose name has the same letters, composed in another way."""
+        key = composed(file.name)
+        return next(
+            (file.with_name(n) for n in self._names(file.parent) if composed(n) == key), None
+        )
+
+    def _names(self, folder: Path) -> list[str]:
+        """Return what a folder holds; nothing if it cannot be listed."""
+        if folder not in self._beside:
+            try:
+                self._beside[folder] = sorted(path.name for path in folder.iterdir())
+            except OSError:
+                self._beside[folder] = []
+        return self._beside[folder]

@@ -1,10 +1,9 @@
-"""YOLO's text files: a line for each object, and the names of the classes."""
+"""What YOLO's data.yaml says: names of classes, splits, and keypoints."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,13 @@ from gvt import ConfigError, DataError
 from gvt.config.text import parse
 from gvt.printable import printable
 
-from .annotation import Thing
+from ..listing import composed
+from ..splits import SPLITS, split_of
+from .yolo_lines import Keypoints, Line, parsed
 from .yolo_splits import Named
 
-_EXPECTED = "a line is a class's number and x, y, width and height of a box, or a polygon's x and y"
+_SHOWN = 5
+"""Names of classes that an error shows."""
 
 
 @dataclass(frozen=True)
@@ -25,74 +27,87 @@ class Described:
     Attributes:
         names: Of the classes, in the order of their numbers; None where no file says.
         splits: Where the pictures of the splits are, of those that are named.
+        count: How many classes there are, `nc`, with the file that says so; None where none does.
+        keypoints: What follows the box on each line, `kpt_shape`; None where no file says.
     """
 
-    names: tuple[str, ...] | None
-    splits: Mapping[str, Named]
+    names: tuple[str, ...] | None = None
+    splits: Mapping[str, Named] = field(default_factory=dict)
+    count: tuple[Path, int] | None = None
+    keypoints: Keypoints | None = None
+
+    def check_count(self) -> None:
+        """Check that there are as many names as there should be classes.
+
+        Raises:
+            DataError: If there are not.
+        """
+        if self.count is not None and self.names is not None:
+            path, count = self.count
+            if count != len(self.names):
+                few = [printable(name) for name in self.names[:_SHOWN]]
+                more = ["..."] if len(self.names) > _SHOWN else []
+                raise DataError(
+                    f"{printable(path)}: nc is {count}, and there are {len(self.names)} names: "
+                    f"{', '.join(few + more)}; mend the one that is wrong, or give data.classes"
+                )
 
 
-def read_labels(path: Path, names: Sequence[str]) -> tuple[Thing, ...]:
-    """Return the objects in a text file, their boxes and polygons in shares of the picture.
-
-    Args:
-        path: The file, one object a line: the number of its class, and centre, width and height of
-            its box, or x and y of three points of its outline or more.
-        names: Of the classes; a number that has none becomes the label `class_id NUMBER`.
+def read_lines(path: Path, names: Sequence[str]) -> tuple[Line, ...]:
+    """Return the lines of a text file with labels.
 
     Raises:
-        DataError: If it cannot be read, or a line is neither; names the line.
+        DataError: If it cannot be read.
     """
-    lines = [(number, line.split()) for number, line in enumerate(_text(path).splitlines(), 1)]
-    return tuple(_thing(path, number, cells, names) for number, cells in lines if cells)
-
-
-def _thing(path: Path, line: int, cells: Sequence[str], names: Sequence[str]) -> Thing:
-    where = f"{printable(path)}: line {line}"
-    of_class = _number(cells[0])
-    if of_class < 0 or not of_class.is_integer():
-        raise DataError(f"{where}: {printable(cells[0])} is no class's number; {_EXPECTED}")
-    number = int(of_class)
-    label = names[number] if number < len(names) else f"class_id {number}"
-    values = [_number(cell) for cell in cells[1:]]
-    if len(values) == 4:
-        x, y, width, height = values
-        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        return Thing(label, box, None, f"line {line}")
-    if len(values) < 6 or len(values) % 2:
-        raise DataError(f"{where}: has {len(values)} numbers behind its class; {_EXPECTED}")
-    finite = all(map(math.isfinite, values))
-    sides = (values[::2], values[1::2]) if finite else ([math.nan], [math.nan])
-    box = (min(sides[0]), min(sides[1]), max(sides[0]), max(sides[1]))
-    return Thing(label, box, [values], f"line {line}")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    return parsed(path, _text(path), names)
 
 
 def described(root: Path) -> Described:
     """Return what data.yaml, or another YAML file with `names`, or classes.txt says.
 
-    Splits are those of data.yaml or of the file with `names`.
+    What data.yaml does not say is taken from the file with `names`.
 
     Raises:
         DataError: If such a file is broken.
     """
-    splits: dict[str, Named] = {}
+    known = Described()
     for path in sorted(root.glob("*.y*ml"), key=lambda path: (path.stem != "data", path.name)):
         content = _yaml(path)
         if isinstance(content, Mapping) and ("names" in content or path.stem == "data"):
-            splits = splits or _splits(path, content)
+            known = replace(
+                known,
+                splits=known.splits or _splits(path, content),
+                count=known.count or _count(path, content.get("nc")),
+                keypoints=known.keypoints or _keypoints(path, content.get("kpt_shape")),
+            )
             if "names" in content:
-                return Described(_names(path, content["names"]), splits)
+                return replace(known, names=_names(path, content["names"]))
     for name in ("classes.txt", "labels/classes.txt", "obj.names"):
         if (root / name).is_file():
             lines = [line.strip() for line in _text(root / name).splitlines()]
-            return Described(_unlike(root / name, [n for n in lines if n]), splits)
-    return Described(None, splits)
+            return replace(known, names=_unlike(root / name, [n for n in lines if n]))
+    return known
+
+
+def _count(path: Path, nc: Any) -> tuple[Path, int] | None:
+    if nc is None:
+        return None
+    if not isinstance(nc, int) or isinstance(nc, bool):
+        raise DataError(f"{printable(path)}: nc: {printable(nc)} is not the number of classes")
+    return path, nc
+
+
+def _keypoints(path: Path, shape: Any) -> Keypoints | None:
+    if shape is None:
+        return None
+    if isinstance(shape, list) and len(shape) == 2:
+        points, numbers = shape
+        if type(points) is int and points > 0 and numbers in (2, 3):
+            return points, numbers
+    raise DataError(
+        f"{printable(path)}: kpt_shape: {printable(shape)} is not [K, 2] or [K, 3], the number of "
+        "keypoints and of the numbers of each"
+    )
 
 
 def _names(path: Path, given: Any) -> tuple[str, ...]:
@@ -107,29 +122,39 @@ def _names(path: Path, given: Any) -> tuple[str, ...]:
 
 
 def _unlike(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    names = [composed(name) for name in names]
     for at, name in enumerate(names):
         if name in names[:at]:
             raise DataError(f"{printable(path)}: two classes are called {printable(name)}")
     return tuple(names)
 
 
-def _splits(path: Path, content: Mapping[str, Any]) -> dict[str, Named]:
-    """Return what is said of each split that is named."""
+def _splits(path: Path, content: Mapping[Any, Any]) -> dict[str, Named]:
+    """Return what is said of each split that is named, by any of its names.
+
+    Raises:
+        DataError: If two keys are one split and differ, or one is no folder, list of pictures, or
+            list of these.
+    """
     below = content.get("path")
-    found: dict[str, Named] = {}
-    for split, key in (("train", "train"), ("val", "val"), ("val", "valid"), ("test", "test")):
-        given = content.get(key)
-        if given in (None, "", []) or split in found:
+    below = below if isinstance(below, str) else ""
+    named: dict[str, Named] = {}
+    for key, value in content.items():
+        split = split_of(key) if isinstance(key, str) else None
+        if split is None or value in (None, "", []):
             continue
-        places = given if isinstance(given, list) else [given]
+        places = value if isinstance(value, list) else [value]
         if not all(isinstance(place, str) and place for place in places):
             raise DataError(
                 f"{printable(path)}: {key}: is no folder of pictures, no text file that lists "
                 "them, and no list of these"
             )
-        where = f"{printable(path)}: {key}"
-        found[split] = Named(where, tuple(places), below if isinstance(below, str) else "")
-    return found
+        known = named.setdefault(split, Named(path, key, tuple(places), below))
+        if known.places != tuple(places):
+            raise DataError(
+                f"{printable(path)}: {known.key} and {key} are both the split {split}; remove one"
+            )
+    return {split: named[split] for split in SPLITS if split in named}
 
 
 def _yaml(path: Path) -> Any:
@@ -145,4 +170,4 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{printable(path)}: is no text in UTF-8") from error
+        raise DataError(f"{printable(path)}: is not text in UTF-8") from error

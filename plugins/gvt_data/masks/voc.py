@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from gvt import DataError, PictureReader
 from gvt.pictures.fitting import Fit
+from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
 
 from ..listing import fingerprint
-from ..splits import listed
+from ..splits import check_shares, divided
+from ..voc_lists import files_by_name, split_lists
 from .file import MaskReader
 from .mask_set import MOST_PIXELS, MaskSet
 from .pairs import Pair
@@ -48,18 +51,23 @@ class VOCSegmentation(MaskSet):
         root: The folder with JPEGImages, SegmentationClass and ImageSets, or one with
             VOCdevkit/VOC2012 or another year of it below.
         train: The list that is trained on: `train`, `trainval`, or another one's name in
-            ImageSets/Segmentation.
+            ImageSets/Segmentation. Where there is no list `train`, it is `trainval` or the only
+            other list, without the pictures of other splits' lists.
         size: Height and width in pixels of all images, or both in one number; each picture keeps
             its own unless given.
         fit: How a picture meets a size of another shape: `crop`, `pad` or `stretch`.
         channels: 1 for grey, 3 for colour.
         tile: Pictures that are larger on a side are cut into tiles of so many pixels a side.
+        val: The share of the training pictures that is `val`, where no list says which are. The
+            choice depends on the seed and each picture's own name.
+        test: The same for `test`.
+        split_seed: Another number makes another choice.
         on_error: What happens to pairs that are broken: `error` stops at one, `skip` reads all
             once at opening, leaves those out and warns of them.
 
     Raises:
         DataError: If the folder or the split's list is missing, or files are missing or broken.
-        ValueError: If a size is impossible.
+        ValueError: If a size or a share is impossible.
     """
 
     def __init__(
@@ -71,19 +79,18 @@ class VOCSegmentation(MaskSet):
         fit: Fit = "crop",
         channels: Literal[1, 3] = 3,
         tile: PositiveInt | None = None,
+        val: Annotated[float, Field(ge=0, lt=1)] = 0.2,
+        test: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        split_seed: int = 0,
         on_error: Literal["error", "skip"] = "error",
     ) -> None:
+        shares = {"val": val, "test": test}
+        check_shares(shares)
         folder = _folder(Path(root).expanduser())
-        file = _LISTS / f"{train if split == 'train' else split}.txt"
-        if not (folder / file).is_file():
-            raise DataError(f"data.root: {printable(folder)} has no {file}, which lists {split}")
-        names = [str(name) for _, name in listed(folder, split, str(file))]
-        if not names:
-            raise DataError(f"{printable(folder / file)}: is empty")
+        pairs = _pairs(folder, split, train, shares, split_seed)
         values = mask_values({n: i for i, n in enumerate(CLASSES, 1)}, 0, 255, Tally)
         masks = MaskReader(values, None if tile is None else MOST_PIXELS)
         reader = PictureReader(channels, (size, size) if isinstance(size, int) else size, fit)
-        pairs = [_pair(folder, name) for name in names]
         super().__init__(split, pairs, reader, masks, tile, on_error)
         self.fingerprint = fingerprint([f"{p.name}{corner or ''}" for p, corner in self.places])
 
@@ -119,8 +126,28 @@ def _folder(root: Path) -> Path:
     raise DataError(f"data.root: no Pascal VOC in {str(root)!r}; {ABOUT}")
 
 
-def _pair(folder: Path, name: str) -> Pair:
-    image, mask = folder / f"JPEGImages/{name}.jpg", folder / f"SegmentationClass/{name}.png"
-    there = [path if path.is_file() else None for path in (image, mask)]
-    missing = image if there[0] is None else mask
-    return Pair(PurePosixPath(name), there[0], there[1], printable(missing))
+def _pairs(
+    folder: Path, split: str, train: str, shares: Mapping[str, float], seed: int
+) -> list[Pair]:
+    """Return the pairs of a split, by lists or shares."""
+    lists = split_lists(folder, _LISTS, split, train)
+    if lists is None:
+        raise DataError(f"data.root: {printable(folder / _LISTS)} has no lists of splits; {ABOUT}")
+    images, masks = folder / "JPEGImages", folder / "SegmentationClass"
+    pictures, drawn = files_by_name(images, SUFFIXES), files_by_name(masks, {".png"})
+    by_split = {
+        of: [
+            Pair(
+                name,
+                pictures.get(name),
+                drawn.get(name),
+                printable(masks / f"{name}.png" if name in pictures else images / f"{name}.jpg"),
+            )
+            for name in names
+        ]
+        for of, names in lists.names(pictures).items()
+    }
+    pairs = divided(by_split, shares, seed, lambda pair: pair.name)[split]
+    if not pairs:
+        raise lists.missing(split)
+    return pairs

@@ -49,13 +49,14 @@ def xml(scene: Scene, extra: str = "") -> str:
 
 
 def voc(root: Path, scenes=SCENES) -> Path:
-    """Write scenes as a training split in Pascal VOC's layout."""
+    """Write scenes as a training split in Pascal VOC's layout, whose other splits are empty."""
     (root / "Annotations").mkdir(parents=True)
     (root / "ImageSets/Main").mkdir(parents=True)
     for scene in scenes:
         draw(root / f"JPEGImages/{scene.name}.png", scene.size)
         (root / f"Annotations/{scene.name}.xml").write_text(xml(scene))
     (root / "ImageSets/Main/train.txt").write_text("".join(f"{s.name}\n" for s in scenes))
+    (root / "ImageSets/Main/val.txt").touch()
     return root
 
 
@@ -84,8 +85,10 @@ def document(scenes=SCENES) -> dict:
 
 
 def coco(root: Path, scenes=SCENES, content: dict | None = None) -> Path:
-    """Write scenes as a training split in COCO's layout."""
+    """Write scenes as a training split in COCO's layout, whose other splits are empty."""
     (root / "annotations").mkdir(parents=True)
+    empty = json.dumps({"images": [], "annotations": [], "categories": []})
+    (root / "annotations/instances_val2017.json").write_text(empty)
     for scene in scenes:
         draw(root / f"train2017/{scene.name}.png", scene.size)
     text = json.dumps(document(scenes) if content is None else content)

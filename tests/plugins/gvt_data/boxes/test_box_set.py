@@ -185,3 +185,43 @@ def test_classes_that_are_given_are_some_and_differ(name, classes, formats, tmp_
         default_registry().find("dataset", name).load()(
             split="train", root=str(formats[name](tmp_path / "data")), classes=classes
         )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_split_without_an_object_says_why(name, formats, scenes, scene, tmp_path):
+    empty = formats[name](tmp_path / "empty", [scene("a", (30, 40))])
+    told = {} if name == "coco" else {"classes": ["cell", "dot"]}
+    lacks = opened(name, empty, **told).lacks
+    assert set(lacks) == {"boxes", "labels", "masks"}
+    expected = {"yolo": "1 of 1 images have no text file, as labels/train/a.txt would be"}
+    assert {*lacks.values()} == {expected.get(name, "no object is annotated")}
+    bad = [scene("a", (30, 40), [("cell", (5, 5, 5, 9)), ("dot", (50, 5, 60, 9))])]
+    with pytest.warns(UserWarning, match="split train: left out"):
+        skipped = opened(name, formats[name](tmp_path / "bad", bad), on_error="skip", **told)
+    assert skipped.lacks["boxes"].startswith(
+        "left out: 1 box without area, 1 box outside the image ("
+    )
+    assert opened(name, formats[name](tmp_path / "some", scenes)).lacks == {}
+
+
+def test_a_split_of_crowds_has_nothing_to_learn_from(formats, scenes, as_document, tmp_path):
+    content = as_document(scenes)
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    dataset = opened("coco", formats["coco"](tmp_path / "data", scenes, content))
+    assert dataset.lacks["boxes"] == "left out: 3 crowd"
+    root = formats["voc"](tmp_path / "voc", scenes)
+    for path in (root / "Annotations").iterdir():
+        path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
+    assert opened("voc", root).lacks["boxes"] == "left out: 3 difficult"
+    assert opened("voc", root, difficult=True).lacks == {}
+
+
+def test_a_held_out_split_without_an_object_warns(formats, scenes, scene, tmp_path):
+    root = formats["yolo"](tmp_path / "data", scenes)
+    draw = gvt.create("dataset", "yolo", split="train", root=str(root), val=0.5)
+    assert draw.lacks == {}
+    for path in (root / "labels/train").iterdir():
+        path.rename(tmp_path / path.name)
+    with pytest.warns(UserWarning, match="split val: no object to measure by, so that figures are"):
+        gvt.create("dataset", "yolo", split="val", root=str(root), val=0.9)

@@ -11,6 +11,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 import gvt
+from gvt_data.boxes.annotation import AssumedWarning
 from gvt_data.boxes.coco import COCO
 
 
@@ -167,9 +168,13 @@ def test_usual_places_are_found(annotations, folder, draws, as_document, tmp_pat
 )
 def test_other_places_are_told(told, draws, as_document, tmp_path):
     layout(tmp_path, draws, as_document(), "told/train/of.json", "pictures/train")
-    assert len(COCO("train", str(tmp_path), **told)) == 3
+    assert len(COCO("train", str(tmp_path), val=0.0, **told)) == 3
+    with pytest.warns(AssumedWarning, match=r"3 of 3 files .*pictures/train/a\.png"):
+        assert len(COCO("train", str(tmp_path), val=0.0, annotations=told["annotations"])) == 3
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / "pictures/train" / name).unlink()
     with pytest.raises(gvt.DataError, match=r"none of the pictures of .* was found below"):
-        COCO("train", str(tmp_path), annotations=told["annotations"])
+        COCO("train", str(tmp_path), val=0.0, annotations=told["annotations"])
     with pytest.raises(gvt.DataError, match=r"there is no folder .*nowhere"):
         COCO("train", str(tmp_path), **{**told, "images": "nowhere"})
 
@@ -211,7 +216,7 @@ def test_the_files_of_all_splits_agree(draws, as_document, tmp_path):
     assert train.classes == val.classes == ("ant", "cell", "dot")
     for wrong, said in (
         ({"id": 10, "name": "ant"}, "category 10 is ant, and in another split's file cell"),
-        ({"id": 2, "name": "cell"}, "give one category different numbers"),
+        ({"id": 2, "name": "cell"}, "give category cell the different numbers 2 and 10"),
     ):
         changed = [wrong, *[of for of in content["categories"] if of["id"] != wrong["id"]]]
         changed = [of for at, of in enumerate(changed) if not (at and of["name"] == wrong["name"])]
@@ -229,25 +234,34 @@ def without(entry, key):
     ("change", "said"),
     [
         (lambda c: without(c, "categories"), r"\.json: categories: Field required"),
-        (lambda c: without(c, "annotations"), r"\.json: annotations: Field required"),
-        (lambda c: without(c["annotations"][1], "bbox"), r"annotations\[1\]\.bbox: Field required"),
+        (lambda c: without(c, "annotations"), r"\.json: has no annotations, as files of test"),
+        (lambda c: c["images"].append(None), r"1 malformed image entry \(.*images\[3\]: should be"),
         (lambda c: without(c["images"][2], "file_name"), r"images\[2\]\.file_name: Field required"),
         (lambda c: c["images"][0].update(id="a"), r"images\[0\]\.id: should be a valid integer"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), r"annotations\[0\]\.bbox"),
+        (
+            lambda c: c["annotations"][0].update(bbox=[1, 2, 3]),
+            r"annotation 1 \(cell\): bbox has 3",
+        ),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 3, "x"]), r"annotations\[0\]\.bbox\[3\]"),
         (lambda c: c.update(images={}), r"images: should be a valid (list|array)"),
-        (lambda c: c["images"][1].update(id=1), r"images: a\.png and b\.png have the same id 1"),
-        (lambda c: c["images"][1].update(file_name="a.png"), "1 and 2 are both called a.png"),
+        (
+            lambda c: c["images"][1].update(id=1),
+            r"images\[1\]: a\.png and b\.png have the same id 1",
+        ),
+        (lambda c: c["images"][1].update(file_name="a.png"), r"a\.png has the ids 1 and 2"),
         (lambda c: c["categories"][1].update(id=10), "cell and dot have the same id 10"),
-        (lambda c: c["categories"][1].update(name="cell"), "10 and 11 are both called cell"),
+        (lambda c: c["categories"][1].update(name="cell"), "10 and 11 are all called cell"),
         (lambda c: c.update(categories=[]), "there are no categories"),
         (lambda c: c["annotations"][0].update(segmentation="m"), "neither run lengths nor"),
         (lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "three points"),
         (lambda c: c["annotations"][0].update(segmentation=[["a"] * 6]), "goes through a"),
         (lambda c: c["annotations"][0].update(segmentation={"size": [1]}), r"its size is \[1\]"),
         (lambda c: c["images"][0].update(width=10.0**308 * 10), r"images\[0\]\.width: .*finite"),
-        (lambda c: c["images"][0].update(file_name=""), r"images\[0\]\.file_name: '' is no file"),
-        (lambda c: c["images"][0].update(file_name="."), r"images\[0\]\.file_name: '\.' is no"),
+        (
+            lambda c: c["images"][0].update(file_name=""),
+            r"images\[0\]\.file_name: '' is not a file",
+        ),
+        (lambda c: c["images"][0].update(file_name="."), r"images\[0\]\.file_name: '\.' is not"),
         (lambda c: c["images"][0].update(file_name="n" * 300), "1 missing image .*nnnn"),
         (lambda c: [i.update(file_name=f"{i['id']}" * 300) for i in c["images"]], "none of the pi"),
     ],

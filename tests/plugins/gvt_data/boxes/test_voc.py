@@ -40,7 +40,9 @@ def test_another_list_is_trained_on(tmp_path):
     lists = root / "ImageSets/Main"
     (lists / "trainval.txt").write_text("".join(f"{n}\n" for n in range(8)))
     assert len(VOC("train", str(root), train="trainval")) == 8
-    with pytest.raises(gvt.DataError, match=r"has no ImageSets/Main/test\.txt, which lists test"):
+    with pytest.raises(
+        gvt.DataError, match=r"ImageSets/Main has no list test\.txt, only train\.txt, "
+    ):
         VOC("test", str(root))
     (lists / "val.txt").write_text("")
     with pytest.raises(gvt.DataError, match=r"val\.txt: is empty"):
@@ -123,7 +125,7 @@ def test_a_folder_of_ones_own(scene, draws, as_xml, tmp_path, places):
     assert all(dataset.classes == CLASSES for dataset in parts.values())
     with pytest.raises(gvt.DataError, match=r"split test of .* has no pictures"):
         VOC("test", str(tmp_path))
-    with pytest.raises(gvt.DataError, match="has no ImageSets/Main, which has the lists"):
+    with pytest.raises(gvt.DataError, match="has no lists in ImageSets/Main"):
         VOC("train", str(tmp_path), train="trainval")
 
 
@@ -151,14 +153,17 @@ OBJECT = "<annotation><object>{}</object></annotation>"
     ("text", "said"),
     [
         (LAUGHS, r"a\.xml: it declares a document type"),
-        ("<annotation>\n<size>\n</annotation>", r"a\.xml: line 3: is no valid XML: mismatched tag"),
-        ("", r"a\.xml: line 1: is no valid XML: no element found"),
+        (
+            "<annotation>\n<size>\n</annotation>",
+            r"a\.xml: line 3: is not valid XML: mismatched tag",
+        ),
+        ("", r"a\.xml: line 1: is not valid XML: no element found"),
         ("<html></html>", r"a\.xml: begins with <html>"),
         ('<?xml version="1.0" encoding="klingon"?><annotation/>', r"a\.xml: .*klingon"),
         (OBJECT.format("<bndbox/>"), r"a\.xml: object 1: has no <name>"),
         (
             OBJECT.format("<name>cat</name>"),
-            r"a\.xml: object 1 \(cat\): has no <bndbox> with <xmin>",
+            r"1 object without a box \(Annotations/a\.xml: object 1 \(cat\)\)",
         ),
         (
             "<annotation><size><width>wide</width></size></annotation>",

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 import torch
@@ -144,11 +145,11 @@ def test_what_the_yaml_does_not_name_is_a_share_of_what_it_names(draws, tmp_path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("train: nowhere", r"data\.yaml: train: nowhere is no folder and no text file"),
-        ("train: /nowhere/images", r"data\.yaml: train: /nowhere/images is no folder"),
-        ("train: [images, lists.txt]", r"data\.yaml: train: lists\.txt is no folder"),
-        ("train: images/0.jpg", r"data\.yaml: train: images/0\.jpg is no folder"),
-        (f"train: {'n' * 300}", r"data\.yaml: train: n+ is no folder"),
+        ("train: nowhere", r"data\.yaml: train: nowhere is neither a folder nor a text file"),
+        ("train: /nowhere/else", r"data\.yaml: train: /nowhere/else is neither a folder"),
+        ("train: [images, lists.txt]", r"data\.yaml: train: lists\.txt is neither"),
+        ("train: images/0.jpg", r"data\.yaml: train: images/0\.jpg is neither"),
+        (f"train: {'n' * 300}", r"data\.yaml: train: n+ is neither"),
         ("train: labels", r"data\.yaml: train: there are no pictures in .*labels"),
         ("train: empty.txt", r"data\.yaml: train: there are no pictures in .*empty\.txt"),
         ("train: lost.txt", r"1 missing image \(labels/lost\.txt: there is no .*images/lost\.jpg"),
@@ -242,12 +243,12 @@ def test_names_that_are_wrong_are_one_line(text, said, draws, tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("0 0.5 0.5 0.2", r"0\.txt: line 2: has 3 numbers behind its class; a line is"),
-        ("0 0.5 0.5 0.2 0.2 0.9", "line 2: has 5 numbers"),
-        ("cat 0.5 0.5 0.2 0.2", "line 2: cat is no class's number"),
-        ("-1 0.5 0.5 0.2 0.2", "line 2: -1 is no class's number"),
-        ("0.5 0.5 0.5 0.2 0.2", "line 2: 0.5 is no class's number"),
-        ("inf 0.5 0.5 0.2 0.2", "line 2: inf is no class's number"),
+        ("0 0.5 0.5 0.2", r"0\.txt: line 2 \(cat\): has 3 numbers behind its class; a box has 4"),
+        ("0 0.5 0.5 0.2 0.2 0.9", r"line 2 \(cat\): has 5 numbers"),
+        ("cat 0.5 0.5 0.2 0.2", "line 2: cat is not a class's number"),
+        ("-1 0.5 0.5 0.2 0.2", "line 2: -1 is not a class's number"),
+        ("0.5 0.5 0.5 0.2 0.2", "line 2: 0.5 is not a class's number"),
+        ("inf 0.5 0.5 0.2 0.2", "line 2: inf is not a class's number"),
     ],
 )
 def test_a_line_that_is_wrong_is_one_line(line, said, draws, tmp_path):
@@ -303,3 +304,179 @@ def test_labels_may_stand_behind_a_link(draws, tmp_path):
     (tmp_path / "data/labels").symlink_to(tmp_path / "elsewhere")
     dataset = YOLO("train", str(tmp_path / "data"), val=0.0)
     assert len(dataset[0].targets["boxes"]) == 1
+
+
+@pytest.mark.parametrize("yaml", ["nc: 3\nnames: [cat, dog]", "nc: 1\nnames: {0: cat, 1: dog}"])
+def test_a_number_of_classes_that_is_not_that_of_the_names_is_an_error(yaml, draws, tmp_path):
+    write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
+    (tmp_path / "data.yaml").write_text(yaml)
+    with pytest.raises(
+        gvt.DataError, match=r"data\.yaml: nc is \d, and there are 2 names: cat, do"
+    ):
+        YOLO("train", str(tmp_path), val=0.0)
+    assert YOLO("train", str(tmp_path), classes=["a", "b", "c"], val=0.0).classes == ("a", "b", "c")
+    (tmp_path / "data.yaml").write_text("nc: many\nnames: [cat, dog]")
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: nc: many is not the number of classes"):
+        YOLO("train", str(tmp_path), val=0.0)
+    (tmp_path / "data.yaml").write_text("nc: 2\nnames: [cat, dog]")
+    assert len(YOLO("train", str(tmp_path), val=0.0)) == 1
+
+
+def test_the_number_of_classes_is_that_of_classes_txt_too(draws, tmp_path):
+    write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
+    (tmp_path / "data.yaml").write_text("nc: 3")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: nc is 3, and there are 2 names"):
+        YOLO("train", str(tmp_path), val=0.0)
+
+
+@pytest.mark.parametrize("on_error", ["error", "skip", "clip"])
+@pytest.mark.parametrize(
+    ("line", "kind", "reason"),
+    [
+        ("1 20 10 10 10", "box in pixels instead of fractions", "20 10 10 10 look like pixels"),
+        ("1 5 5 10 10", "box in pixels instead of fractions", "5 5 10 10 look like pixels"),
+        ("1 50 50 25 50", "box in pixels instead of fractions", "look like pixels"),
+        ("1 0 0 39 0 39 9", "box in pixels instead of fractions", "0 0 39 0 look like pixels"),
+        ("1 0,5 0,5 0,2 0,2", "box that is not a number", "0,5 has a decimal comma; write 0.5"),
+        ("1 0.5 0,5 0.2 0.2", "box that is not a number", "0,5 has a decimal comma; write 0.5"),
+        ("1,0.5,0.5,0.2,0.2", "malformed annotation", "the numbers are not separated by spaces"),
+        ("1, 0.5, 0.5, 0.2, 0.2", "malformed annotation", "not separated by spaces"),
+        ("1_0 0.5 0.5 0.2 0.2", "malformed annotation", "1_0 is not a class's number"),
+        ("1 0.5 0.5 0.2 0_2", "box that is not a number", "0_2 is not a number"),
+        ("\0001 0.5 0.5 0.2 0.2", "malformed annotation", "x001 is not a class's number"),
+    ],
+)
+def test_the_cause_of_a_bad_line_is_named(on_error, line, kind, reason, draws, tmp_path):
+    write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws, line=f"{LINE}{line}\n")
+    if on_error == "error":
+        with pytest.raises(gvt.DataError, match=f"1 {kind} .*line 2") as caught:
+            YOLO("train", str(tmp_path), val=0.0)
+        assert reason in str(caught.value)
+        return
+    with pytest.warns(UserWarning, match=f"1 {kind}"):
+        dataset = YOLO("train", str(tmp_path), val=0.0, on_error=on_error)
+    assert reason in dataset.problems[kind][0]
+    assert dataset[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf1 0.5 0.5 0.25 0.5\r\n",
+        b"1\t0.5\t0.5\t0.25\t0.5\r\n\r\n\r\n",
+        b"  1   0.5 0.5  0.25 0.5  ",
+        b"1.0 5e-1 .5 +0.25 0.50\r",
+    ],
+)
+def test_spaces_and_ends_of_lines_may_be_anybodys(content, draws, tmp_path):
+    write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
+    (tmp_path / "labels/0.txt").write_bytes(content)
+    assert YOLO("train", str(tmp_path), val=0.0)[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_text_file_that_cannot_be_read_goes_by_on_error(encoding, draws, tmp_path):
+    write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws, (0, 1))
+    (tmp_path / "labels/0.txt").write_bytes("1 0.5 0.5 0.2 0.2 é".encode(encoding))
+    with pytest.raises(
+        gvt.DataError, match=r"1 unreadable annotation \(.*0\.txt: is not text in UTF-8"
+    ):
+        YOLO("train", str(tmp_path), val=0.0)
+    with pytest.warns(UserWarning, match="1 unreadable annotation"):
+        dataset = YOLO("train", str(tmp_path), val=0.0, on_error="skip")
+    assert len(dataset) == 1
+
+
+WINDOWS = {
+    "relative": ("path: .\ntrain: images\\a\nval: images\\b", "012", "34"),
+    "absolute": ("train: C:\\sets\\cells\\images\\a\nval: C:\\sets\\cells\\images\\b", "012", "34"),
+    "path": ("path: C:\\sets\\cells\ntrain: images\\a\nval: images\\b", "012", "34"),
+    "quoted": ("path: 'D:/sets'\ntrain: cells/images/a\nval: ['cells/images/b']", "012", "34"),
+    "linux": ("train: /home/me/images/a\nval: ../elsewhere/images/b", "012", "34"),
+    "lists": ("train: C:\\sets\\lists\\a.txt\nval: lists\\b.txt", "01", "3"),
+}
+
+
+@pytest.mark.parametrize("case", WINDOWS)
+def test_paths_of_other_machines_are_found_by_their_ends(case, draws, tmp_path):
+    yaml, train, val = WINDOWS[case]
+    write(tmp_path, "images/a/{}.jpg", "labels/a/{}.txt", draws, range(3))
+    write(tmp_path, "images/b/{}.jpg", "labels/b/{}.txt", draws, (3, 4))
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/a.txt").write_text("C:\\sets\\images\\a\\0.jpg\r\nimages\\a\\1.jpg\r\n")
+    (tmp_path / "lists/b.txt").write_text("/data/sets/images/b/3.jpg\n")
+    (tmp_path / "data.yaml").write_text(f"{yaml}\nnames: [cat, dog]\n")
+    for split, numbers in (("train", train), ("val", val)):
+        with pytest.warns(UserWarning, match="not where") as told:
+            dataset = YOLO(split, str(tmp_path))
+        sources = [Path(dataset[index].record.source).stem for index in range(len(dataset))]
+        assert "".join(sources) == numbers
+        assert len(told) == (2 if case == "lists" else 1)
+        assert all(len(dataset[index].targets["boxes"]) == 1 for index in range(len(dataset)))
+
+
+def test_a_path_that_ends_like_two_folders_is_an_error(draws, tmp_path):
+    for place in ("one", "two"):
+        write(tmp_path, f"{place}/images/{{}}.jpg", f"{place}/labels/{{}}.txt", draws)
+    (tmp_path / "data.yaml").write_text("train: C:\\sets\\images\nnames: [cat, dog]\n")
+    with pytest.raises(
+        gvt.DataError, match=r"data\.yaml: train: .*may be .*one/images or .*two/im"
+    ):
+        YOLO("train", str(tmp_path))
+
+
+def test_a_path_never_leads_to_another_split(draws, tmp_path):
+    write(tmp_path, "train/images/{}.jpg", "train/labels/{}.txt", draws)
+    text = "train: train/images\nval: C:\\sets\\val\\images\nnames: [cat, dog]\n"
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: val: .* is neither a folder nor"):
+        YOLO("val", str(tmp_path))
+
+
+@pytest.mark.parametrize("key", ["valid", "validation", "dev", "Val"])
+def test_a_split_of_the_yaml_may_have_any_of_its_names(key, draws, tmp_path):
+    write(tmp_path, "a/images/{}.jpg", "a/labels/{}.txt", draws, range(3))
+    write(tmp_path, "b/images/{}.jpg", "b/labels/{}.txt", draws, (3, 4))
+    text = f"Train: a/images\n{key}: b/images\nnames: [cat, dog]\n"
+    (tmp_path / "data.yaml").write_text(text)
+    assert of_split("train", tmp_path) == ["0", "1", "2"]
+    assert of_split("val", tmp_path) == ["3", "4"]
+    (tmp_path / "data.yaml").write_text(f"{text}eval: c\nvalidation_set: a/images\n")
+    with pytest.raises(gvt.DataError, match=rf"{key} and validation_set are both the split val"):
+        YOLO("val", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["Validation", "VAL", "dev", "valid"])
+def test_folders_of_splits_may_have_any_of_their_names(name, draws, tmp_path):
+    write(tmp_path, "images/Training/{}.jpg", "labels/train/{}.txt", draws, range(3))
+    write(tmp_path, f"images/{name}/{{}}.jpg", "labels/val/{}.txt", draws, (3, 4))
+    assert of_split("train", tmp_path) == ["0", "1", "2"]
+    assert of_split("val", tmp_path) == ["3", "4"]
+    assert len(YOLO("val", str(tmp_path))[0].targets["boxes"]) == 1
+
+
+def test_two_folders_of_one_split_are_an_error(draws, tmp_path):
+    write(tmp_path, "images/val/{}.jpg", "labels/val/{}.txt", draws)
+    write(tmp_path, "images/valid/{}.jpg", "labels/valid/{}.txt", draws, (1,))
+    with pytest.raises(gvt.DataError, match=r"val and valid .* are both the split val"):
+        YOLO("val", str(tmp_path))
+
+
+def test_a_split_without_a_folder_of_images_is_read_beside_those_with_one(draws, tmp_path):
+    write(tmp_path, "train/images/{}.jpg", "train/labels/{}.txt", draws, range(3))
+    write(tmp_path, "test/{}.jpg", "test/{}.txt", draws, (3, 4))
+    assert of_split("test", tmp_path) == ["3", "4"]
+    assert len(YOLO("test", str(tmp_path))[0].targets["boxes"]) == 1
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["paired", "named"])
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_are_the_same_however_letters_are_composed(forms, listed, draws, tmp_path):
+    image, label = (normalize(form, "Zellen-Präparat é") for form in forms)
+    write(tmp_path, f"Images/{image}{{}}.jpg", f"Labels/{label}{{}}.txt", draws)
+    train = f"train: {json.dumps('Images')}\n" if listed else ""
+    (tmp_path / "data.yaml").write_text(f"{train}names: [cat, {normalize('NFD', 'é')}]\n")
+    dataset = YOLO("train", str(tmp_path), val=0.0)
+    assert dataset.classes == ("cat", normalize("NFC", "é"))
+    assert dataset[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
