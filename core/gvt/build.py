@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, get_args
 
@@ -21,7 +22,9 @@ from gvt.config.schema import HeadConfig
 from gvt.errors import ConfigError, DataError
 from gvt.facts import DataFacts, PartFacts
 from gvt.interfaces import Dataset, Head, Task
+from gvt.pictures.survey import notes_on
 from gvt.pretrained import built_for
+from gvt.printable import printable
 from gvt.vocabulary import Vocabulary
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
@@ -85,8 +88,16 @@ def _check_has(where: str, of: Unbuilt, split: str) -> None:
         )
 
 
-def open_dataset(config: RunConfig, split: str) -> Dataset:
+def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Dataset:
     """Open one split of the data.
+
+    A warning says what is easily overlooked in its picture files: see
+    `gvt.pictures.survey.notes_on`, of a sample of them.
+
+    Args:
+        config: The run.
+        split: The split.
+        quiet: Whether that is left out.
 
     Raises:
         DataError: If it is absent, damaged or empty.
@@ -101,6 +112,10 @@ def open_dataset(config: RunConfig, split: str) -> Dataset:
             f"data: {config.data.name} has no samples in its split {split!r}"
             + ("; give data.root" if lacks_root else "")
         )
+    files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)
+    if files is not None and reader is not None and not quiet:
+        for note in notes_on(reader, files):
+            warnings.warn(f"data: split {split}: {note}", stacklevel=2)
     return dataset
 
 
@@ -127,6 +142,10 @@ def build_task(
         ConfigError: If something does not fit together.
     """
     available = dict(facts.injected)
+    if trained_with is None:
+        for name, head in (config.heads or {}).items():
+            of_head = part_of(f"heads.{name}", head, facts) or facts
+            _check_classes(f"heads.{name}", head, of_head.classes, facts.hint)
 
     def build(
         section: str, kind: str, component: ComponentConfig, of_part: Mapping[str, Any] = {}
@@ -154,6 +173,20 @@ def build_task(
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
     return task
+
+
+def _check_classes(section: str, head: HeadConfig, classes: Sequence[str], hint: str) -> None:
+    """Check that a head that tells the classes of whole images apart has two.
+
+    Raises:
+        ConfigError: If there is one only.
+    """
+    needs = getattr(_find("head", head).load(), "needs", ())
+    if tuple(needs) == ("class",) and len(classes) == 1:
+        raise ConfigError(
+            f"{section}: {head.name} learns which class an image is of, and the data has only one, "
+            f"{printable(classes[0])}; {hint or 'give it images of at least two'}"
+        )
 
 
 def part_of(section: str, head: HeadConfig, facts: DataFacts) -> PartFacts | None:

@@ -55,6 +55,7 @@ class DataFacts:
         category_ids: Of each class its number in COCO files, where the data set has such.
         parts: Of mixed data those of each part, by name.
         channels: Of all images, where their sizes differ and the data set says it.
+        hint: What the data set says to do if one class is too few; not kept in checkpoints.
     """
 
     classes: tuple[str, ...]
@@ -68,6 +69,7 @@ class DataFacts:
     category_ids: tuple[int, ...] | None = None
     parts: Mapping[str, PartFacts] = field(default_factory=dict)
     channels: int | None = None
+    hint: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, dataset: Dataset, config: RunConfig) -> DataFacts:
@@ -95,6 +97,7 @@ class DataFacts:
             None if (ids := getattr(dataset, "category_ids", None)) is None else tuple(ids),
             {name: _facts_of_part(part) for name, part in parts.items()},
             getattr(dataset, "channels", None),
+            getattr(dataset, "hint", ""),
         )
 
     def check_same(self, before: DataFacts) -> None:
@@ -103,8 +106,8 @@ class DataFacts:
         Raises:
             ConfigError: If it is other data; says in what.
         """
-        known = asdict(before)
-        for name, now in asdict(self).items():
+        known = before.document()
+        for name, now in self.document().items():
             then = known[name]
             if name != "reader" and then is not None and now != then:
                 raise ConfigError(
@@ -121,7 +124,7 @@ class DataFacts:
 
     def document(self) -> dict[str, Any]:
         """Return the facts as plain data."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "hint"}
 
     @property
     def image_channels(self) -> int | None:

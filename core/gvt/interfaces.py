@@ -50,6 +50,11 @@ class Dataset(Protocol):
             classes weighted without reading them.
         reader: Optional; a `gvt.PictureReader`, how its picture files become images. Others are
             then read the same way, for predictions.
+        files: Optional; the picture files that `reader` reads, each once. What is easily
+            overlooked in them, such as further pages, is then told at opening.
+        hint: Optional; what to do if one class is too few, as a clause that an error ends with.
+        passed_over: Optional; how many files of each suffix stand beside the pictures and are not
+            read, as {".heic": 12, "": 1}; `gvt data check` tells them.
         category_ids: Optional; of each class its number in COCO files, 1 and on without it.
         channels: Optional; how many channels all images have, where their sizes differ.
         problems: Optional; of each kind of bad annotation the places that are mended or left out;

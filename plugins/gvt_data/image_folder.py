@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
 import torch
 from PIL import Image
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from gvt import DataError, PictureReader, Record, Sample
 from gvt.pictures.fitting import Fit
-from gvt.pictures.reading import UnreadablePicture
+from gvt.pictures.folders import by_suffix, counted, overlooked
+from gvt.pictures.reading import SUFFIXES, UnreadablePicture
 from gvt.printable import printable
 
 from .broken import threads, without_broken
 from .label_list import read_label_list
 from .layout import read_layout
-from .listing import fingerprint
+from .listing import composed, fingerprint
 from .splits import SPLITS, check_shares
 
 
@@ -27,7 +31,10 @@ class ImageFolder:
 
     Folders below a class belong to it. Pictures directly in the folder have no class, and then no
     sub-folder may hold any. If the folder holds `train`, `val` or `test`, these are the splits and
-    are laid out like this themselves. Hidden files and those that are no pictures are passed over.
+    are laid out like this themselves; `training`, `valid`, `validation`, `dev` and `testing` are
+    other names of them, in any case of letters. Pictures are files of the suffixes in
+    `gvt.pictures.reading.SUFFIXES`; others are passed over, and a warning counts those that may be
+    pictures as well. Hidden files do not count, nor folders that systems keep for themselves.
     Links are followed; a folder that several ways lead to counts once.
     Classes are numbered over all splits. Opening lists the files; they are read when asked for.
 
@@ -44,7 +51,8 @@ class ImageFolder:
         channels: 1 for grey, 3 for colour; pictures of any mode become so.
         background: Red, green and blue, 0 to 255, behind what is transparent.
         labels: A CSV file below the root, in UTF-8, with a line `photos/1.jpg,cat,dog` for each
-            picture; then samples have `labels` and no `class`.
+            picture, or a table with a heading and a column of yes and no for each class; see
+            `gvt_data.label_list`. Then samples have `labels` and no `class`.
         classes: The class folders to take, in the order of their numbers; all unless given. 5 is
             the folder called 5. Of pictures with a list, the labels to take.
         val: The share of the training pictures that is `val`, where that has no folder. The choice
@@ -56,9 +64,16 @@ class ImageFolder:
             read; `skip` reads all once at opening, leaves those out and warns of them. It skips
             what is no picture, damaged, or larger than 89 million pixels, but stops where the
             machine fails, as for want of rights or on a broken disk.
+        white: The value that is white in files of more than 8 bits a value, where that is less
+            than their largest one: 4095 for a camera of 12 bits.
+        page: Which picture of a TIFF, GIF or WebP file that holds several, from 1; the first
+            unless given.
 
     Attributes:
         labels: The class of each picture; None where there are no class folders.
+        files: The pictures' files.
+        passed_over: How many files beside them each suffix has.
+        hint: What to do if one class is too few; empty where nothing is known.
         tensors: Returns all images (N, C, H, W) uint8, and `class` (N,) if there are class
             folders; raises a DataError if pictures keep their own sizes, or one cannot be read.
 
@@ -85,20 +100,25 @@ class ImageFolder:
         test: float = 0.0,
         split_seed: int = 0,
         on_error: Literal["error", "skip"] = "error",
+        white: PositiveFloat | None = None,
+        page: PositiveInt | None = None,
     ) -> None:
         shares = {"val": val, "test": test}
         check_shares(shares)
         self.split = split
         size = (size, size) if isinstance(size, int) else size
-        self.reader = PictureReader(channels, size, fit, background)
+        self.reader = PictureReader(channels, size, fit, background, white=white, page=page)
         self.image_shape = self.reader.image_shape
         folder = Path(root).expanduser()
-        self.classes, pictures = _found(folder, split, labels, classes, shares, split_seed)
+        found = _found(folder, split, labels, classes, shares, split_seed)
+        self.classes, pictures, self.hint = found.classes, found.pictures, found.hint
+        self.passed_over = by_suffix(found.others)
+        _warn_of(folder, split, found)
         if on_error == "skip":
             pictures = without_broken(pictures, self._broken, split)
         if not pictures:
             raise DataError(_empty(folder, split, shares))
-        self._paths = [path for path, _ in pictures]
+        self.files = [path for path, _ in pictures]
         self._numbers = [numbers for _, numbers in pictures]
         self.labels: list[int] | None = None
         if labels is None:
@@ -106,7 +126,7 @@ class ImageFolder:
             # Only so is this a gvt.ResidentDataset: labels differ in number, and stay lists.
             self.tensors = self._tensors
         self._several = labels is not None
-        self.fingerprint = fingerprint([p.relative_to(folder).as_posix() for p in self._paths])
+        self.fingerprint = fingerprint([p.relative_to(folder).as_posix() for p in self.files])
         self._records: list[Record] = []
 
     @staticmethod
@@ -120,7 +140,7 @@ class ImageFolder:
         return {"root": str(folder)}
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.files)
 
     def __getitem__(self, index: int) -> Sample:
         """Return one picture: image (C, H, W) uint8, and `class` () or `labels` (M,) if any."""
@@ -153,7 +173,7 @@ class ImageFolder:
         return self._records[index] if self._records else self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Tensor, Record]:
-        return self.reader.read(self._paths[index])
+        return self.reader.read(self.files[index])
 
     def _broken(self, picture: tuple[Path, Any]) -> Path | None:
         """Return the picture's file if it cannot be read."""
@@ -164,6 +184,25 @@ class ImageFolder:
         return None
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a split of a folder has.
+
+    Attributes:
+        classes: The classes that are taken, in the order of their numbers.
+        pictures: The split's files, each with the numbers of its classes.
+        others: Its files that are passed over, relative to the folder.
+        empty: Folders without a picture, where some are expected.
+        hint: What to do if one class is too few.
+    """
+
+    classes: Sequence[str]
+    pictures: list[tuple[Path, tuple[int, ...]]]
+    others: Sequence[PurePosixPath]
+    empty: Sequence[PurePosixPath] = ()
+    hint: str = ""
+
+
 def _found(
     folder: Path,
     split: str,
@@ -171,31 +210,54 @@ def _found(
     wanted: Sequence[int | str] | None,
     shares: Mapping[str, float],
     seed: int,
-) -> tuple[Sequence[str], list[tuple[Path, tuple[int, ...]]]]:
-    """Return the classes, and a split's pictures with the numbers of theirs."""
+) -> _Found:
+    """Return what a split has, by the names of folders or by a list."""
     if labels is None:
-        layout = read_layout(folder, shares, seed)
+        layout = read_layout(folder, shares, seed, by_name=wanted is not None)
         classes = _chosen(wanted, layout.classes)
         by_name = {name: (number,) for number, name in enumerate(classes)}
-        pictures = layout.pictures[split]
-        return classes, [
+        pictures = [
             (path, () if of is None else by_name[of])
-            for path, of in pictures
+            for path, of in layout.pictures[split]
             if of is None or of in by_name
         ]
-    listed = read_label_list(folder, labels, shares, seed)
+        empty = layout.empty if wanted is None and split == "train" else ()
+        hint = layout.hint if wanted is None else ""
+        return _Found(classes, pictures, layout.others.get(split, ()), empty, hint)
+    listed = read_label_list(folder, labels, shares, seed, by_name=wanted is not None)
     classes = _chosen(wanted, listed.classes)
-    return classes, [
-        (path, tuple(classes.index(name) for name in names if name in classes))
-        for path, names in listed.pictures[split]
-    ]
+    return _Found(
+        classes,
+        [
+            (path, tuple(classes.index(name) for name in names if name in classes))
+            for path, names in listed.pictures[split]
+        ],
+        listed.others.get(split, ()),
+    )
+
+
+def _warn_of(folder: Path, split: str, found: _Found) -> None:
+    """Warn of folders without pictures, and of files that may be pictures and are not read."""
+    if found.empty:
+        names = printable(", ".join(map(str, found.empty)))
+        warnings.warn(
+            f"data.root: {str(folder)!r} has folders without pictures, which become neither "
+            f"classes nor splits: {names}",
+            stacklevel=4,
+        )
+    if passed_over := overlooked(folder, found.others):
+        warnings.warn(
+            f"data.root: split {split} of {str(folder)!r}: passed over: {counted(passed_over)}; "
+            f"read are {' '.join(sorted(SUFFIXES))}",
+            stacklevel=4,
+        )
 
 
 def _chosen(wanted: Sequence[int | str] | None, there: Sequence[str]) -> tuple[str, ...]:
     """Return the classes that are taken, in their order."""
     if wanted is None:
         return tuple(there)
-    names = tuple(str(name) for name in wanted)  # a folder's name may be a number
+    names = tuple(composed(str(name)) for name in wanted)  # a folder's name may be a number
     if not names or len(set(names)) != len(names) or not set(names) <= set(there):
         known = printable(", ".join(there))
         raise ValueError(

@@ -87,6 +87,7 @@ class ImageNet:
                 )
         self.labels = [number_of[folder.classes[label]] for label in folder.labels]
         self.fingerprint = folder.fingerprint
+        self.files, self.passed_over = folder.files, folder.passed_over
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str | int]:

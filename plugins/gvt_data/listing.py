@@ -11,7 +11,14 @@ from gvt import DataError
 from gvt.pictures.folders import composed, files_in
 from gvt.pictures.reading import SUFFIXES
 
-__all__ = ["composed", "composed_path", "files_below", "fingerprint", "pictures_below"]
+__all__ = [
+    "composed",
+    "composed_path",
+    "files_below",
+    "fingerprint",
+    "pictures_and_others",
+    "pictures_below",
+]
 
 
 def composed_path(name: PurePosixPath) -> PurePosixPath:
@@ -39,15 +46,31 @@ def files_below(root: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
             their letters are composed.
     """
     files = [name for name in files_in(root) if name.suffix.lower() in suffixes]
+    _check_distinct(root, files)
+    return files
+
+
+def pictures_and_others(root: Path) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
+    """Return all pictures below a folder, as `files_below` does, and all other files.
+
+    Raises:
+        DataError: As `files_below` does.
+    """
+    files = files_in(root)
+    pictures = [name for name in files if name.suffix.lower() in SUFFIXES]
+    _check_distinct(root, pictures)
+    return pictures, [name for name in files if name.suffix.lower() not in SUFFIXES]
+
+
+def _check_distinct(root: Path, files: Sequence[PurePosixPath]) -> None:
     by_name: dict[PurePosixPath, PurePosixPath] = {}
     for name in files:
         twin = by_name.setdefault(composed_path(name), name)
         if twin is not name:
             raise DataError(
-                f"{str(root / name)!a} and {str(root / twin)!a}: their names differ only in how Unicode "
-                "composes their letters; rename one or move it away"
+                f"{str(root / name)!a} and {str(root / twin)!a}: their names differ only in how "
+                "Unicode composes their letters; rename one or move it away"
             )
-    return files
 
 
 def fingerprint(names: Sequence[str]) -> str:

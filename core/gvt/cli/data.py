@@ -24,7 +24,9 @@ from gvt.data.loading import HeldOut, Loader
 from gvt.device import Placement
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
+from gvt.pictures.folders import counted
 from gvt.pictures.reading import UnreadablePicture
+from gvt.pictures.survey import notes_on
 from gvt.runs.drawing import save_samples
 from gvt_registry import default_registry
 
@@ -74,6 +76,8 @@ class _Split:
     problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     lacks: Mapping[str, str] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     contents: dict[bytes, str] = field(default_factory=dict)
     twins: list[tuple[str, str]] = field(default_factory=list)
 
@@ -135,7 +139,8 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     Where a data set has a parameter `on_error`, it is told `error`, since one that leaves out
     what it cannot read has nothing to be counted; or, if it tells in `problems` what that is,
     `skip`, unless the recipe says how else to go on. A split that cannot be opened, because there
-    is none, is a line below the table, and so is a class that nothing is of.
+    is none, is a line below the table, and so is a class that nothing is of, and what is easily
+    overlooked in picture files. Files beside pictures that are not read are counted.
 
     Raises:
         ConfigError: If no split can be opened because of a setting.
@@ -161,6 +166,7 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     # What an error says behind its semicolon is what to do, and here nothing need be done.
     notes = [f"{split}: left out, {str(e).partition(';')[0]}" for split, e in errors.items()]
     for split, read in found.items():
+        notes += [f"{split}: {remark}" for remark in read.remarks]
         notes += _named([f"{split}: class {name} never occurs" for name in read.missing(classes)])
         for kind, places in read.problems.items():
             notes += _named([f"{split}: {kind}: {place}" for place in places])
@@ -205,7 +211,7 @@ def _opened(config: RunConfig, split: str) -> Dataset:
     """Return a split; what it warns of as left out is in the table, if it tells of `problems`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        dataset = open_dataset(config, split)
+        dataset = open_dataset(config, split, quiet=True)
     for warning in caught:
         if not (getattr(dataset, "problems", None) and warning.category is UserWarning):
             warnings.warn_explicit(
@@ -220,7 +226,13 @@ def _read(dataset: Dataset, split: str) -> _Split:
         problems=getattr(dataset, "problems", {}),
         left_out=getattr(dataset, "left_out", {}),
         lacks=getattr(dataset, "lacks", {}),
+        passed_over=getattr(dataset, "passed_over", {}),
     )
+    files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)
+    if files is not None and reader is not None:
+        found.remarks += notes_on(reader, files, every=True)
+    if hint := getattr(dataset, "hint", ""):
+        found.remarks.append(f"all images are of one class; {hint}")
     classes = [str(name) for name in dataset.classes]
     console = Console(stderr=True, force_terminal=None if sys.stderr.isatty() else False)
     shown = console.is_terminal
@@ -249,6 +261,9 @@ def _report(found: dict[str, _Split], classes: Sequence[str], notes: list[str]) 
         row(kind, {n: len(s.problems.get(kind, ())) for n, s in found.items()})
     for kind in dict.fromkeys(kind for s in found.values() for kind in s.left_out):
         row(f"left out: {kind}", {n: s.left_out.get(kind, 0) for n, s in found.items()})
+    if any(s.passed_over for s in found.values()):
+        over = (counted(s.passed_over) or "none" for s in found.values())
+        rows.append(("passed over", *over))
     for what in ("sizes", "modes"):
         rows.append((what, *(_most_common(getattr(s, what)) for s in found.values())))
     row("twice within", {n: len(s.twins) for n, s in found.items()})

@@ -1,13 +1,15 @@
-"""Files below a folder, without what operating systems and devices leave there."""
+"""Files below a folder: which are pictures, and which are passed over."""
 
 from __future__ import annotations
 
 import stat
 import unicodedata
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from gvt.errors import DataError
+from gvt.pictures.reading import begins_like_a_picture
 from gvt.printable import printable
 
 _LEFT_BY_SYSTEMS = frozenset(
@@ -18,6 +20,21 @@ _LEFT_BY_SYSTEMS = frozenset(
     }
 )
 """Files and folders of Windows, macOS, Linux and network storage, in small letters."""
+
+_OTHER_PICTURES = frozenset(
+    {
+        *(".heic", ".heif", ".hif", ".avif", ".avifs", ".jxl", ".jp2", ".j2k", ".jpx", ".jpf"),
+        *(".jpc", ".j2c", ".jxr", ".svg", ".svgz", ".psd", ".psb", ".xcf", ".tga", ".ico", ".icns"),
+        *(".cur", ".pcx", ".dcx", ".dds", ".exr", ".hdr", ".qoi", ".sgi", ".rgb", ".rgba", ".ras"),
+        *(".xbm", ".xpm", ".eps", ".pam", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf"),
+        *(".raf", ".rw2", ".pef", ".srw", ".dcm", ".dicom", ".nii", ".mha", ".nrrd", ".fits"),
+        *(".fit", ".fts", ".npy", ".npz", ".czi", ".lif", ".nd2", ".svs", ".ndpi", ".vsi", ".jng"),
+    }
+)
+"""Suffixes of pictures in formats that are not read, in small letters."""
+
+_TRIED = 8
+"""Files of each unknown suffix that are looked into."""
 
 
 def composed(name: str) -> str:
@@ -67,6 +84,38 @@ def files_in(root: Path) -> list[PurePosixPath]:
             elif kind in (stat.S_IFREG, None):
                 files.append(PurePosixPath(path.relative_to(root).as_posix()))
     return sorted(files, key=lambda name: (PurePosixPath(composed(str(name))), name))
+
+
+def by_suffix(names: Iterable[PurePosixPath]) -> dict[str, int]:
+    """Return how many files have each suffix, in small letters, those with most files first."""
+    counts = Counter(name.suffix.lower() for name in names)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def counted(suffixes: Mapping[str, int]) -> str:
+    """Return what `by_suffix` gave in words: `12 .heic, 3 without suffix`."""
+    return ", ".join(
+        f"{count:,} {printable(suffix) or 'without suffix'}" for suffix, count in suffixes.items()
+    )
+
+
+def overlooked(root: Path, names: Iterable[PurePosixPath]) -> dict[str, int]:
+    """Return by suffix how many of the files that are passed over may be meant as pictures.
+
+    These are files of formats that are not read, and files of any other suffix, or none, of which
+    one begins like a picture that could be read.
+
+    Args:
+        root: The folder.
+        names: Files that are not taken for pictures, relative to it.
+    """
+    names = list(names)
+    counts = by_suffix(names)
+    for suffix in counts.keys() - _OTHER_PICTURES:
+        files = [name for name in names if name.suffix.lower() == suffix]
+        if not any(begins_like_a_picture(root / name) for name in files[:_TRIED]):
+            del counts[suffix]
+    return counts
 
 
 def _kind(path: Path) -> int | None:

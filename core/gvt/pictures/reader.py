@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +35,11 @@ class PictureReader:
         filter: How pictures are resampled.
         share: Of each side of what `crop` takes, so much is left around the centre; 0.875 is what
             ImageNet's networks are usually evaluated with.
+        white: The value that is white in files of more than 8 bits a value, such as 4095 for a
+            camera of 12 bits; the largest of the file's type unless given. See
+            `gvt.pictures.reading.read_picture`.
+        page: Which picture of a TIFF, GIF or WebP that holds several, from 1. The first unless
+            given; given, a file without this page cannot be read.
 
     Raises:
         ValueError: If a value is impossible.
@@ -45,6 +51,8 @@ class PictureReader:
     background: tuple[int, int, int] = (255, 255, 255)
     filter: Filter = "bilinear"
     share: float = 1.0
+    white: float | None = None
+    page: int | None = None
 
     def __post_init__(self) -> None:
         if self.fit not in get_args(Fit):
@@ -59,6 +67,10 @@ class PictureReader:
             raise ValueError(f"background {list(self.background)}: red, green, blue from 0 to 255")
         if not 0 < self.share <= 1:
             raise ValueError(f"share {self.share}: above 0, at most 1")
+        if self.white is not None and not 0 < self.white < math.inf:
+            raise ValueError(f"white {self.white}: a number above 0")
+        if self.page is not None and self.page < 1:
+            raise ValueError(f"page {self.page}: pages are counted from 1")
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
@@ -78,7 +90,9 @@ class PictureReader:
             UnreadablePicture: If its content cannot be taken for a picture.
             DataError: If the file itself cannot be read.
         """
-        return read_picture(path, self.channels, self.background, most_pixels)
+        return read_picture(
+            path, self.channels, self.background, most_pixels, white=self.white, page=self.page
+        )
 
     def fitted(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Return a picture as (C, H, W) uint8, fitted to the reader's size, and how it got there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +18,16 @@ from gvt.errors import DataError, GvtError
 from gvt.printable import printable
 
 SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+    {
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".gif"),
+        *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    }
 )
-"""The names of picture files, in small letters."""
+"""The suffixes that Pillow registers for the formats that are read, in small letters."""
 
 # Pillow goes by content, and knows formats that start other programs, such as EPS.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
+"""The formats that are read, as Pillow names them; it takes MPO for a kind of JPEG."""
 
 # Tags of EXIF and TIFF, and the orientations of pictures that are stored lying on a side.
 _WIDTH, _HEIGHT, _ORIENTATION, _QUARTER_TURNS = 0x0100, 0x0101, 0x0112, (5, 6, 7, 8)
@@ -64,49 +69,62 @@ def read_picture(
     channels: int,
     background: tuple[int, int, int],
     most_pixels: int | None = None,
+    *,
+    white: float | None = None,
+    page: int | None = None,
 ) -> Picture:
-    """Return the picture in a file, the first one if it holds several.
+    """Return the picture in a file.
 
     It is turned as its EXIF data says, and laid on the background where it is transparent. 16-bit
     values are divided by 257, so that black stays black and white white; 32-bit integers count as
     16-bit ones, as which Pillow hands out those of PNG and PGM, and floats run from 0 to 1. Colour
     becomes grey by ITU-R 601; colour profiles are not looked at.
 
+    Where a camera gives fewer bits than the file has, `white` is its largest value. It holds for
+    files of more than 8 bits a value, and for those of 8 bits if it is at most 255. Pillow reads
+    the upper 8 bits of 16-bit colour.
+
     A picture may have as many pixels as Pillow's `Image.MAX_IMAGE_PIXELS`, which is 89 million
     unless you set it, or as `most_pixels`; 89 million in colour are 358 MB in Pillow's memory.
 
     Args:
-        path: The file: PNG, JPEG, BMP, GIF, TIFF, WebP, PPM or PGM, whatever its suffix.
+        path: The file: PNG, JPEG, BMP, GIF, TIFF, WebP or PNM, whatever its suffix.
         channels: 1 for grey, 3 for colour.
         background: Red, green and blue, from 0 to 255.
         most_pixels: How many a picture may have, instead of Pillow's limit.
+        white: The value that is white; the largest of the file's type unless given.
+        page: Which picture of a file that holds several, from 1; the first unless given.
 
     Raises:
-        UnreadablePicture: If the content is damaged, no picture, or too large, or 32-bit values
-            leave their range.
+        UnreadablePicture: If the content is damaged, no picture, or too large, it has no such
+            page, or a value is below 0 or above white.
         DataError: If the file itself cannot be read, as for want of rights or on a broken disk.
     """
-    with picture_file(path, most_pixels) as file:
+    with picture_file(path, most_pixels, page) as file:
         mode = file.mode
+        white = _white_of(file, white)
         # In place, since a copy of a large picture is another large picture.
         ImageOps.exif_transpose(file, in_place=True)
-        return Picture(_opaque(_eight_bit(file), background, channels), mode)
+        return Picture(_opaque(_eight_bit(file, white), background, channels), mode)
 
 
 @contextmanager
-def picture_file(path: Path, most_pixels: int | None = None) -> Iterator[Image.Image]:
+def picture_file(
+    path: Path, most_pixels: int | None = None, page: int | None = None
+) -> Iterator[Image.Image]:
     """Open a picture file as Pillow has it, to be read inside; nothing is decoded yet.
 
     Args:
         path: The file, of the formats that `read_picture` takes.
         most_pixels: How many it may have; Pillow's `Image.MAX_IMAGE_PIXELS` unless given.
+        page: Which picture of a file that holds several, from 1; the first unless given.
 
     Raises:
         UnreadablePicture: If something is wrong with its content, also when it is raised inside.
         DataError: If the file itself cannot be read.
     """
     try:
-        with opened(path, most_pixels) as file:
+        with opened(path, most_pixels, page) as file:
             yield file
     except UnreadablePicture as error:
         error.file = path
@@ -125,6 +143,15 @@ def picture_file(path: Path, most_pixels: int | None = None) -> Iterator[Image.I
         raise problem from error
 
 
+def begins_like_a_picture(path: Path) -> bool:
+    """Whether a file can be opened as a picture, whatever its suffix; nothing is decoded."""
+    try:
+        with picture_file(path):
+            return True
+    except (DataError, MemoryError):
+        return False
+
+
 @dataclass(frozen=True)
 class Header:
     """What a picture file says of itself before anything is decoded.
@@ -140,18 +167,19 @@ class Header:
     format: str
 
 
-def read_header(path: Path, most_pixels: int | None = None) -> Header:
+def read_header(path: Path, most_pixels: int | None = None, page: int | None = None) -> Header:
     """Return what a picture file says of itself; nothing is decoded.
 
     Args:
         path: The file.
         most_pixels: How many it may have, as for `read_picture`.
+        page: As for `read_picture`.
 
     Raises:
         UnreadablePicture: If it is no picture, or too large.
         DataError: If the file itself cannot be read.
     """
-    with picture_file(path, most_pixels) as file:
+    with picture_file(path, most_pixels, page) as file:
         # Asked for its EXIF data, Pillow decodes a PNG that has none in front of its pixels.
         told = file.format != "PNG" or "exif" in file.info
         turned = told and file.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS
@@ -170,29 +198,37 @@ def _is_the_machines(error: Exception) -> bool:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"it begins like none of {', '.join(_FORMATS)}"
+        return f"it begins like none of {', '.join(FORMATS)}"
     return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 @contextmanager
-def opened(path: Path, most_pixels: int | None = None) -> Iterator[Image.Image]:
+def opened(
+    path: Path, most_pixels: int | None = None, page: int | None = None
+) -> Iterator[Image.Image]:
     """Open a picture file, and check what it says of its size before anything is decoded.
 
     Args:
         path: The file.
         most_pixels: How many it may have; Pillow's `Image.MAX_IMAGE_PIXELS` unless given.
+        page: Which picture of a file that holds several, from 1; the first unless given.
 
     Raises:
-        ValueError: If it has more.
+        ValueError: If it has more, or no such page.
         Exception: Nearly any, if it is damaged.
     """
+    kind = stat.S_IFMT(path.stat().st_mode)
+    if kind not in (stat.S_IFREG, stat.S_IFDIR):  # a pipe would block, and a device never end
+        raise ValueError("it is not a regular file")
     # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
     with path.open("rb") as content, _limited(most_pixels) as most:
         try:
-            file = Image.open(content, formats=_FORMATS)
+            file = Image.open(content, formats=FORMATS)
         except Image.DecompressionBombError as error:  # Pillow's own, at twice the limit
             raise ValueError(_too_large(f"more than {2 * (most or 0) / 1e6:,.0f}", most)) from error
         with file:
+            if page is not None:
+                _turn_to(file, page)
             pixels = file.width * file.height
             if most is not None and pixels > most:
                 raise ValueError(_too_large(f"{pixels / 1e6:,.0f}", most))
@@ -217,19 +253,46 @@ def _too_large(count: str, most: int | None) -> str:
     return f"it has {count} million pixels; at most {(most or 0) / 1e6:,.0f} million are read"
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
+def pages_in(file: Image.Image) -> int:
+    """Return how many pictures an opened file holds."""
+    return int(getattr(file, "n_frames", 1))
+
+
+def _turn_to(file: Image.Image, page: int) -> None:
+    count = pages_in(file)
+    if page > count:
+        raise ValueError(f"it has {count} page{'s' * (count > 1)}, and data.page is {page}")
+    file.seek(page - 1)
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether the values of a picture that Pillow has opened are of more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def has_upper_bits(file: Image.Image) -> bool:
+    """Whether Pillow reads only the upper 8 bits of an opened file's 16-bit colours."""
+    return not is_deep(file) and any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
+
+
+def _white_of(file: Image.Image, white: float | None) -> float | None:
+    """Return what is white among the values that Pillow reads of a file."""
+    if white is not None and has_upper_bits(file):
+        return int(white) >> 8
+    return white if white is None or is_deep(file) or white <= 255 else None
+
+
+def _eight_bit(image: Image.Image, white: float | None) -> Image.Image:
     """Return the picture with 8 bits a value; Pillow itself would clip 16 to 8."""
-    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
-        return image
+    if not is_deep(image):
+        return image if white is None else _brightened(image, white)
     values = np.asarray(image)
     transparent = image.info.get("transparency")  # of 16-bit grey it is one of these values
-    white = 1 if image.mode == "F" else 65535
+    if white is None:
+        white = 1 if image.mode == "F" else 65535
     low, high = values.min(), values.max()
     if not 0 <= low <= high <= white:  # also if one is not a number
-        raise ValueError(
-            f"its 32-bit values run from {low:g} to {high:g}, and not within 0 (black) and "
-            f"{white} (white)"
-        )
+        raise ValueError(_out_of_range(low, high, white))
     grey = np.empty(values.shape, np.uint8)
     rows = max(1, _PART // values.shape[1])
     for top in range(0, len(values), rows):  # in parts, since products take eight bytes a pixel
@@ -238,6 +301,26 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if transparent is not None:
         image.putalpha(Image.fromarray((values != transparent).astype(np.uint8) * np.uint8(255)))
     return image
+
+
+def _brightened(image: Image.Image, white: float) -> Image.Image:
+    """Return a picture of 8 bits a value, grey or colour, with `white` as 255."""
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        return image
+    colours = [band for band in image.split() if band.mode == "L"][: 3 if "R" in image.mode else 1]
+    high = max(int(np.asarray(band).max()) for band in colours)
+    if high > white:
+        raise ValueError(_out_of_range(0, high, white))
+    table = [min(255, round(value * 255 / white)) if white else 0 for value in range(256)]
+    opaque = list(range(256)) if image.mode.endswith("A") else []
+    return image.point(table * len(colours) + opaque)
+
+
+def _out_of_range(low: float, high: float, white: float) -> str:
+    return (
+        f"its values run from {low:g} to {high:g}, and not within 0 (black) and {white:g} (white); "
+        "the value of white can be given as data.white"
+    )
 
 
 def _opaque(image: Image.Image, background: tuple[int, int, int], channels: int) -> Image.Image:

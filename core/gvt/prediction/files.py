@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gvt.errors import UsageError
+from gvt.pictures.folders import by_suffix, composed, counted, files_in, overlooked
 from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
 
@@ -36,8 +37,8 @@ class Source:
 def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source]:
     """Return the picture files that are named, or lie in folders that are, in order.
 
-    Folders are searched with all that is in them, but for what is hidden, and for `out`, where
-    earlier predictions may be. A file that is named is taken whatever its suffix.
+    Folders are searched as data sets of files are, by `gvt.pictures.folders.files_in`, but for
+    `out`, where earlier predictions may be. A file that is named is taken whatever its suffix.
 
     Args:
         paths: Files and folders.
@@ -45,16 +46,19 @@ def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source
 
     Raises:
         UsageError: If nothing is named, there is none of a name, or a folder has no picture.
+        DataError: If a folder cannot be listed.
     """
     if not paths:
         raise UsageError("no pictures: name files, or a folder of them")
     found: dict[Path, Source] = {}
     for path in paths:
         if path.is_dir():
-            inside = list(_in_folder(path, out))
-            if not inside:
+            pictures, others = _in_folder(path, out)
+            if not pictures:
+                over = f" that are read, but {counted(by_suffix(others))}" if others else ""
                 suffixes = ", ".join(sorted(SUFFIXES))
-                raise UsageError(f"{printable(path)}: has no pictures ({suffixes})")
+                raise UsageError(f"{printable(path)}: has no pictures{over} ({suffixes})")
+            inside = [Source(path / name, Path(name).with_suffix("")) for name in pictures]
         elif path.exists():
             inside = [Source(path, Path(path.name).with_suffix(""))]
         else:
@@ -64,16 +68,31 @@ def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source
     return [replace(source, number=number) for number, source in enumerate(found.values(), 1)]
 
 
-def _in_folder(folder: Path, out: Path | None) -> Iterable[Source]:
+def passed_over(paths: Iterable[Path], out: Path | None = None) -> list[str]:
+    """Return a line for each folder with files that may be pictures and are not predicted.
+
+    Args:
+        paths: As for `find_pictures`.
+        out: As for `find_pictures`.
+    """
+    lines = []
+    for path in (path for path in paths if path.is_dir()):
+        if suffixes := overlooked(path, _in_folder(path, out)[1]):
+            lines.append(f"{printable(path)}: passed over: {counted(suffixes)}")
+    return lines
+
+
+def _in_folder(folder: Path, out: Path | None) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
+    """Return the pictures in a folder and its other files, relative to it."""
     left_out = out.resolve() if out is not None else None
     if left_out is not None and folder.resolve().is_relative_to(left_out):
         left_out = None  # whoever names a folder there means it
-    for path in sorted(folder.rglob("*")):
-        within = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in within.parts)
-        written = left_out is not None and path.resolve().is_relative_to(left_out)
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not (hidden or written):
-            yield Source(path, within.with_suffix(""))
+    pictures: list[PurePosixPath] = []
+    others: list[PurePosixPath] = []
+    for name in files_in(folder):
+        if left_out is None or not (folder / name).resolve().is_relative_to(left_out):
+            (pictures if name.suffix.lower() in SUFFIXES else others).append(name)
+    return pictures, others
 
 
 def check_distinct(sources: Iterable[Source], endings: Iterable[str]) -> None:
@@ -91,8 +110,8 @@ def check_distinct(sources: Iterable[Source], endings: Iterable[str]) -> None:
     for source in sources:
         for ending in endings:
             name = f"{source.stem}{ending}"
-            # Some file systems take names that differ in capitals for one.
-            other = owners.setdefault(name.casefold(), source)
+            # Some file systems take names that differ in capitals, or in form, for one.
+            other = owners.setdefault(composed(name).casefold(), source)
             if other is not source:
                 raise UsageError(
                     f"{printable(other.path)} and {printable(source.path)}: both would become "

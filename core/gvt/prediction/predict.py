@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 from gvt.device import keep_freed_memory
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
-from gvt.prediction.files import Source, find_pictures
+from gvt.pictures.survey import notes_on
+from gvt.prediction.files import Source, find_pictures, passed_over
 from gvt.prediction.objects import Objects
 from gvt.prediction.predictor import Predictor
 from gvt.prediction.result import Predicted, summary_of
@@ -125,6 +127,11 @@ class Job:
         opened = open_trained(trained, overrides, averaged=averaged)
         keep_freed_memory(opened.placement.device)
         self._predictor = Predictor(opened)
+        pictures = [source.path for source in self.sources]
+        for note in passed_over(paths, self.out):
+            warnings.warn(note, stacklevel=2)
+        for note in notes_on(self._predictor.reader, pictures):
+            warnings.warn(f"{note}; it is a setting of the training", stacklevel=2)
         self._facts, self._score = opened.facts, opened.settings.score
         if self.out is None and writes_places and self._predictor.is_drawn:
             self.out = DEFAULT_FOLDER

@@ -107,6 +107,7 @@ class BoxSet:
         if without:
             self.left_out = {**self.left_out, MASKS: without}
         self.fingerprint = fingerprint([_described(picture) for picture in self._pictures])
+        self.files = [picture.of.image for picture in self._pictures]
 
     def _why_empty(self) -> str:
         """Return what was left out of a split in which no object is left."""

@@ -97,6 +97,7 @@ class MaskSet:
                 raise DataError(f"data: of split {split} no picture with its mask can be used")
         sizes = self._checked_sizes(pairs)
         self._pairs = pairs
+        self.files = [pair.image for pair in pairs if pair.image is not None]
         self._places: list[tuple[int, tuple[int, int] | None]] = [
             (number, corner)
             for number, size in enumerate(sizes)

@@ -37,3 +37,29 @@ def test_images_have_the_shape_that_is_declared(size, fit, shape, tmp_path):
 def test_an_unknown_fit_names_the_known_ones():
     with pytest.raises(ValueError, match="fit 'inside': crop, pad, stretch, within"):
         PictureReader(fit="inside")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"white": 0}, "white 0: a number above 0"),
+        ({"page": 0}, "page 0: pages are counted from 1"),
+    ],
+)
+def test_impossible_values_are_one_line(parameters, says):
+    with pytest.raises(ValueError, match=says):
+        PictureReader(**parameters)
+
+
+def test_a_document_from_before_white_and_page_reads_as_then(tmp_path):
+    document = PictureReader(1, (3, 4)).document()
+    del document["white"], document["page"]
+    assert PictureReader.from_document(document) == PictureReader(1, (3, 4))
+
+
+def test_white_and_page_are_read_and_kept(tmp_path):
+    reader = PictureReader(1, white=4095, page=2)
+    assert PictureReader.from_document(reader.document()) == reader
+    pages = [Image.new("I;16", (2, 2), value) for value in (65535, 819)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert reader.read(tmp_path / "a.tif")[0].unique().tolist() == [51]

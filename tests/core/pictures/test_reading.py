@@ -1,6 +1,7 @@
 """Pictures of every mode become 8-bit grey or colour, upright and opaque."""
 
 import os
+import struct
 import subprocess
 import sys
 import warnings
@@ -12,7 +13,13 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt.pictures.reading import UnreadablePicture, read_header, read_picture
+from gvt.pictures.reading import (
+    FORMATS,
+    SUFFIXES,
+    UnreadablePicture,
+    read_header,
+    read_picture,
+)
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -21,10 +28,10 @@ RED, WHITE = (255, 0, 0), (255, 255, 255)
 def read(tmp_path):
     """Return what saves a picture and reads it: its mode and pixels (H, W, 3) or (H, W)."""
 
-    def check(image, suffix="png", channels=3, background=WHITE, **parameters):
+    def check(image, suffix="png", channels=3, background=WHITE, white=None, **parameters):
         path = tmp_path / f"picture.{suffix}"
         image.save(path, **parameters)
-        picture = read_picture(path, channels, background)
+        picture = read_picture(path, channels, background, white=white)
         return picture.mode, np.asarray(picture.image)
 
     return check
@@ -80,7 +87,7 @@ def test_thirty_two_bits(read):
     ],
 )
 def test_values_of_no_known_range_are_an_error(read, image):
-    with pytest.raises(gvt.DataError, match=r"picture\.tiff: .*32-bit values run from"):
+    with pytest.raises(gvt.DataError, match=r"picture\.tiff: .*values run from .* data\.white"):
         read(image, "tiff")
 
 
@@ -292,3 +299,113 @@ def test_the_header_is_read_without_the_pixels(tmp_path):
     with pytest.raises(UnreadablePicture, match=r"a\.png: cannot be read") as caught:
         read_header(path)
     assert caught.value.file == path
+
+
+def test_the_suffixes_are_those_that_pillow_registers():
+    registered = Image.registered_extensions().items()
+    assert {suffix for suffix, name in registered if name in (*FORMATS, "MPO")} == SUFFIXES
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_suffix_is_read(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    modes = {".pbm": "1", ".pfm": "F", ".pgm": "L"}
+    Image.new(modes.get(suffix, "RGB"), (16, 12), 1 if suffix == ".pfm" else "white").save(path)
+    pixels = np.asarray(read_picture(path, 1, WHITE).image)
+    assert pixels.shape == (12, 16)
+    assert (pixels == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white", "suffix"),
+    [
+        (np.uint16, 4095, "png"),
+        (np.uint16, 4095, "tif"),
+        (np.uint16, 1023, "tif"),
+        (np.uint16, 255, "png"),
+        (np.int32, 4095, "tif"),
+        (np.int32, 1_000_000, "tif"),
+        (np.float32, 4095, "tif"),
+        (np.float32, 0.25, "tif"),
+        (np.uint8, 15, "png"),
+    ],
+)
+def test_white_may_be_less_than_the_largest_value(read, dtype, white, suffix):
+    values = np.array([[0, white / 5, white * 3 // 5 if white > 1 else 0.15, white]])
+    image = Image.fromarray(values.astype(dtype))
+    shares = values.astype(dtype).astype(float) / white
+    _, pixels = read(image, suffix, channels=1, white=white)
+    assert pixels.tolist() == np.rint(shares * 255).astype(int).tolist()
+    brighter = Image.fromarray((values * 1.2).astype(dtype))
+    with pytest.raises(UnreadablePicture, match=r"values run from 0 to .*data\.white"):
+        read(brighter, suffix, channels=1, white=white)
+
+
+def test_white_above_8_bits_leaves_pictures_of_8_bits(read):
+    image = grid([[0, 77, 255]], np.uint8)
+    assert read(image, channels=1, white=4095)[1].tolist() == [[0, 77, 255]]
+
+
+def test_white_of_8_bits_holds_for_every_band_but_transparency(read):
+    image = Image.new("RGBA", (1, 1), (15, 3, 0, 255))
+    assert read(image, white=15)[1].tolist() == [[[255, 51, 0]]]
+    image = Image.new("LA", (1, 1), (3, 255))
+    assert read(image, white=15, channels=1)[1].tolist() == [[51]]
+
+
+def test_white_holds_for_colour_of_16_bits(tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(deep_tiff([[4095, 2064, 0]]))
+    assert read_picture(path, 3, WHITE).image.getpixel((0, 0)) == (15, 8, 0)
+    assert read_picture(path, 3, WHITE, white=4095).image.getpixel((0, 0)) == (255, 136, 0)
+
+
+def deep_tiff(pixels):
+    """Return a TIFF with one row of pixels of three 16-bit values."""
+    data = np.array(pixels, "<u2").tobytes()
+    tags = [
+        *((256, 3, 1, len(pixels)), (257, 3, 1, 1), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2)),
+        *((273, 4, 1, 14), (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 1, len(data)), (284, 3, 1, 1)),
+    ]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    offset = 14 + len(data)
+    head = struct.pack("<2sHI3H", b"II", 42, offset, 16, 16, 16)
+    return head + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "webp", "png"])
+def test_a_page_is_chosen(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    pages = [Image.new("L", (16, 12), 50 * number) for number in range(4)]
+    extra = {"lossless": True} if suffix == "webp" else {}
+    pages[0].save(path, save_all=True, append_images=pages[1:], **extra)
+    found = [
+        read_picture(path, 1, WHITE, page=page).image.getpixel((3, 4)) for page in (None, 1, 3, 4)
+    ]
+    assert found == [0, 0, 100, 150]
+    with pytest.raises(UnreadablePicture, match=rf"a\.{suffix}: .*4 pages, and data\.page is 5"):
+        read_picture(path, 1, WHITE, page=5)
+
+
+def test_a_page_has_its_own_size_and_limit(tmp_path):
+    path = tmp_path / "a.tif"
+    pages = [Image.new("L", (4, 3)), Image.new("L", (40, 30))]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    assert read_header(path, page=2).size == (30, 40)
+    assert read_header(path).size == (3, 4)
+    with pytest.raises(UnreadablePicture, match="million pixels"):
+        read_header(path, most_pixels=100, page=2)
+
+
+def test_a_picture_of_one_page_has_no_second(tmp_path):
+    Image.new("L", (4, 3)).save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png", 1, WHITE, page=1).image.size == (4, 3)
+    with pytest.raises(UnreadablePicture, match="has 1 page, and"):
+        read_picture(tmp_path / "a.png", 1, WHITE, page=2)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadablePicture, match="not a regular file"):
+        read_picture(tmp_path / "a.png", 3, WHITE)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import gvt
-from gvt.prediction.files import Source, check_distinct, find_pictures
+from gvt.prediction.files import Source, check_distinct, find_pictures, passed_over
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_earlier_predictions_in_the_folder_are_left_out(place):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("none.png", "there is no such file or folder"), ("sub/empty", r"has no pictures \(\.bmp")],
+    [("none.png", "there is no such file or folder"), ("sub/empty", r"has no pictures \(\.apng")],
 )
 def test_what_is_not_there_is_one_line(place, name, message):
     (place / "sub" / "empty").mkdir()
@@ -56,3 +57,30 @@ def test_two_pictures_whose_masks_would_be_one_file_are_named(one, other):
     check_distinct(sources, [])  # nothing is written
     apart = Source(Path("q/x.png"), Path("q/x"))
     check_distinct([sources[0], apart], [".png", "_overlay.png"])
+
+
+def test_a_folder_and_its_files_agree_on_what_is_a_picture(tmp_path):
+    for name in ("a.jfif", "b.JPE", "c.dib", "d.mpo", "@eaDir/a.jpg", "$RECYCLE.BIN/e.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    in_folder = [source.name for source in find_pictures([tmp_path])]
+    assert in_folder == ["a.jfif", "b.JPE", "c.dib", "d.mpo"]
+    assert in_folder == [s.name for s in find_pictures([tmp_path / name for name in in_folder])]
+
+
+def test_what_is_passed_over_in_a_folder_is_told(place):
+    assert passed_over([place, place / "b.png"]) == []
+    (place / "sub" / "x.heic").touch()
+    Image.new("L", (3, 3)).save(place / "sub" / "y", "PNG")
+    (line,) = passed_over([place, place / "b.png"])
+    assert line == f"{place}: passed over: 1 without suffix, 1 .heic"
+    assert passed_over([place], out=place / "sub") == []
+    (place / "sub" / "c.tif").unlink()
+    with pytest.raises(gvt.UsageError, match=r"no pictures that are read, but 1 without suffix, 1"):
+        find_pictures([place / "sub"])
+
+
+def test_names_that_differ_in_form_only_are_one_file(tmp_path):
+    sources = [Source(tmp_path / f"{n}.png", Path(n)) for n in ("caf\u00e9", "cafe\u0301")]
+    with pytest.raises(gvt.UsageError, match="both would become"):
+        check_distinct(sources, [".png"])

@@ -1,7 +1,9 @@
 """A folder of pictures: samples, geometry, files that cannot be read, both ways of feeding."""
 
 import os
+import re
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from PIL import Image
 
 import gvt
 from gvt.build import open_dataset
+from gvt.cli.data import check
 from gvt.data.sources import Resident, Streamed
+from gvt.facts import DataFacts
 from gvt.geometry import boxes_through
 from gvt.pictures import reader
 from gvt_data.image_folder import ImageFolder
@@ -152,9 +156,9 @@ def test_what_the_machine_does_not_give_is_not_skipped(folder):
 def test_no_more_threads_read_than_there_are_cores(folder, monkeypatch, cores):
     threads, read = set(), reader.read_picture
 
-    def noted(*given):
+    def noted(*given, **named):
         threads.add(threading.get_ident())
-        return read(*given)
+        return read(*given, **named)
 
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setattr(reader, "read_picture", noted)
@@ -273,3 +277,118 @@ def test_real_photographs():
     assert len(dataset) + len(ImageFolder("val", str(PHOTOGRAPHS), val=0.8)) == 364
     assert torch.equal(images[5], dataset[5].image)
     assert images.float().std() > 10
+
+
+def test_one_class_is_refused_by_a_classifier_and_taken_by_a_gan(folder, tmp_path):
+    wrapper = folder.parent
+    recipe = [f"data.root={wrapper}", "data.size=16", "train.steps=1", f"run.root={tmp_path}/runs"]
+    says = rf"heads.picture: classifier .* only one, photos; if .* give data.root={folder}$"
+    with pytest.raises(gvt.ConfigError, match=says):
+        gvt.run("classify.folder", *recipe, "device=cpu", quiet=True)
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(gvt.ConfigError, match="only one, cat; give it images of at least two"):
+        gvt.run("classify.folder", *recipe, "data.classes=[cat]", f"data.root={folder}", quiet=True)
+    small = ["generator.width=8", "discriminator.width=8", "data.batch_size=4", "device=cpu"]
+    assert gvt.run("gan.folder", *recipe, *small, quiet=True).step == 1
+
+
+def test_pictures_of_every_suffix_are_read(folder):
+    for number, suffix in enumerate((".jfif", ".JPE", ".bmp", ".pnm", ".Mpo")):
+        Image.new("RGB", (20, 20), (0, 0, 40 * number)).save(folder / "cat/x.png")
+        with Image.open(folder / "cat/x.png") as image:
+            image.save(folder / f"owl{suffix}", "BMP" if suffix == ".bmp" else "JPEG")
+        (folder / "owl").mkdir(exist_ok=True)
+        (folder / f"owl{suffix}").rename(folder / "owl" / f"{number}{suffix}")
+    (folder / "cat/x.png").unlink()
+    dataset = ImageFolder("train", str(folder), size=8)
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert np.bincount(dataset.labels).tolist() == [6, 6, 5]
+    assert {file.suffix for file in dataset.files} == {
+        ".png",
+        ".jfif",
+        ".JPE",
+        ".bmp",
+        ".pnm",
+        ".Mpo",
+    }
+    assert dataset.passed_over == {}
+
+
+def test_files_that_are_passed_over_are_told(folder):
+    for name in (
+        "cat/a.heic",
+        "cat/b.HEIC",
+        "dog/c.cr2",
+        "dog/notes.txt",
+        "README.md",
+        "cat/.x.heic",
+    ):
+        (folder / name).touch()
+    (folder / "cat/00").write_bytes((folder / "dog/00.png").read_bytes())
+    (folder / "cat/scan.001").write_bytes((folder / "dog/00.png").read_bytes())
+    says = r"split train of .*: passed over: 2 \.heic, 1 without suffix, 1 \.001, 1 \.cr2; read are"
+    with pytest.warns(UserWarning, match=says):
+        dataset = ImageFolder("train", str(folder))
+    assert len(dataset) == 12
+    everything = {".heic": 2, "": 1, ".001": 1, ".cr2": 1, ".md": 1, ".txt": 1}
+    assert dataset.passed_over == everything
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_belongs_beside_pictures_is_not_told(folder):
+    for name in ("README.md", "LICENSE", "cat/notes.txt", "cat/Thumbs.db", "data.json"):
+        (folder / name).write_text("P1 is not a picture")
+    ImageFolder("train", str(folder))
+
+
+def test_class_folders_without_pictures_are_told_once(folder):
+    (folder / "owl").mkdir()
+    with pytest.warns(UserWarning, match="folders without pictures, .*classes nor splits: owl"):
+        assert ImageFolder("train", str(folder), val=0.3).classes == ("cat", "dog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ImageFolder("val", str(folder), val=0.3)
+        ImageFolder("train", str(folder), classes=["cat", "dog"])
+
+
+def test_a_class_without_a_training_picture_is_counted(tmp_path):
+    for name in ("train/cat/1.png", "train/dog/1.png", "val/owl/1.png"):
+        noise(tmp_path / name, 8, 8)
+    config = gvt.compose("classify.folder", [f"data.root={tmp_path}"])
+    facts = DataFacts.of(open_dataset(config, "train"), config)
+    assert (facts.classes, facts.class_counts) == (("cat", "dog", "owl"), (1, 1, 0))
+
+
+def test_white_and_page_are_told_and_given(tmp_path):
+    for name, value in (("a", 4095), ("b", 819)):
+        (tmp_path / name).mkdir()
+        pages = [Image.new("I;16", (8, 8), v) for v in (value, 4095)]
+        pages[0].save(tmp_path / name / "1.tif", save_all=True, append_images=pages[1:])
+    where = [f"data.root={tmp_path}", "data.size=8", "data.val=0"]
+    config = gvt.compose("classify.folder", where)
+    with pytest.warns(UserWarning) as caught:
+        assert int(open_dataset(config, "train")[0].image.max()) == 16
+    said = [str(warning.message) for warning in caught]
+    assert any("data: split train: 2 of 2 files have several pages" in text for text in said)
+    assert any("4095 of 65535, so that they are read as dark; data.white=4095" in t for t in said)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for page, second in ((1, 51), (2, 255)):
+            config = gvt.compose(
+                "classify.folder", [*where, "data.white=4095", f"data.page={page}"]
+            )
+            dataset = open_dataset(config, "train")
+            assert [int(dataset[index].image.max()) for index in (0, 1)] == [255, second]
+            assert (dataset.reader.white, dataset.reader.page) == (4095, page)
+
+
+def test_data_check_tells_everything_of_every_file(folder):
+    pages = [Image.new("I;16", (8, 8), 900), Image.new("I;16", (8, 8), 900)]
+    pages[0].save(folder / "cat/stack.tif", save_all=True, append_images=pages[1:])
+    (folder / "cat/notes.txt").touch()
+    (folder / "dog/1.heic").touch()
+    with pytest.warns(UserWarning, match=r"passed over: 1 \.heic"):
+        report = check("classify.folder", [f"data.root={folder}", "data.val=0", "data.size=8"])
+    assert re.search(r"\npassed over +1 \.heic, 1 \.txt *\n", report)
+    assert "train: 1 of 13 files has several pages" in report
+    assert "train: the brightest value in 1 files is 900 of 65535" in report

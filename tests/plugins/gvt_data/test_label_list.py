@@ -1,6 +1,7 @@
 """Pictures with several labels, by a list."""
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,110 @@ def test_the_class_of_each_picture_is_known_without_reading_it(folder):
     (folder / "a" / "2.png").rename(folder / "b" / "2.png")
     assert ImageFolder("train", str(folder)).labels == [0, 1]
     assert ImageFolder("train", str(folder / "a")).labels is None
+
+
+def labels_of(folder, text, **parameters):
+    """Return the classes, and the labels of each picture, by a list."""
+    (folder / "mine.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    dataset = ImageFolder("train", str(folder), labels="mine.csv", **parameters)
+    found = {}
+    for index, file in enumerate(dataset.files):
+        numbers = dataset[index].targets["labels"].tolist()
+        found[file.name] = [dataset.classes[number] for number in numbers]
+    return dataset.classes, found
+
+
+BOTH = {"1.png": ["cat", "dog"], "2.png": [], "3.png": ["dog"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filename,cat,dog\na/1.png,1,1\na/2.png,0,0\n3.png,0,1\n",
+        "image,cat,dog\na/1.png,yes,Yes\na/2.png,no,NO\n3.png,no,yes\n",
+        "picture,cat,dog\na/1.png,True,true\na/2.png,False,false\n3.png,False,TRUE\n",
+        "file,cat,dog\na/1.png,1.0,1.0\na/2.png,0.0,0.0\n3.png,0.0,1.0\n",
+        "file,cat,dog\na/1.png,x,x\na/2.png,,\n3.png,,x\n",
+        "file,cat,dog\na/1.png,1,1\na/2.png\n3.png,,1\n",
+        ",image,cat,dog\n0,a/1.png,1,1\n1,a/2.png,0,0\n2,3.png,0,1\n",
+        "Unnamed: 0,image,cat,dog\n7,a/1.png,1,1\n8,a/2.png,0,0\n9,3.png,0,1\n",
+        "cat,dog,image\n1,1,a/1.png\n0,0,a/2.png\n0,1,3.png\n",
+        "image;cat;dog\na/1.png;1;1\na/2.png;0;0\n3.png;0;1\n",
+        "sep=;\nimage;cat;dog\na/1.png;1;1\na/2.png;0;0\n3.png;0;1\n",
+        "image\tcat\tdog\na/1.png\t1\t1\na/2.png\t0\t0\n3.png\t0\t1\n",
+        "a\\\\1.png,cat,dog\na\\\\2.png\n3.png,dog\n".replace("\\\\", "\\"),
+        "image,labels\na/1.png,cat;dog\na/2.png,\n3.png,dog\n",
+        "image,labels\na/1.png,cat | dog\na/2.png,\n3.png,dog\n",
+        'image,tags\na/1.png,"cat, dog"\na/2.png,\n3.png,dog\n',
+        "a/1.png,cat;dog\na/2.png,\n3.png,dog\n",
+        "a/1.png;cat,dog\na/2.png;\n3.png;dog\n",
+        "a/1.png\tcat\tdog\na/2.png\n3.png\tdog\n",
+        "image,label1,label2\na/1.png,cat,dog\na/2.png,,\n3.png,,dog\n",
+        "0,a/1.png,cat,dog\n1,a/2.png\n2,3.png,dog\n",
+    ],
+)
+def test_tables_and_lists_say_the_same(folder, text):
+    assert labels_of(folder, text) == (("cat", "dog"), BOTH)
+
+
+def test_a_table_of_one_class_and_one_nobody_has(folder):
+    text = "image,sick\na/1.png,1\na/2.png,0\n3.png,0\n"
+    assert labels_of(folder, text) == (("sick",), {"1.png": ["sick"], "2.png": [], "3.png": []})
+    text = "image,cat,cow\na/1.png,1,0\na/2.png,0,0\n3.png,0,0\n"
+    assert labels_of(folder, text)[0] == ("cat", "cow")
+
+
+@pytest.mark.parametrize("heading", ["image,label\n", "id_code,class_id\n", ""])
+def test_classes_may_be_numbers(folder, heading):
+    found = labels_of(folder, heading + "a/1.png,0\na/2.png,1\n3.png,0\n")
+    assert found == (("0", "1"), {"1.png": ["0"], "2.png": ["1"], "3.png": ["0"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a/1.png,1,0\na/2.png,0,0\n3.png,0,1\n", "numbers in 2 columns, and no heading"),
+        ("a/1.png,.9,.1\na/2.png,.2,.8\n3.png,0,1\n", "numbers in 2 columns, and no heading"),
+        ("image,cat,dog\na/1.png,1,0\na/2.png,0,-1\n3.png,0,1\n", "line 3: '-1' in the column 'd"),
+        ("image,cat,dog\na/1.png,.9,.1\na/2.png,.2,.8\n3.png,0,1\n", "what the column 'cat' is"),
+        ("image,label,split\na/1.png,cat,train\na/2.png,,val\n3.png,dog,val\n", "column 'split'"),
+        ("image,cat,note\na/1.png,1,good\na/2.png,0,bad\n3.png,1,\n", "'good' in the column 'no"),
+        ("image,cat,cat\na/1.png,1,0\na/2.png,0,0\n3.png,0,1\n", "two columns are called cat"),
+        ("image,cat\na/1.png,1,1\na/2.png,0,0\n3.png,0,1\n", "'1' in the column number 3"),
+        ("a/1.png,cat dog\na/2.png,cat\n3.png,dog\n", "'cat dog' may be one label, and may be 2"),
+        ("a/1.png,cat/dog\na/2.png,cat\n3.png,dog\n", "'cat/dog' may be one label"),
+        ("""a/1.png,"['cat', 'dog']"\na/2.png,\n3.png,\n""", "separate labels by semicolons"),
+    ],
+)
+def test_what_cells_may_mean_in_two_ways_is_one_line(folder, text, says):
+    with pytest.raises(gvt.DataError, match=rf"mine\.csv: .*{re.escape(says)}"):
+        labels_of(folder, text)
+
+
+def test_labels_with_blanks_are_told_where_they_may_be_several(folder):
+    text = "a/1.png,hot dog\na/2.png,dog\n3.png,traffic light\n"
+    with pytest.warns(UserWarning, match="one class each: hot dog, traffic light"):
+        classes, _ = labels_of(folder, text)
+    assert classes == ("dog", "hot dog", "traffic light")
+    with pytest.warns(UserWarning, match="one class each: clear haze, haze clear"):
+        labels_of(folder, "a/1.png,haze clear\na/2.png,clear haze\n3.png,\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labels_of(folder, "a/1.png,golden retriever\na/2.png,labrador retriever\n3.png,\n")
+        named = ["cat dog", "cat", "dog"]
+        text = "a/1.png,cat dog\na/2.png,cat\n3.png,dog\n"
+        assert labels_of(folder, text, classes=named)[0] == tuple(named)
+
+
+def test_composed_and_decomposed_names_in_a_list_are_the_same(folder):
+    (folder / "3.png").rename(folder / "u\u0308.png")
+    text = "a/1.png,caf\u00e9\na/2.png,cafe\u0301\n\u00fc.png,\n"
+    classes, found = labels_of(folder, text)
+    assert classes == ("caf\u00e9",)
+    assert sorted(map(len, found.values())) == [0, 1, 1]
+
+
+def test_the_list_itself_is_not_passed_over(folder):
+    (folder / "notes.txt").touch()
+    dataset = ImageFolder("train", str(folder), labels="labels.csv")
+    assert dataset.passed_over == {".txt": 1}

@@ -1,6 +1,7 @@
 """Splits and classes by the names of folders."""
 
 import os
+import re
 import socket
 
 import pytest
@@ -170,3 +171,89 @@ def test_other_layouts_are_one_line(make, files, says):
 def test_a_missing_folder_is_one_line(tmp_path):
     with pytest.raises(gvt.DataError, match=r"no folder '.*gone'; expected are.*ROOT/train/cat"):
         read_layout(tmp_path / "gone", NONE, 0)
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [("Training", "Validation", "Testing"), ("train", "valid", "test"), ("TRAIN", "dev", "TEST")],
+)
+def test_splits_have_several_names(make, train, val, test):
+    root = make(f"{train}/b/1.png", f"{train}/a/2.png", f"{val}/a/3.png", f"{test}/b/4.png")
+    layout = read_layout(root, {"val": 0.5, "test": 0.5}, 0)
+    assert layout.classes == ("a", "b")
+    assert names(layout, "train") == [("2.png", "a"), ("1.png", "b")]
+    assert names(layout, "val") == [("3.png", "a")]
+    assert names(layout, "test") == [("4.png", "b")]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["val/a/1.png", "valid/a/2.png", "train/a/3.png"], "val and valid in .* both the split"),
+        (["seg_train/a/1.png", "seg_test/a/2.png"], r"like splits \(seg_test, seg_train\); call"),
+        (["trainA/1.png", "testA/2.png"], r"like splits \(testA, trainA\)"),
+        (["train/train/a/1.png", "val/val/a/2.png"], r"like splits \(train, val\)"),
+        (["set/train/a/1.png", "set/val/a/2.png"], "in a folder .*; give data.root=.*/set$"),
+        (["x/y/Training/1.png", "x/y/dev/2.png"], "; give data.root=.*/x/y$"),
+        (["my set/train/a/1.png"], "; give 'data.root=.*/my set'$"),
+        (["a/train/1.png", "b/train/2.png", "b/test/3.png"], r"below its class .*a/train/1.png"),
+        (["train/a/1.png", "seg_val/a/2.png"], "seg_val/a/2.png beside the split train"),
+    ],
+)
+def test_splits_are_never_taken_for_classes(make, files, says):
+    with pytest.raises(gvt.DataError, match=f"^data.root: .*{says}"):
+        read_layout(make(*files), NONE, 0)
+
+
+def test_classes_that_are_called_like_splits_can_be_named(make):
+    root = make("seg_train/1.png", "seg_test/2.png")
+    assert read_layout(root, NONE, 0, by_name=True).classes == ("seg_test", "seg_train")
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (["x/a/1.png", "x/b/2.png"], r"are the folders in x \(a, b\), give data.root=.*/x$"),
+        (["x/y/a/1.png", "x/y/b/c/2.png"], r"in x/y \(a, b\), give data.root=.*/x/y$"),
+        (["train/x/a/1.png", "train/x/b/2.png"], r"in train/x \(a, b\), move them up into train"),
+        (["x/1.png", "x/2.png"], "^$"),
+        (["x/a/1.png", "x/2.png"], "^$"),
+        (["a/x/1.png", "b/y/2.png"], "^$"),
+    ],
+)
+def test_one_class_has_a_hint_where_others_may_be(make, files, hint):
+    assert re.search(hint, read_layout(make(*files), NONE, 0).hint)
+
+
+def test_folders_without_pictures_are_known(make):
+    root = make("a/1.png", "b/notes.txt", "@eaDir/x.db", "val/.keep", "c/.png")
+    (root / "d" / "e").mkdir(parents=True)
+    assert [str(name) for name in read_layout(root, NONE, 0).empty] == ["b", "c", "d", "val"]
+    root = make("train/a/1.png", "test/c/2.png", "train/c/x.txt", "other/x.txt")
+    for loose in ("a/1.png",):
+        (root / loose).unlink()
+    empty = [str(name) for name in read_layout(root, NONE, 0).empty]
+    assert empty == ["val"]  # c is a class, by its pictures in test, and `other` says nothing
+    (root / "train" / "d").mkdir()
+    empty = [str(name) for name in read_layout(root, NONE, 0).empty]
+    assert empty == ["val", "train/d"]
+
+
+def test_pictures_without_classes_have_folders_as_they_like(make):
+    assert read_layout(make("1.png", "notes/a.txt"), NONE, 0).empty == ()
+
+
+def test_files_that_are_passed_over_belong_to_splits(make):
+    root = make("train/a/1.png", "train/a/2.heic", "val/a/3.png", "val/a/4.heic", "README.md")
+    others = read_layout(root, NONE, 0).others
+    assert {split: [str(name) for name in part] for split, part in others.items()} == {
+        "train": ["README.md", "train/a/2.heic"],
+        "val": ["val/a/4.heic"],
+    }
+
+
+def test_composed_and_decomposed_folders_are_one_class(make):
+    layout = read_layout(make("caf\u00e9/1.png", "cafe\u0301/2.png"), NONE, 0)
+    assert layout.classes == ("caf\u00e9",)
+    assert [of for _, of in names(layout, "train")] == ["caf\u00e9"] * 2
+    assert all(path.exists() for path, _ in layout.pictures["train"])
