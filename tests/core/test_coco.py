@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 import gvt
-from gvt.coco import Results, decoded, encoded, encoded_part, results_of
+from gvt.coco import Results, decoded, encoded, encoded_part, hull, results_of
 
 CLASSES = ("RBC", "WBC", "Platelets")
 
@@ -232,6 +232,45 @@ def test_images_are_known_by_the_end_of_their_path_or_by_number(tmp_path):
     nothing = results.of(gvt.Record("other.png", (9, 9)))
     assert [tuple(value.shape) for value in nothing.values()] == [(0, 4), (0,), (0,)]
     assert results.unused() == ["gone.png", "image 6"]
+
+
+def test_names_are_the_same_whether_their_letters_are_composed(tmp_path):
+    composed, decomposed = "\xe9", "e\u0301"
+    entries = [
+        {**ENTRY, "file_name": f"{decomposed}1.png", "category_name": composed, "score": 0.1},
+        {**ENTRY, "file_name": f"x\\{composed}2.png", "category_name": decomposed, "score": 0.2},
+    ]
+    for name in (composed, decomposed):
+        results = Results.read(written(tmp_path / "r.json", entries), ("RBC", name))
+        for source, score in ((f"/x/{composed}1.png", 0.1), (f"/x/{decomposed}2.png", 0.2)):
+            found = results.of(gvt.Record(source, (9, 9)))
+            assert found["scores"].tolist() == pytest.approx([score])
+            assert found["labels"].tolist() == [1]
+        assert results.unused() == []
+
+
+@given(st.integers(0, 8), st.integers(0, 6), st.integers(1, 9), st.integers(1, 7))
+def test_the_box_around_a_mask_is_that_of_its_pixels_or_corners(left, top, across, down):
+    right, bottom = min(9, left + across), min(7, top + down)
+    mask = torch.zeros(1, 7, 9)
+    mask[0, top:bottom, left:right] = 1
+    corners = [left, top, right, top, right, bottom, left, bottom]
+    for outline in (encoded(mask)[0], [corners], [corners, [*corners[2:], *corners[:2]]]):
+        assert hull(outline) == (left, top, right, bottom)
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        *(None, 3, "m", [], [[1, 2]], [["a"] * 6], {}, {"size": [3], "counts": [3]}),
+        *({"size": [3, 3], "counts": [9]}, {"size": [3, 3], "counts": [1, 1]}),
+        *({"size": ["3", 3], "counts": [1, 8]}, {"size": [1e9, 1e9], "counts": [0, 10**18]}),
+        *({"size": [0, 0], "counts": []}, {"size": [-3, -3], "counts": [0, 9]}),
+    ],
+)
+def test_what_is_no_outline_has_no_box_around_it(outline):
+    with pytest.raises(ValueError, match=r"its|it |polygon"):
+        hull(outline)
 
 
 def test_a_name_that_two_images_may_have_is_an_error(tmp_path):

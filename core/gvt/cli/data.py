@@ -153,9 +153,10 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     found: dict[str, _Split] = {}
     classes: list[str] = []
     errors: dict[str, ConfigError | DataError] = {}
+    shown: set[str] = set()
     for split in splits_of(config):
         try:
-            dataset = _opened(config, split)
+            dataset = _opened(config, split, shown)
         except (ConfigError, DataError) as error:
             errors[split] = error
             continue
@@ -207,13 +208,18 @@ def _told(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, bool]:
     return compose(recipe, [*overrides, "data.on_error=error"]), stops
 
 
-def _opened(config: RunConfig, split: str) -> Dataset:
-    """Return a split; what it warns of as left out is in the table, if it tells of `problems`."""
+def _opened(config: RunConfig, split: str, shown: set[str]) -> Dataset:
+    """Return a split, and show its warnings once, those in `shown` not again.
+
+    What it warns of as left out is in the table, if it tells of `problems`.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         dataset = open_dataset(config, split, quiet=True)
     for warning in caught:
-        if not (getattr(dataset, "problems", None) and warning.category is UserWarning):
+        listed = getattr(dataset, "problems", None) and warning.category is UserWarning
+        if not listed and str(warning.message) not in shown:
+            shown.add(str(warning.message))
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )

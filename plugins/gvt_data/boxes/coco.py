@@ -22,8 +22,9 @@ from ..splits import check_shares, divided
 from .annotation import Annotated, AssumedWarning, Thing
 from .box_set import BoxSet
 from .checks import OnError
+from .coco_document import Picture
 from .coco_files import pictures_in, split_files
-from .coco_json import CocoFile, Picture, categories_of, read_coco, things_of
+from .coco_json import CocoFile, categories_of, read_coco, things_of
 from .pairing import check_classes, folder_of, there
 from .paths import Located, Locator
 
@@ -40,7 +41,8 @@ class COCO(BoxSet):
 
     T.-Y. Lin and others (2014), Microsoft COCO: Common Objects in Context,
     https://arxiv.org/abs/1405.0312. Programs for labelling write such files too. There is one for
-    each split, or a single one, of whose pictures `val` and `test` are shares. Masks are polygons
+    each split, or a single one. A split without a file is a share of the training split, or of the
+    single one. Masks are polygons
     or run lengths; a picture has them where all of its objects do, and `left_out` counts the
     others. Annotations with `iscrowd`, of areas with several objects, are left out of
     training, and evaluation takes what is found there for neither right nor wrong; `left_out`
@@ -56,7 +58,8 @@ class COCO(BoxSet):
         annotations: A JSON file below the root; with `{split}` in its name, or by split, one for
             each. Unless given, it is found by its usual names.
         images: The folder of pictures below the root, which may have `{split}` in it. Unless
-            given, the usual ones are looked through.
+            given, the usual ones are looked through, and then a picture is the file below the root
+            whose path ends like the one in the JSON file; a warning says so.
         classes: Those categories that are wanted, in their order; others are unknown labels.
         masks: Whether masks are wanted.
         size: Height and width in pixels of all images, or both in one number; each picture keeps
@@ -64,16 +67,16 @@ class COCO(BoxSet):
         fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
             what is left, and loses those outside, `pad`, `stretch` or `within`.
         channels: 1 for grey, 3 for colour.
-        val: The share of the pictures that is `val`, where a single file has all. The choice
+        val: The share of the training pictures that is `val`, where that has no file. The choice
             depends on the seed and each picture's own name.
         test: The same for `test`.
         split_seed: Another number makes another choice.
         on_error: What happens to boxes that are bad (without area, outside the image, of negative
             width or what is no number, of an unknown category, or with an outline that cannot be
-            drawn), to annotations of no picture, and to pictures that are missing, unreadable, or
-            of another size than the file says: `error` stops; `skip` leaves out the box or the
-            picture with a warning; `clip` does so too, and cuts boxes that are partly outside at
-            the image's edge.
+            drawn), to malformed entries, to annotations of no picture, and to pictures that are
+            missing, unreadable, listed twice, or of another size than the file says: `error` stops
+            and lists all; `skip` leaves out the box or the picture with a warning; `clip` does so
+            too, and cuts boxes that are partly outside at the image's edge.
         about: What is said where the folder is absent: source, licence, layout.
 
     Raises:
@@ -111,25 +114,24 @@ class COCO(BoxSet):
                 f"{', '.join(printable(path) for path in {*files.by_split.values()})}"
             )
         content = read_coco(files.by_split[source])
-        problems: dict[str, list[str]] = {k: [*places] for k, places in content.problems.items()}
-        names, labels = _classes({*files.by_split.values()}, classes, problems)
-        by_folder: dict[str, Sequence[Picture]] = dict.fromkeys(files.by_split, ())
-        by_folder = (
-            {"train": content.images} if files.single else {**by_folder, source: content.images}
-        )
+        names, labels, repeated = _classes({*files.by_split.values()}, classes)
+        by_folder: dict[str, Sequence[Picture]] = dict.fromkeys(files.own, ())
+        by_folder["train" if files.single else source] = content.images
         pictures = divided(by_folder, shares, split_seed, _name)[split]
         if not pictures:
             hint = f"; give data.{split} a share" if split not in by_folder else ""
             raise DataError(f"{printable(content.path)}: no pictures for split {split}{hint}")
         paths = _located(folder, split, images, None if files.single else source, content, pictures)
+        problems = content.problems_of({picture.id for picture in pictures})
+        if repeated:
+            problems["repeated category"] = repeated
         things, derived = things_of(content, {n: labels[n] for n in content.categories}, masks)
         _tell(content.path, derived)
         found = []
         for picture in pictures:
             place = paths[picture.file_name]
             if place.reason:
-                text = f"{printable(content.path.name)}: {place.reason}"
-                problems.setdefault("missing image", []).append(text)
+                problems.setdefault("missing image", []).append(f"{content.name}: {place.reason}")
             else:
                 found.append(_annotated(content, picture, place.path, things.get(picture.id, ())))
         crowds = sum(thing.ignored for of in found for thing in of.things)
@@ -197,13 +199,12 @@ def _located(
     everything = content.images if images is None or "{split}" not in images else pictures
     names = [picture.file_name for picture in everything]
     if images is not None:
-        base: Path | None = root / images.replace("{split}", split)
-        if not base.is_dir():
-            raise DataError(f"data.images: there is no folder {printable(base)}")
-        locator = Locator(base, of_split)
-    else:
-        locator = Locator(root, of_split)
-        base = pictures_in(locator, of_split or split, content.path, names)
+        root = root / images.replace("{split}", split)
+        if not root.is_dir():
+            raise DataError(f"data.images: there is no folder {printable(root)}")
+    locator = Locator(root, of_split)
+    usual = images is None
+    base = pictures_in(locator, of_split or split, content.path, names) if usual else root
     paths = locator.files(names, content.path, base)
     if images is None and not any(place.reason or there(place.path) for place in paths.values()):
         raise DataError(
@@ -235,17 +236,19 @@ def _annotated(
 
 
 def _classes(
-    paths: Collection[Path], wanted: Sequence[str] | None, problems: dict[str, list[str]]
-) -> tuple[Mapping[int, str], Mapping[int, str]]:
+    paths: Collection[Path], wanted: Sequence[str] | None
+) -> tuple[Mapping[int, str], Mapping[int, str], list[str]]:
     """Return the names of the classes by number, in their order, and the label of each category.
 
     Of categories with one name in one file, those without objects do not count. Where several have
-    objects, the first is the class, the labels of the others are unknown, and that is a problem.
+    objects, the first is the class, and the labels of the others are unknown.
 
     Args:
         paths: The files of all splits.
         wanted: The names of the classes that are given.
-        problems: What is noted as wrong, by kind.
+
+    Returns:
+        The names, the labels, and which categories of one name have objects.
 
     Raises:
         DataError: If the files do not agree, or have no category of a name that is wanted.
@@ -263,6 +266,7 @@ def _classes(
     for number, name in sorted(labels.items()):
         numbers.setdefault(name, []).append(number)
     repeated = {name: several for name, several in numbers.items() if len(several) > 1}
+    places = []
     used = frozenset(n for path in paths for n in read_coco(path).used) if repeated else frozenset()
     for name, several in repeated.items():
         if not any({*several} <= {*names} for names in categories.values()):
@@ -272,10 +276,8 @@ def _classes(
             )
         numbers[name] = kept = [n for n in several if n in used] or several[:1]
         if len(kept) > 1:
-            problems.setdefault("repeated category", []).append(
-                f"categories {' and '.join(map(str, kept))} are all called {printable(name)} and "
-                "have objects"
-            )
+            both = " and ".join(map(str, kept))
+            places.append(f"categories {both} are all called {printable(name)} and have objects")
         labels |= {number: f"{name}, category_id {number}" for number in kept[1:]}
     if not numbers:
         raise DataError("data.annotations: there are no categories")
@@ -287,4 +289,4 @@ def _classes(
                 f"data.classes: no category is called {printable(name)}; there are {known}"
             )
     chosen = map(composed, wanted) if wanted else sorted(first, key=first.__getitem__)
-    return {first[name]: name for name in chosen}, labels
+    return {first[name]: name for name in chosen}, labels, places

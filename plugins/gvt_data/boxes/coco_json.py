@@ -2,95 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from gvt import DataError
 from gvt.printable import printable
 
 from ..listing import composed
 from .annotation import NO_BOX, Thing, malformed
+from .coco_document import Annotation, Category, Picture, read_categories, read_document
 from .outlines import box_around
-from .paths import parts_of
 
-_T = TypeVar("_T")
-
-Problems = dict[str, list[str]]
-
-
-@dataclass(slots=True)
-class Category:
-    """A class."""
-
-    id: int
-    name: str
-
-
-@dataclass(slots=True)
-class Picture:
-    """A picture; a width or height of 0 is unknown."""
-
-    id: int
-    file_name: str
-    width: FiniteFloat | None = 0
-    height: FiniteFloat | None = 0
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """(H, W), where the file has both."""
-        return (int(self.height), int(self.width)) if self.width and self.height else None
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The parts of its path, as paths are compared."""
-        return tuple(map(composed, parts_of(self.file_name)))
-
-
-@dataclass(slots=True)
-class Annotation:
-    """An object; its box is [x, y, width, height]."""
-
-    image_id: int
-    category_id: int
-    bbox: list[float] | None = None
-    id: int | str | None = None
-    iscrowd: int | None = 0
-    segmentation: Any = None
-
-
-@dataclass(slots=True)
-class _Categories:
-    categories: list[Category]
-
-
-@dataclass(slots=True)
-class _Document:
-    images: list[Picture]
-    categories: list[Category]
-    annotations: list[Annotation]
-
-
-@dataclass(slots=True)
-class _Partial:
-    """A document in which None takes the place of each malformed entry."""
-
-    images: list[Picture | None]
-    categories: list[Category | None]
-    annotations: list[Annotation | None]
-
-
-@dataclass(slots=True)
-class _Raw:
-    images: list[Any]
-    categories: list[Any]
-    annotations: list[Any]
+Problems = dict[str, list[tuple[int | None, str]]]
+"""Places by kind, each with the number of the picture that it belongs to, if that can be used."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +29,7 @@ class CocoFile:
         categories: The name of each class by its number.
         annotations: Its objects, each with its index in the file.
         malformed: The reason why an annotation cannot be read, by image_id and index.
-        problems: What is wrong with entries that belong to no picture that can be used: places by
-            kind.
+        problems: What is wrong with other entries, by kind; see `problems_of`.
     """
 
     path: Path
@@ -112,7 +37,20 @@ class CocoFile:
     categories: Mapping[int, str]
     annotations: Sequence[tuple[int, Annotation]]
     malformed: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
-    problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    problems: Problems = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name, as messages have it."""
+        return printable(self.path.name)
+
+    def problems_of(self, image_ids: Collection[int]) -> dict[str, list[str]]:
+        """Return the places of faults by kind, without those of pictures of other splits."""
+        places = {
+            kind: [place for image_id, place in of if image_id is None or image_id in image_ids]
+            for kind, of in self.problems.items()
+        }
+        return {kind: of for kind, of in places.items() if of}
 
     @property
     def used(self) -> frozenset[int]:
@@ -134,7 +72,7 @@ def read_coco(path: Path) -> CocoFile:
         DataError: If it cannot be read, is not such JSON, or one number has two categories.
     """
     stamp = _stamp(path)
-    document, faults = _read(path)
+    document, faults = read_document(path)
     problems: Problems = defaultdict(list)
     categories = _keep(stamp, [of for of in document.categories if of is not None])
     images, known = _images(path.name, document.images, problems)
@@ -144,14 +82,14 @@ def read_coco(path: Path) -> CocoFile:
             bad[image_id][index] = reason
         else:
             kind = "malformed annotation" if key == "annotations" else f"malformed {_ONE[key]}"
-            problems[kind].append(f"{printable(path.name)}: {key}[{index}]{reason}")
+            problems[kind].append((None, f"{printable(path.name)}: {key}[{index}]{reason}"))
     annotations = []
     for index, item in enumerate(document.annotations):
         if item is not None and item.image_id in images:
             annotations.append((index, item))
         elif item is not None and item.image_id not in known:
             place = f"{printable(path.name)}: {place_of(index, item)} (image_id {item.image_id})"
-            problems["annotation of an unknown image"].append(place)
+            problems["annotation of an unknown image"].append((None, place))
     return CocoFile(path, [*images.values()], categories, annotations, bad, problems)
 
 
@@ -178,7 +116,7 @@ def things_of(
         label = labels.get(item.category_id, f"category_id {item.category_id}")
         thing = _thing(index, item, label, masks)
         if not item.bbox and not thing.fault:
-            derived.append(f"{printable(content.path.name)}: {thing.place} ({printable(label)})")
+            derived.append(f"{content.name}: {thing.place} ({printable(label)})")
         things[item.image_id].append(thing)
     for image_id, reasons in content.malformed.items():
         things[image_id] += [malformed(f"annotations[{i}]{why}", "") for i, why in reasons.items()]
@@ -193,7 +131,7 @@ def _thing(index: int, item: Annotation, label: str, masks: bool) -> Thing:
         return malformed(place, reason, label)
     if item.bbox:
         left, top, width, height = item.bbox
-        box: tuple[float, ...] | None = (left, top, left + width, top + height)
+        box: tuple[float, float, float, float] | None = (left, top, left + width, top + height)
     else:
         box = box_around(outline)
     if box is None:
@@ -214,11 +152,7 @@ def categories_of(path: Path) -> Mapping[int, str]:
     """
     stamp = _stamp(path)
     if stamp not in _CATEGORIES:
-        try:
-            categories: Sequence[Category] = _validated(path, _Categories).categories
-        except ValidationError:
-            categories = [of for of in _read(path)[0].categories if of is not None]
-        _keep(stamp, categories)
+        _keep(stamp, read_categories(path))
     return _CATEGORIES[stamp]
 
 
@@ -252,79 +186,6 @@ def _keep(stamp: _Stamp, categories: Sequence[Category]) -> Mapping[int, str]:
     return names
 
 
-@lru_cache(maxsize=1)
-def _adapters() -> dict[type[Any], TypeAdapter[Any]]:
-    return {of: TypeAdapter(of) for of in (_Categories, _Document, _Partial, _Raw)}
-
-
-def _validated(path: Path, of: type[_T]) -> _T:
-    """Return a file's content.
-
-    Raises:
-        DataError: If it cannot be read.
-        ValidationError: If it is not of this form.
-    """
-    try:
-        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
-    found: _T = _adapters()[of].validate_json(content)
-    return found
-
-
-_Faults = dict[tuple[str, int], tuple[str, int | None]]
-"""By key and index of a malformed entry the reason, and the image_id if it has one."""
-
-
-def _read(path: Path) -> tuple[_Document | _Partial, _Faults]:
-    """Return a file's content, and what is wrong with entries of it.
-
-    Raises:
-        DataError: If more than single entries is wrong.
-    """
-    try:
-        return _validated(path, _Document), {}
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-    whole = next((detail for detail in details if len(detail["loc"]) < 2), None)
-    if whole is not None:
-        raise DataError(f"{printable(path)}: {_of_the_whole(whole)}")
-    raw = _validated(path, _Raw)
-    faults: _Faults = {}
-    for detail in details:
-        key, index, *rest = detail["loc"]
-        entries = getattr(raw, str(key))
-        entry = entries[int(index)]
-        if (key, index) not in faults:
-            image_id = entry.get("image_id") if isinstance(entry, Mapping) else None
-            known = image_id if isinstance(image_id, int) else None
-            at = f".{_dotted(rest)}" if rest else ""
-            faults[str(key), int(index)] = (f"{at}: {_said(detail['msg'])}", known)
-    for key, index in faults:
-        getattr(raw, key)[index] = None
-    content = {key: getattr(raw, key) for key in ("images", "categories", "annotations")}
-    partial: _Partial = _adapters()[_Partial].validate_python(content)
-    return partial, faults
-
-
-def _of_the_whole(detail: Mapping[str, Any]) -> str:
-    key = _dotted(detail["loc"])
-    if key == "annotations" and detail["type"] == "missing":
-        return (
-            "has no annotations, as files of test images without truth; nothing can be learned "
-            "from it or scored on it"
-        )
-    return f"{key}: {_said(detail['msg'])}" if key else _said(detail["msg"])
-
-
-def _dotted(loc: Sequence[int | str]) -> str:
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).removeprefix(".")
-
-
-def _said(message: str) -> str:
-    return printable(message.removeprefix("Input "))
-
-
 def _images(
     source: str, entries: Sequence[Picture | None], problems: Problems
 ) -> tuple[dict[int, Picture], set[int]]:
@@ -338,24 +199,22 @@ def _images(
         place = f"{printable(source)}: images[{index}]"
         known.add(picture.id)
         if not picture.parts:
-            name = printable(repr(picture.file_name))
-            problems["malformed image entry"].append(
-                f"{place}.file_name: {name} is not a file name"
-            )
+            text = f"{place}.file_name: {printable(repr(picture.file_name))} is not a file name"
+            problems["malformed image entry"].append((None, text))
             continue
         twin = by_id.setdefault(picture.id, picture)
         owner = by_path.setdefault(picture.parts, picture.id)
         name = printable(picture.file_name)
         if owner != picture.id:
-            problems["image listed twice"].append(
-                f"{place}: {name} has the ids {owner} and {picture.id}"
-            )
+            text = f"{place}: {name} has the ids {owner} and {picture.id}"
+            problems["image listed twice"].append((None, text))
             ambiguous |= {owner, picture.id}
         elif twin is not picture and twin.parts == picture.parts:
-            problems["image listed twice"].append(f"{place}: {name} (id {picture.id}) again")
-        if twin.parts != picture.parts:
-            problems["repeated image id"].append(
-                f"{place}: {printable(twin.file_name)} and {name} have the same id {picture.id}"
+            problems["image listed twice"].append(
+                (picture.id, f"{place}: {name} (id {picture.id}) again")
             )
+        if twin.parts != picture.parts:
+            text = f"{place}: {printable(twin.file_name)} and {name} have the same id {picture.id}"
+            problems["repeated image id"].append((None, text))
             ambiguous.add(picture.id)
     return {of: picture for of, picture in by_id.items() if of not in ambiguous}, known

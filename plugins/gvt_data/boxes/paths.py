@@ -219,8 +219,9 @@ class Locator:
         if paths:
             name, path = next(iter(paths.items()))
             warnings.warn(
-                f"{printable(source)}: {len(paths):,} of {count:,} paths do not exist as written, "
-                f"and were matched by their endings, such as {_shown(name)} to {printable(path)}",
+                f"{printable(source)}: {len(paths):,} of {count:,} files are not where their paths "
+                f"say, and were matched by their endings, such as {_shown(name)} to "
+                f"{printable(path)}",
                 RelocatedWarning,
                 stacklevel=4,
             )

@@ -169,7 +169,7 @@ def test_usual_places_are_found(annotations, folder, draws, as_document, tmp_pat
 def test_other_places_are_told(told, draws, as_document, tmp_path):
     layout(tmp_path, draws, as_document(), "told/train/of.json", "pictures/train")
     assert len(COCO("train", str(tmp_path), val=0.0, **told)) == 3
-    with pytest.warns(AssumedWarning, match=r"3 of 3 paths .*pictures/train/a\.png"):
+    with pytest.warns(AssumedWarning, match=r"3 of 3 files .*pictures/train/a\.png"):
         assert len(COCO("train", str(tmp_path), val=0.0, annotations=told["annotations"])) == 3
     for name in ("a.png", "b.png", "c.png"):
         (tmp_path / "pictures/train" / name).unlink()

@@ -217,7 +217,7 @@ def test_pictures_are_found_by_the_end_of_their_paths(form, written):
             image["file_name"] = form.format(image["file_name"])
 
     root = written(change, place="images/{}")
-    with pytest.warns(AssumedWarning, match="3 of 3 paths do not exist as written"):
+    with pytest.warns(AssumedWarning, match="3 of 3 files are not where"):
         assert boxes(whole(root)) == ORIGINAL
 
 
@@ -228,7 +228,7 @@ def test_a_picture_that_may_be_two_files_is_a_problem(written, draws, tmp_path):
     )
     draws(tmp_path / "two/a.png", (30, 40))
     with (
-        pytest.warns(AssumedWarning, match="2 of 3 paths"),
+        pytest.warns(AssumedWarning, match="2 of 3 files"),
         pytest.raises(gvt.DataError, match=r"1 missing image \(.*may be .*one/a\.png or .*two/a\."),
     ):
         whole(root)

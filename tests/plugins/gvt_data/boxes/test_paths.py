@@ -55,7 +55,7 @@ def test_a_path_from_elsewhere_is_found_by_its_end_and_told(written, tmp_path):
     with pytest.warns(AssumedWarning) as caught:
         assert located(tmp_path, written) == ["images/3.png"]
     text = str(caught[0].message)
-    assert text.startswith("result.json: 1 of 1 paths do not exist as written")
+    assert text.startswith("result.json: 1 of 1 files are not where")
     assert text.endswith(f"images/3.png to {tmp_path}/images/3.png") or written in text
 
 
@@ -85,7 +85,7 @@ def test_letters_may_be_composed_or_not(tmp_path):
 
 def test_the_longest_end_decides(tmp_path):
     touch(tmp_path, "a/images/3.png", "b/images/3.png", "b/4.png")
-    with pytest.warns(AssumedWarning, match="2 of 2 paths"):
+    with pytest.warns(AssumedWarning, match="2 of 2 files"):
         found = located(tmp_path, "C:\\x\\a\\images\\3.png", "C:\\x\\b\\images\\3.png")
     assert found == ["a/images/3.png", "b/images/3.png"]
     ambiguous = located(tmp_path, "C:\\x\\images\\3.png")[0]

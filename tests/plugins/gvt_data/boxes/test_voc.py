@@ -40,7 +40,9 @@ def test_another_list_is_trained_on(tmp_path):
     lists = root / "ImageSets/Main"
     (lists / "trainval.txt").write_text("".join(f"{n}\n" for n in range(8)))
     assert len(VOC("train", str(root), train="trainval")) == 8
-    with pytest.raises(gvt.DataError, match=r"ImageSets/Main has no list test\.txt, only train\.txt, "):
+    with pytest.raises(
+        gvt.DataError, match=r"ImageSets/Main has no list test\.txt, only train\.txt, "
+    ):
         VOC("test", str(root))
     (lists / "val.txt").write_text("")
     with pytest.raises(gvt.DataError, match=r"val\.txt: is empty"):
@@ -151,7 +153,10 @@ OBJECT = "<annotation><object>{}</object></annotation>"
     ("text", "said"),
     [
         (LAUGHS, r"a\.xml: it declares a document type"),
-        ("<annotation>\n<size>\n</annotation>", r"a\.xml: line 3: is not valid XML: mismatched tag"),
+        (
+            "<annotation>\n<size>\n</annotation>",
+            r"a\.xml: line 3: is not valid XML: mismatched tag",
+        ),
         ("", r"a\.xml: line 1: is not valid XML: no element found"),
         ("<html></html>", r"a\.xml: begins with <html>"),
         ('<?xml version="1.0" encoding="klingon"?><annotation/>', r"a\.xml: .*klingon"),
