@@ -124,7 +124,14 @@ class YOLO(BoxSet):
                 f"data.root: split {split} of {str(folder)!r} has no pictures; put some into a "
                 f"folder {split}, or give data.{split} a share"
             )
-        found = _annotated(folder, pairs, names, keypoints or known.keypoints)
+        shape = keypoints or known.keypoints
+        if shape not in (None, "none"):
+            warnings.warn(
+                f"split {split}: boxes are read, and not the keypoints behind each ({shape[0]} of "
+                f"{shape[1]} numbers)",
+                stacklevel=2,
+            )
+        found = _annotated(folder, pairs, names, shape)
         things = [thing for of in found for thing in of.things if not thing.fault]
         outlined = sum(any(thing.outline for thing in of.things) for of in found)
         complete = all(thing.outline for thing in things)
@@ -171,12 +178,6 @@ def _annotated(
     if keypoints is None:
         check_outlines([line for lines, _ in read for line in lines])
     shape = None if keypoints == "none" else keypoints
-    if shape is not None:
-        warnings.warn(
-            f"{printable(folder)}: boxes are read, and not the keypoints behind each ({shape[0]} "
-            f"of {shape[1]} numbers)",
-            stacklevel=3,
-        )
     return [
         Annotated(
             pair.name.as_posix(),

@@ -111,7 +111,8 @@ def _elsewhere(locator: Locator, named: Named, place: str) -> Path | None:
         raise DataError(f"{named.where}: {error}") from error
     if folder is not None:
         warnings.warn(
-            f"{named.where}: {printable(place)} is not where it says; {printable(folder)} is taken",
+            f"{named.where}: {printable(place)} does not exist as written, and was matched by its "
+            f"ending to {printable(folder)}",
             RelocatedWarning,
             stacklevel=6,
         )
