@@ -62,7 +62,7 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
     if not checkpoint.exists():
         config = _changed(compose(folder.config), compose(folder.config, overrides))
         return train(config, folder=folder, quiet=quiet)
-    state = checkpoint_file.load(checkpoint)
+    state = checkpoint_file.load(checkpoint, of_run=True)
     before = pinned(state[0])
     config = _changed(compose(before), compose(before, overrides))
     return train(config, folder=folder, state=state, quiet=quiet)

@@ -1,35 +1,51 @@
-"""Writing files: each is at every moment absent, the old one, or the new one."""
+"""Writing files: each is at every moment absent, the old one, or the new one.
+
+Nothing here follows a symbolic link at a file's place: an unpacked folder may hold links that lead
+anywhere. A link is replaced or refused, and what it leads to stays as it was.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedRandom, FileIO
 from pathlib import Path
 
-_UMASK = os.umask(0)
-os.umask(_UMASK)  # it can only be read by setting it
+UNFINISHED = ".unfinished."
+"""What the name of a file begins with until it is complete."""
+
+# Windows has neither links without special rights nor O_NOFOLLOW, but translates line ends.
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class NotSyncedError(OSError):
+    """A file is in its place, and the folder could not be synced to the disk."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write to a temporary file beside, which takes the path's place once it is on disk.
+def replacing(path: Path) -> Iterator[BufferedRandom]:
+    """Open a temporary file beside, which takes the path's place once it is on disk.
+
+    The file is open for reading and writing, at its beginning. A link at `path` is replaced, not
+    followed.
 
     Raises:
-        OSError: If it cannot be written; its `filename` is the path, and the old file stands as
-            it was.
+        OSError: If it cannot be written; its `filename` is the path, and the old file is
+            unchanged.
+        NotSyncedError: If the new file is in place and a power failure may still undo that.
     """
-    # One name for each path, so that a kill leaves at most one; the suffix stays, for PIL.
-    temporary = path.with_name(f".unfinished.{path.name}")
+    # One name for each path, so that a kill leaves at most one.
+    temporary = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         try:
-            yield temporary
-            with temporary.open("rb+") as file:
+            with BufferedRandom(create(temporary)) as file:
+                yield file
+                file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_UMASK)  # safetensors lets nobody else read what it writes
             temporary.replace(path)
-            _sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -38,6 +54,73 @@ def replacing(path: Path) -> Iterator[Path]:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        raise NotSyncedError(error.errno, error.strerror, str(path)) from error
+
+
+def create(path: Path) -> FileIO:
+    """Create a file and open it, unbuffered; what had its name is removed first.
+
+    Raises:
+        OSError: If it cannot be created, or somebody creates it at the same moment.
+    """
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
+    return FileIO(descriptor, "w+")
+
+
+def open_to_append(path: Path) -> FileIO:
+    """Open a file for writing behind its end, unbuffered; it is created if it is missing.
+
+    Raises:
+        OSError: If it cannot be opened, or is a symbolic link.
+    """
+    if path.is_symlink():  # where O_NOFOLLOW is missing, and for a clearer message
+        raise _link(path)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _FLAGS
+    return FileIO(os.open(path, flags, 0o666), "a")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, and sync each to the disk.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
+
+
+def make_folder_inside(top: Path, path: Path) -> None:
+    """Make a folder inside another one, which may be a link itself; no folder between may be.
+
+    Raises:
+        OSError: If it cannot be made, or would be reached through a symbolic link.
+    """
+    make_folder(top)
+    for part in reversed([path, *path.parents][: len(path.relative_to(top).parts)]):
+        if part.is_symlink():
+            raise _link(part)
+        make_folder(part)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a folder and below it.
+
+    Links are removed and not followed. No other process may be writing into the folder.
+
+    Raises:
+        OSError: If a file cannot be removed.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(UNFINISHED):
+                Path(place, name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -49,10 +132,19 @@ def attempting(path: Path) -> Iterator[None]:
         warnings.warn(f"{path}: not written: {error.strerror or error}", stacklevel=3)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Sync the names in a folder to the disk.
+
+    Raises:
+        OSError: If that fails.
+    """
     if os.name == "posix":  # elsewhere a folder cannot be opened, and renaming is durable
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _link(path: Path) -> OSError:
+    return OSError(errno.ELOOP, "is a symbolic link, which is not written through", str(path))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 
 from gvt.config import EvaluateConfig
 from gvt.errors import ConfigError
 from gvt.listener import Run
+from gvt.losses import has_finite_losses
 
 
 def note_best(config: EvaluateConfig, run: Run, metrics: Mapping[str, float]) -> bool:
     """Return whether an evaluation is the run's best so far, and note it in the run if so.
+
+    One whose metric or any held-out loss is not finite never is, and is warned of.
 
     Raises:
         ConfigError: If it has no metric of the wanted name.
@@ -22,8 +26,18 @@ def note_best(config: EvaluateConfig, run: Run, metrics: Mapping[str, float]) ->
         known = ", ".join(name for name in metrics if name.startswith("loss/"))
         raise ConfigError(f"evaluate.best: no metric is called {config.best!r}; there are {known}")
     value = metrics[config.best]
+    if not math.isfinite(value) or not has_finite_losses(metrics):
+        losses = {n: v for n, v in metrics.items() if n.startswith("loss/")}
+        name, broken = next(
+            (n, v) for n, v in {config.best: value, **losses}.items() if not math.isfinite(v)
+        )
+        warnings.warn(
+            f"evaluation of step {run.step}: {name} is {broken}, so it cannot be the best one",
+            stacklevel=2,
+        )
+        return False
     sign = 1 if config.mode == "max" else -1
-    if math.isnan(value) or (run.best is not None and sign * value <= sign * run.best["value"]):
+    if run.best is not None and sign * value <= sign * run.best["value"]:
         return False
     run.best = {"value": value, "step": run.step}
     return True

@@ -296,7 +296,7 @@ def _sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
 def _find(
     kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
 ) -> Offer:
-    origin = (trained_with or {}).get(f"{kind}:{config.name}", "")
+    origin = (trained_with or {}).get(f"{kind}:{config.name}", "")[:200]  # of a file, any length
     return default_registry().find(kind, config.name, trained_with=origin)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -114,10 +114,12 @@ class DataFacts:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> DataFacts:
-        """Return the facts that a checkpoint holds."""
-        values = _with_tuples(document)
-        parts = {n: PartFacts(**_with_tuples(p)) for n, p in document.get("parts", {}).items()}
-        return cls(**{**values, "parts": parts})
+        """Return the facts that a checkpoint holds; what a later version added is left out."""
+        parts = {
+            name: PartFacts(**_fields_of(PartFacts, part))
+            for name, part in document.get("parts", {}).items()
+        }
+        return cls(**{**_fields_of(cls, document), "parts": parts})
 
     def document(self) -> dict[str, Any]:
         """Return the facts as plain data."""
@@ -150,8 +152,9 @@ def _facts_of_part(dataset: Dataset) -> PartFacts:
     return PartFacts(tuple(map(str, dataset.classes)), background, _class_counts(dataset))
 
 
-def _with_tuples(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+def _fields_of(facts: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    values = {f.name: document[f.name] for f in fields(facts) if f.name in document}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
 def _class_counts(dataset: Dataset) -> tuple[int, ...] | None:

@@ -111,6 +111,8 @@ class Judged:
 
         if self.target is None:
             return []
+        if self.run is not None and self.out is None:
+            self.run.check_links()
         written = save_evaluation(
             self.target, self.split, self.step, self.found, self.classes, about=self.about
         )
@@ -132,7 +134,7 @@ def judge(
 ) -> Judged:
     """Do what `evaluate_checkpoint` does, without writing anything yet."""
     run, path = find_checkpoint(checkpoint)
-    state = checkpoint_file.load(path)
+    state = checkpoint_file.load(path, of_run=True)
     document, tensors = state
     config = overridden(pinned(document), overrides)
     split = split_of(config, split)

@@ -184,7 +184,7 @@ def _config_of(of: PathLike | None, overrides: Sequence[str]) -> tuple[RunConfig
         validate_components(config)
         return config, None
     _, path = find_checkpoint(of)
-    document: dict[str, Any] = dict(read_header(path).document)
+    document: dict[str, Any] = dict(read_header(path, of_run=True).document)
     config = overridden(pinned(document), overrides)
     validate_components(config, document["components"])
     return config, DataFacts.from_document(document["data"])

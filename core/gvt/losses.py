@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gvt.errors import ConfigError, NonFiniteError
 
@@ -82,17 +82,50 @@ def check_losses(step: int, losses: Mapping[str, float]) -> None:
             raise NonFiniteError(f"the loss {name!r} became {value} at step {step}; {REMEDY}")
 
 
-def check_weights(step: int, tensors: Mapping[str, Tensor], buffers: Collection[str]) -> None:
+def infinite_places(task: nn.Module) -> dict[str, Tensor]:
+    """Return where a task's buffers are infinite, as an attention mask is, by name.
+
+    Asked before training, it tells constants from statistics that training made infinite.
+    """
+    buffers = task.named_buffers(remove_duplicate=False)
+    places = {name: torch.isinf(b) for name, b in buffers if _has_fractions(b)}
+    return {name: of for name, of in places.items() if bool(of.any())}
+
+
+def check_weights(
+    step: int, tensors: Mapping[str, Tensor], infinite: Mapping[str, Tensor] = {}
+) -> None:
     """Check that everything about to be saved after a step is finite.
 
-    Buffers may be infinite, as an attention mask is, but not NaN.
+    Args:
+        step: After which step, for the message.
+        tensors: By name.
+        infinite: Where a tensor may be infinite; nowhere unless given. A tensor whose shape has
+            changed since may be so anywhere.
 
     Raises:
         NonFiniteError: If a tensor is not; names it and the step.
     """
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
+        if not _has_fractions(tensor):
             continue
-        broken = torch.isnan(tensor) if name in buffers else ~torch.isfinite(tensor)
+        broken = ~torch.isfinite(tensor)
+        places = infinite.get(name)
+        if places is not None:
+            allowed = places.to(broken.device) if places.shape == broken.shape else True
+            broken = torch.isnan(tensor) | (broken & ~torch.as_tensor(allowed))
         if bool(broken.any()):
             raise NonFiniteError(f"{name} is not finite after step {step}; {REMEDY}")
+
+
+def has_finite_losses(metrics: Mapping[str, float]) -> bool:
+    """Whether all held-out losses among metrics are finite: `loss/NAME` or `SPLIT/loss/NAME`.
+
+    Other metrics may be NaN rightly, such as those of a class that does not occur.
+    """
+    losses = (v for n, v in metrics.items() if n.startswith("loss/") or "/loss/" in n)
+    return all(map(math.isfinite, losses))
+
+
+def _has_fractions(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()

@@ -39,7 +39,7 @@ def load(checkpoint: PathLike, *, averaged: bool = True, device: str = "cpu") ->
         UnknownComponent: If the plugin that it was trained with is not installed.
     """
     _, path = find_checkpoint(checkpoint)
-    task = task_of(checkpoint_file.load(path), path, averaged)
+    task = task_of(checkpoint_file.load(path, of_run=True), path, averaged)
     return task.to(Placement.resolve(device).device).eval()
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cache, partial
@@ -13,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from gvt.atomic import remove_unfinished
 from gvt.batch import Batch
 from gvt.build import build_task, offers_used, open_dataset, validate_components
 from gvt.checkpoint import file as checkpoint_file
@@ -26,6 +24,7 @@ from gvt.facts import DataFacts
 from gvt.interfaces import Dataset
 from gvt.listener import Listener, PluginHooks, Run
 from gvt.optim import resolved_schedule
+from gvt.remedy import shell_quoted
 from gvt.runs.display import Display
 from gvt.runs.drawing import save_samples
 from gvt.runs.environment import changes, environment
@@ -110,6 +109,8 @@ def _follow(
     trainer: Trainer, folder: RunFolder, document: dict[str, Any], display: Display | None
 ) -> None:
     """Let the run's folder, the plugins and the screen follow a run."""
+    folder.check_links()
+    remove_unfinished(folder.path)
     folder.describe(document["resolved"], document["environment"])
     trainer.run.folder = folder.path
     trainer.run.resume_command = _resume_command(folder, trainer.world.size)
@@ -140,7 +141,7 @@ def _resume_command(folder: RunFolder, processes: int) -> str:
             words += ["--plugin", str(plugin.path)]
     if plugins.only is not None:
         words += ["--only-plugins", ",".join(plugins.only)]
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    return " ".join(map(shell_quoted, words))
 
 
 def _splits(config: RunConfig, loader: Loader) -> Callable[[str], Iterable[Batch]]:

@@ -24,8 +24,9 @@ from gvt.errors import ConfigError, DataError, Interrupted
 from gvt.evaluation import evaluate, evaluating
 from gvt.interfaces import Head, Phase, Step, Task
 from gvt.listener import Listener, Run
-from gvt.losses import LossBuffer, check_losses
+from gvt.losses import LossBuffer, check_losses, infinite_places
 from gvt.optim import Optimizer
+from gvt.remedy import advising
 from gvt.seeding import derive, seed_everything
 from gvt.signals import StopRequest, stop_requests
 from gvt.trainable import Trainable, check_names
@@ -85,6 +86,7 @@ class Trainer:
         self._rehearsed = False
         self._seen: dict[int, set[str]] = {}  # of each step of this epoch its losses
         self.trainable = Trainable(task, train.unfreeze)
+        self.infinite = infinite_places(task)
         self.placement.place(task)
         self.world.share_tensors(task.state_dict().values())
         self.optimizers = self._build_optimizers(optimizers)
@@ -107,7 +109,7 @@ class Trainer:
         order, placement = self.loader.order, self.placement
         memory = explained_memory(placement, order.batch_size, self.train.accumulate)
         deterministic = deterministic_algorithms(self.train.deterministic)
-        with memory, stop_requests() as stop, self._reporting(stop), deterministic:
+        with memory, stop_requests() as stop, self._reporting(stop), advising(self), deterministic:
             self.rehearse()
             run.stopped_early = out_of_patience(self.evaluation, run)
             self._tell("run_started")

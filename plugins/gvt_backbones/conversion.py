@@ -11,11 +11,13 @@ from pathlib import Path
 
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from gvt import ConfigError, DataError
 from gvt.atomic import replacing
+from gvt.checkpoint.bounded import shortened
+from gvt.regular import check_regular
 
 from .timm_networks import check_name, config_of, read_weights
 
@@ -90,7 +92,7 @@ def convert(file: Path, model: str, out: Path) -> Taken:
         },
     }
     with replacing(out) as temporary:
-        save_file(found, temporary, about)
+        temporary.write(serialize(found, about))
     return taken
 
 
@@ -100,6 +102,10 @@ def _opened(file: Path) -> Tensors:
     Raises:
         DataError: If it is damaged or holds anything but plain data.
     """
+    try:
+        check_regular(file)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror or error}") from error
     if file.suffix == ".safetensors":
         try:
             return read_weights(file)[0]
@@ -124,7 +130,21 @@ def _opened(file: Path) -> Tensors:
     tensors = {str(name): value for name, value in named if isinstance(value, Tensor)}
     if not tensors:
         raise DataError(f"{file}: has no tensors by name; expected is a network's state_dict()")
+    for name, tensor in tensors.items():
+        if problem := _problem(tensor):
+            raise DataError(f"{file}: {shortened(name)} {problem}; expected are dense real numbers")
     return tensors
+
+
+def _problem(tensor: Tensor) -> str:
+    """Return what keeps a tensor from being a weight; nothing if it can be one."""
+    if tensor.is_meta:
+        return "has no values (it is on the device meta)"
+    if tensor.is_quantized:
+        return "is quantised"
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return "is sparse or nested"
+    return "is complex" if tensor.is_complex() else ""
 
 
 def _without_prefix(tensors: Tensors) -> Tensors:
@@ -150,6 +170,11 @@ def _matched(
             raise DataError(
                 f"{refusal}: where the network has {_told(name, ours)}, the file has "
                 f"{_told(other, theirs)}; it has {len(theirs)} tensors, the network {len(ours)}"
+            )
+        if name and other and ours[name].is_floating_point() and not theirs[other].is_floating_point():
+            raise DataError(
+                f"{refusal}: {other} has whole numbers ({theirs[other].dtype}), as quantised "
+                "weights have, and the network's are fractions"
             )
     found = {name: theirs[other] for name, other in pairs if name and other}
     # A counter that the file lacks, or that no name tells, begins at 0.

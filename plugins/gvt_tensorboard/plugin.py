@@ -26,9 +26,11 @@ def gvt_run_started(run: Any) -> None:
     """Open the event file, and say what runs."""
     if run.folder is None or not _is_installed():
         return
+    from gvt.atomic import make_folder_inside
     from gvt.config.text import dump
     from gvt_tensorboard.writer import EventWriter
 
+    make_folder_inside(run.folder, run.folder / "tensorboard")
     writer = _writers[run.folder] = EventWriter(run.folder / "tensorboard", run.step)
     size = f"{run.total_steps} steps of {run.samples_per_step} samples"
     writer.text("run", f"{size}; {run.steps_per_epoch} steps are an epoch", run.step)

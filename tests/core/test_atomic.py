@@ -1,22 +1,35 @@
 """Files that are replaced as a whole, and attempts at writing them."""
 
 import errno
+import os
+import sys
 
 import pytest
 
-from gvt.atomic import attempting, replacing
+from gvt.atomic import (
+    NotSyncedError,
+    attempting,
+    create,
+    make_folder,
+    make_folder_inside,
+    open_to_append,
+    remove_unfinished,
+    replacing,
+)
+
+needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need special rights there")
 
 
 def test_an_error_names_the_file_that_was_meant(tmp_path):
     path = tmp_path / "absent" / "a.txt"
     with pytest.raises(FileNotFoundError) as caught, replacing(path) as file:
-        file.write_text("x")
+        file.write(b"x")
     assert caught.value.filename == str(path)
 
     blocked = tmp_path / "folder.txt"
     (blocked / "inside").mkdir(parents=True)
     with pytest.raises(OSError) as caught, replacing(blocked) as file:
-        file.write_text("x")
+        file.write(b"x")
     assert caught.value.filename == str(blocked)
     assert [p.name for p in tmp_path.iterdir()] == ["folder.txt"]
 
@@ -31,7 +44,7 @@ def test_an_error_names_the_file_that_was_meant(tmp_path):
 )
 def test_what_is_wrong_with_another_file_keeps_its_name(raised, named, tmp_path):
     with pytest.raises(type(raised)) as caught, replacing(tmp_path / "a.txt") as file:
-        file.write_text("half")
+        file.write(b"half")
         raise raised
     found = caught.value.filename
     assert (found and found.rpartition("/")[2]) == named
@@ -42,7 +55,7 @@ def test_what_is_wrong_with_another_file_keeps_its_name(raised, named, tmp_path)
 def test_an_attempt_that_fails_is_a_line_with_the_file(tmp_path):
     path = tmp_path / "absent" / "a.txt"
     with pytest.warns(UserWarning) as caught, attempting(path), replacing(path) as file:
-        file.write_text("x")
+        file.write(b"x")
     assert [str(w.message) for w in caught] == [f"{path}: not written: No such file or directory"]
     assert caught[0].filename == __file__
 
@@ -50,3 +63,100 @@ def test_an_attempt_that_fails_is_a_line_with_the_file(tmp_path):
 def test_a_bug_is_not_hidden(tmp_path):
     with pytest.raises(ZeroDivisionError), attempting(tmp_path / "a.txt"):
         1 / 0  # noqa: B018
+
+
+@needs_links
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    path = tmp_path / "run" / "a.txt"
+    path.parent.mkdir()
+    path.symlink_to(outside)
+    (path.parent / ".unfinished.a.txt").symlink_to(outside)  # where the temporary file goes
+    with replacing(path) as file:
+        file.write(b"new")
+    assert (path.read_text(), outside.read_text()) == ("new", "mine")
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+    assert not path.is_symlink()
+
+
+@needs_links
+def test_a_temporary_file_that_becomes_a_link_is_not_followed(tmp_path):
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    path = tmp_path / "a.txt"
+    with replacing(path) as file:
+        planted = tmp_path / ".unfinished.a.txt"
+        planted.unlink()
+        planted.symlink_to(outside)
+        file.write(b"new")
+    assert outside.read_text() == "mine"
+
+
+@needs_links
+def test_created_and_appended_files_follow_no_link(tmp_path):
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    path = tmp_path / "a.txt"
+    path.symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic link"):
+        open_to_append(path)
+    with create(path) as file:
+        file.write(b"new")
+    with open_to_append(path) as file:
+        file.write(b" and more")
+    assert (path.read_text(), outside.read_text()) == ("new and more", "mine")
+    with open_to_append(tmp_path / "absent.txt") as file:
+        file.write(b"first")
+    assert (tmp_path / "absent.txt").read_text() == "first"
+
+
+@needs_links
+def test_no_folder_is_made_through_a_link_inside_another(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "top").mkdir()
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path / "top")  # which somebody chose
+    make_folder_inside(linked, linked / "a" / "b")
+    assert (tmp_path / "top" / "a" / "b").is_dir()
+    (linked / "c").symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match="symbolic link"):
+        make_folder_inside(linked, linked / "c" / "d")
+    assert not any((tmp_path / "outside").iterdir())
+
+
+def test_folders_are_synced_where_they_are_made(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("gvt.atomic.sync_folder", synced.append)
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert len(synced) == 3
+
+
+def test_a_folder_that_cannot_be_synced_is_told_from_a_file_that_was_not_written(
+    tmp_path, monkeypatch
+):
+    def fail(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("gvt.atomic.sync_folder", fail)
+    path = tmp_path / "a.txt"
+    with pytest.raises(NotSyncedError) as caught, replacing(path) as file:
+        file.write(b"new")
+    assert (caught.value.filename, path.read_text()) == (str(path), "new")
+
+
+def test_unfinished_files_are_removed_and_others_stay(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in (".unfinished.report.html", "checkpoints/.unfinished.last.safetensors", "a.txt"):
+        (tmp_path / name).write_text("x")
+    remove_unfinished(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.txt", "checkpoints"]
+
+
+def test_a_file_gets_the_rights_of_any_new_file(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    with replacing(tmp_path / "a.txt") as file:
+        file.write(b"x")
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -1,102 +1,275 @@
-"""What a checkpoint says of itself, read and checked without torch."""
+"""A checkpoint's header, laid out and checked without torch.
+
+The file is a safetensors file: the length of the header in eight bytes, the header in JSON, and the
+tensors' data. The header holds the document, as text under one key of its metadata, and the tensor
+table. In format 2 the whole header is a function of the document and the table, so a reader builds
+it again and compares: a changed byte is noticed wherever it is. The document holds two hashes:
+`data_sha256`, of the data, and `sha256`, of the document with the former and the table.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from gvt.checkpoint.bounded import check_cost, check_length, parse, shortened
 from gvt.errors import CheckpointError
+from gvt.regular import open_regular
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_KEY = "gvt"
-MAX_HEADER_BYTES = 100_000_000  # safetensors' own limit
-_ITEM_BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "I16": 16, "U16": 16, "F16": 16,
-    "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64, "C64": 64,
+UNKNOWN = "0" * 64
+"""What is written in a hash's place until the hash is known."""
+
+ITEM_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, "I64": 8,
+    "F64": 8, "C64": 8,
 }  # fmt: skip
 
+_LARGEST = 2**48
+"""Bytes of a tensor, and size of a dimension, that are not exceeded."""
+
+_MOST_DIMENSIONS = 64
+_LONGEST_NAME = 1000
+_PART = 1 << 20
+_NO_MATCH = "its header does not match its checksum"
+_IS_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
+
 TensorTable = Mapping[str, tuple[str, tuple[int, ...]]]
-"""Of each tensor its dtype, as safetensors names it, and its shape."""
+"""Each tensor's dtype, as safetensors names it, and its shape."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """A checkpoint without its tensors' values."""
+    """A checkpoint without its tensors' values.
+
+    Attributes:
+        document: What it holds besides tensors, without the hashes.
+        tensors: Dtype and shape of each, in the order of their data.
+        data_sha256: Hash of the data; None in format 1, which has none.
+    """
 
     document: Mapping[str, Any]
     tensors: TensorTable
+    data_sha256: str | None
 
 
-def to_metadata(document: Mapping[str, Any], tensors: TensorTable) -> dict[str, str]:
-    """Return the safetensors metadata: the document with a hash over itself and the table."""
-    return {METADATA_KEY: _text({**document, "sha256": _digest(document, tensors)})}
+def nbytes(dtype: str, shape: Iterable[int]) -> int:
+    """Return the size of a tensor in bytes."""
+    return ITEM_BYTES[dtype] * math.prod(shape)
 
 
-def read_header(path: Path) -> Header:
-    """Read and check everything but the tensors' values.
+def in_file_order(tensors: TensorTable) -> list[str]:
+    """Return the names in the order of their data: by size of an item, then by name.
+
+    So each tensor begins at a multiple of the size of its items, as memory mapping needs.
+    """
+    return sorted(tensors, key=lambda name: (-ITEM_BYTES[tensors[name][0]], name))
+
+
+def header_bytes(
+    document: Mapping[str, Any], tensors: TensorTable, data_sha256: str = UNKNOWN
+) -> bytes:
+    """Return everything that precedes the data; its length does not depend on the hashes.
+
+    Args:
+        document: Plain data, with `format` and without hashes.
+        tensors: The table.
+        data_sha256: Hash of the data.
 
     Raises:
-        CheckpointError: If the file is missing, truncated, damaged, no checkpoint of gvt, or of
+        ValueError: If no reader would take it, as for a text that is not valid UTF-8.
+    """
+    hashed = {**document, "data_sha256": data_sha256}
+    hashed["sha256"] = _digest(hashed, tensors)
+    entries: dict[str, Any] = {"__metadata__": {METADATA_KEY: _text(hashed)}}
+    position = 0
+    for name in in_file_order(tensors):
+        dtype, shape = tensors[name]
+        if name in entries or len(name) > _LONGEST_NAME:
+            raise ValueError(f"a tensor cannot be called {shortened(name)}")
+        end = position + nbytes(dtype, shape)
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    check_cost(text)
+    return len(text).to_bytes(8, "little") + text
+
+
+def read_header(path: Path, *, of_run: bool = False) -> Header:
+    """Read and check everything but the tensors' values.
+
+    Args:
+        path: The file.
+        of_run: Whether it has to describe the run of a recipe, and not weights alone.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, damaged, not a checkpoint of gvt, or of
             a newer format.
     """
-    entries, data_bytes = _read_table(path)
-    metadata = entries.pop("__metadata__", None)
-    tensors = {name: _entry(path, name, value) for name, value in entries.items()}
-    _check_tiling(path, (value["data_offsets"] for value in entries.values()), data_bytes)
-    if not isinstance(metadata, dict) or METADATA_KEY not in metadata:
-        raise CheckpointError(f"{path}: a safetensors file, but no checkpoint of gvt")
-    document = _json(path, metadata[METADATA_KEY])
-    # As text, too: an escape such as \u00fc has two spellings, and only one was written.
-    intact = metadata[METADATA_KEY] == _text(document)
-    digest = document.pop("sha256", None)
-    if not intact or digest != _digest(document, tensors):
-        raise _damaged(path, "its header does not match its checksum")
-    version = document.get("format")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: written in checkpoint format {version} by gvt {document.get('gvt')}; this "
-            f"gvt reads up to format {FORMAT_VERSION}: pip install -U gvt"
-        )
-    return Header(document, tensors)
+    with opened(path, of_run=of_run) as (_, header):
+        return header
 
 
-def _read_table(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the safetensors header as it stands, and the number of bytes behind it."""
+def check_writable(path: Path, document: Mapping[str, Any], tensors: TensorTable) -> None:
+    """Check that a document could be read again.
+
+    Raises:
+        CheckpointError: If `read_header` would refuse it.
+        ValueError: If it would not come back as it is.
+    """
+    from gvt.checkpoint.model import check_document
+
+    check_document(path, parse(_text(document)), tensors)
+
+
+@contextmanager
+def opened(path: Path, *, of_run: bool = False) -> Iterator[tuple[BufferedReader, Header]]:
+    """Open a checkpoint whose header is in order, with the file at the beginning of the data.
+
+    Raises:
+        CheckpointError: As `read_header`; and if reading fails inside.
+    """
+    from gvt.checkpoint.model import check_document, check_of_run  # pydantic, when it is needed
+
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
-                raise CheckpointError(
-                    f"{path}: no checkpoint: no safetensors file, or a truncated one ({size} bytes)"
-                )
-            text = file.read(length)
+        with open_regular(path) as file:
+            header = _header(path, file)
+            check_document(path, header.document, header.tensors)
+            if of_run:
+                check_of_run(path, header.document)
+            yield file, header
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint {str(path)!r}") from error
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def check_data(path: Path) -> bool:
+    """Check the tensors' values; returns False if the file's format has no hash of them.
+
+    Raises:
+        CheckpointError: If they or the header are damaged.
+    """
+    with opened(path) as (file, header):
+        if header.data_sha256 is None:
+            return False
+        digest = hashlib.sha256()
+        while part := file.read(_PART):
+            digest.update(part)
+    check_hash(path, header, digest.hexdigest())
+    return True
+
+
+def check_hash(path: Path, header: Header, data_sha256: str) -> None:
+    """Check the hash of the data that was read.
+
+    Raises:
+        CheckpointError: If the header has another one.
+    """
+    if header.data_sha256 not in (None, data_sha256):
+        raise damaged(path, "its tensors do not match their checksum")
+
+
+def damaged(path: Path, why: object) -> CheckpointError:
+    """Return the error for a file that is not as it was written."""
+    return CheckpointError(f"{path}: damaged: {why}")
+
+
+def _header(path: Path, file: BufferedReader) -> Header:
+    text, data_bytes = _read_text(path, file)
     try:
-        entries = _json(path, text.decode("utf-8"))
+        check_cost(text)
+        entries = parse(text.decode())
     except UnicodeDecodeError as error:
-        raise _damaged(path, "its header is no text") from error
-    return entries, size - 8 - length
+        raise damaged(path, "its header is not text") from error
+    except ValueError as error:
+        raise damaged(path, f"its header: {error}") from error
+    metadata = entries.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(METADATA_KEY), str):
+        raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of gvt")
+    tensors = {name: _entry(path, name, value) for name, value in entries.items()}
+    begins = {name: value["data_offsets"] for name, value in entries.items()}
+    _check_tiling(path, begins.values(), data_bytes)
+    document, data_sha256 = _document(path, metadata[METADATA_KEY], tensors)
+    if data_sha256 is not None and text != _rebuilt(document, tensors, data_sha256):
+        raise damaged(path, _NO_MATCH)
+    in_order = sorted(tensors, key=lambda name: begins[name])
+    return Header(document, {name: tensors[name] for name in in_order}, data_sha256)
+
+
+def _document(path: Path, text: str, tensors: TensorTable) -> tuple[dict[str, Any], str | None]:
+    """Return the document without its hashes, and the hash of the data."""
+    try:
+        document = parse(text)
+    except ValueError as error:
+        raise damaged(path, f"its document: {error}") from error
+    # As text, too: an escape such as \u00fc has two spellings, and only one was written.
+    intact = text == _text(document)
+    digest = document.pop("sha256", None)
+    if not intact or digest != _digest(document, tensors):
+        raise damaged(path, _NO_MATCH)
+    version = document.get("format")
+    if type(version) is not int or version < 1:
+        raise damaged(path, f"its format is {shortened(version)}")
+    if version > FORMAT_VERSION:  # whose header has the same checksum, and other contents
+        raise CheckpointError(
+            f"{path}: written in checkpoint format {version} by gvt "
+            f"{shortened(document.get('gvt'))[1:-1]}; this gvt reads up to format "
+            f"{FORMAT_VERSION}: pip install -U gvt"
+        )
+    if version == 1:  # whose values nothing protects
+        return document, None
+    data_sha256 = document.pop("data_sha256", None)
+    if not isinstance(data_sha256, str) or not _IS_HASH(data_sha256):
+        raise damaged(path, "its data has no checksum")
+    return document, data_sha256
+
+
+def _rebuilt(document: Mapping[str, Any], tensors: TensorTable, data_sha256: str) -> bytes | None:
+    try:
+        return header_bytes(document, tensors, data_sha256)[8:]
+    except ValueError:  # what is never written
+        return None
+
+
+def _read_text(path: Path, file: BufferedReader) -> tuple[bytes, int]:
+    """Return the header as it is in the file, and the number of bytes behind it."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > size - 8:
+        raise CheckpointError(
+            f"{path}: not a checkpoint: not a safetensors file, or a truncated one ({size} bytes)"
+        )
+    try:
+        check_length(length)
+    except ValueError as error:
+        raise damaged(path, f"its header: {error}") from error
+    return file.read(length), size - 8 - length
 
 
 def _entry(path: Path, name: str, value: Any) -> tuple[str, tuple[int, ...]]:
     try:
         dtype, shape = value["dtype"], tuple(value["shape"])
         begin, end = value["data_offsets"]
-        bits = _ITEM_BITS[dtype] * math.prod(shape)
-        sound = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+        item = ITEM_BYTES[dtype]
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"the entry of tensor {name!r} is malformed") from error
-    if not sound or bits != (end - begin) * 8:
-        raise _damaged(path, f"the size of tensor {name!r} does not match its shape")
+        raise damaged(path, f"the entry of tensor {shortened(name)} is malformed") from error
+    numbers = (*shape, begin, end)
+    sound = len(shape) <= _MOST_DIMENSIONS and len(name) <= _LONGEST_NAME
+    sound = sound and all(type(n) is int and 0 <= n <= _LARGEST for n in numbers)
+    if not sound or item * math.prod(shape) != end - begin:
+        raise damaged(path, f"the size of tensor {shortened(name)} does not match its shape")
     return dtype, shape
 
 
@@ -104,16 +277,19 @@ def _check_tiling(path: Path, offsets: Iterable[Any], data_bytes: int) -> None:
     position = 0
     for begin, end in sorted(tuple(pair) for pair in offsets):
         if begin != position:
-            raise _damaged(path, "its tensors overlap or leave a gap")
+            raise damaged(path, "its tensors overlap or leave a gap")
         position = end
     if position > data_bytes:
-        raise _damaged(path, f"truncated, {position - data_bytes} bytes are missing at its end")
+        raise damaged(path, f"truncated, {position - data_bytes} bytes are missing at its end")
     if position < data_bytes:
-        raise _damaged(path, f"{data_bytes - position} bytes too many at its end")
+        raise damaged(path, f"{data_bytes - position} bytes too many at its end")
 
 
 def _digest(document: Mapping[str, Any], tensors: TensorTable) -> str:
-    # Offsets need no hash: they have to tile the data without a gap.
+    """Return the hash of a document and the table, the same in every format.
+
+    So that a version that is too old for a file can say so, and not that the file is damaged.
+    """
     table = sorted((name, dtype, list(shape)) for name, (dtype, shape) in tensors.items())
     text = json.dumps([document, table], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -121,23 +297,3 @@ def _digest(document: Mapping[str, Any], tensors: TensorTable) -> str:
 
 def _text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False)
-
-
-def _json(path: Path, text: Any) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a key stands twice")
-        return found
-
-    try:
-        value = json.loads(text, object_pairs_hook=unique)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise _damaged(path, "its header is no JSON") from error
-    if not isinstance(value, dict):
-        raise _damaged(path, "its header is no JSON object")
-    return value
-
-
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{path}: damaged: {why}")

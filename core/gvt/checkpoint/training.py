@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from gvt.atomic import make_folder, remove_unfinished
 from gvt.checkpoint import file
+from gvt.checkpoint.bounded import shortened
+from gvt.checkpoint.document import read_header
 from gvt.errors import CheckpointError, ConfigError
-from gvt.losses import check_weights
+from gvt.losses import check_weights, has_finite_losses
 
 if TYPE_CHECKING:
     from gvt.trainer import Trainer
@@ -43,8 +47,12 @@ def capture(trainer: Trainer) -> State:
         values |= {f"optimizer/{key}/{n}": v for n, v in state_values.items()}
         if optimizer.scaler.is_enabled():
             scalers[key] = optimizer.scaler.state_dict()
-    buffers = {name for name, _ in task.named_buffers()}
-    check_weights(run.step, tensors, {f"{group}/{n}" for group in ("task", "ema") for n in buffers})
+    infinite = {
+        f"{group}/{n}": places
+        for group in ("task", "ema")
+        for n, places in trainer.infinite.items()
+    }
+    check_weights(run.step, tensors, infinite)
     training = {
         "step": run.step,
         "epoch": run.epoch,
@@ -61,7 +69,7 @@ def restore(trainer: Trainer, state: State) -> None:
     """Copy a state into place, so that the loop goes on where it was taken.
 
     Raises:
-        CheckpointError: If it is the state of another task.
+        CheckpointError: If it is the state of another task, or of other optimisers.
         ConfigError: If it is beyond the end of the run.
     """
     document, tensors = state
@@ -72,15 +80,26 @@ def restore(trainer: Trainer, state: State) -> None:
         )
     load_weights(trainer.task, under("task/", tensors))
     if trainer.ema is not None:
-        trainer.ema.load(under("ema/", tensors))
+        averages = under("ema/", tensors)
+        _check_fit(trainer.ema.tensors, averages, "the averages")
+        trainer.ema.load(averages)
     for key, optimizer in trainer.optimizers.items():
         prefix = f"optimizer/{key}/"
         values = under(prefix, training["optimizer_values"])
-        optimizer.load_state(under(prefix, tensors), values)
+        fields = under(prefix, tensors)
+        for name in (*fields, *values):
+            if name.rpartition("/")[0] not in optimizer.parameters:
+                raise CheckpointError(
+                    f"the state of optimizers.{key} is of another model: {shortened(name)} is not "
+                    "part of it"
+                )
+        optimizer.load_state(fields, values)
         optimizer.advance(training["step"])
         if key in training["scalers"]:
             optimizer.scaler.load_state_dict(training["scalers"][key])
-    run.step, run.best, run.metrics = training["step"], training["best"], dict(training["metrics"])
+    run.step, run.metrics = training["step"], dict(training["metrics"])
+    best = training["best"]  # older versions took an infinite value for one
+    run.best = best if best is not None and math.isfinite(best["value"]) else None
 
 
 def load_weights(module: Any, tensors: Mapping[str, Tensor]) -> None:
@@ -89,9 +108,18 @@ def load_weights(module: Any, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: If a name or a shape differs; says which, and how many.
     """
-    own = module.state_dict()
+    _check_fit(module.state_dict(), tensors, "the weights")
+    module.load_state_dict(tensors)
+
+
+def _check_fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str) -> None:
+    """Check that tensors have the names and shapes of those that they are copied into.
+
+    Raises:
+        CheckpointError: If they have not.
+    """
     problems = [f"{n} is missing" for n in own if n not in tensors]
-    problems += [f"{n} is not part of it" for n in tensors if n not in own]
+    problems += [f"{_cut(n)} is not part of it" for n in tensors if n not in own]
     problems += [
         f"{n} is {tuple(tensors[n].shape)}, it takes {tuple(t.shape)}"
         for n, t in own.items()
@@ -99,8 +127,13 @@ def load_weights(module: Any, tensors: Mapping[str, Tensor]) -> None:
     ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise CheckpointError(f"the weights are of another model: {problems[0]}{more}")
-    module.load_state_dict(tensors)
+        raise CheckpointError(f"{what} are of another model: {problems[0]}{more}")
+
+
+def _cut(name: str) -> str:
+    """Return a name from a file as a message repeats it: as it is, unless it is strange."""
+    shown = shortened(name)
+    return name if shown == f"'{name}'" else shown
 
 
 def under(prefix: str, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,11 +162,17 @@ class CheckpointFolder:
         """Write the newest checkpoint, and copies of it.
 
         Raises:
-            CheckpointError: If it cannot be written; the previous one stands then.
+            CheckpointError: If it cannot be written; the previous one is still there then.
         """
         document, tensors = state
         step = document["training"]["step"]
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            make_folder(self.folder)
+            remove_unfinished(self.folder)
+        except OSError as error:
+            raise CheckpointError(
+                f"{error.filename or self.folder}: cannot be written: {error.strerror}"
+            ) from error
         numbered = self.folder / f"step_{step:08d}.safetensors"
         # `last` comes last: it says which is the best, and that has to stand already.
         paths = [self.folder / "best.safetensors"] if is_best else []
@@ -143,6 +182,22 @@ class CheckpointFolder:
             file.copy(paths[0], path)
         self._prune(numbered)
         return self.last
+
+    def sound(self) -> Path | None:
+        """Return the newest checkpoint that a run can go on from; None if there is none.
+
+        Its weights are finite, or it would not have been saved. Those of a run whose held-out
+        losses were not finite by then are passed over.
+        """
+        steps: dict[Path, int] = {}
+        for path in sorted(self.folder.glob("*.safetensors")):
+            try:
+                training = read_header(path).document.get("training")
+            except CheckpointError:  # a damaged one is none that a run can go on from
+                continue
+            if training is not None and has_finite_losses(training["metrics"]):
+                steps[path] = training["step"]
+        return max(steps, key=lambda path: (steps[path], path == self.last), default=None)
 
     def _prune(self, newest: Path) -> None:
         """Delete numbered checkpoints: old ones, and those of a future that a resumed run left."""

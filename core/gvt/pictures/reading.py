@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gvt.errors import DataError, GvtError
 from gvt.printable import printable
+from gvt.regular import open_regular
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
@@ -184,10 +185,11 @@ def opened(path: Path, most_pixels: int | None = None) -> Iterator[Image.Image]:
 
     Raises:
         ValueError: If it has more.
+        NotAFileError: If it is a named pipe or a device.
         Exception: Nearly any, if it is damaged.
     """
     # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
-    with path.open("rb") as content, _limited(most_pixels) as most:
+    with open_regular(path) as content, _limited(most_pixels) as most:
         try:
             file = Image.open(content, formats=_FORMATS)
         except Image.DecompressionBombError as error:  # Pillow's own, at twice the limit

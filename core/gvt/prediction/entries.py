@@ -8,6 +8,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from gvt.atomic import create
+
 _BEGIN, _END = b"[\n", b"\n]\n"
 
 
@@ -38,7 +40,7 @@ class EntryFile:
         """
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(str(self._path), "w")
+            self._file = create(self._path)
             self._write(_BEGIN)
         if entries:
             lines = ",\n".join(json.dumps(entry, allow_nan=False) for entry in entries)

@@ -106,7 +106,7 @@ def _of_checkpoint(
     path: Path, overrides: Sequence[str], averaged: bool
 ) -> tuple[RunConfig, DataFacts, Task]:
     _, file = find_checkpoint(path)
-    state = checkpoint_file.load(file)
+    state = checkpoint_file.load(file, of_run=True)
     before = compose(pinned(state[0]))
     config = compose(pinned(state[0]), overrides)
     for section in RunConfig.model_fields:

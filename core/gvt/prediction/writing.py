@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 from PIL import Image
 
-from gvt.atomic import replacing
+from gvt.atomic import create, make_folder_inside, replacing
 from gvt.batch import IGNORED
 from gvt.coco import results_of
 from gvt.errors import UsageError
@@ -147,7 +148,7 @@ class Writer:
         for path in self.folder.glob(f"{ENTRIES}*.json"):
             if _OF_ENTRIES(path.name) and path.is_file() and is_entry_file(path):
                 path.unlink()
-        self._lines = (self.folder / LINES).open("w", encoding="utf-8")
+        self._lines = TextIOWrapper(create(self.folder / LINES), encoding="utf-8")
         for file in self._entries.values():
             file.add([])
 
@@ -169,7 +170,7 @@ class Writer:
         masks: dict[str, list[Path]] = {}
         there: set[int] = set()
         overlay = self._path(source, _OVERLAY)
-        overlay.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_inside(self.folder, overlay.parent)
         for head, said in prediction.items():
             if not isinstance(said, Objects) and self._forms[head].is_dense:
                 paths = [self._path(source, e) for e in self._endings(head, self._forms[head])]

@@ -59,7 +59,7 @@ def save_curves(curves: Curves, classes: Sequence[str], path: Path, title: str =
             lowest = f"lowest {len(named)} of {len(there)}" if len(named) < len(there) else None
             figure.legend(loc="outside right upper", title=lowest, fontsize=9, frameon=False)
         with replacing(path) as file:
-            figure.savefig(file, dpi=120)
+            figure.savefig(file, format="png", dpi=120)
 
 
 def _label(name: str, mean: float) -> str:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 from torch import Tensor
 
+from gvt.errors import NonFiniteError
 from gvt.evaluation import Evaluation
 from gvt.listener import Listener, Rows, Run
 from gvt.runs.plots import of_one_class
@@ -106,7 +107,8 @@ class Display(Listener):
         """Leave the terminal as it was, and print where everything is."""
         if self._progress is not None:
             self._progress.stop()
-        if run.outcome == "failure" and run.checkpoint is not None:
+        told = isinstance(error, NonFiniteError)  # its message says how to continue
+        if run.outcome == "failure" and run.checkpoint is not None and not told:
             self.note(f"what was saved last goes on with: {run.resume_command}")
         seconds = time.monotonic() - self._started
         done = run.step - self._first_step

@@ -277,7 +277,7 @@ def _save(
         with_key.paste(names, (0, sheet.height))
         sheet = with_key
     with replacing(path) as file:
-        (_titled(sheet, caption(title, LONGEST_TITLE)) if title else sheet).save(file)
+        (_titled(sheet, caption(title, LONGEST_TITLE)) if title else sheet).save(file, "PNG")
 
 
 def _titled(sheet: Image.Image, title: str) -> Image.Image:

@@ -100,8 +100,8 @@ def _described(identity: Mapping[str, Any] | str) -> str:
     if isinstance(identity, str):  # as runs once wrote it
         return identity
     if "sha256" in identity:
-        return f"a file with SHA-256 {identity['sha256'][:12]}"
-    return f"{identity['distribution']} {identity['version']}".strip()
+        return f"a file with SHA-256 {str(identity['sha256'])[:12]}"
+    return f"{identity.get('distribution', '')} {identity.get('version', '')}".strip()
 
 
 def library_versions() -> dict[str, str]:

@@ -51,7 +51,7 @@ def save_evaluation(
         heading = split if step is None else f"{split}, step {step:,}"
         with attempting(path):
             with replacing(path) as file:
-                file.write_text(_laid_out(head, found), encoding="utf-8")
+                file.write(_laid_out(head, found).encode())
             written.append(path)
         for name, table in found.tables.items():
             path = _picture(folder, split, name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gvt.atomic import replacing
+from gvt.atomic import make_folder, replacing, sync_folder
 from gvt.config.text import dump
 from gvt.errors import UsageError
 
@@ -31,7 +31,7 @@ class RunFolder:
     def create(cls, root: Path, recipe: str) -> RunFolder:
         """Make a new folder, named by the time; also within one second a new one."""
         parent = root / _portable(recipe)
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         for number in range(1, 10_000):
             path = parent / (stamp if number == 1 else f"{stamp}_{number}")
@@ -39,6 +39,7 @@ class RunFolder:
                 path.mkdir()
             except FileExistsError:
                 continue
+            sync_folder(parent)
             return cls(path)
         raise UsageError(f"{parent}: ten thousand runs began this second")
 
@@ -112,9 +113,22 @@ class RunFolder:
     def describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Write what runs, and on what."""
         with replacing(self.config) as file:
-            file.write_text(dump(dict(config)), encoding="utf-8")
+            file.write(dump(dict(config)).encode())
         with replacing(self.environment) as file:
-            file.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+            file.write((json.dumps(environment, indent=2) + "\n").encode())
+
+    def check_links(self) -> None:
+        """Check that what is written into a folder inside is written there.
+
+        Raises:
+            UsageError: If one is a symbolic link, as an unpacked run may have them.
+        """
+        for folder in (self.checkpoints, self.samples, self.evaluations):
+            if folder.is_symlink():
+                raise UsageError(
+                    f"{folder}: is a symbolic link, which a run does not write through; put the "
+                    "folder itself there"
+                )
 
 
 def _portable(name: str) -> str:

@@ -77,7 +77,8 @@ def save_pictures(pictures: Tensor, path: Path) -> Path:
         return path
     path.mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(as_images(pictures)):
-        image.save(path / f"{number:05d}.png")
+        with replacing(path / f"{number:05d}.png") as file:
+            image.save(file, "PNG")
     return path
 
 
@@ -151,7 +152,7 @@ _SINGLE = re.compile(r"\d{5,}\.png").fullmatch
 def _save_tiles(tiles: Sequence[Image.Image], columns: int, path: Path) -> None:
     """Write pictures of one size in rows, with lines between them; a single one without."""
     with replacing(path) as file:
-        (tiles[0] if len(tiles) == 1 else tiled(tiles, columns)).save(file)
+        (tiles[0] if len(tiles) == 1 else tiled(tiles, columns)).save(file, "PNG")
 
 
 def tiled(tiles: Sequence[Image.Image], columns: int) -> Image.Image:

@@ -170,7 +170,7 @@ def save_losses_plot(metrics: Path, path: Path, classes: Sequence[str] = ()) -> 
                 beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
                 axes.legend(fontsize=7, ncols=columns[index], frameon=False, **beside)
         with replacing(path) as file:
-            figure.savefig(file, dpi=120)
+            figure.savefig(file, format="png", dpi=120)
 
 
 def curves_svg(curves: Mapping[int, Points], windows: Mapping[int, int], salt: str) -> str:
@@ -279,7 +279,7 @@ def save_scatter(metrics: Path, phases: Sequence[str], path: Path) -> None:
         axes.set(xlabel=of_first, ylabel=of_second, title=_correlation(x, y))
         axes.grid(alpha=0.3)
         with replacing(path) as file:
-            figure.savefig(file, dpi=120)
+            figure.savefig(file, format="png", dpi=120)
 
 
 def save_matrix(matrix: Tensor, classes: Sequence[str], path: Path, title: str = "") -> None:
@@ -315,7 +315,7 @@ def save_matrix(matrix: Tensor, classes: Sequence[str], path: Path, title: str =
                 text = _count(float(counts[row, column]))
                 axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
         with replacing(path) as file:
-            figure.savefig(file, dpi=120)
+            figure.savefig(file, format="png", dpi=120)
 
 
 def _totals(curves: Curves, phase: str) -> dict[int, float]:

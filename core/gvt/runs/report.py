@@ -76,7 +76,7 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     with replacing(path) as file:
-        file.write_text(jinja.from_string(template).render(page), encoding="utf-8")
+        file.write(jinja.from_string(template).render(page).encode())
 
 
 def _names(runs: Sequence[Summary]) -> list[str]:

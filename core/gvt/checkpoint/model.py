@@ -1,0 +1,161 @@
+"""What the document of a checkpoint has to be, for everybody who reads from it.
+
+It is checked once, when a file is opened. A right checksum says that a file is as it was written,
+not that gvt wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from gvt.checkpoint.bounded import SHOWN, shortened
+from gvt.errors import CheckpointError
+
+RUN_SECTIONS = ("recipe", "config", "resolved", "data", "components", "environment", "training")
+"""What the checkpoint of a recipe's run has; a trainer in code may say less."""
+
+Name = Annotated[str, StringConstraints(max_length=5000)]  # a plugin file is named by its path
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Side = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class _Section(BaseModel):
+    """Further keys are allowed: a later version may write them."""
+
+    model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
+
+
+class _Config(_Section):
+    train: dict[str, Any]
+    task: dict[str, Any]
+    heads: dict[str, Any] = {}
+
+
+class _ResolvedTrain(_Section):
+    precision: str
+    memory_format: str
+    compile: bool
+
+
+class _Resolved(_Section):
+    train: _ResolvedTrain
+    task: dict[str, Any]
+    heads: dict[str, Any] = {}
+
+
+class PartData(_Section):
+    """The fields of `gvt.facts.PartFacts`."""
+
+    classes: list[str]
+    background: bool = False
+    class_counts: list[Count] | None = None
+
+
+class Data(_Section):
+    """The fields of `gvt.facts.DataFacts`."""
+
+    classes: list[str]
+    image_shape: Annotated[list[Side], Field(min_length=3, max_length=3)] | None = None
+    data_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    samples: Count | None = None
+    fingerprint: str | None = None
+    background: bool = False
+    class_counts: list[Count] | None = None
+    reader: dict[str, Any] | None = None
+    category_ids: list[int] | None = None
+    parts: dict[str, PartData] = {}
+    channels: Side | None = None
+
+
+class _Environment(_Section):
+    versions: dict[Name, Name]
+    device: Name
+    threads: Count
+    processes: Count
+    plugins: dict[Name, Name | dict[str, Name | int | None]] = {}
+
+
+class _Best(_Section):
+    value: float
+    step: Count
+
+
+class _Scaler(_Section):
+    """The state of torch's `GradScaler`."""
+
+    scale: float
+    growth_factor: float
+    backoff_factor: float
+    growth_interval: Count
+    growth_tracker: Annotated[Count, Field(alias="_growth_tracker")]
+
+
+class _Training(_Section):
+    step: Count
+    epoch: Count
+    position: Count
+    metrics: dict[str, float]
+    best: _Best | None
+    optimizer_values: dict[str, bool | int | float | None]
+    scalers: dict[str, _Scaler]
+
+
+class _Document(_Section):
+    format: Count
+    gvt: Name
+    aliases: dict[str, str] = {}
+    recipe: Name | None = None
+    config: _Config | None = None
+    resolved: _Resolved | None = None
+    data: Data | None = None
+    components: dict[Name, Name] | None = None
+    environment: _Environment | None = None
+    training: _Training | None = None
+
+
+def check_document(path: Path, document: Mapping[str, Any], tensors: Collection[str]) -> None:
+    """Check that what a document holds is of the right type, and what its aliases name.
+
+    Args:
+        path: The file, for messages.
+        document: Without its hashes.
+        tensors: The names of the file's tensors.
+
+    Raises:
+        CheckpointError: If something is not.
+    """
+    try:
+        _Document.model_validate(document)
+    except ValidationError as error:
+        raise _wrong(path, _first(error)) from error
+    for alias, name in document.get("aliases", {}).items():
+        if alias in tensors or name not in tensors:
+            raise _wrong(path, f"aliases: {shortened(alias)} cannot stand for {shortened(name)}")
+
+
+def check_of_run(path: Path, document: Mapping[str, Any]) -> None:
+    """Check that a checkpoint describes the recipe's run that it was saved by.
+
+    Raises:
+        CheckpointError: If a section is missing.
+    """
+    for section in RUN_SECTIONS:
+        if document.get(section) is None:
+            raise CheckpointError(
+                f"{path}: has no section {section!r}, so it was not saved by the run of a recipe; "
+                "its weights can be taken with init_from, or with safetensors.torch.load_file"
+            )
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part)[:SHOWN] for part in problem["loc"])[: 2 * SHOWN]
+    return f"{place.encode('unicode_escape').decode()}: {problem['msg'][:SHOWN]}"
+
+
+def _wrong(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(f"{path}: damaged: its document: {why}")
