@@ -1,6 +1,6 @@
 """The versions that CI installs.
 
-python .ci/versions.py lowest                # the lowest allowed version of each run-time dependency
+python .ci/versions.py lowest                # the lowest allowed version of each dependency
 python .ci/versions.py tested PYTHON FILE    # write down what an environment has installed
 
 torch and torchvision are in neither: which build fits depends on the machine.

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +20,6 @@ from typing import Any
 from families import overrides
 
 import gvt
-from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.document import header_bytes, read_header
 
 SECONDS = 10.0
@@ -28,19 +28,32 @@ SECONDS = 10.0
 LONGEST = 1000
 """Characters of an error's line."""
 
-ODD = (None, True, -1, 0, 2**70, 1e308, "", "../../x", "\x1b[2J", "a" * 5000, [], [[]], {}, {"a": 1})
+ODD = (
+    None,
+    True,
+    -1,
+    0,
+    2**70,
+    1e308,
+    "",
+    "../../x",
+    "\x1b[2J",
+    "a" * 5000,
+    [],
+    [[]],
+    {},
+    {"a": 1},
+)
 """Values that stand where they do not belong."""
 
 
 def row(what: str, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
     """Return the counts of a kind of damage, and what was wrong with how it was met."""
-    make = ROWS[what]
+    make, content = ROWS[what], _checkpoint()
     chance, lost, refused = random.Random(f"{seed} {what}"), [], 0
     with TemporaryDirectory() as folder:
-        whole = _checkpoint(Path(folder))
-        content = whole.read_bytes()
         path = Path(folder) / "damaged.safetensors"
-        for number, damaged in zip(range(count), make(content, whole, chance), strict=False):
+        for number, damaged in zip(range(count), make(content, chance), strict=False):
             path.write_bytes(damaged)
             wrong, was_refused = _met(path, may_load=make is _forged or damaged == content)
             refused += was_refused
@@ -48,10 +61,14 @@ def row(what: str, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
     return {"files": count, "refused": refused}, lost
 
 
-def _checkpoint(folder: Path) -> Path:
-    run = gvt.run("classify.mnist", *overrides("classify.mnist", folder), "train.steps=2", quiet=True)
-    assert run.checkpoint is not None
-    return run.checkpoint
+@cache
+def _checkpoint() -> bytes:
+    """Return a small run's checkpoint."""
+    with TemporaryDirectory() as folder:
+        words = [*overrides("classify.mnist", Path(folder)), "train.steps=2"]
+        run = gvt.run("classify.mnist", *words, quiet=True)
+        assert run.checkpoint is not None
+        return run.checkpoint.read_bytes()
 
 
 def _met(path: Path, may_load: bool) -> tuple[list[str], bool]:
@@ -74,7 +91,7 @@ def _met(path: Path, may_load: bool) -> tuple[list[str], bool]:
     return wrong, refused
 
 
-def _flipped(content: bytes, whole: Path, chance: random.Random) -> Iterator[bytes]:
+def _flipped(content: bytes, chance: random.Random) -> Iterator[bytes]:
     """Yield copies with one flipped bit, half of them in the header."""
     header = 8 + int.from_bytes(content[:8], "little")
     while True:
@@ -84,14 +101,14 @@ def _flipped(content: bytes, whole: Path, chance: random.Random) -> Iterator[byt
         yield bytes(damaged)
 
 
-def _cut(content: bytes, whole: Path, chance: random.Random) -> Iterator[bytes]:
+def _cut(content: bytes, chance: random.Random) -> Iterator[bytes]:
     """Yield beginnings, and copies with bytes too many."""
     while True:
         cut = content[: chance.randrange(len(content))]
         yield chance.choice((cut, content + bytes(chance.randrange(1, 99))))
 
 
-def _overwritten(content: bytes, whole: Path, chance: random.Random) -> Iterator[bytes]:
+def _overwritten(content: bytes, chance: random.Random) -> Iterator[bytes]:
     """Yield copies of which one part is zeros, or stands in another part's place."""
     while True:
         damaged = bytearray(content)
@@ -102,7 +119,7 @@ def _overwritten(content: bytes, whole: Path, chance: random.Random) -> Iterator
         yield bytes(damaged)
 
 
-def _rearranged(content: bytes, whole: Path, chance: random.Random) -> Iterator[bytes]:
+def _rearranged(content: bytes, chance: random.Random) -> Iterator[bytes]:
     """Yield copies whose tensors have other offsets, shapes, dtypes or names."""
     length = int.from_bytes(content[:8], "little")
     data = content[8 + length :]
@@ -124,9 +141,12 @@ def _rearranged(content: bytes, whole: Path, chance: random.Random) -> Iterator[
         yield len(text).to_bytes(8, "little") + text + data
 
 
-def _forged(content: bytes, whole: Path, chance: random.Random) -> Iterator[bytes]:
+def _forged(content: bytes, chance: random.Random) -> Iterator[bytes]:
     """Yield copies with another document and right hashes."""
-    header = read_header(whole)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "whole.safetensors"
+        path.write_bytes(content)
+        header = read_header(path)
     length = int.from_bytes(content[:8], "little")
     data = content[8 + length :]
     digest = hashlib.sha256(data).hexdigest()
@@ -157,7 +177,7 @@ def _change(document: dict[str, Any], chance: random.Random) -> None:
             return
 
 
-ROWS: dict[str, Callable[[bytes, Path, random.Random], Iterator[bytes]]] = {
+ROWS: dict[str, Callable[[bytes, random.Random], Iterator[bytes]]] = {
     "one flipped bit": _flipped,
     "cut or extended": _cut,
     "a part overwritten": _overwritten,

@@ -79,6 +79,7 @@ class Injector:
         The number of its calls is in the file `counted` beside the folder, and what it printed in
         the file `log`.
         """
+
         def armed() -> None:
             self._library.arm(str(folder).encode(), nth, fault)
             try:

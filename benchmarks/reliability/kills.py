@@ -20,6 +20,7 @@ from families import FAMILIES, forked, overrides, same_tensors
 import gvt
 from gvt.checkpoint import file as checkpoint_file
 
+
 @dataclass
 class Outcome:
     """What happened to the runs of one family.
@@ -73,9 +74,7 @@ def _start(recipe: str, root: Path) -> None:
     gvt.run(recipe, *overrides(recipe, root), quiet=True)
 
 
-def _killed_run(
-    recipe: str, root: Path, moments: list[float], outcome: Outcome
-) -> Path | None:
+def _killed_run(recipe: str, root: Path, moments: list[float], outcome: Outcome) -> Path | None:
     """Return the folder of a run that was killed after each of some times; None if it failed.
 
     A resumed run may lack one step only, so that early moments have to be frequent.
