@@ -1,0 +1,186 @@
+"""Checkpoints that are damaged, and forged ones whose hashes are right.
+
+A damaged file is refused in one line. A forged one is refused in one line, or is as good as any
+other: what it says is data, and no code comes from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from families import overrides
+
+import gvt
+from gvt.checkpoint.document import header_bytes, read_header
+
+SECONDS = 10.0
+"""Within which a file has to be refused, on a machine that does other things as well."""
+
+LONGEST = 1000
+"""Characters of an error's line."""
+
+ODD = (
+    None,
+    True,
+    -1,
+    0,
+    2**70,
+    1e308,
+    "",
+    "../../x",
+    "\x1b[2J",
+    "a" * 5000,
+    [],
+    [[]],
+    {},
+    {"a": 1},
+)
+"""Values that stand where they do not belong."""
+
+
+def row(what: str, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
+    """Return the counts of a kind of damage, and what was wrong with how it was met."""
+    make, content = ROWS[what], _checkpoint()
+    chance, lost, refused = random.Random(f"{seed} {what}"), [], 0
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged.safetensors"
+        for number, damaged in zip(range(count), make(content, chance), strict=False):
+            path.write_bytes(damaged)
+            wrong, was_refused = _met(path, may_load=make is _forged or damaged == content)
+            refused += was_refused
+            lost += [f"{what} {number}: {text}" for text in wrong]
+    return {"files": count, "refused": refused}, lost
+
+
+@cache
+def _checkpoint() -> bytes:
+    """Return a small run's checkpoint."""
+    with TemporaryDirectory() as folder:
+        words = [*overrides("classify.mnist", Path(folder)), "train.steps=2"]
+        run = gvt.run("classify.mnist", *words, quiet=True)
+        assert run.checkpoint is not None
+        return run.checkpoint.read_bytes()
+
+
+def _met(path: Path, may_load: bool) -> tuple[list[str], bool]:
+    """Return what is wrong with how a file is met, and whether it was refused."""
+    wrong, started = [], time.monotonic()
+    try:
+        gvt.load(path)
+        refused = False
+        if not may_load:
+            wrong.append("was loaded")
+    except gvt.GvtError as error:
+        refused, line = True, str(error)
+        if "\n" in line or not line.isprintable() or len(line) > LONGEST:
+            wrong.append(f"its error is not a line: {line[:200]!r}")
+    except Exception as error:
+        refused = True
+        wrong.append(f"{type(error).__name__}: {str(error)[:200]}")
+    if time.monotonic() - started > SECONDS:
+        wrong.append(f"took {time.monotonic() - started:.0f} s")
+    return wrong, refused
+
+
+def _flipped(content: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Yield copies with one flipped bit, half of them in the header."""
+    header = 8 + int.from_bytes(content[:8], "little")
+    while True:
+        damaged = bytearray(content)
+        bound = chance.choice((header, len(content)))
+        damaged[chance.randrange(bound)] ^= 1 << chance.randrange(8)
+        yield bytes(damaged)
+
+
+def _cut(content: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Yield beginnings, and copies with bytes too many."""
+    while True:
+        cut = content[: chance.randrange(len(content))]
+        yield chance.choice((cut, content + bytes(chance.randrange(1, 99))))
+
+
+def _overwritten(content: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Yield copies of which one part is zeros, or stands in another part's place."""
+    while True:
+        damaged = bytearray(content)
+        length = chance.randrange(1, 4096)
+        to, of = (chance.randrange(len(content) - length) for _ in range(2))
+        part = chance.choice((bytes(length), content[of : of + length]))
+        damaged[to : to + length] = part
+        yield bytes(damaged)
+
+
+def _rearranged(content: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Yield copies whose tensors have other offsets, shapes, dtypes or names."""
+    length = int.from_bytes(content[:8], "little")
+    data = content[8 + length :]
+    while True:
+        header = json.loads(content[8 : 8 + length])
+        names = [name for name in header if name != "__metadata__"]
+        one, other = chance.sample(names, 2)
+        match chance.randrange(4):
+            case 0:
+                field = "data_offsets"
+                header[one][field], header[other][field] = header[other][field], header[one][field]
+            case 1:
+                header[one], header[other] = header[other], header[one]
+            case 2:
+                header[one]["shape"] = [*header[one]["shape"], 1]
+            case 3:
+                header[one][chance.choice(("dtype", "shape", "data_offsets"))] = chance.choice(ODD)
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        yield len(text).to_bytes(8, "little") + text + data
+
+
+def _forged(content: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Yield copies with another document and right hashes."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "whole.safetensors"
+        path.write_bytes(content)
+        header = read_header(path)
+    length = int.from_bytes(content[:8], "little")
+    data = content[8 + length :]
+    digest = hashlib.sha256(data).hexdigest()
+    while True:
+        document = deepcopy(dict(header.document))
+        for _ in range(chance.randrange(1, 4)):
+            _change(document, chance)
+        try:
+            yield header_bytes(document, header.tensors, digest) + data
+        except (TypeError, ValueError):
+            continue  # nobody can write it
+
+
+def _change(document: dict[str, Any], chance: random.Random) -> None:
+    """Delete or replace something in a document, at any depth."""
+    section: Any = document
+    while True:
+        keys = list(section) if isinstance(section, dict) else list(range(len(section)))
+        key = chance.choice(keys)
+        inside = section[key]
+        if isinstance(inside, dict | list) and inside and chance.random() < 0.8:
+            section = inside
+        elif chance.random() < 0.3:
+            del section[key]
+            return
+        else:
+            section[key] = chance.choice(ODD)
+            return
+
+
+ROWS: dict[str, Callable[[bytes, random.Random], Iterator[bytes]]] = {
+    "one flipped bit": _flipped,
+    "cut or extended": _cut,
+    "a part overwritten": _overwritten,
+    "tensors rearranged": _rearranged,
+    "forged, with right hashes": _forged,
+}
