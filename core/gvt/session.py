@@ -115,8 +115,6 @@ def _build(
     return trainer, document, (_headline(resolved, dataset, trainer), notes)
 
 
-
-
 def _follow(
     trainer: Trainer, folder: RunFolder, document: dict[str, Any], display: Display | None
 ) -> None:
