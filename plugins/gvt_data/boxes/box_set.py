@@ -83,7 +83,9 @@ class BoxSet:
         self.split, self.reader, self._on_error = split, reader, on_error
         self.classes: Sequence[str] = tuple(classes)
         self.image_shape = reader.image_shape
-        self._pictures, self.problems = checked(found, classes, on_error, split, problems or {})
+        self._pictures, self.problems = checked(
+            found, classes, on_error, split, problems or {}, reader.page
+        )
         if not self._pictures:
             places = [f"{kind}: {at}" for kind, of in self.problems.items() for at in of]
             text = f"data: no picture of split {split} can be used"

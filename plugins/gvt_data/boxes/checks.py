@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -139,6 +140,7 @@ def checked(
     on_error: OnError,
     split: str,
     before: Mapping[str, Sequence[str]],
+    page: int | None = None,
 ) -> tuple[list[Boxed], Problems]:
     """Return the pictures that can be used with the boxes that are well, and what is wrong.
 
@@ -150,12 +152,13 @@ def checked(
             Both warn. What is left out is a box, or with its picture all of its boxes.
         split: What they are of, for messages.
         before: Problems that were found before, of the same split.
+        page: Which picture of a file is read, from 1; the first unless given.
 
     Raises:
         DataError: If something is wrong and `on_error` is `error`.
     """
     with threads() as pool:
-        sizes = list(pool.map(_size_or_problem, found))
+        sizes = list(pool.map(partial(_size_or_problem, page=page), found))
     numbers = {name: number for number, name in enumerate(classes)}
     problems: Problems = {kind: [*before.get(kind, ())] for kind in KINDS}
     kept = []
@@ -172,7 +175,7 @@ def checked(
     return kept, problems
 
 
-def _size_or_problem(of: Annotated) -> tuple[int, int] | tuple[str, str]:
+def _size_or_problem(of: Annotated, page: int | None) -> tuple[int, int] | tuple[str, str]:
     """Return a picture's (H, W), or a kind of problem with its place."""
     if not there(of.image):
         return "missing image", f"{printable(of.said)}: there is no {printable(of.image)}"
@@ -181,7 +184,7 @@ def _size_or_problem(of: Annotated) -> tuple[int, int] | tuple[str, str]:
     if of.broken is not None:
         return "unreadable annotation", of.broken
     try:
-        size = read_header(of.image).size
+        size = read_header(of.image, page=page).size
     except UnreadablePicture as error:
         return "unreadable image", str(error).partition("; mend")[0]
     if of.size not in (None, size):

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from gvt import DataError, PictureReader
 from gvt.pictures.fitting import Fit
@@ -66,6 +66,10 @@ class YOLO(BoxSet):
         fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
             what is left, and loses those outside, `pad`, `stretch` or `within`.
         channels: 1 for grey, 3 for colour.
+        white: The value that is white in files of more than 8 bits a value, where that is less
+            than their largest one: 4095 for a camera of 12 bits.
+        page: Which picture of a TIFF, GIF or WebP file that holds several, from 1; the first
+            unless given.
         val: The share of the pictures that is `val`, where nothing says which are. The choice
             depends on the seed and each picture's own name.
         test: The same for `test`.
@@ -94,13 +98,16 @@ class YOLO(BoxSet):
         size: int | tuple[int, int] | None = None,
         fit: Fit = "crop",
         channels: Literal[1, 3] = 3,
+        white: PositiveFloat | None = None,
+        page: PositiveInt | None = None,
         val: Constrained[float, Field(ge=0, lt=1)] = 0.2,
         test: Constrained[float, Field(ge=0, lt=1)] = 0.0,
         split_seed: int = 0,
         on_error: OnError = "error",
         about: str = "",
     ) -> None:
-        reader = PictureReader(channels, (size, size) if isinstance(size, int) else size, fit)
+        size = (size, size) if isinstance(size, int) else size
+        reader = PictureReader(channels, size, fit, white=white, page=page)
         check_classes(classes)
         shares = {"val": val, "test": test}
         check_shares(shares)

@@ -225,3 +225,21 @@ def test_a_held_out_split_without_an_object_warns(formats, scenes, scene, tmp_pa
         path.rename(tmp_path / path.name)
     with pytest.warns(UserWarning, match="split val: no object to measure by, so that figures are"):
         gvt.create("dataset", "yolo", split="val", root=str(root), val=0.9)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_white_and_page_of_pictures_can_be_said(name, formats, scenes, tmp_path):
+    root = formats[name](tmp_path / "data")
+    height, width = scenes[0].size
+    (file,) = root.rglob(f"{scenes[0].name}.png")
+    dark = Image.new("I;16", (5, 7))
+    white = Image.new("I;16", (width, height), 4095)
+    dark.save(file, "TIFF", save_all=True, append_images=[white])  # content counts, not the suffix
+    for other in root.rglob("*.png"):
+        if other != file:
+            page = Image.open(other)
+            page.save(other, "TIFF", save_all=True, append_images=[page.copy()])
+    sample = opened(name, root, page=2, white=4095)[0]
+    assert sample.image.shape == (3, height, width)
+    assert sample.image.min() == 255
+    assert len(sample.targets["boxes"]) == len(scenes[0].objects)
