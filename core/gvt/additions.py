@@ -15,6 +15,7 @@ from gvt.checkpoint import file as checkpoint_file
 from gvt.config.compose import validate
 from gvt.config.injected import FACTS
 from gvt.config.parameters import signature_of
+from gvt.config.recorded import with_defaults
 from gvt.config.schema import HeadConfig
 from gvt.errors import CheckpointError, ConfigError, UsageError
 from gvt.facts import DataFacts
@@ -119,6 +120,9 @@ def save(task: Task, path: PathLike) -> Path:
     if isinstance(task, MultiHead):
         for section in ("config", "resolved"):
             _weigh(document[section], task)
+    for section in ("config", "resolved"):
+        complete = with_defaults(validate(document[section], "the task's recipe"))
+        document[section] = complete.document()
     config = validate(document["config"], "the task's recipe")
     document["components"] = {n: offer.origin for n, offer in offers_used(config).items()}
     training = document.get("training", {"step": 0, "epoch": 0, "position": 0, "best": None})

@@ -22,6 +22,7 @@ from gvt.config.parameters import (
     waits,
 )
 from gvt.config.paths import expanded
+from gvt.config.recorded import sections
 from gvt.config.schema import HeadConfig
 from gvt.errors import ConfigError, DataError
 from gvt.facts import DataFacts, PartFacts
@@ -50,7 +51,7 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
     from gvt.optim import check_optimizer
 
     with built_for(checkpoint=trained_with is not None):
-        for section, kind, component in _sections(config):
+        for section, kind, component in sections(config):
             target, parameters = _checked(section, kind, component, trained_with)
             if trained_with is None:  # else it may be that nothing is read, or not from there
                 check_variables(section, Unbuilt(kind, component.name, target, parameters))
@@ -69,7 +70,7 @@ def paths_of(config: RunConfig, trained_with: Mapping[str, str]) -> dict[str, st
     """Return the paths in a checkpoint's configuration as they are written, by their places."""
     found: dict[str, str] = {}
     with built_for(checkpoint=True):
-        for section, kind, component in _sections(config):
+        for section, kind, component in sections(config):
             _, parameters = _checked(section, kind, component, trained_with)
             found |= {place: path for place, path, _ in paths_in(section, parameters)}
     return found
@@ -122,7 +123,7 @@ def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Datas
     dataset = build_dataset(config, split)
     if len(dataset) == 0:
         lacks_root = (
-            "root" in signature_of(type(dataset))[0] and "root" not in config.data.parameters
+            "root" in signature_of(type(dataset))[0] and config.data.parameters.get("root") is None
         )
         raise DataError(
             f"data: {config.data.name} has no samples in its split {split!r}"
@@ -318,7 +319,7 @@ def _feature_info(section: str, backbone: Any) -> Any:
 def offers_used(config: RunConfig) -> dict[str, Offer]:
     """Return who offers each component of a run, by `kind:name`; torch's own are left out."""
     found = {}
-    for _, kind, component in _sections(config):
+    for _, kind, component in sections(config):
         offer = found[f"{kind}:{component.name}"] = _find(kind, component)
         for inner, name in components_in(offer.load(), component.parameters):
             with suppress(UnknownComponent):
@@ -347,17 +348,6 @@ def create(kind: str, name: str, **parameters: Any) -> Any:
     if not waits(checked):  # then nothing takes facts that it does not take itself
         check_parameters(where, target, parameters)
     return _built(where, Unbuilt(kind, name, target, checked), facts)
-
-
-def _sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
-    """Return every component of a run with its section and kind."""
-    found: list[tuple[str, str, ComponentConfig]] = [
-        ("task", "task", config.task),
-        ("data", "dataset", config.data),
-    ]
-    found += [(n, n, c) for n in NETWORKS if (c := getattr(config, n)) is not None]
-    found += [(f"heads.{name}", "head", head) for name, head in config.heads.items()]
-    return found
 
 
 def _find(

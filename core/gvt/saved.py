@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gvt.build import build_task
 from gvt.checkpoint import file as checkpoint_file
+from gvt.checkpoint.migration import migrated
 from gvt.checkpoint.training import LAST, State, load_weights, under
 from gvt.config.compose import validate
 from gvt.device import Placement
@@ -127,6 +128,7 @@ def run_of(checkpoint: Path) -> RunFolder | None:
 
 def pinned(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checkpoint's configuration, with what results depend on as it was resolved."""
+    document = migrated(document)
     config: dict[str, Any] = dict(document["config"])
     resolved = document["resolved"]["train"]
     config["train"] = {**config["train"], **{name: resolved[name] for name in PINNED}}
@@ -135,7 +137,7 @@ def pinned(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def task_of(state: State, path: Path, averaged: bool) -> Task:
     """Build a checkpoint's task with its weights, averaged ones if there are and it is wanted."""
-    document, tensors = state
+    document, tensors = migrated(state[0]), state[1]
     config = validate(document["config"], str(path))
     task = build_task(config, DataFacts.from_document(document["data"]), document["components"])
     load_weights(task, under("task/", tensors) | (under("ema/", tensors) if averaged else {}))

@@ -18,6 +18,7 @@ from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, State, restore, under
 from gvt.config import RunConfig
 from gvt.config.paths import expanded
+from gvt.config.recorded import with_defaults
 from gvt.data import Loader
 from gvt.device import Placement, explained_memory, keep_freed_memory
 from gvt.distributed import World, local_rank, processes_here, world
@@ -58,6 +59,7 @@ def train(
         quiet: Show nothing.
     """
     validate_components(config, state[0]["components"] if state else None)
+    config = with_defaults(config)
     placement = Placement.resolve(
         config.device,
         config.train.precision,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from math import ceil, log2
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
@@ -17,6 +17,14 @@ from gvt.layers import DoubleConv
 from .dense import DenseHead, Mode, resized
 
 Up = Literal["transpose", "nearest", "bilinear"]
+
+Widths = tuple[int, ...] | Literal["auto"] | None
+
+PER_STRIDE, WIDEST = 16, 256
+"""Least channels of a step for each pixel of its stride, and the most of these."""
+
+FOR_SCORES = 64
+"""The most channels that a step has only for the number of scores."""
 
 
 class UNet(DenseHead):
@@ -32,8 +40,11 @@ class UNet(DenseHead):
         num_classes: Number of classes.
         background: Whether there are pixels of no class.
         widths: Channels after each step, from coarse to fine: one for each map but the coarsest,
-            and further ones for steps without skip. Unless given, those of the map that is
-            joined, and half of the step before where there is none, as far as the picture's size.
+            and further ones for steps without skip. `auto` goes as far as the image's size; a step
+            that ends at stride s has 16 s channels, 256 at most, but never fewer than the map that
+            is joined (where there is none, than half of the step before), nor than there are
+            scores, 64 at most. None is the same without the lower bounds, as before format 2 of
+            checkpoints: on backbones with narrow fine maps too few to tell many classes apart.
         up: How maps are enlarged: `transpose` by a convolution that learns it, `nearest` or
             `bilinear` without.
         norm: `batch` norm before each ReLU, or `none`, as in the paper.
@@ -47,12 +58,14 @@ class UNet(DenseHead):
             takes, no loss, or a weight for none of them.
     """
 
+    gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"widths": None}
+
     def __init__(
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
         background: bool = False,
-        widths: tuple[PositiveInt, ...] | None = None,
+        widths: tuple[PositiveInt, ...] | Literal["auto"] | None = "auto",
         up: Up = "bilinear",
         norm: Literal["batch", "none"] = "batch",
         padding: Literal["same", "valid"] = "same",
@@ -64,7 +77,7 @@ class UNet(DenseHead):
         self.names, self.padding = list(feature_info)[::-1], padding
         before = feature_info[self.names[0]][0]
         self.steps = nn.ModuleList()
-        for width, skip, ratio in _plan(feature_info, widths):
+        for width, skip, ratio in _plan(feature_info, widths, self.outputs):
             self.steps.append(_Step(before, width, skip, ratio, up, norm, padding))
             before = width
         self.score = nn.Conv2d(before, self.outputs, 1)
@@ -151,7 +164,7 @@ class _Step(nn.Module):
 
 
 def _plan(
-    feature_info: Mapping[str, tuple[int, int]], widths: tuple[int, ...] | None
+    feature_info: Mapping[str, tuple[int, int]], widths: Widths, scores: int
 ) -> list[tuple[int, int, int]]:
     """Return the width, the skip's channels and the ratio of every step, from coarse to fine.
 
@@ -166,6 +179,8 @@ def _plan(
         last = channels[-1]
         more = [max(1, last >> number) for number in range(1, further + 1)]
         widths = (*skips, *more)
+    elif widths == "auto":
+        widths = _chosen_widths(channels, strides, further, scores)
     if not len(skips) <= len(widths) <= len(skips) + further:
         raise ValueError(
             f"widths: has {len(widths)}; with {len(channels)} maps and a finest stride of "
@@ -173,6 +188,31 @@ def _plan(
         )
     beyond = len(widths) - len(skips)
     return list(zip(widths, skips + [0] * beyond, ratios + [2] * beyond, strict=True))
+
+
+def _chosen_widths(
+    channels: list[int], strides: list[int], further: int, scores: int
+) -> tuple[int, ...]:
+    """Return the width of every step that `auto` comes to.
+
+    Args:
+        channels: Channels of all maps, from coarse to fine.
+        strides: Strides of all maps.
+        further: How many steps without skip follow.
+        scores: Scores of each pixel.
+    """
+
+    def least(stride: float) -> int:
+        return max(min(round(PER_STRIDE * stride), WIDEST), min(scores, FOR_SCORES))
+
+    joined = zip(channels[1:], strides[1:], strict=True)
+    widths = [max(skip, least(stride)) for skip, stride in joined]
+    width, stride = widths[-1] if widths else channels[0], float(strides[-1])
+    for _ in range(further):
+        stride /= 2
+        width = max(width // 2, least(stride))
+        widths.append(width)
+    return tuple(widths)
 
 
 def _centre(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -211,17 +211,36 @@ def components_in(target: Callable[..., Any], given: Mapping[str, Any]) -> list[
     """Return (kind, name) of each component that valid parameters name."""
     found: list[tuple[str, str]] = []
 
-    def note(kind: str, of_one: Mapping[str, Any]) -> None:
+    def note(kind: str, of_one: Mapping[str, Any]) -> Mapping[str, Any]:
         found.append((kind, of_one["name"]))
         found.extend(components_in(target_of(kind, of_one["name"]), of_one))
+        return of_one
 
+    with_components(target, given, note)
+    return found
+
+
+def with_components(
+    target: Callable[..., Any],
+    given: Mapping[str, Any],
+    change: Callable[[str, Mapping[str, Any]], Any],
+) -> dict[str, Any]:
+    """Return valid parameters in which components are replaced, as plain data.
+
+    Args:
+        target: The class or function that they are for.
+        given: The parameters by name.
+        change: Called with a component's kind and what the parameters say of it.
+    """
     declared, _ = signature_of(target)
+    changed = dict(given)
     for name, parameter in declared.items():
-        annotation = taking_names(parameter.annotation, note)
+        annotation = taking_names(parameter.annotation, change)
         if annotation is not parameter.annotation and given.get(name) is not None:
             with suppress(TypeError):  # objects handed over in code have no names
-                _adapter(annotation).validate_json(json.dumps(given[name]), strict=True)
-    return found
+                value = _adapter(annotation).validate_json(json.dumps(given[name]), strict=True)
+                changed[name] = json.loads(json.dumps(value))
+    return changed
 
 
 def convert(where: str, annotation: Any, value: Any) -> Any:

@@ -7,6 +7,8 @@ import re
 import typing
 from typing import Any
 
+from gvt.config.parameters import signature_of
+from gvt.config.recorded import unrecorded
 from gvt.testing.check import Failed, Skipped, rule
 from gvt_registry import KINDS, Offer
 
@@ -62,6 +64,9 @@ def parameters(offer: Offer) -> None:
                 f"parameter {parameter.name!r} is not documented; put a line "
                 f"'{parameter.name}: ...' under 'Args:' in the docstring"
             )
+    taken, takes_any = signature_of(target)
+    if strange := [name for name in unrecorded(target) if name not in taken and not takes_any]:
+        raise Failed(f"gvt_unrecorded has {strange[0]!r}, which is not a parameter of it")
 
 
 def _loaded(offer: Offer) -> Any:

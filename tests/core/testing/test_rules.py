@@ -72,6 +72,7 @@ TABLE = {
     "generator:docstring": "NoDocstring has no docstring",
     "generator:parameters": "'strength' is not documented",
     "generator:parameters-typed": "'strength' has no type",
+    "generator:parameters-unrecorded": "gvt_unrecorded has 'strenght', which is not a parameter",
     "generator:builds": r"TypeError.*\(wrong_networks.py, line \d+\)",
     "generator:shapes": r"images came as \(4, 3072\), expected \(4, 3, 32, 32\)",
     "generator:gradients": "no gradient to|spare.weight",

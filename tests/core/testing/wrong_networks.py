@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,20 @@ class Untyped(Blank):
     """
 
     def __init__(self, image_shape: tuple[int, int, int], strength=1.0) -> None:
+        super().__init__(image_shape)
+
+
+class Unrecorded(Blank):
+    """Says what a parameter was that it does not have.
+
+    Args:
+        image_shape: (C, H, W).
+        strength: How strong.
+    """
+
+    gvt_unrecorded: ClassVar = {"strength": 1.0, "strenght": 2.0}
+
+    def __init__(self, image_shape: tuple[int, int, int], strength: float = 3.0) -> None:
         super().__init__(image_shape)
 
 
@@ -470,6 +485,7 @@ def gvt_components() -> list[Component]:
         ("generator", "docstring", NoDocstring),
         ("generator", "parameters", Undocumented),
         ("generator", "parameters-typed", Untyped),
+        ("generator", "parameters-unrecorded", Unrecorded),
         ("generator", "builds", DoesNotBuild),
         ("generator", "shapes", Transposed),
         ("generator", "gradients", Unused),

@@ -233,6 +233,32 @@ def test_what_does_not_fit_is_one_line(parameters, says):
     assert "\n" not in str(caught.value)
 
 
+LITE0 = {"a": (16, 2), "b": (24, 4), "c": (40, 8), "d": (112, 16), "e": (320, 32)}
+
+
+@pytest.mark.parametrize(
+    ("info", "num_classes", "old", "widths"),
+    [
+        (LITE0, 11, [112, 40, 24, 16, 8], [256, 128, 64, 32, 16]),
+        (LITE0, 40, [112, 40, 24, 16, 8], [256, 128, 64, 40, 40]),
+        (LITE0, 200, [112, 40, 24, 16, 8], [256, 128, 64, 64, 64]),
+        ({"a": (64, 2), "b": (1024, 16)}, 3, [64, 32], [64, 32]),
+        ({"a": (192, 16)}, 3, [96, 48, 24, 12], [128, 64, 32, 16]),
+        ({"a": (16, 14)}, 3, [8, 4, 2, 1], [112, 56, 28, 14]),
+        ({"a": (8, 1), "b": (16, 2)}, 3, [8], [16]),
+        ({"a": (64, 1), "b": (128, 2)}, 3, [64], [64]),
+        ({"a": (8, 1)}, 3, [], []),
+    ],
+)
+def test_a_unet_is_wide_enough_for_its_classes_on_any_backbone(info, num_classes, old, widths):
+    def widths_of(**parameters):
+        head = head_of("unet", info, num_classes=num_classes, **parameters)
+        return [step.convs[0].out_channels for step in head.steps]
+
+    assert widths_of() == widths_of(widths="auto") == widths
+    assert widths_of(widths=None) == old
+
+
 @pytest.mark.parametrize("name", ["unet", "fpn", "deeplab", "fcn"])
 def test_it_learns(name):
     """Bright squares on a dark ground, in places never seen."""
@@ -251,7 +277,7 @@ def test_it_learns(name):
         targets = gvt.Targets({"semantic": semantic})
         return gvt.Batch(images, gvt.Frame(((32, 32),) * count, (32, 32)), targets=targets)
 
-    for index in range(30):
+    for index in range(40):
         optimizer.zero_grad()
         sum(task("supervised", batch(8), gvt.Step(index)).values()).backward()
         optimizer.step()
