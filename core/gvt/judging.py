@@ -112,7 +112,7 @@ class Judged:
         if self.target is None:
             return []
         if self.run is not None and self.out is None:
-            self.run.check_links()
+            self.run.check_links(self.run.evaluations)
         written = save_evaluation(
             self.target, self.split, self.step, self.found, self.classes, about=self.about
         )
