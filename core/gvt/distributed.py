@@ -106,6 +106,25 @@ class World:
         keys = dict.fromkeys(key for of_one in gathered for key in of_one)
         return {key: sum(of_one.get(key, 0.0) for of_one in gathered) for key in keys}
 
+    def earliest(self, problem: tuple[int, str] | None) -> str:
+        """Return the problem of the earliest step in any process, the same line for all.
+
+        Args:
+            problem: Step and line of this one's, if it has one.
+
+        Returns:
+            The line, with the process it is of; empty if none has a problem.
+        """
+        if self.size == 1:
+            return problem[1] if problem else ""
+        if not self.any(problem is not None):
+            return ""
+        gathered: list[Any] = [None] * self.size
+        with self.together():
+            dist.all_gather_object(gathered, problem)
+        _, rank = min((of_one[0], rank) for rank, of_one in enumerate(gathered) if of_one)
+        return f"process {rank} of {self.size}: {gathered[rank][1]}"
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Say which process is missing, and why, where a collective inside fails.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -71,15 +71,17 @@ def check_single(name: str, loss: Tensor) -> None:
         )
 
 
-def check_losses(step: int, losses: Mapping[str, float]) -> None:
-    """Check that a step's losses are numbers.
+def first_infinite(rows: Sequence[tuple[int, Mapping[str, float]]]) -> tuple[int, str] | None:
+    """Return the first step with a loss that is infinite or NaN, and a line about it.
 
-    Raises:
-        NonFiniteError: If one is infinite or NaN; names it and the step.
+    Args:
+        rows: Losses by name of steps, in their order.
     """
-    for name, value in losses.items():
-        if not math.isfinite(value):
-            raise NonFiniteError(f"the loss {name!r} became {value} at step {step}; {REMEDY}")
+    for step, losses in rows:
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                return step, f"the loss {name!r} became {value} at step {step}; {REMEDY}"
+    return None
 
 
 def infinite_places(task: nn.Module) -> dict[str, Tensor]:

@@ -20,11 +20,11 @@ from gvt.data import Loader
 from gvt.device import Placement, deterministic_algorithms, explained_memory
 from gvt.distributed import World
 from gvt.ema import Ema
-from gvt.errors import ConfigError, DataError, Interrupted
+from gvt.errors import ConfigError, DataError, Interrupted, NonFiniteError
 from gvt.evaluation import evaluate, evaluating
 from gvt.interfaces import Head, Phase, Step, Task
 from gvt.listener import Listener, Run
-from gvt.losses import LossBuffer, check_losses, infinite_places
+from gvt.losses import LossBuffer, first_infinite, infinite_places
 from gvt.norms import explained_norms
 from gvt.optim import Optimizer, check_rates
 from gvt.remedy import advising
@@ -306,8 +306,9 @@ class Trainer:
             self.run.learning_rates = {k: o.learning_rate for k, o in self.optimizers.items()}
             self.run.metrics |= {f"train/{n}": v for n, v in sound[-1][1].items()}
             self._tell("losses_read", sound)
-        for step, losses in rows[len(sound) :]:
-            check_losses(step, losses)
+        problem = self.world.earliest(first_infinite(rows))
+        if problem:
+            raise NonFiniteError(problem)
 
     # --- around it ----------------------------------------------------------------------------
 

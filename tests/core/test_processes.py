@@ -119,7 +119,7 @@ def events(folder):
     ("fault", "reason"),
     [
         ("raise", "process 1 of 2 failed: sample 10: ValueError: a broken image"),
-        ("nan", "process 1 of 2 failed: the loss 'loss' became nan at step 3"),
+        ("nan", "process 1 of 2: the loss 'cross_entropy' became nan at step 3; "),
         ("kill", "process 1 of 2 is gone without a reason: it was killed, or its machine is down"),
         ("hang", "process 1 of 2 did not answer within 0.3 minutes (train.timeout)"),
     ],

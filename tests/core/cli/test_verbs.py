@@ -94,11 +94,11 @@ def test_figures_are_printed_though_they_cannot_be_kept(runs, call, tmp_path):
     (tmp_path / "full" / "val.json").mkdir()  # root writes wherever it likes, but not over this
     (tmp_path / "full" / "val.json" / "inside").touch()
     done = call("eval", classifier, "--split", "val", "-o", "full", cwd=tmp_path)
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert done.stdout.startswith("accuracy")
-    warning, where = done.stderr.splitlines()
+    warning, error = done.stderr.splitlines()
     assert warning.startswith("warning: full/val.json: not written: ")
-    assert where == "written to full"
+    assert error == "error: full: the figures were printed, and could not be written there"
 
 
 def test_sample_draws_a_grid_or_single_pictures(runs, call):
