@@ -20,7 +20,7 @@ LIST = "file,class,class\na/1.png,dog,cat\na/2.png,\n3.png,cat\n"
 def folder(tmp_path):
     for number, name in enumerate(("a/1.png", "a/2.png", "3.png")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (6, 5), (number, 0, 0)).save(tmp_path / name)
+        Image.new("RGB", (6, 5), (90 + number, 0, 0)).save(tmp_path / name)
     (tmp_path / "labels.csv").write_text(LIST, encoding="utf-8")
     return tmp_path
 
