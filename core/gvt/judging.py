@@ -116,7 +116,7 @@ class Judged:
         of_evaluation = self.split, self.step, self.found, self.classes
         if self.run is None or self.out is not None:
             return save_evaluation(self.target, *of_evaluation, about=self.about)
-        self.run.check_links()
+        self.run.check_links(self.run.evaluations)
         try:
             with sole_writer(self.run.path, "evaluated"):
                 written = save_evaluation(self.target, *of_evaluation, about=self.about)

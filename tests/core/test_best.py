@@ -128,14 +128,40 @@ def test_smaller_may_be_better():
     assert trainer([4.0, 3.0, 3.5, 3.2, 2.0] + 3 * [3.0], mode="min", patience=2).fit().step == 4
 
 
-def test_what_is_no_number_is_no_best():
-    config, run = EvaluateConfig(split="val", best="f1"), Run(nn.Identity(), 9, 3, 1)
-    assert not note_best(config, run, {"f1": float("nan")})
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_what_is_not_finite_is_never_the_best(value, mode):
+    config, run = EvaluateConfig(split="val", best="f1", mode=mode), Run(nn.Identity(), 9, 3, 1)
+    with pytest.warns(UserWarning, match=rf"step 0: f1 is {value}, so it cannot be the best"):
+        assert not note_best(config, run, {"f1": value, "loss/a": 1.0})
+    with pytest.warns(UserWarning, match=rf"loss/a is {value}"):
+        assert not note_best(config, run, {"f1": 0.5, "loss/a": value})
     assert run.best is None
     run.step = 3
-    assert note_best(config, run, {"f1": 0.5})
-    assert not note_best(config, run, {"f1": float("nan")})
+    assert note_best(config, run, {"f1": 0.5, "iou/absent": float("nan"), "loss/a": 1.0})
+    with pytest.warns(UserWarning, match="f1"):
+        assert not note_best(config, run, {"f1": value})
     assert run.best == {"value": 0.5, "step": 3}
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_best_is_the_best_finite_one_and_last_is_saved_all_the_same(tmp_path, mode):
+    nan, inf = float("nan"), float("inf")
+    scores = [nan, 2.0, inf, -inf, 2.0, nan]
+    with pytest.warns(UserWarning, match="cannot be the best"):
+        run = trainer(scores, tmp_path, steps=6, patience=None, mode=mode).fit()
+    assert run.best == {"value": 2.0, "step": 2}
+    assert file.load(tmp_path / "best.safetensors")[0]["training"]["step"] == 2
+    assert file.load(tmp_path / "last.safetensors")[0]["training"]["step"] == 6
+
+
+def test_an_infinite_best_of_an_older_version_is_forgotten(tmp_path):
+    trainer(folder=tmp_path, steps=2).fit()
+    document, tensors = file.load(tmp_path / "last.safetensors")
+    document["training"]["best"] = {"value": float("inf"), "step": 1}
+    again = trainer(steps=2)
+    restore(again, (document, tensors))
+    assert again.run.best is None
 
 
 def test_by_hand_it_says_so_and_how_to_go_on(tmp_path, capsys):

@@ -120,16 +120,16 @@ def read_header(path: Path, *, of_run: bool = False) -> Header:
         return header
 
 
-def check_writable(path: Path, document: Mapping[str, Any], tensors: TensorTable) -> None:
-    """Check that a document could be read again.
+def check_writable(document: Mapping[str, Any], tensors: TensorTable) -> None:
+    """Check that a document can be read again.
 
     Raises:
-        CheckpointError: If `read_header` would refuse it.
-        ValueError: If it would not come back as it is.
+        ValueError: If it cannot, or not as it is.
+        TypeError: If it is not plain data.
     """
     from gvt.checkpoint.model import check_document
 
-    check_document(path, parse(_text(document)), tensors)
+    check_document(parse(_text(document)), tensors)
 
 
 @contextmanager
@@ -139,14 +139,20 @@ def opened(path: Path, *, of_run: bool = False) -> Iterator[tuple[BufferedReader
     Raises:
         CheckpointError: As `read_header`; and if reading fails inside.
     """
-    from gvt.checkpoint.model import check_document, check_of_run  # pydantic, when it is needed
+    from gvt.checkpoint.model import check_document, missing_section  # pydantic, when needed
 
     try:
         with open_regular(path) as file:
             header = _header(path, file)
-            check_document(path, header.document, header.tensors)
-            if of_run:
-                check_of_run(path, header.document)
+            try:
+                check_document(header.document, header.tensors)
+            except ValueError as error:
+                raise damaged(path, error) from error
+            if of_run and (section := missing_section(header.document)):
+                raise CheckpointError(
+                    f"{path}: has no section {section!r}, so it is not of the run of a recipe; its "
+                    "weights can be taken with init_from, or with safetensors.torch.load_file"
+                )
             yield file, header
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint {str(path)!r}") from error

@@ -76,7 +76,7 @@ def write(
     digest = hashlib.sha256()
     with _replacing(path) as file:
         try:
-            check_writable(path, document, table)
+            check_writable(document, table)
             file.write(header_bytes(document, table))
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: cannot be written: {error}") from error

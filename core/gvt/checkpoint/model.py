@@ -7,16 +7,11 @@ not that gvt wrote it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from gvt.checkpoint.bounded import SHOWN, shortened
-from gvt.errors import CheckpointError
-
-RUN_SECTIONS = ("recipe", "config", "resolved", "data", "components", "environment", "training")
-"""What the checkpoint of a recipe's run has; a trainer in code may say less."""
 
 Name = Annotated[str, StringConstraints(max_length=5000)]  # a plugin file is named by its path
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -108,54 +103,51 @@ class _Document(_Section):
     format: Count
     gvt: Name
     aliases: dict[str, str] = {}
-    recipe: Name | None = None
-    config: _Config | None = None
-    resolved: _Resolved | None = None
-    data: Data | None = None
-    components: dict[Name, Name] | None = None
-    environment: _Environment | None = None
     training: _Training | None = None
 
 
-def check_document(path: Path, document: Mapping[str, Any], tensors: Collection[str]) -> None:
+class _RunDocument(_Document):
+    recipe: Name
+    config: _Config
+    resolved: _Resolved
+    data: Data
+    components: dict[Name, Name]
+    environment: _Environment
+    training: _Training
+
+
+RUN_SECTIONS = ("recipe", "config", "resolved", "data", "components", "environment", "training")
+"""What the checkpoint of a recipe's run has; a trainer in code may say anything else instead."""
+
+
+def check_document(document: Mapping[str, Any], tensors: Collection[str]) -> None:
     """Check that what a document holds is of the right type, and what its aliases name.
 
     Args:
-        path: The file, for messages.
         document: Without its hashes.
         tensors: The names of the file's tensors.
 
     Raises:
-        CheckpointError: If something is not.
+        ValueError: If something is not; says what, in one line.
     """
+    model = _Document if missing_section(document) else _RunDocument
     try:
-        _Document.model_validate(document)
+        model.model_validate(document)
     except ValidationError as error:
-        raise _wrong(path, _first(error)) from error
+        raise ValueError(f"its document: {_first(error)}") from error
     for alias, name in document.get("aliases", {}).items():
         if alias in tensors or name not in tensors:
-            raise _wrong(path, f"aliases: {shortened(alias)} cannot stand for {shortened(name)}")
-
-
-def check_of_run(path: Path, document: Mapping[str, Any]) -> None:
-    """Check that a checkpoint describes the recipe's run that it was saved by.
-
-    Raises:
-        CheckpointError: If a section is missing.
-    """
-    for section in RUN_SECTIONS:
-        if document.get(section) is None:
-            raise CheckpointError(
-                f"{path}: has no section {section!r}, so it was not saved by the run of a recipe; "
-                "its weights can be taken with init_from, or with safetensors.torch.load_file"
+            raise ValueError(
+                f"its document: aliases: {shortened(alias)} cannot stand for {shortened(name)}"
             )
+
+
+def missing_section(document: Mapping[str, Any]) -> str:
+    """Return what a document lacks for that of a recipe's run; nothing if it is one."""
+    return next((name for name in RUN_SECTIONS if document.get(name) is None), "")
 
 
 def _first(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part)[:SHOWN] for part in problem["loc"])[: 2 * SHOWN]
     return f"{place.encode('unicode_escape').decode()}: {problem['msg'][:SHOWN]}"
-
-
-def _wrong(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{path}: damaged: its document: {why}")

@@ -12,15 +12,15 @@ from gvt.cli.listing import aligned
 
 
 def inspection(path: Path) -> str:
-    """Return what a checkpoint is.
+    """Return what a checkpoint holds; its tensors are read and checked, too.
 
     Raises:
         CheckpointError: If it is missing, damaged, or of a newer format.
     """
+    from gvt.checkpoint.model import missing_section  # pydantic, when needed
+
     header = read_header(path)
     document = header.document
-    version = f"gvt {document['gvt']}, format {document['format']}"
-    training, environment = document.get("training"), document.get("environment")
     checked = "header and tensors" if check_data(path) else "header (format 1 has no more)"
     groups: dict[str, list[int]] = {}
     for name, (_, shape) in header.tensors.items():
@@ -28,15 +28,9 @@ def inspection(path: Path) -> str:
         groups.setdefault(prefix, []).append(math.prod(shape))
     rows = [
         ("file", f"{path} ({path.stat().st_size:,} bytes)"),
-        ("checked", f"{checked} (SHA-256)"),
-        (
-            "recipe",
-            f"{document.get('recipe')} ({version})",
-        ),
-        *(_rows_of_training(training) if training else ()),
-        *((f"plugin of {n}", origin) for n, origin in (document.get("components") or {}).items()),
-        *(_rows_of_environment(environment) if environment else ()),
-        ("classes", ", ".join((document.get("data") or {}).get("classes", ()))),
+        ("written by", f"gvt {document['gvt']}, format {document['format']}"),
+        ("checked", f"{checked}, by SHA-256"),
+        *(() if missing_section(document) else _rows_of_run(document)),
         *(
             (f"tensors {name}", f"{len(sizes)} tensors, {sum(sizes):,} numbers")
             for name, sizes in groups.items()
@@ -45,13 +39,15 @@ def inspection(path: Path) -> str:
     return aligned(rows, indent="")
 
 
-def _rows_of_training(training: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _rows_of_run(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    training, environment = document["training"], document["environment"]
+    yield "recipe", document["recipe"]
     yield "step", f"{training['step']} (epoch {training['epoch']}, step {training['position']})"
     for name, value in training["metrics"].items():
         yield f"metric {name}", f"{value:.6g}"
-
-
-def _rows_of_environment(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, origin in document["components"].items():
+        yield f"plugin of {name}", origin
     for name in ("device", "threads"):
         yield name, str(environment[name])
     yield from environment["versions"].items()
+    yield "classes", ", ".join(document["data"]["classes"])

@@ -117,13 +117,16 @@ class RunFolder:
         with replacing(self.environment) as file:
             file.write((json.dumps(environment, indent=2) + "\n").encode())
 
-    def check_links(self) -> None:
-        """Check that what is written into a folder inside is written there.
+    def check_links(self, *folders: Path) -> None:
+        """Check that what is written into folders of this run is written there.
+
+        Args:
+            folders: Some of its folders; all of them unless given.
 
         Raises:
             UsageError: If one is a symbolic link, as an unpacked run may have them.
         """
-        for folder in (self.checkpoints, self.samples, self.evaluations):
+        for folder in folders or (self.checkpoints, self.samples, self.evaluations):
             if folder.is_symlink():
                 raise UsageError(
                     f"{folder}: is a symbolic link, which a run does not write through; put the "

@@ -168,7 +168,7 @@ def test_format_1_still_loads(tmp_path, write_format_1):
     assert loaded["task/tied"] is loaded["task/a"]
     assert all(torch.equal(loaded[n], t) for n, t in written.items())
     assert not check_data(path)
-    assert "header (format 1 has no more) (SHA-256)" in inspection(path)
+    assert "header (format 1 has no more), by SHA-256" in inspection(path)
 
 
 def test_what_is_saved_again_is_of_the_new_format(tmp_path, write_format_1):
@@ -177,7 +177,7 @@ def test_what_is_saved_again_is_of_the_new_format(tmp_path, write_format_1):
     file.save(path, loaded, document)
     assert file.load(path)[0]["format"] == 2
     assert check_data(path)
-    assert "header and tensors (SHA-256)" in inspection(path)
+    assert "header and tensors, by SHA-256" in inspection(path)
 
 
 def test_tensors_are_asked_for_one_at_a_time(tmp_path):

@@ -17,7 +17,12 @@ from gvt.facts import DataFacts, PartFacts
 
 RECIPE = [
     *("data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=32", "train.steps=1"),
-    *("evaluate.split=val", "evaluate.final=null", "backbone.widths=[4, 4]", "heads.digit.hidden=[4]"),
+    *(
+        "evaluate.split=val",
+        "evaluate.final=null",
+        "backbone.widths=[4, 4]",
+        "heads.digit.hidden=[4]",
+    ),
     "train.ema={}",
 ]
 
@@ -101,7 +106,7 @@ def test_a_changed_document_is_refused_in_one_line_or_used(run, forged, data):
 
 @pytest.mark.slow
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_a_changed_document_is_resumed_or_refused_in_one_line(run, forged, data):

@@ -1,10 +1,10 @@
 """A list of entries on disk is whole whenever somebody looks."""
 
 import json
+from io import FileIO
 
 import pytest
 
-from gvt.prediction import entries
 from gvt.prediction.entries import EntryFile
 
 
@@ -35,7 +35,7 @@ def test_an_earlier_file_is_replaced_with_the_first_picture(tmp_path):
 
 
 def test_a_disk_that_is_full_leaves_what_was_there(tmp_path, monkeypatch):
-    class Narrow(entries.FileIO):
+    class Narrow(FileIO):
         """A file on a disk with room for 60 bytes."""
 
         def write(self, content):
@@ -44,7 +44,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(tmp_path, monkeypatch):
                 raise OSError(28, "No space left on device")
             return super().write(bytes(content)[:room])
 
-    monkeypatch.setattr(entries, "FileIO", Narrow)
+    monkeypatch.setattr("gvt.atomic.FileIO", Narrow)
     path = tmp_path / "predictions.json"
     file = EntryFile(path)
     file.add([{"number": 1}])

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 
 import pytest
 import torch
@@ -211,3 +212,34 @@ def test_killed_before_its_first_checkpoint_it_begins_again(tmp_path, same_tenso
     kept = run.checkpoint.rename(tmp_path / "kept.safetensors")
     again = gvt.resume(run.folder, quiet=True)
     same_tensors(kept, again.checkpoint)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need special rights there")
+@pytest.mark.parametrize("name", ["checkpoints", "samples", "evaluation"])
+def test_a_run_does_not_write_through_a_link(tmp_path, name):
+    run = RunFolder.create(tmp_path, "r")
+    run.check_links()
+    (tmp_path / "outside").mkdir()
+    (run.path / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(gvt.UsageError, match=rf"{name}: is a symbolic link"):
+        run.check_links()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need special rights there")
+def test_what_describes_a_run_replaces_links(tmp_path):
+    run = RunFolder.create(tmp_path, "r")
+    outside = tmp_path / "outside"
+    outside.write_text("mine")
+    for name in ("config.yaml", ".unfinished.config.yaml", "environment.json"):
+        (run.path / name).symlink_to(outside)
+    run.describe({"a": 1}, {"b": 2})
+    assert outside.read_text() == "mine"
+    assert sorted(p.name for p in run.path.iterdir()) == ["config.yaml", "environment.json"]
+
+
+def test_folders_of_a_new_run_are_synced(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("gvt.atomic.sync_folder", synced.append)
+    monkeypatch.setattr("gvt.runs.folder.sync_folder", synced.append)
+    run = RunFolder.create(tmp_path / "runs", "r")
+    assert synced == [tmp_path, tmp_path / "runs", run.path.parent]

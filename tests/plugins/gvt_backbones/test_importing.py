@@ -219,3 +219,45 @@ def test_imported_weights_know_photographs(lite0, photograph, name, score):
     best = (pooled @ weight.T + bias).softmax(dim=1)[0].max(dim=0)
     assert imagenet.classes[int(best.indices)] == name
     assert float(best.values) == pytest.approx(score, abs=0.01)
+
+
+def quantised(tensor):
+    return torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda tensor: tensor.to_sparse(), "is sparse or nested"),
+        (lambda tensor: tensor.flatten(1).to_sparse_csr(), "is sparse or nested"),
+        (lambda tensor: tensor.to("meta"), "has no values"),
+        (quantised, "is quantised"),
+        (lambda tensor: tensor.to(torch.complex64), "is complex"),
+        (lambda tensor: (tensor * 127).to(torch.int8), "has whole numbers (torch.int8)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_that_cannot_be_weights_are_one_line(imported, state, change, says):
+    name = next(name for name in state if name.endswith("weight"))
+    code, _, error, out = imported({**state, name: change(state[name])})
+    assert code == 1
+    assert error.count("\n") == 1
+    assert says in error
+    assert name in error
+    assert not out.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes in folders")
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_a_pipe_is_not_waited_for(imported, tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    code, _, error, _ = imported(tmp_path / name)
+    assert code == 1
+    assert "a named pipe, not an ordinary file" in error
+
+
+def test_nothing_is_written_beside_the_new_file(imported, state, tmp_path):
+    out = tmp_path / "new" / "out.safetensors"
+    out.parent.mkdir()
+    assert imported(state, out=out)[0] == 0
+    assert list(out.parent.iterdir()) == [out]
