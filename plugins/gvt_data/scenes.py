@@ -18,6 +18,8 @@ from .mnist import MNIST
 from .scene import PAPER, Array, Placed, Rules, drawn, largest, planned
 from .splits import SPLITS
 
+Side = Annotated[int, Field(gt=0, le=16_384)]
+
 Target = Literal["class", "boxes", "labels", "masks", "semantic"]
 
 TARGETS: tuple[Target, ...] = ("class", "boxes", "labels", "masks", "semantic")
@@ -66,7 +68,7 @@ class Scenes:
     def __init__(
         self,
         split: str,
-        size: PositiveInt | tuple[PositiveInt, PositiveInt] = 128,
+        size: Side | tuple[Side, Side] = 128,
         count: PositiveInt = 2000,
         held_out: PositiveInt = 400,
         objects: tuple[PositiveInt, PositiveInt] = (1, 6),

@@ -75,9 +75,7 @@ def test_without_its_variable_a_checkpoint_predicts_and_says_what_resuming_needs
     picture = tmp_path / "photos/of/it/odd/1.png"
     assert [p.error for p in gvt.predict(run.checkpoint, [picture])] == [""]
     gvt.load(run.checkpoint)
-    line = (
-        r"^data\.root: the environment variable PHOTOS is not set; .* give data\.root=\.\.\.$"
-    )
+    line = r"^data\.root: the environment variable PHOTOS is not set; .* give data\.root=\.\.\.$"
     with pytest.raises(ConfigError, match=line):
         gvt.resume(run.folder, "train.steps=3", quiet=True)
     with pytest.raises(ConfigError, match=line):
@@ -200,3 +198,8 @@ def test_a_size_has_a_largest_value(tmp_path):
     gvt.create("dataset", "image_folder", split="train", root="photos/of/it", size=[16384, 16384])
     with pytest.raises(ConfigError, match="at most 268,435,456 pixels, 16384x16384"):
         gvt.run(RECIPE, "data.size=[16385, 16384]", quiet=True)
+
+
+def test_a_size_of_scenes_has_a_largest_value():
+    with pytest.raises(ConfigError, match=r"size: should be less than or equal to 16384"):
+        gvt.create("dataset", "scenes", split="train", size=1_000_000)

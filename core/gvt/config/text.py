@@ -16,12 +16,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import Node, ScalarNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.tokens import (
     BlockMappingStartToken,
     BlockSequenceStartToken,
     DocumentEndToken,
-    DocumentStartToken,
 )
 
 from gvt.errors import ConfigError
@@ -81,8 +80,9 @@ def parse_value(path: str, text: str, where: str) -> Any:
     """
     bare = text.strip(" ")
     if bare.startswith(("[", "{", '"', "'")):
+        value = parse(bare, where)  # first, since it is what bounds the depth
         _check_nothing_left(bare, where)
-        return parse(bare, where)
+        return value
     if found := _UNPRINTABLE.search(bare):
         raise ConfigError(
             f"{where}: its character {ascii(found[0])[1:-1]} cannot be written as it is; "
@@ -154,6 +154,7 @@ class _Composer(Composer):
             ComposerError: If it has a tag that a recipe has no use for, contains itself, or
                 expands to too much.
         """
+        self.warn_double_anchors = False
         node = super().get_single_node()
         if node is not None:
             self._measure(node, {})
@@ -173,6 +174,10 @@ class _Composer(Composer):
             characters = len(node.value)
         else:
             inside = [part for item in node.value for part in _parts(item)]
+            if isinstance(node, MappingNode) and not all(
+                isinstance(key, ScalarNode) for key, _ in node.value
+            ):
+                raise _refused("a list or mapping is not a key", node)
             for part in inside:
                 more_nodes, more_characters = self._measure(part, measured)
                 nodes, characters = nodes + more_nodes, characters + more_characters
@@ -234,26 +239,23 @@ def _load(yaml: YAML, text: str, where: str) -> Any:
 
 
 def _check_nothing_left(text: str, where: str) -> None:
-    """Check that a value is all of a text.
+    """Check that valid YAML is one value and nothing else.
 
     Raises:
-        ConfigError: If a comment, a second value or a document's mark comes after or inside it.
+        ConfigError: If a comment or a document's mark comes after or inside it.
     """
     end = 0
-    try:
-        for token in _reader().scan(text):
-            left = text[end : token.start_mark.index]
-            if isinstance(token, BlockMappingStartToken | BlockSequenceStartToken):
-                left = text  # `"a": 1`, which in an override is written {a: 1}
-            elif isinstance(token, DocumentStartToken | DocumentEndToken):
-                left = text[token.start_mark.index :]
-            if left.strip():
-                raise ConfigError(
-                    f"{where}: {quoted(left.strip())} is left over; an override is one value"
-                )
-            end = max(end, token.end_mark.index)
-    except YAMLError:
-        return  # which loading it tells with its reason
+    for token in _reader().scan(text):
+        left = text[end : token.start_mark.index]
+        if isinstance(token, BlockMappingStartToken | BlockSequenceStartToken):
+            left = text  # `"a": 1`, which in an override is written {a: 1}
+        elif isinstance(token, DocumentEndToken):
+            left = text[token.start_mark.index :]
+        if left.strip():
+            raise ConfigError(
+                f"{where}: {quoted(left.strip())} is left over; an override is one value"
+            )
+        end = max(end, token.end_mark.index)
 
 
 def _hint(path: str, text: str) -> str:

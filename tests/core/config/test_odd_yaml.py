@@ -43,8 +43,8 @@ ODD = {
     "{null: 1}": "the key None is not a text",
     "{true: 1}": "the key True is not a text",
     "{1.5: 1}": "the key 1.5 is not a text",
-    "{[b]: 1}": "the key ('b',) is not a text",
-    "{{b: 1}: 1}": "unhashable key",
+    "{[b]: 1}": "a list or mapping is not a key",
+    "{{b: 1}: 1}": "a list or mapping is not a key",
     "{1: a, '1': b}": "the key '1' is given twice",
     "{b: 1, b: 2}": 'duplicate key "b"',
     "!!binary aGk=": "the tag 'tag:yaml.org,2002:binary' is not for recipes",
@@ -185,7 +185,7 @@ places = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(places, values)
 def test_whatever_an_override_says_it_is_a_configuration_or_one_line(place, value):
     recipe = text.parse(RECIPE % 1, "here")
@@ -196,7 +196,7 @@ def test_whatever_an_override_says_it_is_a_configuration_or_one_line(place, valu
         assert len(str(error)) < 2000
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["task", "data", "optimizers", "train"]), values)))
 def test_whatever_a_file_says_it_is_a_configuration_or_one_line(sections):
     source = "".join(f"{name}: {value}\n" for name, value in sections)

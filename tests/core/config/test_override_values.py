@@ -56,7 +56,6 @@ def test_a_value_is_what_the_whole_text_says(written, value):
         ("[5] # of ten", "# of ten"),
         ("'a' #b", "#b"),
         ("[a, #b\n c]", "#b"),
-        ("[5]\n---\n[6]", "---"),
         ("{a: 1}\n...", "..."),
         ('"a": 5', '"a": 5'),
         ("[a]: 5", "[a]: 5"),
@@ -68,7 +67,7 @@ def test_what_is_left_over_is_an_error(written, left):
     assert repr(left)[1:-1] in str(caught.value)
 
 
-@pytest.mark.parametrize("written", ["'a' b", "[5] [6]", "[5", '"a', "{a: *b}"])
+@pytest.mark.parametrize("written", ["'a' b", "[5] [6]", "[5]\n---\n[6]", "[5", '"a', "{a: *b}"])
 def test_what_is_not_yaml_is_an_error(written):
     with pytest.raises(ConfigError, match="not valid YAML"):
         value_of(written)
