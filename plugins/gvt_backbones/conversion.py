@@ -171,12 +171,8 @@ def _matched(
                 f"{refusal}: where the network has {_told(name, ours)}, the file has "
                 f"{_told(other, theirs)}; it has {len(theirs)} tensors, the network {len(ours)}"
             )
-        if (
-            name
-            and other
-            and ours[name].is_floating_point()
-            and not theirs[other].is_floating_point()
-        ):
+        fractions = bool(name) and ours[str(name)].is_floating_point()
+        if fractions and other and not theirs[other].is_floating_point():
             raise DataError(
                 f"{refusal}: {other} has whole numbers ({theirs[other].dtype}), as quantised "
                 "weights have, and the network's are fractions"
