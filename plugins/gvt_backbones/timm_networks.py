@@ -16,6 +16,7 @@ import timm
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from gvt.regular import check_regular
 from gvt_registry import nearest
 
 _FLEXIBLE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True})
@@ -103,6 +104,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ValueError: If it is missing or no safetensors file.
     """
     try:
+        check_regular(path)  # a named pipe would be waited for
         with safe_open(path, framework="pt") as file:
             names, metadata = file.keys(), file.metadata() or {}
             return {name: file.get_tensor(name) for name in names}, metadata
