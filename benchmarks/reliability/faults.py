@@ -102,7 +102,9 @@ def _saves(injector: Injector, root: Path, count: int, seed: int) -> Result:
 
     def state(step: int) -> tuple[dict, dict]:
         weights = torch.arange(50_000.0) * step
-        return {"training": {"step": step}}, {"task/a": weights, "task/b": weights[:7] + 1}
+        training = {"step": step, "epoch": 0, "position": step, "metrics": {}, "best": None}
+        training |= {"optimizer_values": {}, "scalers": {}}
+        return {"training": training}, {"task/a": weights, "task/b": weights[:7] + 1}
 
     def save(folder: Path, step: int) -> None:
         CheckpointFolder(folder, keep=1).save(state(step), is_best=True)

@@ -110,7 +110,10 @@ def _killed_after(child: int, seconds: float) -> int | None:
         if left <= 0:
             break
         time.sleep(min(left, 0.002))
-    os.killpg(child, signal.SIGKILL)
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:  # it has no group of its own yet
+        os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None
 

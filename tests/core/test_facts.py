@@ -105,16 +105,16 @@ def test_classes_without_a_sample_are_known_by_labels_by_objects_and_of_parts():
 
 
 def test_a_run_warns_once_of_classes_without_a_training_image():
-    from gvt.session import _warn_of_absent_classes
+    from gvt.lessons import warn_of_absent_classes
 
     class Many(Oddly):
         classes = tuple(f"class {n}\x1b" for n in range(14))
         labels = (0, 0)
 
     with pytest.warns(UserWarning) as caught:
-        _warn_of_absent_classes(Many())
+        warn_of_absent_classes(Many())
     (line,) = (str(warning.message) for warning in caught)
     assert line.startswith(r"data: 13 classes have no training image: class 1\x1b, class 2\x1b")
     assert line.endswith("and 3 more")
     with pytest.warns(UserWarning, match="data: 1 class has no training image: dog$"):
-        _warn_of_absent_classes(Counted())
+        warn_of_absent_classes(Counted())

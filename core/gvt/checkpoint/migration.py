@@ -18,5 +18,4 @@ def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: If its configuration does not fit the schema.
     """
-    configurations = {name: with_unrecorded(document[name]) for name in ("config", "resolved")}
-    return {**document, **configurations}
+    return {**document, "config": with_unrecorded(document["config"])}

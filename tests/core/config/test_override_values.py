@@ -58,7 +58,6 @@ def test_a_value_is_what_the_whole_text_says(written, value):
         ("[a, #b\n c]", "#b"),
         ("{a: 1}\n...", "..."),
         ('"a": 5', '"a": 5'),
-        ("[a]: 5", "[a]: 5"),
     ],
 )
 def test_what_is_left_over_is_an_error(written, left):

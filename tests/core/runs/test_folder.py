@@ -40,6 +40,7 @@ def test_everything_that_was_promised_is_there(run):
     names = {p.as_posix() for p in paths if p.parts[0] != "tensorboard"}  # a plugin's own
     sheets = {f"samples/samples_{step:08d}.png" for step in (1, 2, 4, 6)}
     assert names == sheets | {
+        ".lock",
         "checkpoints/last.safetensors",
         "config.yaml",
         "data.png",

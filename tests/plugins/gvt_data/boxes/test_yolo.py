@@ -408,7 +408,7 @@ def test_paths_of_other_machines_are_found_by_their_ends(case, draws, tmp_path):
     (tmp_path / "lists/b.txt").write_text("/data/sets/images/b/3.jpg\n")
     (tmp_path / "data.yaml").write_text(f"{yaml}\nnames: [cat, dog]\n")
     for split, numbers in (("train", train), ("val", val)):
-        with pytest.warns(UserWarning, match="as written, and w") as told:
+        with pytest.warns(UserWarning, match="matched by (its|their) ending") as told:
             dataset = YOLO(split, str(tmp_path))
         sources = [Path(dataset[index].record.source).stem for index in range(len(dataset))]
         assert "".join(sources) == numbers
