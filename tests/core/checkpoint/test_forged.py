@@ -93,6 +93,7 @@ def every_use(path):
     check(lambda: gvt.save(gvt.load(path), path.with_name("..") / ".." / "saved.safetensors"))
 
 
+@pytest.mark.slow
 @settings(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
