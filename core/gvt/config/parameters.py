@@ -7,7 +7,6 @@ import json
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -236,15 +235,23 @@ def with_components(
         target: The class or function that they are for.
         given: The parameters by name.
         change: Called with a component's kind and what the parameters say of it.
+
+    Raises:
+        ConfigError: If a parameter is of another type.
     """
     declared, _ = signature_of(target)
     changed = dict(given)
     for name, parameter in declared.items():
         annotation = taking_names(parameter.annotation, change)
         if annotation is not parameter.annotation and given.get(name) is not None:
-            with suppress(TypeError):  # objects handed over in code have no names
+            try:
                 value = _adapter(annotation).validate_json(json.dumps(given[name]), strict=True)
                 changed[name] = json.loads(json.dumps(value))
+            except ValidationError as error:
+                said = _said(error.errors(include_url=False)[0])
+                raise ConfigError(f"{name}: {said}, not {quoted(given[name])}") from error
+            except TypeError:  # objects handed over in code have no names
+                continue
     return changed
 
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-from pydantic import ValidationError
-
 from gvt.config.compose import validate
 from gvt.config.injected import INJECTED, NETWORKS
 from gvt.config.named import target_of
@@ -43,6 +41,9 @@ def with_defaults(config: RunConfig) -> RunConfig:
 
     Those that gvt fills in are left out, and defaults that a recipe cannot give: objects, and
     values that are not of the parameter's type.
+
+    Raises:
+        GvtError: If it is not valid.
     """
     return _completed(config, _defaults)
 
@@ -54,7 +55,7 @@ def with_unrecorded(document: Mapping[str, Any]) -> dict[str, Any]:
     building it says what is wrong.
     """
     config = validate(document, "the checkpoint")
-    return _completed(config, unrecorded, GvtError, ValidationError).document()
+    return _completed(config, unrecorded, GvtError).document()
 
 
 def unrecorded(target: Callable[..., Any]) -> dict[str, Any]:
