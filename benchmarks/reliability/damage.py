@@ -109,7 +109,7 @@ def _cut(content: bytes, chance: random.Random) -> Iterator[bytes]:
 
 
 def _overwritten(content: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Yield copies of which one part is zeros, or stands in another part's place."""
+    """Yield copies with one part zeroed, or overwritten by another part."""
     while True:
         damaged = bytearray(content)
         length = chance.randrange(1, 4096)

@@ -27,13 +27,13 @@ class Outcome:
 
     Attributes:
         kills: Processes that were killed.
-        in_a_save: Kills that left an unfinished file.
+        unfinished: Kills after which an unfinished file was there.
         runs: Runs that came to their end.
         lost: What went wrong, a line each.
     """
 
     kills: int = 0
-    in_a_save: int = 0
+    unfinished: int = 0
     runs: int = 0
     lost: list[str] = field(default_factory=list)
 
@@ -89,7 +89,7 @@ def _killed_run(recipe: str, root: Path, moments: list[float], outcome: Outcome)
         status = _killed_after(child, moments.pop() if moments else math.inf)
         if status is None:
             outcome.kills += 1
-            outcome.in_a_save += _check_after_kill(recipe, root, outcome)
+            outcome.unfinished += _check_after_kill(recipe, root, outcome)
         elif status:
             outcome.lost.append(f"{recipe}: {log.read_text().splitlines()[-1]}")
             return None
@@ -136,7 +136,8 @@ def _files(run: Path) -> set[str]:
 def row(recipe: str, kills: int, seed: int) -> tuple[dict[str, int], list[str]]:
     """Return the counts of a family's campaign, and what was lost."""
     outcome = campaign(recipe, kills, seed)
-    counts = {"kills": outcome.kills, "in a save": outcome.in_a_save, "complete": outcome.runs}
+    unfinished = outcome.unfinished
+    counts = {"kills": outcome.kills, "unfinished files": unfinished, "complete": outcome.runs}
     return counts, outcome.lost
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 SECONDS = 20.0
-"""Of a whole process, most of which is Python's start, on a machine that does other things."""
+"""Limit for a whole process, most of which is Python's start, on a busy machine."""
 
 MEMORY = 6 << 30
-"""Bytes of address space, of which torch takes the larger part."""
+"""Limit of the address space in bytes; torch takes the larger part."""
 
 LONGEST = 1000
 SECRET = "xyzzy-do-not-print"

@@ -176,7 +176,7 @@ def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, An
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
             raise
         label = getattr(target, "__name__", str(target))
-        raise ConfigError(f"{where}: {label}: there is no memory for sizes like these") from error
+        raise ConfigError(f"{where}: {label}: not enough memory for sizes like these") from error
 
 
 def paths_in(where: str, value: Any, about: str = "") -> Iterator[tuple[str, str, str]]:
