@@ -19,7 +19,13 @@ COMMON = (
     "train.precision=float32",
     "data.workers=0",
 )
-_SCENES = ("data.length=40", "data.held_out=8", "data.size=48", "data.batch_size=4")
+_SCENES = (
+    "data.count=40",
+    "data.held_out=8",
+    "data.size=48",
+    "data.digit_size=[20,34]",
+    "data.batch_size=4",
+)
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "gan.mnist": (
