@@ -53,7 +53,7 @@ def test_damaged_and_forged_files_are_refused_or_data(campaign):
 def test_killed_runs_lose_nothing(family, campaign):
     (row,) = campaign(f"kills: {family}").values()
     assert row["counts"]["kills"] == 2
-    assert row["counts"]["complete"] == 1
+    assert row["counts"]["complete"] >= 1  # a run may be complete before its kill
 
 
 @pytest.mark.slow
