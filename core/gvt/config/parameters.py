@@ -159,8 +159,8 @@ def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, An
     Where a checkpoint's weights follow, a variable that is not set stays in its path.
 
     Raises:
-        ConfigError: If it refuses its arguments, with a TypeError or a ValueError, or a path has
-            an environment variable that is not set.
+        ConfigError: If it refuses its arguments with an error of Python's or of torch's, or a path
+            has an environment variable that is not set.
     """
     about, strict = _about(arguments), not restoring()
     arguments = {
@@ -169,14 +169,10 @@ def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, An
     }
     try:
         return target(**arguments)
-    except (TypeError, ValueError) as error:
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        # torch raises the first three: for groups of 0, and for sizes that no memory holds.
         label = getattr(target, "__name__", str(target))
-        raise ConfigError(f"{where}: {label}: {error}") from error
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
-            raise
-        label = getattr(target, "__name__", str(target))
-        raise ConfigError(f"{where}: {label}: not enough memory for sizes like these") from error
+        raise ConfigError(f"{where}: {label}: {str(error) or type(error).__name__}") from error
 
 
 def paths_in(where: str, value: Any, about: str = "") -> Iterator[tuple[str, str, str]]:

@@ -168,6 +168,13 @@ def test_what_is_of_a_wrong_type_is_named(forged, place, value):
             use(path)
 
 
+@pytest.mark.parametrize("width", [10**11, 2**58, -3])
+def test_a_size_that_no_memory_holds_is_one_line(forged, width):
+    path = forged(lambda document: changed(document, ("config", "backbone", "widths", 0), width))
+    with pytest.raises(gvt.GvtError, match=r"^[^\n]*backbone[^\n]*$"):
+        gvt.load(path)
+
+
 def test_keys_of_a_later_version_are_let_pass(run, forged):
     def change(document):
         for place in ((), ("training",), ("data",), ("environment",), ("resolved", "train")):
