@@ -185,8 +185,10 @@ class Trainer:
         self._tell("step_ended", self._losses.of(run.step))
         if run.step % train.log_every == 0:
             self._read_losses()
-        if run.step % run.steps_per_epoch == 0:
+        epoch_ended = run.step % run.steps_per_epoch == 0
+        if epoch_ended or run.is_complete:
             self._check_taught()
+        if epoch_ended:
             self._tell("epoch_ended")
         is_best = False
         if evaluation.split and self._due(evaluation.every, run.step):
@@ -216,19 +218,20 @@ class Trainer:
         raise Interrupted(what)
 
     def _check_taught(self) -> None:
-        """Check that the epoch had something to learn from, for each part of the task."""
+        """Check that an epoch, or a run shorter than one, had something to learn from."""
         steps, self._seen = self._seen, {}
-        if len(steps) < self.run.steps_per_epoch:
+        is_epoch = len(steps) >= self.run.steps_per_epoch
+        if not is_epoch and len(steps) < self.run.step:
             return  # a resumed run saw the end of it alone, or all was frozen
         seen = set().union(*steps.values())
         silent = self.task.untaught(seen)
-        for said in self.task.untaught(()):
+        for said in self.task.untaught(()) if is_epoch else ():
             if not self.world.any(said not in silent):
                 warnings.warn(said, stacklevel=2)
         if not self.world.any(bool(seen)):
             needs = {key for m in self.task.modules() if isinstance(m, Head) for key in m.needs}
             wanted = f"the heads need {', '.join(sorted(needs))}" if needs else "there is no loss"
-            raise DataError(f"no sample of an epoch has all that is learned from: {wanted}")
+            raise DataError(f"no training sample has all that is learned from: {wanted}")
 
     def _draws_at(self, step: int) -> bool:
         return step == 1 or self._due(self.train.pictures_every, step)

@@ -154,15 +154,16 @@ def test_a_batch_that_teaches_nothing_moves_nothing():
     assert torch.equal(task.a.weight, after_one)
 
 
-def test_an_epoch_that_teaches_nothing_is_an_error():
+@pytest.mark.parametrize("steps", [500, 3])
+def test_an_epoch_or_a_run_that_teaches_nothing_is_an_error(steps):
     class Mute(TwoNets):
         def forward(self, phase, batch, step):
             return {}
 
-    made = trainer(Mute(A), {"a": SGD}, steps=500)
-    with pytest.raises(gvt.DataError, match="no sample of an epoch has all that is learned from"):
+    made = trainer(Mute(A), {"a": SGD}, steps=steps)
+    with pytest.raises(gvt.DataError, match="no training sample has all that is learned from"):
         made.fit()
-    assert made.run.step == made.run.steps_per_epoch
+    assert made.run.step == min(steps, made.run.steps_per_epoch)
 
 
 def test_clipping_bounds_the_step():

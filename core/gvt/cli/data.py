@@ -153,10 +153,9 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     found: dict[str, _Split] = {}
     classes: list[str] = []
     errors: dict[str, ConfigError | DataError] = {}
-    shown: set[str] = set()
     for split in splits_of(config):
         try:
-            dataset = _opened(config, split, shown)
+            dataset = _opened(config, split)
         except (ConfigError, DataError) as error:
             errors[split] = error
             continue
@@ -208,8 +207,8 @@ def _told(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, bool]:
     return compose(recipe, [*overrides, "data.on_error=error"]), stops
 
 
-def _opened(config: RunConfig, split: str, shown: set[str]) -> Dataset:
-    """Return a split, and show its warnings once, those in `shown` not again.
+def _opened(config: RunConfig, split: str) -> Dataset:
+    """Return a split, and show its warnings.
 
     What it warns of as left out is in the table, if it tells of `problems`.
     """
@@ -218,8 +217,7 @@ def _opened(config: RunConfig, split: str, shown: set[str]) -> Dataset:
         dataset = open_dataset(config, split, quiet=True)
     for warning in caught:
         listed = getattr(dataset, "problems", None) and warning.category is UserWarning
-        if not listed and str(warning.message) not in shown:
-            shown.add(str(warning.message))
+        if not listed:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
@@ -85,7 +86,7 @@ for command in (*COMMANDS, plugin_commands):
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    warnings.showwarning = _warn  # one line, like an error
+    warnings.showwarning = _warning_printer()
     with screens() as output:
         code = _exit_code(sys.argv[1:])
         output.flush()  # what plugins have printed, and is not written yet
@@ -144,8 +145,17 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
     return _say(f"error: {' '.join(message.split())} See '{command} --help'.", 2)
 
 
-def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    emit(f"warning: {' '.join(str(message).split())}", err=True)
+def _warning_printer() -> Callable[..., None]:
+    """Return what prints a warning: one line, like an error, and the same one once a command."""
+    printed: set[str] = set()
+
+    def print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+        text = " ".join(str(message).split())
+        if text not in printed:
+            printed.add(text)
+            emit(f"warning: {text}", err=True)
+
+    return print_warning
 
 
 def _say(line: str, code: int) -> int:
