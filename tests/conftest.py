@@ -15,6 +15,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+QUICK_RECIPES = {
+    *("gan.mnist", "gan.mnist_classes", "classify.mnist", "classify.folder"),
+    *("segment.folder", "localise.scenes", "detect.scenes_yolo"),
+}
+"""Those that are trained in the fast part by the tests of all recipes."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items):
+    """Leave what trains other recipes to the slow part."""
+    for item in items:
+        if item.get_closest_marker("slow_for_most_recipes"):
+            parameters = item.callspec.params
+            component = getattr(parameters.get("check"), "component", None)
+            kind, _, recipe = (component or f"recipe:{parameters['recipe']}").partition(":")
+            if kind == "recipe" and recipe not in QUICK_RECIPES:
+                item.add_marker("slow")
+
 
 @pytest.fixture(autouse=True)
 def _own_path(monkeypatch):

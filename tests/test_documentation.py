@@ -55,7 +55,15 @@ def run(*command, cwd):
     )
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page.name != "README.md" else [])
+        for page in PAGES
+        if blocks(page, "python")
+    ],
+    ids=name,
+)
 def test_python_blocks_run_in_their_order(page, tmp_path):
     # Blank lines put each block where it stands, so that a traceback names the page's own line.
     lines = [""] * (page.read_text(encoding="utf-8").count("\n") + 1)
@@ -134,6 +142,7 @@ def test_the_readme_shows_the_example_that_mixes_heads():
     assert [text for _, text in blocks(ROOT / "README.md", "python") if text == code] == [code]
 
 
+@pytest.mark.slow
 def test_example_my_generator(tmp_path):
     example = str(ROOT / "examples" / "my_generator.py")
     settings = ["generator.name=dense", "train.steps=3", "data.classes=[5]"]

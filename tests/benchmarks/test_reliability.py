@@ -42,6 +42,7 @@ def test_faults_in_saves_lose_nothing(campaign):
     assert row["counts"]["possible"] > 100
 
 
+@pytest.mark.slow
 def test_damaged_and_forged_files_are_refused_or_data(campaign):
     rows = campaign("damaged files")
     assert {row["counts"]["files"] for row in rows.values()} == {10}

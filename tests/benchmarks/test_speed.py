@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 DETECTORS = ("rcnn", "fast_rcnn", "faster_rcnn", "yolo_grid", "ssd", "fcos")
 
 
+@pytest.mark.slow
 def test_a_quick_run_fills_the_table(tmp_path):
     results, page = tmp_path / "speed.json", tmp_path / "README.md"
     shutil.copy(BENCHMARKS / "README.md", page)
@@ -42,6 +45,7 @@ def test_a_quick_run_fills_the_table(tmp_path):
     assert "<!-- quality: begin -->" in written
 
 
+@pytest.mark.slow
 def test_loops_that_differ_are_refused():
     program = """
 import torch

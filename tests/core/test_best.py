@@ -164,6 +164,7 @@ def test_an_infinite_best_of_an_older_version_is_forgotten(tmp_path):
     assert again.run.best is None
 
 
+@pytest.mark.slow
 def test_by_hand_it_says_so_and_how_to_go_on(tmp_path, capsys):
     # With a rate of next to nothing the first evaluation stays the best one.
     run = gvt.run(

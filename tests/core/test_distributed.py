@@ -17,6 +17,7 @@ TASKS = {
     "classify.mnist": ["evaluate.batch_size=700", "train.ema={decay: 0.9}"],
     "gan.mnist": ["generator.width=8", "discriminator.width=8", "task.critic_steps=2"],
 }
+RECIPES = [pytest.param("classify.mnist", marks=pytest.mark.slow), "gan.mnist"]
 
 
 def torchrun(*arguments, processes=2):
@@ -33,7 +34,7 @@ def assert_close(one, other):
         torch.testing.assert_close(tensor, second[name], rtol=1e-4, atol=2e-5, msg=name)
 
 
-@pytest.mark.parametrize("recipe", TASKS)
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_two_processes_get_the_weights_of_one_with_twice_the_batch(recipe, tmp_path):
     overrides = [*SMALL, *TASKS[recipe]]
     done = torchrun("run", recipe, *overrides, "data.batch_size=16", f"run.root={tmp_path}/two")
@@ -52,7 +53,7 @@ def test_two_processes_get_the_weights_of_one_with_twice_the_batch(recipe, tmp_p
         assert accuracy == pytest.approx(alone.metrics["test/accuracy"], abs=2e-3)
 
 
-@pytest.mark.parametrize("recipe", TASKS)
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_accumulation_is_the_large_batch(recipe, tmp_path):
     overrides = [*SMALL, *TASKS[recipe], f"run.root={tmp_path}"]
     large = gvt.run(recipe, *overrides, "data.batch_size=32", quiet=True)

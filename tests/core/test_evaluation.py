@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 import gvt
@@ -136,6 +137,7 @@ def test_where_all_is_right_there_are_no_mistakes():
     assert found.mistakes == {"mistakes": []}
 
 
+@pytest.mark.slow
 def test_several_heads_have_each_their_own(tmp_path):
     run = gvt.run(
         *("classify.mnist", "train.steps=2", "data.holdout=500", "evaluate.final=null"),

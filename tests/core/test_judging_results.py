@@ -216,6 +216,7 @@ def test_a_damaged_file_is_one_line_that_names_it(content, tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_command(runs, tmp_path):
     entries = [e | {"file_name": Path(e["file_name"]).name} for e in entries_of(runs[RECIPES[0]])]
     path = written(entries, tmp_path)

@@ -65,6 +65,7 @@ def follower(tmp_path, monkeypatch):
     del sys.modules["follower_plugin"]
 
 
+@pytest.mark.slow
 def test_hooks_carry_the_whole_run(follower, tmp_path):
     run = gvt.run(
         *("classify.mnist", "data.holdout=59500", "data.batch_size=250", "train.epochs=2"),

@@ -50,6 +50,7 @@ def of_two_kinds():
     return recipe({"name": "mixed", "parts": parts, "shares": {"digits": 1, "boxed": 3}}, heads)
 
 
+@pytest.mark.slow
 def test_two_data_sets_with_different_labels_teach_one_backbone(tmp_path):
     run = gvt.run(of_two_kinds(), *FAST, f"run.root={tmp_path}", quiet=True)
     assert run.task.heads["digit"].layers[-1].out_features == 2
@@ -80,6 +81,7 @@ def test_two_data_sets_with_different_labels_teach_one_backbone(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_mixed_data_resumes_with_the_same_bits(tmp_path, same_tensors):
     run = gvt.run(of_two_kinds(), *FAST, f"run.root={tmp_path}", quiet=True)
     final = run.checkpoint.rename(tmp_path / "undisturbed.safetensors")
@@ -177,6 +179,7 @@ def test_losses_are_means_over_the_samples_that_had_the_targets(stripping):
     torch.testing.assert_close(found["map/cross_entropy"], by_hand)
 
 
+@pytest.mark.slow
 def test_an_added_head_learns_and_the_others_say_the_same_to_the_bit(tmp_path):
     heads = {"label": {"name": "classifier"}, "boxes": TINY_DETECTOR}
     before = recipe(SMALL_SCENES, heads)

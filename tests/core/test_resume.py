@@ -10,6 +10,8 @@ import pytest
 
 import gvt
 
+SLOW = pytest.mark.slow
+
 # Everything that has a state or a place in time at once. An epoch of the few hundred images that
 # the hold-out leaves has nine steps, so that the checkpoints lie in the middle of one.
 FAMILIES = {
@@ -44,7 +46,9 @@ AUGMENTED = ["data.resident=false", "data.transforms=[{name: RandomAffine, degre
 
 
 @pytest.mark.parametrize("recipe", FAMILIES)
-@pytest.mark.parametrize("workers", [None, 0, 2])
+@pytest.mark.parametrize(
+    "workers", [0, pytest.param(None, marks=SLOW), pytest.param(2, marks=SLOW)]
+)
 def test_a_resumed_run_ends_with_the_same_bits(recipe, workers, tmp_path, same_tensors):
     overrides = [*FAMILIES[recipe], *COMMON, f"run.root={tmp_path}"]
     if workers is not None:
@@ -69,6 +73,7 @@ FINE_TUNED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("middle", [4, 8])
 @pytest.mark.parametrize("workers", [None, 2])
 def test_a_resumed_fine_tuning_ends_with_the_same_bits(workers, middle, tmp_path, same_tensors):
@@ -89,6 +94,7 @@ def small_run(tmp_path_factory):
     return gvt.run("gan.mnist", *overrides, quiet=True)
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(tmp_path, same_tensors):
     overrides = [*FAMILIES["classify.mnist"], *COMMON, *AUGMENTED, "train.steps=4"]
     runs = [
@@ -109,6 +115,7 @@ def test_the_same_seed_gives_the_same_run_and_another_one_another(recipe, tmp_pa
     assert first.metrics != other.metrics
 
 
+@pytest.mark.slow
 def test_extending_a_run_equals_the_longer_run(tmp_path, same_tensors):
     overrides = [*FAMILIES["classify.mnist"], *COMMON, f"run.root={tmp_path}"]
     constant = [*overrides, "optimizers.model.schedule=null"]
@@ -179,6 +186,7 @@ def start(tmp_path, *overrides):
     raise AssertionError(f"no checkpoint came: {process.communicate()[1]}")
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_ends_with_the_same_weights(tmp_path, same_tensors):
     steps = ["train.steps=120", "train.checkpoint_every=7"]
     killed, folder = start(tmp_path / "killed", *steps)
@@ -195,8 +203,8 @@ def test_killed_in_the_middle_it_ends_with_the_same_weights(tmp_path, same_tenso
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=SLOW), 2])
 def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, workers, tmp_path):
     process, folder = start(
         *(tmp_path, "train.steps=100000", "train.checkpoint_every=3"),
@@ -225,6 +233,7 @@ def gvt_step_ended(step):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
 def test_asked_twice_it_stops_at_once(tmp_path):
     # A step that does not end, so that the second request comes before its end.

@@ -61,6 +61,7 @@ def test_elsewhere_than_in_the_main_thread_signals_keep_their_meaning():
     assert found == [(False, before)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows says it in other words")
 @pytest.mark.parametrize(("step", "code"), [(1, 130), (99, 0)])
 def test_how_a_run_ended_is_told_whoever_aborts_the_rest(step, code, tmp_path):

@@ -28,12 +28,14 @@ def ran(script, *settings, folder):
     return losses, float(done.stdout.rsplit(maxsplit=1)[1])
 
 
+@pytest.mark.slow
 def test_a_plain_module(tmp_path):
     losses, accuracy = ran("plain_module.py", "train.steps=60", folder=tmp_path)
     assert losses["cross_entropy"][-1] < 0.5 * losses["cross_entropy"][0]
     assert 0.7 < accuracy <= 1  # ten classes, so guessing would be 0.1
 
 
+@pytest.mark.slow
 def test_a_decoder_of_segmentation_models_pytorch(tmp_path):
     pytest.importorskip("segmentation_models_pytorch")
     settings = ["train.steps=8", "data.batch_size=4", "data.count=4", "data.held_out=8"]
@@ -42,6 +44,7 @@ def test_a_decoder_of_segmentation_models_pytorch(tmp_path):
     assert 0 <= iou <= 1
 
 
+@pytest.mark.slow
 def test_a_detector_of_torchvision(tmp_path):
     settings = ["train.steps=4", "data.batch_size=2", "data.count=2", "data.held_out=4"]
     settings.append("task.side=64")

@@ -60,6 +60,7 @@ def test_its_command_is_there(run):
         assert sheet.size == (256, 256)
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(run):
     assert " passed" in run("pytest", "-q", "-p", "no:cacheprovider", "tests", cwd=run.source)
 

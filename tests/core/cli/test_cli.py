@@ -428,6 +428,7 @@ def broken(install):
         install(f"gvt-{name}", {name: f"{name}_plugin"}, **modules)
 
 
+@pytest.mark.slow
 def test_a_plugin_file_runs_while_others_are_broken(broken, gvt_command, plugin_file, tmp_path):
     done = gvt_command(
         *("run", "gan.mnist", "generator.name=one_layer", "train.steps=2", "data.classes=[5]"),
@@ -577,7 +578,7 @@ def gvt_step_ended(step):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to oneself")
-@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("signal", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.slow)])
 def test_an_interrupted_run_prints_the_line_that_resumes(gvt_command, tmp_path, signal):
     path = tmp_path / "elsewhere" / "interrupting.py"
     path.parent.mkdir()

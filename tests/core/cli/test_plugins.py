@@ -168,6 +168,7 @@ def test_wrong_usage_is_one_line_and_2(gvt_command, arguments, words):
     assert [word for word in words if word not in done.stderr] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not ask the environment for the place")
 def test_the_settings_block_a_plugin_and_doctor_tells_where_they_are(gvt_command, tmp_path):
     place = next(
@@ -198,6 +199,7 @@ def gvt_step_ended(step):
 """
 
 
+@pytest.mark.slow
 def test_a_hook_that_stops_a_run_prints_what_goes_on_with_it(gvt_command, tmp_path):
     path = tmp_path / "elsewhere" / "stopping.py"
     path.parent.mkdir()

@@ -207,6 +207,7 @@ def test_interrupting_leaves_whole_masks_each_with_its_line(pictures, tmp_path):
         Image.open(tmp_path / "out" / name).load()
 
 
+@pytest.mark.slow
 def test_interrupting_leaves_results_of_the_pictures_that_are_done(pictures, tmp_path):
     values = np.zeros((200, 200), np.uint8)
     values[50:90, 60:120] = 255

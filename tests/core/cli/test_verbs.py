@@ -65,6 +65,7 @@ def test_eval_takes_the_latest_run_and_overrides(runs, call):
     assert "loss/generator" in done.stdout
 
 
+@pytest.mark.slow
 def test_eval_says_where_its_figures_went(runs, call):
     place, classifier, gan = runs
     own = classifier / "evaluation" / "val.json"
@@ -328,6 +329,7 @@ def little_data(recipe, folder):
     return [f"data.{n}={json.dumps(value)}" for n, value in example.items() if n not in given]
 
 
+@pytest.mark.slow_for_most_recipes
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_verb_works_on_every_recipe(recipe, call, tmp_path):
     """Each on little data and two steps."""

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -69,6 +70,7 @@ def overlap(one, other):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(scenes(), st.integers(40, 90), st.integers(40, 90), st.sampled_from([0.25, 0.5]))
 def test_what_a_perfect_detector_sees_in_tiles_is_what_there_is(truth, height, width, share):

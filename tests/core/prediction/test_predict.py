@@ -291,6 +291,7 @@ print(*peaks)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss")
 @pytest.mark.parametrize("overrides", [["predict.tile=256", "predict.overlap=0"], ["data.size=64"]])
 def test_memory_grows_by_the_picture_and_its_mask_alone(overrides, tmp_path):

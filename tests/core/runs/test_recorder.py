@@ -103,6 +103,7 @@ def test_the_training_split_evaluated_is_held_apart_from_the_training(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_where_all_can_be_written_nothing_is_warned_of(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -107,6 +107,7 @@ def test_what_is_written_is_whole_short_and_clean(kind, tmp_path, project_rules)
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_all_kinds_are_listed_and_their_tests_pass_as_they_come(tmp_path):
     folders = {kind: create(f"gvt-blur-{kind}", kind, tmp_path) for kind in KINDS}
     path = install_all(folders.values(), tmp_path / "site")

@@ -54,6 +54,7 @@ def program(interpreter, command, folder):
     return [str(interpreter), "-m", name, *map(str, found)]
 
 
+@pytest.mark.slow
 def test_every_command_does_what_the_page_says(environment, tmp_path):
     folder = tmp_path / "empty"
     folder.mkdir()

@@ -26,6 +26,7 @@ def test_none_of_ours_is_left_out():
     assert set(OURS) == set(project["project"]["entry-points"]["gvt"])
 
 
+@pytest.mark.slow_for_most_recipes
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 def test_our_plugins_conform(check):
     try:

@@ -52,6 +52,7 @@ def author(install, tmp_path):
     return test
 
 
+@pytest.mark.slow
 def test_one_test_function_becomes_one_test_a_rule(author):
     code, out = author("gvt_plugins = shares")
     assert code == 0, out

@@ -244,6 +244,7 @@ print(torch.equal(found.network.stem[0].weight, load_file(sys.argv[1])["stem.0.w
 """
 
 
+@pytest.mark.slow
 def test_without_a_network_downloads_are_one_line_and_cached_ones_are_found(tmp_path):
     """A machine that nothing answers, with the weights of one network downloaded before."""
     repository = tmp_path / "hub" / "models--timm--test_convnext.r160_in1k"
@@ -270,6 +271,7 @@ def test_without_a_network_downloads_are_one_line_and_cached_ones_are_found(tmp_
     assert second == "True"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_needs_no_weights_file(tmp_path):
     weights = tmp_path / "w.safetensors"
     save_file(timm.create_model("test_resnet", in_chans=1).state_dict(), weights)

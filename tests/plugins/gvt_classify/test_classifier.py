@@ -235,6 +235,7 @@ def test_a_checkpoint_loads_without_the_file_of_its_weights(tmp_path):
     assert gvt.resume(run.folder, "train.steps=3", quiet=True).step == 3
 
 
+@pytest.mark.slow
 def test_it_learns_digits(tmp_path):
     run = gvt.run(
         "classify.mnist",

@@ -403,6 +403,7 @@ def test_no_more_detections_than_asked_for():
     assert (empty["boxes"].shape, empty["labels"].dtype) == ((0, 4), torch.int64)
 
 
+@pytest.mark.slow
 def test_it_learns_where_things_are_and_what_they_are(learn):
     canvas = (64, 96)
     torch.manual_seed(0)

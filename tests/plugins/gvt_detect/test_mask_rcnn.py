@@ -48,6 +48,7 @@ def discs():
     return gvt.Batch(images, gvt.Frame(sizes, CANVAS), targets=gvt.Targets({}, ragged))
 
 
+@pytest.mark.slow
 def test_it_learns_masks_that_lie_in_the_picture():
     batch = discs()
     task = task_of(hidden=64, anchor_sizes=[[32, 40]], roi_batch=32, proposals_train=[200, 60])

@@ -243,6 +243,7 @@ torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_processes_add_up_also_if_one_has_fewer_or_none(tmp_path):
     pairs = [random_image(seed, masks=True, noise=2.0) for seed in range(7)]
     alone = measured([p for p, _ in pairs], [t for _, t in pairs], masks=True)
