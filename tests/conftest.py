@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 QUICK_RECIPES = {
-    *("gan.mnist", "gan.mnist_classes", "classify.mnist", "classify.folder"),
-    *("segment.folder", "localise.scenes", "detect.scenes_yolo"),
+    *("gan.mnist", "classify.mnist", "classify.folder", "segment.folder", "detect.scenes_yolo"),
 }
 """Those that are trained in the fast part by the tests of all recipes."""
 

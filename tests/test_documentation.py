@@ -55,15 +55,8 @@ def run(*command, cwd):
     )
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=[pytest.mark.slow] if page.name != "README.md" else [])
-        for page in PAGES
-        if blocks(page, "python")
-    ],
-    ids=name,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=name)
 def test_python_blocks_run_in_their_order(page, tmp_path):
     # Blank lines put each block where it stands, so that a traceback names the page's own line.
     lines = [""] * (page.read_text(encoding="utf-8").count("\n") + 1)
@@ -127,6 +120,7 @@ def test_the_readme_shows_the_hook_of_the_example_plugin():
     assert len(shown) == 1
 
 
+@pytest.mark.slow
 def test_example_train_in_code(tmp_path):
     done = run(str(ROOT / "examples" / "train_in_code.py"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -40,6 +40,7 @@ FAULTS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not IS_GLIBC, reason="glibc's malloc alone is asked")
 def test_what_a_step_frees_is_there_for_the_next_one():
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}

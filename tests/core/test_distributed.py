@@ -61,6 +61,7 @@ def test_accumulation_is_the_large_batch(recipe, tmp_path):
     assert_close(large.checkpoint, small.checkpoint)
 
 
+@pytest.mark.slow
 def test_an_error_is_one_line_for_all_processes(tmp_path):
     done = torchrun("run", "gan.mnist", "train.stepz=1", f"run.root={tmp_path}")
     assert done.returncode != 0

@@ -69,6 +69,7 @@ def scored(path, of, *words, **options):
         return gvt.evaluate_predictions(path, of, *words, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_runs_own_predictions_get_its_own_figures(recipe, runs, tmp_path):
     run = runs[recipe]

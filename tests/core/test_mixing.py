@@ -139,7 +139,9 @@ def stripping():
     gvt.register("dataset", "stripped")(Stripped)
 
 
-@pytest.mark.parametrize("weighting", ["fixed", "uncertainty"])
+@pytest.mark.parametrize(
+    "weighting", [pytest.param("fixed", marks=pytest.mark.slow), "uncertainty"]
+)
 def test_partial_labels_resume_with_the_same_bits(weighting, stripping, tmp_path, same_tensors):
     overrides = [*FAST, f"run.root={tmp_path}", f"task.weighting={weighting}"]
     run = gvt.run(stripped(), *overrides, quiet=True)

@@ -106,7 +106,7 @@ def test_workers_change_nothing(tmp_path, same_tensors):
     same_tensors(runs[0].checkpoint, runs[1].checkpoint)
 
 
-@pytest.mark.parametrize("recipe", FAMILIES)
+@pytest.mark.parametrize("recipe", [pytest.param("classify.mnist", marks=SLOW), "gan.mnist"])
 def test_the_same_seed_gives_the_same_run_and_another_one_another(recipe, tmp_path, same_tensors):
     overrides = [*FAMILIES[recipe], *COMMON, "train.steps=2", f"run.root={tmp_path}"]
     first, again = (gvt.run(recipe, *overrides, quiet=True) for _ in range(2))
@@ -202,9 +202,10 @@ def test_killed_in_the_middle_it_ends_with_the_same_weights(tmp_path, same_tenso
     same_tensors(undisturbed.checkpoint, resumed.checkpoint)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=SLOW)])
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=SLOW), 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, workers, tmp_path):
     process, folder = start(
         *(tmp_path, "train.steps=100000", "train.checkpoint_every=3"),

@@ -146,6 +146,7 @@ def test_a_run_is_found_from_wherever_its_checkpoint_is_named(copied, monkeypatc
         assert find_run(path).path.resolve() == copied.resolve()
 
 
+@pytest.mark.slow
 def test_the_average_and_the_weights_as_trained_differ(classifier):
     averaged = gvt.evaluate_checkpoint(classifier.checkpoint).metrics
     raw = gvt.evaluate_checkpoint(classifier.checkpoint, averaged=False).metrics

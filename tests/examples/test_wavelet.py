@@ -53,6 +53,7 @@ def test_its_recipe_runs_and_its_hook_follows(run):
     assert len(notes.read_text(encoding="utf-8").splitlines()) == 2  # the first step and the last
 
 
+@pytest.mark.slow
 def test_its_command_is_there(run):
     Image.linear_gradient("L").save(run.folder / "photo.png")
     assert run("gvt", "wavelet", "photo.png", "--levels", 3).strip() == "photo_wavelet.png"

@@ -89,6 +89,7 @@ def test_any_names_shapes_and_documents_come_back(tmp_path_factory, shapes, note
     assert all(torch.equal(loaded[n], t) for n, t in written.items())
 
 
+@pytest.mark.slow
 def test_every_single_flipped_bit_is_noticed(tmp_path):
     path = tmp_path / "small.safetensors"
     file.save(path, {"task/a": torch.zeros(2), "task/b": torch.zeros(1)}, {"x": "ü"})

@@ -93,6 +93,7 @@ def test_nothing_in_a_checkpoint_names_code_to_import(runs, tmp_path):
         gvt.load(path)
 
 
+@pytest.mark.slow
 def test_init_from_takes_what_matches_and_lists_the_rest(runs, tmp_path, capsys):
     source = runs["classify.mnist"]
     run = gvt.run(

@@ -487,6 +487,7 @@ def gvt_components():
 """
 
 
+@pytest.mark.slow
 def test_doctor_reports_whatever_is_broken(broken, install, gvt_command):
     install("gvt-rot", {"rot": "rot_plugin"}, rot_plugin=BAD_DATA.format(error="OSError('mould')"))
     late = (

@@ -181,6 +181,7 @@ def test_what_generates_predicts_nothing(pictures, call):
     assert done.stderr == "error: gan.mnist: GAN makes no predictions, so there is nothing to do\n"
 
 
+@pytest.mark.slow
 def test_interrupting_leaves_whole_masks_each_with_its_line(pictures, tmp_path):
     for number in range(400):
         Image.new("RGB", (200, 200), (number % 256,) * 3).save(pictures / f"{number:03}.png")

@@ -104,6 +104,7 @@ def test_names_are_found_without_building():
     assert signature_of(build)[0]["several"].type_name == "dict[str, Loss] | None"
 
 
+@pytest.mark.slow
 def test_a_classifier_learns_by_it_and_its_run_says_whose_it_was(tmp_path):
     overrides = [
         *("data.holdout=500", "data.batch_size=100", "evaluate.final=null"),

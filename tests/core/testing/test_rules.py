@@ -130,6 +130,7 @@ def ruled(component):
     return max((r.name for r in RULES if f"{name}-".startswith(f"{r.name}-")), key=len)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("component", TABLE)
 def test_what_is_wrong_in_one_way_breaks_that_rule_alone(component, of_wrong):
     failed, passed = outcomes(of_wrong[component])
@@ -156,6 +157,7 @@ def test_what_is_right_with_objects_breaks_none(name, of_wrong):
     assert "shapes" in passed
 
 
+@pytest.mark.slow
 def test_a_false_claim_of_onnx_breaks_that_rule_alone(of_wrong):
     pytest.importorskip("onnxscript")
     failed, _ = outcomes(of_wrong["generator:onnx"])

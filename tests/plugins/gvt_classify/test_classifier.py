@@ -251,6 +251,7 @@ def test_it_learns_digits(tmp_path):
     assert run.metrics["val/accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_kept_and_is_the_best(tmp_path):
     run = gvt.run(
         "classify.mnist",

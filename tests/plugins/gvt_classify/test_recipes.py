@@ -79,6 +79,7 @@ def test_a_folder_of_ones_own_is_learned_in_every_way(overrides, tmp_path):
     assert (run.folder / "data.png").exists()
 
 
+@pytest.mark.slow
 def test_pictures_of_several_classes_are_learned_from_a_list(tmp_path):
     root = tmp_path / "photos"
     data = photos(root, {"red": 12, "blue": 12, "magenta": 12})

@@ -50,7 +50,7 @@ def test_a_folder_of_ones_own_is_learned(tmp_path):
     assert {"val/iou/a", "val/iou/b", "val/iou/background"} <= run.metrics.keys()
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_resumed_run_ends_with_the_same_bits(workers, tmp_path, same_tensors):
     undisturbed = gvt.run(
         "segment.folder",

@@ -213,6 +213,7 @@ def test_sizes_and_shares_are_checked(formats, tmp_path):
         VOC("train", root, val=0.6, test=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("GVT_DATA" not in os.environ, reason="GVT_DATA, the real data, is not set")
 def test_the_blood_cells_have_two_bad_boxes():
     root = str(Path(os.environ["GVT_DATA"]) / "bccd/BCCD")
