@@ -12,9 +12,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gvt.additions import save as save
-    from gvt.api import resume as resume
-    from gvt.api import run as run
     from gvt.batch import (
         Batch as Batch,
     )
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from gvt.batch import (
         Targets as Targets,
     )
-    from gvt.build import create as create
     from gvt.config import (
         DataConfig as DataConfig,
     )
@@ -52,8 +48,9 @@ if TYPE_CHECKING:
     from gvt.config import (
         compose as compose,
     )
+    from gvt.config.pretrained import restoring as restoring
     from gvt.data import Loader as Loader
-    from gvt.device import Placement as Placement
+    from gvt.device.placement import Placement as Placement
     from gvt.errors import (
         CheckpointError as CheckpointError,
     )
@@ -87,8 +84,9 @@ if TYPE_CHECKING:
     from gvt.errors import (
         UsageError as UsageError,
     )
-    from gvt.evaluation import Evaluation as Evaluation
-    from gvt.evaluation import evaluate as evaluate
+    from gvt.heads.metrics import StackedMetric as StackedMetric
+    from gvt.heads.multihead import MultiHead as MultiHead
+    from gvt.heads.vocabulary import Vocabulary as Vocabulary
     from gvt.interfaces import (
         Backbone as Backbone,
     )
@@ -122,31 +120,33 @@ if TYPE_CHECKING:
     from gvt.interfaces import (
         Task as Task,
     )
-    from gvt.judging import evaluate_checkpoint as evaluate_checkpoint
-    from gvt.judging_results import evaluate_predictions as evaluate_predictions
-    from gvt.layers import Dropout as Dropout
-    from gvt.listener import Listener as Listener
-    from gvt.listener import Run as Run
-    from gvt.metrics import StackedMetric as StackedMetric
-    from gvt.multihead import MultiHead as MultiHead
-    from gvt.pictures.reader import PictureReader as PictureReader
+    from gvt.loop.evaluation import Evaluation as Evaluation
+    from gvt.loop.evaluation import evaluate as evaluate
+    from gvt.loop.listener import Listener as Listener
+    from gvt.loop.listener import Run as Run
+    from gvt.loop.trainer import Trainer as Trainer
     from gvt.prediction import Predicted as Predicted
     from gvt.prediction import predict as predict
-    from gvt.pretrained import restoring as restoring
+    from gvt.prediction.judging_results import evaluate_predictions as evaluate_predictions
     from gvt.runs.display import Display as Display
-    from gvt.saved import load as load
-    from gvt.saved import sample as sample
     from gvt.seeding import derive as derive
     from gvt.seeding import random_source as random_source
-    from gvt.trainer import Trainer as Trainer
-    from gvt.vocabulary import Vocabulary as Vocabulary
+    from gvt.session.additions import save as save
+    from gvt.session.api import resume as resume
+    from gvt.session.api import run as run
+    from gvt.session.build import create as create
+    from gvt.session.judging import evaluate_checkpoint as evaluate_checkpoint
+    from gvt.session.saved import load as load
+    from gvt.session.saved import sample as sample
+    from gvt.vision.layers import Dropout as Dropout
+    from gvt.vision.pictures.reader import PictureReader as PictureReader
     from gvt_registry import Component as Component
 
 _HOMES = {
-    "gvt.additions": ("save",),
-    "gvt.api": ("run", "resume"),
+    "gvt.session.additions": ("save",),
+    "gvt.session.api": ("run", "resume"),
     "gvt.batch": ("Batch", "Frame", "Record", "Sample", "Targets"),
-    "gvt.build": ("create",),
+    "gvt.session.build": ("create",),
     "gvt.config": (
         "DataConfig",
         "EvaluateConfig",
@@ -157,7 +157,7 @@ _HOMES = {
         "compose",
     ),
     "gvt.data": ("Loader",),
-    "gvt.device": ("Placement",),
+    "gvt.device.placement": ("Placement",),
     "gvt.errors": (
         "CheckpointError",
         "ConfigError",
@@ -171,7 +171,7 @@ _HOMES = {
         "RunInUseError",
         "UsageError",
     ),
-    "gvt.evaluation": ("Evaluation", "evaluate"),
+    "gvt.loop.evaluation": ("Evaluation", "evaluate"),
     "gvt.interfaces": (
         "Backbone",
         "Curves",
@@ -185,20 +185,20 @@ _HOMES = {
         "Step",
         "Task",
     ),
-    "gvt.judging": ("evaluate_checkpoint",),
-    "gvt.judging_results": ("evaluate_predictions",),
-    "gvt.layers": ("Dropout",),
-    "gvt.listener": ("Listener", "Run"),
-    "gvt.metrics": ("StackedMetric",),
-    "gvt.multihead": ("MultiHead",),
-    "gvt.pictures.reader": ("PictureReader",),
+    "gvt.session.judging": ("evaluate_checkpoint",),
+    "gvt.prediction.judging_results": ("evaluate_predictions",),
+    "gvt.vision.layers": ("Dropout",),
+    "gvt.loop.listener": ("Listener", "Run"),
+    "gvt.heads.metrics": ("StackedMetric",),
+    "gvt.heads.multihead": ("MultiHead",),
+    "gvt.vision.pictures.reader": ("PictureReader",),
     "gvt.prediction": ("Predicted", "predict"),
-    "gvt.pretrained": ("restoring",),
+    "gvt.config.pretrained": ("restoring",),
     "gvt.runs.display": ("Display",),
-    "gvt.saved": ("load", "sample"),
+    "gvt.session.saved": ("load", "sample"),
     "gvt.seeding": ("derive", "random_source"),
-    "gvt.trainer": ("Trainer",),
-    "gvt.vocabulary": ("Vocabulary",),
+    "gvt.loop.trainer": ("Trainer",),
+    "gvt.heads.vocabulary": ("Vocabulary",),
     "gvt_registry": ("Component",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

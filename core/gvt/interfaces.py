@@ -18,7 +18,7 @@ from gvt.batch import Batch, Record, Sample, Targets
 from gvt.seeding import random_source
 
 if TYPE_CHECKING:
-    from gvt.trainer import Trainer
+    from gvt.loop.trainer import Trainer
 
 FeatureInfo = Mapping[str, tuple[int, int]]
 """Of each feature map its (channels, stride in pixels), from the finest to the coarsest."""

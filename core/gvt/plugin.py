@@ -10,7 +10,7 @@ def gvt_components() -> list[Component]:
         Component(
             "task",
             "heads",
-            "gvt.multihead:MultiHead",
+            "gvt.heads.multihead:MultiHead",
             summary="Heads on one backbone, each with the targets that it needs",
         )
     ]

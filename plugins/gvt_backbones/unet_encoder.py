@@ -11,7 +11,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from gvt import Backbone
-from gvt.layers import DoubleConv
+from gvt.vision.layers import DoubleConv
 
 
 class UNetEncoder(Backbone):

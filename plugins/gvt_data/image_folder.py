@@ -14,10 +14,10 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from gvt import DataError, PathText, PictureReader, Record, Sample
-from gvt.pictures.fitting import Fit
-from gvt.pictures.folders import by_suffix, counted, overlooked
-from gvt.pictures.reading import SUFFIXES, UnreadablePicture
 from gvt.printable import printable
+from gvt.vision.pictures.fitting import Fit
+from gvt.vision.pictures.folders import by_suffix, counted, overlooked
+from gvt.vision.pictures.reading import SUFFIXES, UnreadablePicture
 
 from .broken import threads, without_broken
 from .label_list import read_label_list
@@ -33,9 +33,9 @@ class ImageFolder:
     sub-folder may hold any. If the folder holds `train`, `val` or `test`, these are the splits and
     are laid out like this themselves; `training`, `valid`, `validation`, `dev` and `testing` are
     other names of them, in any case of letters. Pictures are files of the suffixes in
-    `gvt.pictures.reading.SUFFIXES`; others are passed over, and a warning counts those that may be
-    pictures as well. Hidden files do not count, nor folders that systems keep for themselves.
-    Links are followed; a folder that several ways lead to counts once.
+    `gvt.vision.pictures.reading.SUFFIXES`; others are passed over, and a warning counts those that
+    may be pictures as well. Hidden files do not count, nor folders that systems keep for
+    themselves. Links are followed; a folder that several ways lead to counts once.
     Classes are numbered over all splits. Opening lists the files; they are read when asked for.
 
     Where pictures have several labels, or none, a list says which, and folders mean nothing.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError
-from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
+from gvt.vision.pictures.reading import SUFFIXES
 
 from .label_cells import Table, check_words, labels_in
 from .layout import beside

@@ -10,8 +10,8 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError
-from gvt.pictures.folders import is_passed_over
 from gvt.printable import printable
+from gvt.vision.pictures.folders import is_passed_over
 
 from .listing import composed, pictures_and_others
 from .splits import by_split_folder, divided, split_folders, split_of

@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError
-from gvt.pictures.folders import composed, files_in
-from gvt.pictures.reading import SUFFIXES
+from gvt.vision.pictures.folders import composed, files_in
+from gvt.vision.pictures.reading import SUFFIXES
 
 __all__ = [
     "composed",
@@ -35,7 +35,7 @@ def files_below(root: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
     """Return all files of some suffixes, as spelled on disk and relative to the root.
 
     They are sorted by their composed names. Links are followed; hidden files and those of systems
-    are left out, see `gvt.pictures.folders.files_in`.
+    are left out, see `gvt.vision.pictures.folders.files_in`.
 
     Args:
         root: The folder.

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from gvt import DataError, derive
-from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
+from gvt.vision.pictures.reading import SUFFIXES
 
 from .listing import composed, composed_path
 

@@ -20,7 +20,7 @@ from gvt import (
     Targets,
     Task,
 )
-from gvt.multihead import taught
+from gvt.heads.multihead import taught
 
 from .ranges import Range, between
 from .realness import Realness

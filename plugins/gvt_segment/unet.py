@@ -12,7 +12,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gvt import ConfigError, Loss
-from gvt.layers import DoubleConv
+from gvt.vision.layers import DoubleConv
 
 from .dense import DenseHead, Mode, resized
 

@@ -121,7 +121,7 @@ class Plugins:
         """Call a hook implementation by implementation and yield each plugin's answer.
 
         One that raises is switched off for that hook, with the reason among its warnings, and
-        stops nobody else. The hooks of a run are called by `gvt.listener`, run by run.
+        stops nobody else. The hooks of a run are called by `gvt.loop.listener`, run by run.
         """
         for plugin, function in self.implementations(hook):
             try:

@@ -9,7 +9,7 @@ from PIL import Image
 import gvt
 from gvt import geometry
 from gvt.geometry import boxes_through, to_original
-from gvt.pictures.fitting import fitted
+from gvt.vision.pictures.fitting import fitted
 
 
 def affine(scale_x=1.0, scale_y=1.0, shift_x=0.0, shift_y=0.0):

@@ -32,8 +32,8 @@ import numpy as np
 import torch
 
 import gvt
-from gvt.build import build_dataset
 from gvt.checkpoint import file as checkpoint_file
+from gvt.session.build import build_dataset
 
 STEP = 4
 """The step of the checkpoint; in epochs of three steps it is the first one of the second epoch."""

@@ -43,7 +43,7 @@ class _Resolved(_Section):
 
 
 class PartData(_Section):
-    """The fields of `gvt.facts.PartFacts`."""
+    """The fields of `gvt.session.facts.PartFacts`."""
 
     classes: list[str]
     background: bool = False
@@ -51,7 +51,7 @@ class PartData(_Section):
 
 
 class Data(_Section):
-    """The fields of `gvt.facts.DataFacts`."""
+    """The fields of `gvt.session.facts.DataFacts`."""
 
     classes: list[str]
     image_shape: Annotated[list[Side], Field(min_length=3, max_length=3)] | None = None

@@ -14,10 +14,10 @@ from gvt.checkpoint import file
 from gvt.checkpoint.bounded import shortened
 from gvt.checkpoint.document import read_header
 from gvt.errors import CheckpointError, ConfigError
-from gvt.losses import check_weights, has_finite_losses
+from gvt.loop.losses import check_weights, has_finite_losses
 
 if TYPE_CHECKING:
-    from gvt.trainer import Trainer
+    from gvt.loop.trainer import Trainer
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
 """A document and tensors, as a checkpoint holds them."""

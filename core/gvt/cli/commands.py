@@ -16,7 +16,7 @@ from gvt.screen import Screen
 from gvt_registry import KINDS
 
 if TYPE_CHECKING:
-    from gvt.listener import Run
+    from gvt.loop.listener import Run
 
 
 def _files_of(run: Run) -> str:
@@ -54,7 +54,7 @@ def run(recipe: str, overrides: tuple[str, ...]) -> None:
 
     A KEY=VALUE changes one of its settings: train.steps=500, data.classes=[5], device=cpu.
     """
-    from gvt.api import run as run_recipe
+    from gvt.session.api import run as run_recipe
 
     _report(run_recipe(recipe, *overrides))
 
@@ -69,7 +69,7 @@ def resume(run: str | None, overrides: tuple[str, ...]) -> None:
 
     train.steps=N extends it.
     """
-    from gvt.api import resume as resume_run
+    from gvt.session.api import resume as resume_run
 
     run, overrides = shifted(run, overrides)
     _report(resume_run(run, *overrides))
@@ -99,7 +99,7 @@ def sample(run: str | None, count: int, seed: int, out: Path, raw: bool, device:
     The latest run by default. Picture I of a seed is the same one whatever the count.
     """
     from gvt.runs.pictures import check_target, save_pictures
-    from gvt.saved import sample as sample_checkpoint
+    from gvt.session.saved import sample as sample_checkpoint
 
     check_target(out)
     pictures = sample_checkpoint(run, count, seed, averaged=not raw, device=device)
@@ -121,7 +121,7 @@ def report(runs: tuple[str, ...], out: Path | None) -> None:
 
     from gvt.runs.report import write_report
     from gvt.runs.writer import sole_writer
-    from gvt.saved import find_run
+    from gvt.session.saved import find_run
 
     folders = [find_run(run) for run in runs or (None,)]
     path = out or (folders[0].report if len(folders) == 1 else Path("comparison.html"))

@@ -16,18 +16,18 @@ from rich.console import Console
 from rich.progress import track
 
 from gvt.batch import IGNORED, Batch, Sample
-from gvt.build import open_dataset, splits_of, validate_components
 from gvt.cli.listing import aligned
 from gvt.config import RunConfig, compose
 from gvt.config.parameters import signature_of
 from gvt.data.loading import HeldOut, Loader
-from gvt.device import Placement
+from gvt.device.placement import Placement
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
-from gvt.pictures.folders import counted
-from gvt.pictures.reading import UnreadablePicture
-from gvt.pictures.survey import notes_on
 from gvt.runs.drawing import save_samples
+from gvt.session.build import open_dataset, splits_of, validate_components
+from gvt.vision.pictures.folders import counted
+from gvt.vision.pictures.reading import UnreadablePicture
+from gvt.vision.pictures.survey import notes_on
 from gvt_registry import default_registry
 
 MOST_NAMED = 20

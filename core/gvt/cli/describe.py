@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from gvt.build import build_task, create, open_dataset
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.injected import INJECTED, NETWORKS
 from gvt.config.parameters import signature_of
 from gvt.errors import ConfigError, DataError, UsageError
-from gvt.facts import DataFacts
+from gvt.session.build import build_task, create, open_dataset
+from gvt.session.facts import DataFacts
 from gvt_registry import KINDS, Offer, default_registry, nearest
 
 EXAMPLE_SHAPE = (1, 28, 28)

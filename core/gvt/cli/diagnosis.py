@@ -9,8 +9,8 @@ import sys
 
 import torch
 
-from gvt import device
 from gvt.cli.listing import aligned
+from gvt.device import placement as device
 from gvt.errors import GvtError
 from gvt.runs.environment import library_versions
 from gvt_registry import default_registry

@@ -45,11 +45,11 @@ def evaluate(
 
     run, overrides = shifted(run, overrides)
     if predictions is None:
-        from gvt.judging import judge
+        from gvt.session.judging import judge
 
         judged = judge(run, *overrides, split=split, averaged=not raw, out=out)
     else:
-        from gvt.judging_results import judge_predictions
+        from gvt.prediction.judging_results import judge_predictions
 
         if raw:
             raise click.UsageError("--raw: a file of predictions has no weights; leave it out.")

@@ -41,9 +41,9 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
     predict.batch_size or device; of a recipe any setting.
     """
     from gvt.errors import DataError, Interrupted
+    from gvt.loop.signals import stop_requests
     from gvt.prediction.predict import Job
     from gvt.prediction.result import text_of
-    from gvt.signals import stop_requests
 
     overrides = [w for w in words if _IS_OVERRIDE(w) and not Path(w).exists()]
     files = [w for w in words if w not in overrides]

@@ -17,8 +17,8 @@ from pydantic.errors import PydanticSchemaGenerationError
 from gvt.config.injected import INJECTED
 from gvt.config.named import taking_names, target_of
 from gvt.config.paths import PATH_NAME, RecipePath, expanded, with_paths_expanded
+from gvt.config.pretrained import restoring
 from gvt.errors import ConfigError
-from gvt.pretrained import restoring
 from gvt.printable import quoted
 from gvt_registry import nearest
 

@@ -16,8 +16,8 @@ from gvt.data.mosaic import check_mosaic
 from gvt.data.order import Order, Place, equally_often
 from gvt.data.sources import Resident, Source, Streamed
 from gvt.data.transforms import build_transforms, mixes, transform_sample
-from gvt.device import Placement, usable_cores
-from gvt.distributed import World, processes_here
+from gvt.device.placement import Placement, usable_cores
+from gvt.device.processes import World, processes_here
 from gvt.errors import ConfigError
 from gvt.interfaces import Dataset, ResidentDataset
 from gvt.seeding import seeded

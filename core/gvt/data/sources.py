@@ -21,8 +21,8 @@ from gvt.batch import DENSE_KEYS, Batch, Frame, Record, Sample, Targets
 from gvt.data.collate import collate
 from gvt.data.mosaic import composed
 from gvt.data.transforms import transform_sample
-from gvt.device import Placement, usable_cores
-from gvt.distributed import local_rank, processes_here
+from gvt.device.placement import Placement, usable_cores
+from gvt.device.processes import local_rank, processes_here
 from gvt.errors import DataError, GvtError
 from gvt.interfaces import Dataset
 from gvt.seeding import derive, random_source, seeded

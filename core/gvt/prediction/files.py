@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from gvt.errors import UsageError
-from gvt.pictures.folders import by_suffix, composed, counted, files_in, overlooked
-from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
+from gvt.vision.pictures.folders import by_suffix, composed, counted, files_in, overlooked
+from gvt.vision.pictures.reading import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Source:
 def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source]:
     """Return the picture files that are named, or lie in folders that are, in order.
 
-    Folders are searched as data sets of files are, by `gvt.pictures.folders.files_in`, but for
-    `out`, where earlier predictions may be. A file that is named is taken whatever its suffix.
+    Folders are searched as data sets of files are, by `gvt.vision.pictures.folders.files_in`, but
+    for `out`, where earlier predictions may be. A file that is named is taken whatever its suffix.
 
     Args:
         paths: Files and folders.

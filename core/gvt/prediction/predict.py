@@ -9,10 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from gvt.device import keep_freed_memory
+from gvt.device.placement import keep_freed_memory
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
-from gvt.pictures.survey import notes_on
 from gvt.prediction.files import Source, find_pictures, passed_over
 from gvt.prediction.objects import Objects
 from gvt.prediction.predictor import Predictor
@@ -20,7 +19,8 @@ from gvt.prediction.result import Predicted, summary_of
 from gvt.prediction.trained import open_trained
 from gvt.prediction.writing import Writer, check_folder
 from gvt.printable import printable
-from gvt.saved import PathLike
+from gvt.session.saved import PathLike
+from gvt.vision.pictures.survey import notes_on
 
 MOST_PIXELS = 1 << 30
 """Pixels that a picture may have here; 4 GB of memory in colour, and its mask another one."""

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from gvt.batch import IGNORED
-from gvt.device import deterministic_algorithms, explained_memory
+from gvt.device.placement import deterministic_algorithms, explained_memory
 from gvt.errors import OutOfMemoryError, UsageError
 from gvt.interfaces import Prediction
 from gvt.prediction.merging import merged

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from gvt.batch import IGNORED
-from gvt.evaluation import BACKGROUND
 from gvt.interfaces import Prediction
+from gvt.loop.evaluation import BACKGROUND
 from gvt.prediction.objects import Objects
 from gvt.printable import printable
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gvt.batch import Batch, Frame, Record
-from gvt.device import Placement
+from gvt.device.placement import Placement
 from gvt.interfaces import Prediction, Task
 from gvt.prediction.forms import Form, by_head, forms_of
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import torch
 
-from gvt.build import build_dataset, build_task, validate_components
 from gvt.checkpoint import file as checkpoint_file
 from gvt.config import RunConfig, compose
 from gvt.config.schema import PredictConfig
-from gvt.device import Placement
+from gvt.device.placement import Placement
 from gvt.errors import UsageError
-from gvt.facts import DataFacts
 from gvt.interfaces import Task
-from gvt.pictures.reader import PictureReader
 from gvt.printable import printable
-from gvt.saved import PathLike, find_checkpoint, is_recipe, pinned, task_of
 from gvt.seeding import seeded
+from gvt.session.build import build_dataset, build_task, validate_components
+from gvt.session.facts import DataFacts
+from gvt.session.saved import PathLike, find_checkpoint, is_recipe, pinned, task_of
+from gvt.vision.pictures.reader import PictureReader
 
 CHANGEABLE = ("predict", "device")
 """Sections of a checkpoint's configuration that a prediction can have otherwise."""

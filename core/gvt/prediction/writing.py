@@ -15,9 +15,7 @@ from PIL import Image
 
 from gvt.atomic import create, make_folder_inside, replacing
 from gvt.batch import IGNORED
-from gvt.coco import results_of
 from gvt.errors import UsageError
-from gvt.facts import DataFacts
 from gvt.interfaces import Prediction
 from gvt.prediction.entries import EntryFile, is_entry_file
 from gvt.prediction.files import Source, check_distinct
@@ -28,6 +26,8 @@ from gvt.prediction.result import value_of, words_of
 from gvt.prediction.strip import items, with_strip
 from gvt.printable import printable
 from gvt.runs.palette import indexed_palette
+from gvt.session.facts import DataFacts
+from gvt.vision.coco import results_of
 
 LINES = "predictions.jsonl"
 """The file with a JSON object for each picture, and the sign of a folder of predictions."""

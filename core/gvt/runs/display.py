@@ -13,8 +13,8 @@ from rich.text import Text
 from torch import Tensor
 
 from gvt.errors import NonFiniteError
-from gvt.evaluation import Evaluation
-from gvt.listener import Listener, Rows, Run
+from gvt.loop.evaluation import Evaluation
+from gvt.loop.listener import Listener, Rows, Run
 from gvt.printable import shown
 from gvt.runs.plots import of_one_class
 from gvt.screen import Screen

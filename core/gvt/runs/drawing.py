@@ -15,8 +15,8 @@ from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from gvt.atomic import replacing
 from gvt.batch import IGNORED, Batch
-from gvt.evaluation import Mistake
 from gvt.geometry import SPATIAL_KEYS
+from gvt.loop.evaluation import Mistake
 from gvt.runs.colour import as_rgb
 from gvt.runs.outlines import edges, outline
 from gvt.runs.palette import Color, color_of, legend, paint, text_color

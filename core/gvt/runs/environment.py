@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from gvt.device import Placement, name_of
+from gvt.device.placement import Placement, name_of
 from gvt_registry import Offer, Plugin, Plugins
 
 LIBRARIES = ("gvt", "torch", "torchvision", "torchmetrics", "safetensors", "numpy")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gvt.atomic import attempting, replacing
-from gvt.evaluation import BACKGROUND, Evaluation, Mistake
 from gvt.interfaces import Curves
+from gvt.loop.evaluation import BACKGROUND, Evaluation, Mistake
 from gvt.runs.class_curves import save_curves
 from gvt.runs.drawing import save_mistakes
 from gvt.runs.plots import save_matrix

@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from gvt.atomic import replacing
-from gvt.evaluation import BACKGROUND
+from gvt.loop.evaluation import BACKGROUND
 from gvt.runs.pictures import LONGEST_TITLE, caption
 
 if TYPE_CHECKING:

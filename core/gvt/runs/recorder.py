@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from gvt.atomic import attempting
-from gvt.evaluation import Evaluation
-from gvt.listener import Listener, Rows, Run
+from gvt.loop.evaluation import Evaluation
+from gvt.loop.listener import Listener, Rows, Run
 from gvt.runs.evaluations import save_evaluation
 from gvt.runs.folder import RunFolder
 from gvt.runs.lines import append_lines

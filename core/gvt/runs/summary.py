@@ -13,7 +13,7 @@ from typing import Any
 
 from gvt.config.text import parse, read
 from gvt.errors import UsageError
-from gvt.evaluation import Evaluation
+from gvt.loop.evaluation import Evaluation
 from gvt.runs.folder import RunFolder
 from gvt.runs.plots import Log, read_log
 

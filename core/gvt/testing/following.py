@@ -13,13 +13,13 @@ from gvt.batch import Batch
 from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import DataConfig, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data import Loader
+from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Phase, Prediction, Step, Task
-from gvt.listener import PluginHooks
-from gvt.multihead import MultiHead
+from gvt.loop.listener import PluginHooks
+from gvt.loop.trainer import Trainer
 from gvt.seeding import seed_everything
 from gvt.testing.stand_ins import Pictures, TinyBackbone, TinyHead, batch_of
 from gvt.testing.trial import CPU, SHAPE
-from gvt.trainer import Trainer
 from gvt_registry import Plugin, Plugins, default_registry
 
 

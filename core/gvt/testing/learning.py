@@ -13,8 +13,8 @@ from torch import Tensor
 from gvt.batch import Batch
 from gvt.checkpoint import file
 from gvt.checkpoint.training import capture, load_weights
-from gvt.device import Placement
-from gvt.evaluation import evaluate
+from gvt.device.placement import Placement
+from gvt.loop.evaluation import evaluate
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped, rule
 from gvt.testing.networks import MODULES

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gvt.device import Placement, available
-from gvt.evaluation import evaluating
+from gvt.device.placement import Placement, available
+from gvt.loop.evaluation import evaluating
 from gvt.testing.check import Failed, Skipped, rule, told
 from gvt.testing.shapes import complaint
 from gvt.testing.training import check_finite, phases

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from gvt.batch import Batch, Sample
 from gvt.data.sources import Streamed
-from gvt.evaluation import evaluating
+from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Head
-from gvt.multihead import MultiHead
+from gvt.loop.evaluation import evaluating
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped, rule, told
 from gvt.testing.stand_ins import TARGETS, Pictures, TinyBackbone, own_targets

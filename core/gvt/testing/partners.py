@@ -9,9 +9,9 @@ import torch
 from gvt.batch import Batch
 from gvt.data.sources import Streamed
 from gvt.errors import ConfigError
-from gvt.evaluation import evaluate
+from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Backbone, Head, Task
-from gvt.multihead import MultiHead
+from gvt.loop.evaluation import evaluate
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped, rule, told
 from gvt.testing.data import samples

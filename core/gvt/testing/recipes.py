@@ -9,8 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gvt.api import run as run_recipe
-from gvt.build import build_task, check_split, open_dataset, validate_components
 from gvt.checkpoint.file import load as load_checkpoint
 from gvt.checkpoint.training import CheckpointFolder, capture, restore
 from gvt.config import RunConfig, compose
@@ -18,13 +16,15 @@ from gvt.config.compose import recipe_text
 from gvt.config.parameters import signature_of
 from gvt.data import Loader
 from gvt.data.loading import HeldOut, resolved
-from gvt.evaluation import evaluate
-from gvt.facts import DataFacts
+from gvt.loop.evaluation import evaluate
+from gvt.loop.trainer import Trainer
 from gvt.seeding import derive, seed_everything
+from gvt.session.api import run as run_recipe
+from gvt.session.build import build_task, check_split, open_dataset, validate_components
+from gvt.session.facts import DataFacts
 from gvt.testing.check import Failed, Skipped, rule, told
 from gvt.testing.training import STEPS, different, listed
 from gvt.testing.trial import CPU, example
-from gvt.trainer import Trainer
 from gvt_registry import Offer, default_registry
 
 SMALL = (

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gvt.batch import Batch
-from gvt.evaluation import evaluating
 from gvt.interfaces import Phase
+from gvt.loop.evaluation import evaluating
 from gvt.testing.objects import detections_complaint, is_tensor
 from gvt.testing.stand_ins import CLASSES
 from gvt.testing.training import phases, predictions

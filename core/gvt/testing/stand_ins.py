@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gvt.batch import IGNORED, Batch, Record, Sample, Targets
 from gvt.data.sources import Streamed
-from gvt.device import Placement
+from gvt.device.placement import Placement
 from gvt.interfaces import Backbone, Discriminator, Generator, Head, Phase, Step, Task
 from gvt.seeding import random_source
 

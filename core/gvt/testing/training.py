@@ -14,13 +14,13 @@ from gvt.checkpoint.file import load as load_checkpoint
 from gvt.checkpoint.training import CheckpointFolder, restore
 from gvt.config import DataConfig, OptimizerConfig, TrainConfig
 from gvt.data import Loader
-from gvt.device import Placement
-from gvt.evaluation import evaluating
+from gvt.device.placement import Placement
 from gvt.interfaces import Phase, Step, Task
+from gvt.loop.evaluation import evaluating
+from gvt.loop.trainer import Trainer
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped
 from gvt.testing.trial import CPU, Trial, leaves
-from gvt.trainer import Trainer
 
 STEPS = 10
 """Steps of a training; the fifth is saved as well."""

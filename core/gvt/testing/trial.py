@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from gvt.batch import Batch
 from gvt.config.parameters import signature_of
-from gvt.device import Placement
+from gvt.device.placement import Placement
+from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Step, Task
-from gvt.multihead import MultiHead
 from gvt.seeding import seed_everything
 from gvt.testing.check import Skipped
 from gvt.testing.stand_ins import (

@@ -15,10 +15,10 @@ from torch import Tensor
 from gvt import DataError, PictureReader, Sample
 from gvt.data.objects import tidied
 from gvt.geometry import boxes_through
-from gvt.pictures.fitting import fitted
-from gvt.pictures.reader import pixels_of
-from gvt.pictures.reading import UnreadablePicture
 from gvt.printable import printable
+from gvt.vision.pictures.fitting import fitted
+from gvt.vision.pictures.reader import pixels_of
+from gvt.vision.pictures.reading import UnreadablePicture
 
 from ..listing import fingerprint
 from ..splits import SPLITS

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gvt import DataError
-from gvt.pictures.reading import UnreadablePicture, read_header
 from gvt.printable import printable
+from gvt.vision.pictures.reading import UnreadablePicture, read_header
 
 from ..broken import threads
 from .annotation import Annotated, Thing

@@ -16,7 +16,7 @@ def why_not_drawn(outline: Any, size: tuple[int, int]) -> str | None:
         outline: Polygons or an RLE, as COCO has them, in pixels.
         size: The image's (H, W).
     """
-    from gvt.coco import drawable  # brings pycocotools, which boxes alone do not need
+    from gvt.vision.coco import drawable  # brings pycocotools, which boxes alone do not need
 
     try:
         drawable(outline, *size)
@@ -31,7 +31,7 @@ def drawn(outline: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
     Raises:
         ValueError: If it cannot be drawn; says why.
     """
-    from gvt.coco import decoded
+    from gvt.vision.coco import decoded
 
     return decoded(outline, *size)
 
@@ -42,7 +42,7 @@ def box_around(outline: Any) -> tuple[float, float, float, float] | None:
     Args:
         outline: Polygons or an RLE, as COCO has them; the RLE's own size is taken.
     """
-    from gvt.coco import hull
+    from gvt.vision.coco import hull
 
     try:
         return hull(outline)

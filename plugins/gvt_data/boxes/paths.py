@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from gvt import DataError
-from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
+from gvt.vision.pictures.reading import SUFFIXES
 
 from ..listing import composed, files_below
 from ..splits import split_of

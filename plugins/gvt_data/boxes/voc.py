@@ -14,9 +14,9 @@ from PIL import Image
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from gvt import DataError, PictureReader
-from gvt.pictures.fitting import Fit
-from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
+from gvt.vision.pictures.fitting import Fit
+from gvt.vision.pictures.reading import SUFFIXES
 
 from ..broken import threads
 from ..masks.voc import CLASSES

@@ -14,8 +14,8 @@ from PIL import Image
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from gvt import DataError, PictureReader
-from gvt.pictures.fitting import Fit
 from gvt.printable import printable
+from gvt.vision.pictures.fitting import Fit
 
 from ..broken import threads
 from ..splits import check_shares, divided

@@ -12,8 +12,8 @@ from PIL import Image
 from pydantic import Field, PositiveInt
 
 from gvt import DataError, PathText, PictureReader
-from gvt.pictures.fitting import Fit
 from gvt.printable import printable
+from gvt.vision.pictures.fitting import Fit
 
 from ..listing import fingerprint
 from ..splits import check_shares, divided, listed, own_name, picked

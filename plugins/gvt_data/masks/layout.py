@@ -9,8 +9,8 @@ from glob import escape
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError
-from gvt.pictures.folders import is_passed_over
 from gvt.printable import printable
+from gvt.vision.pictures.folders import is_passed_over
 
 from ..listing import pictures_below
 from ..splits import SPLITS, split_folders, split_of

@@ -16,10 +16,16 @@ from torch import Tensor
 
 from gvt import DataError, PictureReader, Record, Sample
 from gvt.batch import IGNORED
-from gvt.pictures.fitting import fitted
-from gvt.pictures.reader import pixels_of
-from gvt.pictures.reading import Header, UnreadablePicture, pages_in, picture_file, read_header
 from gvt.printable import printable
+from gvt.vision.pictures.fitting import fitted
+from gvt.vision.pictures.reader import pixels_of
+from gvt.vision.pictures.reading import (
+    Header,
+    UnreadablePicture,
+    pages_in,
+    picture_file,
+    read_header,
+)
 
 from ..broken import threads, without_broken
 from ..splits import SPLITS

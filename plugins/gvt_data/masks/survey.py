@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gvt import DataError
-from gvt.pictures.reading import UnreadablePicture
 from gvt.printable import printable
+from gvt.vision.pictures.reading import UnreadablePicture
 
 from ..broken import threads
 from .file import UnusableMask, of_noise, tally_of

@@ -11,9 +11,9 @@ from PIL import Image
 from pydantic import Field, PositiveInt
 
 from gvt import DataError, PictureReader
-from gvt.pictures.fitting import Fit
-from gvt.pictures.reading import SUFFIXES
 from gvt.printable import printable
+from gvt.vision.pictures.fitting import Fit
+from gvt.vision.pictures.reading import SUFFIXES
 
 from ..listing import fingerprint
 from ..splits import check_shares, divided

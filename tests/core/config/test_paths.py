@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import gvt
-from gvt.build import paths_of, validate_components
 from gvt.config import compose
 from gvt.config.parameters import check_parameters, construct, signature_of
+from gvt.config.pretrained import built_for
 from gvt.errors import ConfigError
-from gvt.pretrained import built_for
+from gvt.session.build import paths_of, validate_components
 
 SETTINGS = {
     "task": {"name": "heads"},
@@ -122,4 +122,4 @@ def test_a_relative_root_that_is_not_there_says_how_to_name_another(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     recipe = {**SETTINGS, "data": {"name": "image_folder", "root": "photos"}}
     with pytest.raises(gvt.DataError, match=r"data\.root is relative to the .* data\.root=PATH$"):
-        gvt.build.open_dataset(compose(recipe), "train")
+        gvt.session.build.open_dataset(compose(recipe), "train")

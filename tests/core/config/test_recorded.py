@@ -8,11 +8,11 @@ from pydantic import PositiveInt
 from torch import nn
 
 import gvt
-from gvt.build import validate_components
 from gvt.checkpoint import file
 from gvt.checkpoint.document import read_header
 from gvt.config.parameters import signature_of
 from gvt.config.recorded import unrecorded, with_defaults, with_unrecorded
+from gvt.session.build import validate_components
 from gvt_registry import default_registry
 
 SMALL = [

@@ -16,7 +16,7 @@ from gvt.config import DataConfig
 from gvt.data import sources
 from gvt.data.collate import collate
 from gvt.data.transforms import build_transforms, transform_sample
-from gvt.distributed import World
+from gvt.device.processes import World
 from gvt.errors import DataError
 from gvt.geometry import mask_boxes
 

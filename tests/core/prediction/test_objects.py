@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import gvt
-from gvt.coco import decoded
 from gvt.geometry import to_original
-from gvt.pictures.fitting import fitted
 from gvt.prediction.objects import objects_in
 from gvt.prediction.tiles import Box
+from gvt.vision.coco import decoded
+from gvt.vision.pictures.fitting import fitted
 
 
 def said_of(canvas, seed, count=3):

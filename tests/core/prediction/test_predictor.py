@@ -6,12 +6,12 @@ import torch
 from PIL import Image, ImageOps
 
 import gvt
-from gvt.build import build_task
 from gvt.config import compose
-from gvt.device import Placement
-from gvt.facts import DataFacts
+from gvt.device.placement import Placement
 from gvt.prediction.predictor import Predictor
 from gvt.prediction.trained import Trained
+from gvt.session.build import build_task
+from gvt.session.facts import DataFacts
 
 SHARP = {"name": "shade", "weights": 500.0}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.listener import Run
+from gvt.loop.listener import Run
 from gvt.runs import display
 
 

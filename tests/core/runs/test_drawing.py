@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt.evaluation import Mistake
+from gvt.loop.evaluation import Mistake
 from gvt.runs.drawing import GAP, LINE, SIDES, SMALL, _words, save_mistakes, save_samples
 from gvt.runs.palette import color_of
 from gvt.runs.pictures import PADDING

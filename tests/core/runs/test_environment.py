@@ -6,7 +6,7 @@ import json
 import pytest
 
 import gvt
-from gvt.device import Placement
+from gvt.device.placement import Placement
 from gvt.runs.environment import changes, environment, taking_part
 from gvt_registry import API_VERSION, Plugins, Registry
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt.evaluation import Evaluation, Mistake
+from gvt.loop.evaluation import Evaluation, Mistake
 from gvt.runs import evaluations
 from gvt.runs.evaluations import save_evaluation
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.listener import Run
+from gvt.loop.listener import Run
 from gvt.runs.folder import RunFolder
 from gvt.runs.plots import panels, read_curves
 from gvt.runs.recorder import Recorder

@@ -174,7 +174,7 @@ def test_an_example_says_what_to_try(of_wrong):
 
 
 def test_what_stays_on_one_device_breaks_that_rule_alone(of_wrong):
-    from gvt.device import available
+    from gvt.device.placement import available
 
     failed, _ = outcomes(of_wrong["generator:accelerator"])
     assert list(failed) == ([] if available() == ["cpu"] else ["accelerator"])

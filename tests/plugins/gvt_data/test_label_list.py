@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt.build import open_dataset
 from gvt.interfaces import ResidentDataset
+from gvt.session.build import open_dataset
 from gvt_data.image_folder import ImageFolder
 
 LIST = "file,class,class\na/1.png,dog,cat\na/2.png,\n3.png,cat\n"

@@ -118,7 +118,7 @@ def test_a_recipe_s_values_are_checked():
         "train": {"steps": 1},
         "optimizers": {},
     }
-    from gvt.build import open_dataset
+    from gvt.session.build import open_dataset
 
     with pytest.raises(gvt.ConfigError, match=r"data\.targets"):
         open_dataset(gvt.compose(recipe), "train")

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import gvt
-from gvt.evaluation import evaluate
+from gvt.loop.evaluation import evaluate
 from gvt.testing.stand_ins import TinyBackbone
 from gvt_detect.localise import Outputs
 

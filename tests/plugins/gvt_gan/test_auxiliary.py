@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 import gvt
-from gvt.evaluation import evaluate
 from gvt.interfaces import Step
+from gvt.loop.evaluation import evaluate
 from gvt_gan.dcgan import DCGANGenerator
 from gvt_gan.task import GAN
 

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import gvt
-from gvt.build import build_task, open_dataset
 from gvt.cli.describe import describe
-from gvt.facts import DataFacts
 from gvt.interfaces import Step
-from gvt.optim import Optimizer
+from gvt.loop.optim import Optimizer
+from gvt.session.build import build_task, open_dataset
+from gvt.session.facts import DataFacts
 from gvt_gan.keras import SameConv2d, SameConvTranspose2d
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)

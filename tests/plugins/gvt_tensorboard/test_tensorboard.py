@@ -22,7 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import gvt
 from gvt.config.text import parse
-from gvt.listener import PluginHooks
+from gvt.loop.listener import PluginHooks
 from gvt.runs.plots import save_matrix
 from gvt_registry import Registry
 from gvt_tensorboard.writer import EventWriter
@@ -40,7 +40,7 @@ def plugins():
         patch.delenv("GVT_BLOCK_PLUGINS", raising=False)
         registry = Registry()
         assert "tensorboard" in [p.name for p in registry.plugins if p.state == "ok"]
-        patch.setattr("gvt.session.default_registry", lambda: registry)
+        patch.setattr("gvt.session.training.default_registry", lambda: registry)
         yield registry.plugins
 
 
@@ -246,7 +246,7 @@ def test_a_run_without_a_folder_writes_nothing(plugins, tmp_path, monkeypatch):
 def test_blocked_it_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("GVT_BLOCK_PLUGINS", "tensorboard")
     registry = Registry()
-    monkeypatch.setattr("gvt.session.default_registry", lambda: registry)
+    monkeypatch.setattr("gvt.session.training.default_registry", lambda: registry)
     run = gvt.run("gan.mnist", *GAN, "train.steps=1", f"run.root={tmp_path}", quiet=True)
     assert (run.folder / "metrics.jsonl").exists()
     assert not (run.folder / "tensorboard").exists()

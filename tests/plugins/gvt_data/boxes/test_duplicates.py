@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.coco import Results
+from gvt.vision.coco import Results
 from gvt_data.boxes.annotation import Thing
 from gvt_data.boxes.box_set import MASKS, REPEATED
 from gvt_data.boxes.coco import COCO

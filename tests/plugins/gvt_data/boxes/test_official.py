@@ -10,7 +10,7 @@ from pycocotools import coco as official
 from pycocotools.cocoeval import COCOeval
 
 import gvt
-from gvt.coco import Results
+from gvt.vision.coco import Results
 from gvt_data.boxes.coco import COCO
 
 

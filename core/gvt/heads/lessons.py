@@ -1,0 +1,51 @@
+"""Whether the training data has something to teach each head, and every class."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from gvt.errors import DataError
+from gvt.heads.multihead import MultiHead
+from gvt.interfaces import Dataset, Head, Task
+from gvt.printable import printable
+from gvt.session.facts import classes_without_samples
+
+MOST_NAMES = 10
+"""Classes that a warning names."""
+
+
+def check_lessons(task: Task, dataset: Dataset) -> None:
+    """Check that the training data has something to teach each head.
+
+    Raises:
+        DataError: If the data says that a target which a head needs is empty in all samples.
+    """
+    parts: Mapping[str, Dataset] = getattr(dataset, "parts", {})
+    vocabularies = task.vocabularies if isinstance(task, MultiHead) else {}
+    learners: dict[str, Any] = {n: m for n, m in task.named_modules() if isinstance(m, Head)}
+    if hasattr(task, "needs"):
+        learners[""] = task
+    for name, learner in learners.items():
+        words = vocabularies.get(name.removeprefix("heads."))
+        source = dataset if words is None else parts.get(words.part, dataset)
+        lacks: Mapping[str, str] = getattr(source, "lacks", {})
+        for key in learner.needs:
+            if key in lacks:
+                raise DataError(
+                    f"data: {f'{name} needs' if name else 'the task needs'} {key} to learn from, "
+                    f"and no image of the training split has any: {lacks[key]}"
+                )
+
+
+def warn_of_absent_classes(dataset: Dataset) -> None:
+    """Warn of classes that no training sample has, which are learned as never occurring."""
+    for part, names in classes_without_samples(dataset).items():
+        of_part = f" of part {part}" if part else ""
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        listed = ", ".join(map(printable, names[:MOST_NAMES])) + more
+        are = "classes have" if len(names) > 1 else "class has"
+        warnings.warn(
+            f"data: {len(names)} {are} no training image{of_part}: {listed}", stacklevel=2
+        )

@@ -1,0 +1,311 @@
+"""Several heads on one backbone: the supervised task."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor, nn
+
+from gvt.batch import Batch, Targets
+from gvt.heads.multihead_metric import MultiHeadMetric, is_lesson
+from gvt.heads.vocabulary import Vocabulary
+from gvt.interfaces import Backbone, Head, Metric, Phase, Prediction, Step, Task
+
+_TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.ParameterDict())})
+"""What the containers of heads call their own."""
+
+
+class MultiHead(Task):
+    """One backbone pass a batch, and every head on its features.
+
+    A head learns from those samples that carry the targets it needs, and its losses are means over
+    these; a batch without any teaches it nothing. With one head, losses, metrics and predictions
+    bear their own names, with several `head/name`, and a prediction is a dict of the heads'
+    predictions.
+
+    Args:
+        backbone: Images to named feature maps.
+        heads: Heads by names of one's own, each built from `backbone.feature_info`.
+        weights: Factor of each head's losses, 1 unless given.
+        weighting: `fixed`, or `uncertainty`: the sum L of a head's losses becomes
+            exp(-s) L + s / 2, where s, a logarithm of a variance, is learned for each head (Kendall
+            and others, 2018, https://arxiv.org/abs/1705.07115).
+        vocabularies: Of each head that learns from one part of mixed data the classes there.
+
+    Attributes:
+        changes: Heads that were added or removed since it was built: what a recipe says of each,
+            nothing if none could, None for a removed one.
+
+    Raises:
+        ValueError: If there is no head, one has a name that no module can have, or a weight or a
+            vocabulary is for none of them.
+    """
+
+    phases = (Phase("supervised", trains=("backbone", "heads"), optimizer="model"),)
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        heads: Mapping[str, Head],
+        weights: dict[str, NonNegativeFloat] | None = None,
+        weighting: Literal["fixed", "uncertainty"] = "fixed",
+        vocabularies: Mapping[str, Vocabulary] | None = None,
+    ) -> None:
+        super().__init__()
+        if not heads:
+            raise ValueError("a MultiHead task needs at least one head")
+        for what, given in (("weights", weights), ("vocabularies", vocabularies)):
+            if unknown := sorted(set(given or {}) - set(heads)):
+                raise ValueError(f"{what} for {unknown}, the heads are {sorted(heads)}")
+        if weighting not in ("fixed", "uncertainty"):
+            raise ValueError(f"weighting {weighting!r}: it is fixed or uncertainty")
+        self.backbone = backbone
+        self.heads = nn.ModuleDict()
+        self.weights = dict(weights or {})
+        self.log_variances = nn.ParameterDict() if weighting == "uncertainty" else None
+        self.vocabularies = dict(vocabularies or {})
+        self.changes: dict[str, Mapping[str, Any] | None] = {}
+        for name, head in heads.items():
+            self._put(name, head)
+        if self.log_variances is not None:
+            (phase,) = self.phases
+            self.phases = (replace(phase, trains=("backbone", "heads", "log_variances")),)
+
+    def add_head(
+        self,
+        name: str,
+        head: Head | str,
+        *,
+        weight: float = 1.0,
+        learns_from: str | None = None,
+        **parameters: Any,
+    ) -> Head:
+        """Put another head on the backbone, and return it.
+
+        What the others compute stays as it is. To train it alone, leave the rest as it is by
+        `gvt.TrainConfig(unfreeze={"backbone": "never", "heads.old": "never"})`.
+
+        Args:
+            name: What to call it.
+            head: The head, or its name in the registry.
+            weight: Factor of its losses.
+            learns_from: The part of mixed data that a head by name learns from.
+            parameters: Of a head by name, such as `hidden=[64]`. What follows from the data, such
+                as `num_classes`, is known where the task was loaded from a checkpoint.
+
+        Raises:
+            ValueError: If there is a head of that name already, or it is no name; or the head is
+                none.
+            UnknownComponent: If nobody offers such a head.
+            ConfigError: If a parameter is unknown, of a wrong type or missing, or there is no such
+                part.
+        """
+        if name in self.heads:
+            raise ValueError(f"there is a head {name!r} already; remove it first")
+        said: Mapping[str, Any] = {}
+        if isinstance(head, str):
+            from gvt.session.additions import (
+                described_head,  # builds components, which brings a lot
+            )
+
+            described = described_head(self, f"heads.{name}", head, learns_from, parameters)
+            head, said = described.head, described.recipe
+            if described.vocabulary is not None:
+                self.vocabularies[name] = described.vocabulary
+        elif not isinstance(head, nn.Module):
+            raise ValueError(f"head {name!r} is a {type(head).__name__}, no gvt.Head")
+        elif parameters or learns_from is not None:
+            raise ValueError("parameters and learns_from are for a head given by name")
+        # Where the others are, and as they compute.
+        weights = next(self.backbone.parameters(), None)
+        self._put(name, head if weights is None else head.to(weights.device))
+        head.train(self.training)
+        self.weights[name] = weight
+        self.changes[name] = said
+        return head
+
+    def remove_head(self, name: str) -> Head:
+        """Take a head away, and return it; with one left, names are those of a single head.
+
+        Raises:
+            ValueError: If there is none of that name, or no other.
+        """
+        if name not in self.heads:
+            raise ValueError(f"there is no head {name!r}; the heads are {', '.join(self.heads)}")
+        if len(self.heads) == 1:
+            raise ValueError(f"{name!r} is the only head; add another one first")
+        head: Any = self.heads.pop(name)
+        self.weights.pop(name, None)
+        self.vocabularies.pop(name, None)
+        if self.log_variances is not None:
+            self.log_variances.pop(name)
+        self.changes[name] = None
+        return head  # type: ignore[no-any-return]
+
+    def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Return every head's weighted losses."""
+        features = self.backbone(batch.images)
+        found: dict[str, Tensor] = {}
+        for name, head in self._heads():
+            lesson = taught(head, features, batch, self.vocabularies.get(name))
+            if lesson is not None:
+                own_features, own_batch, targets = lesson
+                found |= self._losses(name, head, head(own_features, own_batch), targets)
+        return found
+
+    def predict(self, batch: Batch) -> list[Prediction]:
+        """Return one prediction an image."""
+        return self._predict(self._outputs(self.backbone(batch.images), batch))
+
+    def decide(self, head: str, scores: Tensor) -> Prediction:
+        """Return what a head, "" for the only one, decides of the scores of pixels (K, H, W)."""
+        name = head or next(iter(self.heads))
+        decider: Any = self.heads[name]
+        words = self.vocabularies.get(name)
+        if words is None:
+            return decider.decide(scores)  # type: ignore[no-any-return]
+        return words.outside(decider.decide(words.own_scores(scores)))
+
+    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
+        """Return predictions, and losses with the number of samples of each, from one pass."""
+        features = self.backbone(batch.images)
+        outputs = self._outputs(features, batch)
+        losses: dict[str, tuple[Tensor, int]] = {}
+        for name, head in self._heads():
+            lesson = taught(head, features, batch, self.vocabularies.get(name))
+            if lesson is None:
+                continue
+            # Only where some samples lack targets is a head run on the others alone again.
+            own_features, own_batch, targets = lesson
+            of_taught = outputs[name] if own_batch is batch else head(own_features, own_batch)
+            found = self._losses(name, head, of_taught, targets)
+            losses |= {n: (loss, len(own_batch)) for n, loss in found.items()}
+        return self._predict(outputs), losses
+
+    def metric(self) -> Metric | None:
+        """Return a metric that gives each head's metric its share."""
+        metrics = {n: m for n, h in self._heads() if (m := h.metric()) is not None}
+        needs = {n: h.needs for n, h in self._heads()}
+        if not metrics:
+            return None
+        return MultiHeadMetric(metrics, needs, self.vocabularies, single=self._single)
+
+    def errors(
+        self, predictions: list[Prediction], targets: list[dict[str, Any]]
+    ) -> dict[str, Tensor]:
+        """Return as `mistakes`, or `head/mistakes`, how wrong each head is about each image."""
+        found: dict[str, Tensor] = {}
+        for name, head in self._heads():
+            words = self.vocabularies.get(name)
+            rows = [i for i, t in enumerate(targets) if is_lesson(t, head.needs, words)]
+            if not rows:
+                continue
+            own = [predictions[i] if self._single else predictions[i][name] for i in rows]
+            truth = [targets[i] for i in rows]
+            if words is not None:
+                own, truth = [words.own(p) for p in own], [words.own(t) for t in truth]
+            errors = head.errors(own, truth)
+            if errors is not None:
+                all_errors = errors.new_zeros(len(targets))
+                all_errors[rows] = errors
+                found["mistakes" if self._single else f"{name}/mistakes"] = all_errors
+        return found
+
+    def untaught(self, losses: Collection[str]) -> list[str]:
+        """Return what is to be said of the heads that had none of these losses."""
+        if self._single:
+            return []
+        found = []
+        for name, head in self._heads():
+            if not any(loss.startswith(f"{name}/") for loss in losses):
+                words = self.vocabularies.get(name)
+                of_part = "" if words is None else f" of part {words.part}"
+                found.append(
+                    f"head {name} learned nothing in a whole epoch: no sample{of_part} has "
+                    f"{', '.join(head.needs) or 'what it needs'}"
+                )
+        return found
+
+    @property
+    def _single(self) -> bool:
+        return len(self.heads) == 1
+
+    def _heads(self) -> list[tuple[str, Head]]:
+        return list(self.heads.items())  # type: ignore[arg-type]
+
+    def _put(self, name: str, head: Head) -> None:
+        if not name or "." in name or "/" in name or name in _TAKEN:
+            raise ValueError(f"a head cannot be called {name!r}; give it another name")
+        self.heads[name] = head
+        self.weights.setdefault(name, 1.0)
+        if self.log_variances is not None:
+            self.log_variances[name] = nn.Parameter(torch.zeros(()))
+
+    def _outputs(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Any]:
+        return {name: head(features, batch) for name, head in self._heads()}
+
+    def _predict(self, outputs: Mapping[str, Any]) -> list[Prediction]:
+        by_head = {name: head.predict(outputs[name]) for name, head in self._heads()}
+        for name, words in self.vocabularies.items():
+            by_head[name] = [words.outside(prediction) for prediction in by_head[name]]
+        if self._single:
+            return next(iter(by_head.values()))
+        return [dict(zip(by_head, p, strict=True)) for p in zip(*by_head.values(), strict=True)]
+
+    def _losses(self, name: str, head: Head, outputs: Any, targets: Targets) -> dict[str, Tensor]:
+        prefix = "" if self._single else f"{name}/"
+        weight: float | Tensor = self.weights[name]
+        found = head.loss(outputs, targets)
+        if self.log_variances is None:
+            return {f"{prefix}{k}": v if weight == 1 else weight * v for k, v in found.items()}
+        if not found:
+            return {}
+        log_variance = self.log_variances[name]
+        weight = weight * (-log_variance).exp()
+        weighted = {f"{prefix}{k}": weight * v for k, v in found.items()}
+        return {**weighted, f"{prefix}log_deviation": log_variance / 2}
+
+
+def taught(
+    head: Head,
+    features: Mapping[str, Tensor],
+    batch: Batch,
+    vocabulary: Vocabulary | None = None,
+) -> tuple[Mapping[str, Tensor], Batch, Targets] | None:
+    """Return features, samples and targets that teach a head something; None if none does.
+
+    Args:
+        head: What is taught.
+        features: Of the whole batch.
+        batch: All samples, with whatever targets they have.
+        vocabulary: The part of mixed data that the head learns from, whose numbers the targets
+            then have.
+    """
+    if batch.targets is None:
+        return None
+    rows = batch.targets.rows_with(head.needs, len(batch))
+    if vocabulary is not None:
+        rows = _of_part(rows, batch, vocabulary.part)
+    if rows is not None:
+        if not len(rows):
+            return None
+        there = rows.to(batch.images.device)
+        features = {key: feature[there] for key, feature in features.items()}
+        batch = batch.select(rows)
+    assert batch.targets is not None
+    targets = batch.targets if vocabulary is None else vocabulary.own_targets(batch.targets)
+    return features, batch, targets
+
+
+def _of_part(rows: Tensor | None, batch: Batch, part: str) -> Tensor | None:
+    """Return those of some rows, None for all, that are of one part of mixed data, likewise."""
+    if len(batch.records) != len(batch):
+        raise ValueError("a batch of mixed data has a record of each sample, which names its part")
+    of_part = torch.tensor([record.part == part for record in batch.records], dtype=torch.bool)
+    if rows is not None:
+        return rows[of_part[rows]]
+    return None if bool(of_part.all()) else of_part.nonzero().flatten()

@@ -1,0 +1,262 @@
+"""Metrics and losses over held-out data, and the samples that were judged worst."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gvt.batch import Batch, Record
+from gvt.device.processes import World
+from gvt.geometry import SPATIAL_KEYS, scores_of_pixels, to_canvas, to_original
+from gvt.interfaces import Curves, Prediction, Task
+from gvt.loop.losses import check_single
+
+BACKGROUND = "background"
+"""The name of pixels that are of no class."""
+
+WORST = 36
+"""Samples kept for a sheet of mistakes."""
+
+SURE = 0.5
+"""Boxes with a lower score are not kept for it: a detector has many, and they hide the rest."""
+
+_OF_BOXES = frozenset({"boxes", "labels", "scores", "masks"})
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A sample with what was wrongly said of it.
+
+    Attributes:
+        error: How wrong that is, by the head's own measure.
+        image: (C, H, W) in [0, 1], on the CPU.
+        prediction: What was said, in pixels of the image; of boxes those that are sure enough.
+        target: The truth, likewise.
+        source: Where the sample came from.
+    """
+
+    error: float
+    image: Tensor
+    prediction: Prediction
+    target: dict[str, Any]
+    source: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found on held-out data.
+
+    Attributes:
+        metrics: Metrics by name and, as `loss/...`, mean losses.
+        tables: (K, K) tables over the classes by name, on the CPU; rows are the truth.
+        curves: Curves of the classes by name, on the CPU.
+        mistakes: By name the worst samples, the worst one first; of several processes those of
+            this one's share of the data.
+        processes: How many there were.
+        classes: Names of the classes.
+    """
+
+    metrics: dict[str, float]
+    tables: dict[str, Tensor] = field(default_factory=dict)
+    mistakes: dict[str, list[Mistake]] = field(default_factory=dict)
+    processes: int = 1
+    classes: tuple[str, ...] = ()
+    curves: dict[str, Curves] = field(default_factory=dict)
+
+    def named(self, split: str) -> dict[str, float]:
+        """Return the metrics by the names that they have in a run, `<split>/<metric>`.
+
+        Those of the training split are `train_eval/...`, since `train/...` are training losses.
+        """
+        group = "train_eval" if split == "train" else split
+        return {f"{group}/{name}": value for name, value in self.metrics.items()}
+
+
+def evaluate(
+    task: Task,
+    batches: Iterable[Batch],
+    world: World | None = None,
+    classes: Sequence[str] = (),
+    results: Callable[[Record], Prediction] | None = None,
+) -> Evaluation:
+    """Return what a task makes of held-out data, or how it judges what others made of it.
+
+    Predictions are compared with the truth in pixels of the original images. A loss is the mean
+    over the samples that had it.
+
+    Args:
+        task: What is judged.
+        batches: The data.
+        world: The processes that share it.
+        classes: Names of the classes, for metrics that have a value for each.
+        results: Where predictions come from instead of the task, in pixels of the original images.
+    """
+    world = world or World()
+    metric = task.metric()
+    if metric is not None:  # also in a process that gets no batch, for the others wait for it
+        metric.to(next(task.parameters()).device)
+    totals: dict[str, float] = defaultdict(float)
+    counts: dict[str, float] = defaultdict(float)
+    mistakes: dict[str, list[Mistake]] = {}
+    with evaluating(task):
+        for batch in batches:
+            losses: Mapping[str, tuple[Tensor, int]] = {}
+            if results is None:
+                predictions, losses = task.evaluate(batch)
+            else:
+                original = [results(record) for record in batch.records]
+                predictions = to_canvas(original, batch)
+            if metric is not None and batch.targets is not None:
+                targets = _with_parts(batch.targets.per_image(len(batch)), batch.records)
+                if results is None:
+                    original = to_original(predictions, batch.records)
+                metric.update(original, _truth(targets, batch))
+                for name, errors in task.errors(predictions, targets).items():
+                    worst = mistakes.get(name, [])
+                    least = worst[-1].error if len(worst) == WORST else 0.0
+                    found = _wrong(batch, predictions, targets, errors, least)
+                    mistakes[name] = _worst([*worst, *found])
+            for name, (loss, count) in losses.items():
+                check_single(name, loss)
+                totals[name] += float(loss) * count
+                counts[name] += count
+    totals, counts = world.add(totals), world.add(counts)
+    with world.together():  # torchmetrics gathers what the processes have counted
+        said = _Said() if metric is None else _sorted_out(metric.compute(), classes)
+    metrics = said.numbers | {f"loss/{name}": totals[name] / counts[name] for name in totals}
+    return Evaluation(metrics, said.tables, mistakes, world.size, tuple(classes), said.curves)
+
+
+def _with_parts(targets: list[dict[str, Any]], records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return the targets, those of mixed data with the name of their part."""
+    if not len(records):
+        return targets
+    return [
+        target if record.part is None else {**target, "part": record.part}
+        for target, record in zip(targets, records, strict=True)
+    ]
+
+
+def _truth(targets: list[dict[str, Any]], batch: Batch) -> list[dict[str, Any]]:
+    """Return the truth in pixels of the original images: the data set's own, or mapped back."""
+    if all(SPATIAL_KEYS.isdisjoint(target) for target in targets):
+        return targets
+    found = []
+    for target, record in zip(targets, batch.records, strict=True):
+        own = {} if record.truth is None else record.truth()
+        there = {k: v.to(batch.images.device) for k, v in own.items()}
+        others = {k: v for k, v in target.items() if k not in own}
+        found.append({**to_original([others], [record])[0], **there})
+    return found
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode without gradients, and each submodule back into its own."""
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for submodule, mode in modes:
+            submodule.training = mode
+
+
+def _wrong(
+    batch: Batch,
+    predictions: list[Prediction],
+    targets: list[dict[str, Any]],
+    errors: Tensor,
+    least: float,
+) -> Iterator[Mistake]:
+    """Yield those samples of a batch that are among its worst, with an error above the least."""
+    # What is no number is as wrong as can be.
+    errors = errors.float().cpu().nan_to_num(nan=float("inf"))
+    values, rows = errors.topk(min(WORST, len(errors)))
+    for error, row in zip(values.tolist(), rows.tolist(), strict=True):
+        if error > least:  # before anything is copied from the device
+            height, width = batch.frame.sizes[row]
+            image = _copied(batch.images[row, :, :height, :width].float())
+            source = batch.records[row].source if batch.records else ""
+            said, truth = (_kept(known[row], height, width) for known in (predictions, targets))
+            yield Mistake(error, image, said, truth, source)
+
+
+def _kept(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
+    """Return what a sheet shows of a prediction or a truth, without the padding of the batch.
+
+    Scores of pixels, larger than the image by the number of classes, are not shown.
+    """
+    kept: dict[str, Any] = {}
+    dense = scores_of_pixels(known)
+    sure = _sure(known)
+    for key, value in known.items():
+        if isinstance(value, Mapping):
+            kept[key] = _kept(value, height, width)
+        elif isinstance(value, Tensor) and value is not dense:
+            of_sure = value if sure is None or key not in _OF_BOXES else value[sure]
+            cut = of_sure[..., :height, :width] if key in ("semantic", "masks") else of_sure
+            kept[key] = _copied(cut)
+        elif not isinstance(value, Tensor):
+            kept[key] = value
+    return kept
+
+
+def _sure(known: Mapping[str, Any]) -> Tensor | None:
+    """Return which of a prediction's boxes are sure enough to be shown; None if it has none."""
+    if "boxes" not in known or "scores" not in known:
+        return None
+    sure: Tensor = known["scores"] >= SURE
+    return sure
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy on the CPU, which does not hold the batch that it is a view of."""
+    return value.detach().cpu().clone() if isinstance(value, Tensor) else value
+
+
+def _worst(mistakes: list[Mistake]) -> list[Mistake]:
+    return sorted(mistakes, key=lambda mistake: -mistake.error)[:WORST]
+
+
+@dataclass
+class _Said:
+    """What a metric computed: numbers by name, and apart from them tables and curves."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    tables: dict[str, Tensor] = field(default_factory=dict)
+    curves: dict[str, Curves] = field(default_factory=dict)
+
+
+def _sorted_out(value: Any, classes: Sequence[str], name: str = "") -> _Said:
+    """Return what a metric computed, by kind.
+
+    A vector over the classes becomes `name/cat`, `name/dog`... and any other `name/0`, `name/1`...
+    """
+    if isinstance(value, Mapping):
+        said = _Said()
+        for key, part in value.items():
+            more = _sorted_out(part, classes, key)
+            said.numbers |= more.numbers
+            said.tables |= more.tables
+            said.curves |= more.curves
+        return said
+    if isinstance(value, Curves):
+        return _Said(curves={name: replace(value, x=value.x.cpu(), y=value.y.cpu())})
+    if isinstance(value, Tensor) and value.ndim == 2:
+        return _Said(tables={name: value.cpu()})
+    if isinstance(value, Tensor) and (value.numel() != 1 or (value.ndim and len(classes) == 1)):
+        count = value.numel()
+        names: Sequence[object] = [*classes, BACKGROUND][:count]
+        if len(set(names)) != count or count < len(classes):
+            names = range(count)  # of something else, or names that stand for several
+        values = zip(names, value.flatten(), strict=True)
+        return _Said({f"{name}/{i}": float(v) for i, v in values})
+    return _Said({name or "metric": float(value)})

@@ -1,0 +1,249 @@
+"""Evaluating a checkpoint as its run did, and keeping what was found where it belongs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gvt.checkpoint import file as checkpoint_file
+from gvt.checkpoint.training import LAST, under
+from gvt.config import RunConfig, compose
+from gvt.config.injected import NETWORKS
+from gvt.device.placement import (
+    Placement,
+    deterministic_algorithms,
+    explained_memory,
+    keep_freed_memory,
+)
+from gvt.errors import ConfigError, GvtError, RunInUseError, UsageError
+from gvt.interfaces import Dataset, Task
+from gvt.loop.evaluation import Evaluation, evaluate
+from gvt.runs.folder import RunFolder
+from gvt.runs.writer import sole_writer
+from gvt.session.build import check_split, open_dataset, validate_components
+from gvt.session.saved import PathLike, find_checkpoint, pinned, task_of
+
+FIXED = ("task", *NETWORKS, "heads", "optimizers", "train", "init_from")
+"""Sections that made the checkpoint what it is; an evaluation cannot have others."""
+
+HARMLESS = ("device", "data.root", "evaluate.batch_size")
+"""Overrides that say where things are, and leave an evaluation the run's own."""
+
+
+def evaluate_checkpoint(
+    checkpoint: PathLike | None = None,
+    *overrides: str,
+    split: str | None = None,
+    averaged: bool = True,
+    out: PathLike | None = None,
+) -> Evaluation:
+    """Evaluate a checkpoint as its run did, with the same figures to the last digit.
+
+    An evaluation of a run's last checkpoint also goes into the run's `evaluation/` and report,
+    unless it differs from the run's own: by `averaged=False`, or by an override of anything but
+    `device`, `data.root` and `evaluate.batch_size`. What cannot be written is a warning.
+
+    Args:
+        checkpoint: The file, or a run's folder, whose last one is taken; the latest run's unless
+            given.
+        overrides: Such as `data.root=...`, `evaluate.batch_size=100` or `device=cpu`.
+        split: What is evaluated; the recipe's `evaluate.final`, else `evaluate.split`.
+        averaged: Take the moving average of the weights where there is one.
+        out: A folder that its numbers and pictures go into, instead of the run's.
+
+    Raises:
+        UsageError: If there is nothing to evaluate, the split is unknown, or an override would
+            change the networks or how they were trained.
+        RunInUseError: If it would go into the folder of a run that another process writes.
+        ConfigError: If the data has other classes than the networks were trained for, or the
+            task cannot be evaluated.
+        CheckpointError: If the file is damaged.
+        DataError: If the data is absent or unreadable.
+    """
+    judged = judge(checkpoint, *overrides, split=split, averaged=averaged, out=out)
+    judged.save()
+    return judged.found
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An evaluation of a checkpoint, and where it belongs.
+
+    Attributes:
+        found: The evaluation.
+        split: What was evaluated.
+        step: The step of the checkpoint; None for predictions of a file.
+        classes: Names of the classes.
+        about: What the figures depend on besides: checkpoint, average, precision, overrides.
+        run: The run that the checkpoint stands in.
+        apart: Why it is not the run's own evaluation; empty if it is.
+        out: The folder that was asked for.
+    """
+
+    found: Evaluation
+    split: str
+    step: int | None
+    classes: Sequence[str]
+    about: Mapping[str, Any]
+    run: RunFolder | None
+    apart: str
+    out: Path | None
+
+    @property
+    def target(self) -> Path | None:
+        """The folder that it goes into, if any."""
+        if self.out is None and self.run is not None and not self.apart:
+            return self.run.evaluations
+        return self.out
+
+    def save(self) -> list[Path]:
+        """Write it into its folder and, if that is the run's, a new report.
+
+        A file that cannot be written is a warning, since figures may have taken hours.
+
+        Returns:
+            The files of the evaluation that were written.
+        """
+        # Here, as is torchvision below: the figures may be all that is wanted.
+        from gvt.runs.evaluations import save_evaluation
+        from gvt.runs.report import write_report
+
+        if self.target is None:
+            return []
+        of_evaluation = self.split, self.step, self.found, self.classes
+        if self.run is None or self.out is not None:
+            return save_evaluation(self.target, *of_evaluation, about=self.about)
+        self.run.check_links(self.run.evaluations)
+        try:
+            with sole_writer(self.run.path, "evaluated"):
+                written = save_evaluation(self.target, *of_evaluation, about=self.about)
+                try:
+                    write_report([self.run], self.run.report)
+                except (OSError, GvtError) as error:
+                    reason = getattr(error, "strerror", None) or error
+                    warnings.warn(f"{self.run.report}: not written: {reason}", stacklevel=2)
+        except RunInUseError as error:
+            warnings.warn(f"{self.target}: not written: {error}", stacklevel=2)
+            return []
+        return written
+
+
+def judge(
+    checkpoint: PathLike | None = None,
+    *overrides: str,
+    split: str | None = None,
+    averaged: bool = True,
+    out: PathLike | None = None,
+) -> Judged:
+    """Do what `evaluate_checkpoint` does, without writing anything yet."""
+    run, path = find_checkpoint(checkpoint)
+    state = checkpoint_file.load(path, of_run=True)
+    document, tensors = state
+    config = overridden(pinned(document), overrides)
+    split = split_of(config, split)
+    validate_components(config, document["components"])
+    apart = _apart(run, path, overrides, averaged)
+    if run is not None and out is None and not apart:
+        with sole_writer(run.path, "evaluated"):
+            pass  # is free: whoever trains it meanwhile is found out before hours of evaluation
+    train = config.train
+    placement = Placement.resolve(
+        config.device, train.precision, train.memory_format, train.compile
+    )
+    found = _evaluated(config, split, task_of(state, path, averaged), document["data"], placement)
+    about = {
+        "checkpoint": path.name,
+        "averaged": averaged and bool(under("ema/", tensors)),
+        "precision": placement.precision,
+        "overrides": list(overrides),
+    }
+    step, classes = document["training"]["step"], document["data"]["classes"]
+    return Judged(
+        found, split, step, classes, about, run, apart, None if out is None else Path(out)
+    )
+
+
+def split_of(config: RunConfig, split: str | None) -> str:
+    """Return the split that is evaluated: the one that was asked for, or the recipe's.
+
+    Raises:
+        UsageError: If the recipe has none.
+        ConfigError: If the data has no such split.
+    """
+    split = split or config.evaluate.final or config.evaluate.split
+    if split is None:
+        raise UsageError(f"{config.recipe} evaluates no split of its own; name one: --split test")
+    check_split("--split (split=... in Python)", config, split)
+    return split
+
+
+def check_classes(dataset: Dataset, trained: Sequence[str]) -> None:
+    """Check that data has the classes that networks were trained for.
+
+    Raises:
+        ConfigError: If it has others.
+    """
+    classes = [str(name) for name in dataset.classes]
+    if classes != list(trained):
+        raise ConfigError(
+            f"data: its classes are {', '.join(classes) or 'none'}, but the networks were trained "
+            f"for {', '.join(trained) or 'none'}"
+        )
+
+
+def overridden(before: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig:
+    """Return the configuration of an evaluation.
+
+    Raises:
+        UsageError: If an override changes what the checkpoint is.
+    """
+    config = compose(before, overrides)
+    for section in FIXED:
+        if getattr(config, section) != getattr(compose(before), section):
+            raise UsageError(
+                f"{section}: the networks are those of the checkpoint, trained as they were; "
+                "leave it out"
+            )
+    return config
+
+
+def _apart(run: RunFolder | None, path: Path, overrides: Sequence[str], averaged: bool) -> str:
+    """Return in what an evaluation differs from the run's own; nothing if it does not."""
+    if run is None:
+        return f"{path} stands in no run"
+    if path.name != LAST:
+        return f"{path.name} is not the run's last checkpoint"
+    if not averaged:
+        return "the run's own is not of the raw weights"
+    paths = [override.partition("=")[0].strip() for override in overrides]
+    others = [p for p in paths if p not in HARMLESS]
+    return f"the run's own has no override of {', '.join(others)}" if others else ""
+
+
+def _evaluated(
+    config: RunConfig,
+    split: str,
+    task: Task,
+    facts: Mapping[str, Any],
+    placement: Placement,
+) -> Evaluation:
+    from gvt.data.loading import HeldOut, resolved
+
+    batch_size = config.evaluate.batch_size or config.data.batch_size
+    dataset = open_dataset(config, split)
+    check_classes(dataset, facts["classes"])
+    with (
+        explained_memory(placement, batch_size, 1),
+        placement.autocast(),
+        deterministic_algorithms(config.train.deterministic),
+    ):
+        keep_freed_memory(placement.device)
+        placement.place(task)
+        held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
+        try:
+            return evaluate(task, held_out.batches(batch_size), classes=facts["classes"])
+        except NotImplementedError as error:
+            raise ConfigError(f"{config.recipe}: {error}, so it cannot be evaluated") from error

@@ -1,0 +1,237 @@
+"""Putting a run together: configuration, data, task, loop, and who follows it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from gvt.atomic import remove_unfinished
+from gvt.batch import Batch
+from gvt.checkpoint import file as checkpoint_file
+from gvt.checkpoint.training import CheckpointFolder, State, restore, under
+from gvt.config import RunConfig
+from gvt.config.paths import expanded
+from gvt.config.recorded import with_defaults
+from gvt.data import Loader
+from gvt.device.placement import Placement, explained_memory, keep_freed_memory
+from gvt.device.processes import World, local_rank, processes_here, world
+from gvt.errors import CheckpointError
+from gvt.heads.lessons import check_lessons, warn_of_absent_classes
+from gvt.interfaces import Dataset
+from gvt.loop.listener import Listener, PluginHooks, Run
+from gvt.loop.optim import resolved_schedule
+from gvt.loop.remedy import shell_quoted
+from gvt.loop.trainer import Trainer
+from gvt.runs.display import Display
+from gvt.runs.drawing import save_samples
+from gvt.runs.environment import changes, environment
+from gvt.runs.folder import RunFolder
+from gvt.runs.recorder import Recorder
+from gvt.runs.writer import sole_writer
+from gvt.seeding import derive, seed_everything
+from gvt.session.build import build_task, offers_used, open_dataset, validate_components
+from gvt.session.facts import DataFacts
+from gvt_registry import default_registry
+
+SHOWN = 64
+"""Training samples drawn in a run's folder."""
+
+
+def train(
+    config: RunConfig,
+    *,
+    folder: RunFolder | None = None,
+    state: State | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Build everything in its order, and run the loop.
+
+    Args:
+        config: What to run.
+        folder: The folder of a run that is resumed, locked by the caller; a new one unless given.
+        state: The checkpoint that it goes on from.
+        quiet: Show nothing.
+    """
+    validate_components(config, state[0]["components"] if state else None)
+    config = with_defaults(config)
+    placement = Placement.resolve(
+        config.device,
+        config.train.precision,
+        config.train.memory_format,
+        config.train.compile,
+        local_rank(),
+    )
+    keep_freed_memory(placement.device)
+    memory = explained_memory(placement, config.data.batch_size, config.train.accumulate)
+    with memory, world(config.train.timeout) as processes, ExitStack() as locked:
+        trainer, document, opening = _build(config, placement, processes, state)
+        trainer.rehearse()  # before there is a folder that somebody would have to delete
+        if processes.is_first:
+            if folder is None:
+                root = Path(expanded("run.root", config.run.root))
+                folder = RunFolder.create(root, config.recipe)
+                locked.enter_context(sole_writer(folder.path, "trained"))
+            _follow(trainer, folder, document, None if quiet else Display(*opening))
+        return trainer.fit()
+
+
+def _build(
+    config: RunConfig, placement: Placement, processes: World, state: State | None
+) -> tuple[Trainer, dict[str, Any], tuple[str, list[str]]]:
+    """Return the trainer, what its checkpoints say, and the first lines of the display."""
+    dataset = open_dataset(config, "train")
+    facts = DataFacts.of(dataset, config)
+    if state is not None:
+        facts.check_same(DataFacts.from_document(state[0]["data"]))
+    if processes.is_first:
+        warn_of_absent_classes(dataset)
+    seed_everything(derive(config.train.seed, "networks"))
+    task = build_task(config, facts, state[0]["components"] if state else None)
+    check_lessons(task, dataset)
+    notes = _initialise(task, config.init_from) if state is None else []
+    loader = Loader(dataset, config.data, config.train, placement, processes)
+    resolved = _resolved(config, placement, loader)
+    trainer = Trainer(
+        task,
+        loader,
+        config.optimizers,
+        config.train,
+        placement,
+        evaluation=config.evaluate,
+        open_split=_splits(resolved, loader),
+        world=processes,
+        classes=facts.classes,
+    )
+    trainer.run.config = resolved
+    document = task.origin = _document(config, resolved, facts, placement, processes)
+    if state is not None:
+        restore(trainer, state)
+        state[1].clear()  # a second copy of everything, which a long run need not hold
+        notes += changes(state[0]["environment"], document["environment"])
+    return trainer, document, (_headline(resolved, dataset, trainer), notes)
+
+
+def _follow(
+    trainer: Trainer, folder: RunFolder, document: dict[str, Any], display: Display | None
+) -> None:
+    """Let the run's folder, the plugins and the screen follow a run."""
+    folder.check_links()
+    remove_unfinished(folder.path)
+    folder.describe(document["resolved"], document["environment"])
+    trainer.run.folder = folder.path
+    trainer.run.resume_command = _resume_command(folder, trainer.world.size)
+    trainer.checkpoints = CheckpointFolder(folder.checkpoints, trainer.train.keep, document)
+    if trainer.checkpoints.last.exists():
+        trainer.run.checkpoint = trainer.checkpoints.last
+    report = display.note if display else warnings.warn
+    screen: list[Listener] = [display] if display else []
+    classes = document["data"]["classes"]
+    if not folder.data.exists():
+        try:
+            save_samples(trainer.loader.first(SHOWN), classes, folder.data)
+        except Exception as error:  # a sheet to look at is nothing to stop a run for
+            report(f"{folder.data}: not drawn: {type(error).__name__}: {error}")
+    stop = document["resolved"]["run"]["hook_errors"] == "stop"
+    hooks = PluginHooks(default_registry().plugins, report, stop=stop)
+    recorder = Recorder(folder, classes, (lambda: display.lost) if display else str)
+    trainer.listeners = [*screen, recorder, hooks]
+
+
+def _resume_command(folder: RunFolder, processes: int) -> str:
+    """Return the command that goes on with a run, with the plugins that it needs."""
+    words = ["gvt", "resume", str(folder.path)]
+    if processes > 1:
+        words = ["torchrun", f"--nproc-per-node={processes_here()}", "-m", *words]
+    plugins = default_registry().plugins
+    for plugin in plugins:
+        if plugin.path is not None:
+            words += ["--plugin", str(plugin.path)]
+    if plugins.only is not None:
+        words += ["--only-plugins", ",".join(plugins.only)]
+    return " ".join(map(shell_quoted, words))
+
+
+def _splits(config: RunConfig, loader: Loader) -> Callable[[str], Iterable[Batch]]:
+    """Return what opens a pass over a held-out split; its data is opened once."""
+    opened = cache(partial(open_dataset, config))
+    return lambda split: loader.held_out(opened(split), config.evaluate.batch_size)
+
+
+def _resolved(config: RunConfig, placement: Placement, loader: Loader) -> RunConfig:
+    """Return the configuration with every `auto` replaced by what it came to."""
+    total = config.train.total_steps(loader.order.steps_per_epoch)
+    settings = config.train.model_copy(
+        update={
+            "precision": placement.precision,
+            "memory_format": placement.memory_format,
+            "compile": placement.compile,
+        }
+    )
+    optimizers = {k: resolved_schedule(o, total) for k, o in config.optimizers.items()}
+    update = {
+        "device": str(placement.device),
+        "data": loader.config,
+        "train": settings,
+        "optimizers": optimizers,
+    }
+    return config.model_copy(update=update)
+
+
+def _document(
+    config: RunConfig,
+    resolved: RunConfig,
+    facts: DataFacts,
+    placement: Placement,
+    processes: World,
+) -> dict[str, Any]:
+    """Return what every checkpoint of a run says besides the training state."""
+    offers = offers_used(config)
+    plugins = default_registry().plugins
+    return {
+        "recipe": config.recipe,
+        "config": config.document(),
+        "resolved": resolved.document(),
+        "data": facts.document(),
+        "components": {name: offer.origin for name, offer in offers.items()},
+        "environment": environment(placement, processes.size, plugins, offers.values()),
+    }
+
+
+def _initialise(task: nn.Module, path: str | None) -> list[str]:
+    """Take over a checkpoint's weights where name and shape agree, and say where they did not.
+
+    Averages are taken where there are: they are what the checkpoint is judged and used by.
+
+    Raises:
+        CheckpointError: If nothing agrees.
+    """
+    if path is None:
+        return []
+    _, tensors = checkpoint_file.load(Path(expanded("init_from", path)))
+    weights, own = under("task/", tensors) | under("ema/", tensors), task.state_dict()
+    taken = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
+    if not taken:
+        raise CheckpointError(f"init_from: nothing in {path} has a name and shape of this model")
+    task.load_state_dict(taken, strict=False)
+    notes = [f"init_from: took {len(taken)} of {len(own)} tensors from {path}"]
+    for name in (n for n in (*own, *weights) if n not in taken):
+        theirs = tuple(weights[name].shape) if name in weights else "absent"
+        ours = tuple(own[name].shape) if name in own else "absent"
+        notes.append(f"init_from: {name} not taken: there {theirs}, here {ours}")
+    return list(dict.fromkeys(notes))
+
+
+def _headline(config: RunConfig, dataset: Dataset, trainer: Trainer) -> str:
+    count = sum(p.numel() for p in trainer.task.parameters())
+    where = "on the device" if config.data.resident is True else f"{config.data.workers} workers"
+    processes = f" | {trainer.world.size} processes" if trainer.world.size > 1 else ""
+    return (
+        f"{config.recipe}: {trainer.placement.describe()} | {config.data.name}, {len(dataset):,} "
+        f"images, {where} | {count:,} parameters{processes}"
+    )

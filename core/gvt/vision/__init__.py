@@ -1,0 +1,1 @@
+"""What plugins share about images: reading, fitting and drawing them, and COCO results."""

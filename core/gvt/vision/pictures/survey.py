@@ -1,0 +1,129 @@
+"""What is easily overlooked in picture files: further pages, and values that stay dark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gvt.errors import DataError
+from gvt.printable import printable
+from gvt.vision.pictures.reader import PictureReader
+from gvt.vision.pictures.reading import has_upper_bits, is_deep, pages_in, picture_file
+
+_HEADERS, _DECODED = 64, 8
+"""Files of a sample whose headers are read, and those that are decoded."""
+
+_MOST_PIXELS = 1 << 25
+"""Pixels of a picture that is decoded for a sample."""
+
+_LOSSY = ("JPEG", "MPO", "WEBP")
+"""Formats whose values are spread over the whole range, so that they need not be decoded."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one file holds.
+
+    Attributes:
+        file: The file.
+        pages: How many pictures; previews in a JPEG do not count.
+        brightest: The largest value; None if it was not decoded.
+        white: The largest value of its type.
+    """
+
+    file: Path
+    pages: int
+    brightest: float | None
+    white: float
+
+
+def notes_on(reader: PictureReader, files: Sequence[Path], *, every: bool = False) -> list[str]:
+    """Return a line for each way in which files hold more than is read, or darker values.
+
+    One is for files of several pages where `reader.page` is not given. The other is for values
+    that all lie in the lowest quarter of their type's range where `reader.white` is not given; of
+    8 bits it is the lowest sixteenth. A file that cannot be read is left to whoever reads it.
+
+    Args:
+        reader: How the files are read.
+        files: Picture files.
+        every: Whether all are looked at, and not a sample from all over the list.
+    """
+    if reader.page is not None and reader.white is not None:
+        return []
+    headers = files if every else _spread(files, _HEADERS)
+    decoded = {*files} if every else {*_spread(headers, _DECODED)}
+    most = None if every else _MOST_PIXELS
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = pool.map(lambda f: _seen(f, reader, f in decoded, most), headers)
+        seen = [of_one for of_one in jobs if of_one is not None]
+    whole = len(headers) == len(files)
+    notes = [] if reader.page is not None else _on_pages(seen, whole)
+    return notes if reader.white is not None else notes + _on_values(seen)
+
+
+def _spread(files: Sequence[Path], count: int) -> Sequence[Path]:
+    """Return at most so many files, from all over the list."""
+    count = min(count, len(files))
+    return [files[number * len(files) // count] for number in range(count)]
+
+
+def _seen(file: Path, reader: PictureReader, decode: bool, most: int | None) -> _Seen | None:
+    """Return what a file holds, None if it cannot be read."""
+    try:
+        with picture_file(file, page=reader.page) as opened:
+            pages = 1 if opened.format == "MPO" else pages_in(opened)
+            opened.seek((reader.page or 1) - 1)  # counting pages may have turned them
+            size = opened.width * opened.height
+            needed = reader.white is None and opened.format not in _LOSSY
+            if not (decode and needed and (most is None or size <= most)):
+                return _Seen(file, pages, None, 0)
+            return _Seen(file, pages, *_brightest(opened))
+    except DataError:
+        return None
+
+
+def _brightest(file: Image.Image) -> tuple[float | None, float]:
+    """Return the largest value of an opened file, and the largest of its type."""
+    if is_deep(file):
+        return float(np.asarray(file).max()), 1 if file.mode == "F" else 65535
+    if file.mode not in ("L", "RGB"):
+        return None, 0
+    brightest = max(int(np.asarray(band).max()) for band in file.split())
+    # Of 16-bit colour only the upper half is read: the largest value that there may have been.
+    return (brightest << 8 | 255, 65535) if has_upper_bits(file) else (brightest, 255)
+
+
+def _on_pages(seen: Sequence[_Seen], whole: bool) -> list[str]:
+    several = [of_one for of_one in seen if of_one.pages > 1]
+    if not several:
+        return []
+    most = max(several, key=lambda of_one: of_one.pages)
+    count = f"{len(several):,} of {len(seen):,} files" + ("" if whole else " looked at")
+    verb = "has" if len(several) == 1 else "have"
+    return [
+        f"{count} {verb} several pages ({printable(most.file)}: {most.pages:,}), of which the "
+        "first is read; data.page=N reads another one, counted from 1"
+    ]
+
+
+def _on_values(seen: Sequence[_Seen]) -> list[str]:
+    notes = []
+    for white in (65535, 255, 1):
+        values = [s.brightest for s in seen if s.white == white and s.brightest is not None]
+        brightest = max(values, default=0)
+        if not 0 < brightest <= white / (16 if white == 255 else 4):
+            continue
+        # As many bits as the values have; floats have no such steps.
+        top = f"{brightest:g}" if white == 1 else f"{(1 << int(brightest).bit_length()) - 1}"
+        notes.append(
+            f"the brightest value in {len(values):,} files is {brightest:g} of {white}, so that "
+            f"they are read as dark; data.white={top} makes {top} white"
+        )
+    return notes
