@@ -120,6 +120,9 @@ if TYPE_CHECKING:
     from gvt.interfaces import (
         Task as Task,
     )
+    from gvt.interfaces import (
+        TrainingLoop as TrainingLoop,
+    )
     from gvt.loop.evaluation import Evaluation as Evaluation
     from gvt.loop.evaluation import evaluate as evaluate
     from gvt.loop.listener import Listener as Listener
@@ -131,6 +134,7 @@ if TYPE_CHECKING:
     from gvt.runs.display import Display as Display
     from gvt.seeding import derive as derive
     from gvt.seeding import random_source as random_source
+    from gvt.session.additions import add_head as add_head
     from gvt.session.additions import save as save
     from gvt.session.api import resume as resume
     from gvt.session.api import run as run
@@ -143,7 +147,7 @@ if TYPE_CHECKING:
     from gvt_registry import Component as Component
 
 _HOMES = {
-    "gvt.session.additions": ("save",),
+    "gvt.session.additions": ("add_head", "save"),
     "gvt.session.api": ("run", "resume"),
     "gvt.batch": ("Batch", "Frame", "Record", "Sample", "Targets"),
     "gvt.session.build": ("create",),
@@ -184,6 +188,7 @@ _HOMES = {
         "Phase",
         "Step",
         "Task",
+        "TrainingLoop",
     ),
     "gvt.session.judging": ("evaluate_checkpoint",),
     "gvt.prediction.judging_results": ("evaluate_predictions",),

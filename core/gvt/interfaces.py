@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Record, Sample, Targets
 from gvt.seeding import random_source
-
-if TYPE_CHECKING:
-    from gvt.loop.trainer import Trainer
 
 FeatureInfo = Mapping[str, tuple[int, int]]
 """Of each feature map its (channels, stride in pixels), from the finest to the coarsest."""
@@ -50,10 +47,10 @@ class Dataset(Protocol):
             classes weighted without reading them.
         object_counts: Optional; how many objects of each class there are, in the order of
             `classes`; a run warns of a class without one.
-        reader: Optional; a `gvt.PictureReader`, how its picture files become images. Others are
-            then read the same way, for predictions.
-        files: Optional; the picture files that `reader` reads, each once. What is easily
-            overlooked in them, such as further pages, is then told at opening.
+        reader: Optional; the `gvt.PictureReader` that reads its image files. Other files are read
+            the same way for predictions.
+        files: Optional; the image files that `reader` reads, each once. A warning at opening names
+            what is easily overlooked in them, such as further pages.
         hint: Optional; what to do if one class is too few, as a clause that an error ends with.
         passed_over: Optional; how many files of each suffix stand beside the pictures and are not
             read, as {".heic": 12, "": 1}; `gvt data check` tells them.
@@ -314,6 +311,18 @@ class Step:
         return noise[self._part * count :][:count].to(self._device)
 
 
+class TrainingLoop(Protocol):
+    """The part of `gvt.Trainer` that `Task.training_step` uses."""
+
+    def run_phases(self, micro_batches: Sequence[Batch]) -> None:
+        """Train one iteration: phase by phase, each over all micro-batches."""
+        ...
+
+    def record(self, phase: str, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
+        """Log the losses of a phase; `share` is the part of the iteration that they are of."""
+        ...
+
+
 class Task(nn.Module):
     """What is learned: networks as submodules, and the losses of each phase.
 
@@ -380,7 +389,7 @@ class Task(nn.Module):
         """
         return {}
 
-    def training_step(self, trainer: Trainer, micro_batches: Sequence[Batch]) -> None:
+    def training_step(self, trainer: TrainingLoop, micro_batches: Sequence[Batch]) -> None:
         """Train one iteration; override for an algorithm that phases do not describe.
 
         Report losses with `trainer.record(name, losses)`; all the rest of the loop stays.

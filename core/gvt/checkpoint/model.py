@@ -1,13 +1,13 @@
-"""What the document of a checkpoint has to be, for everybody who reads from it.
+"""The schema of the document of a checkpoint.
 
-It is checked once, when a file is opened. A right checksum says that a file is as it was written,
-not that gvt wrote it.
+It is checked once, when a file is opened. A matching checksum says that a file is as it was
+written, not that gvt wrote it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -50,6 +50,12 @@ class PartData(_Section):
     class_counts: list[Count] | None = None
 
 
+class Reader(_Section):
+    """The fields of `gvt.PictureReader` that are needed without it."""
+
+    channels: Literal[1, 3]
+
+
 class Data(_Section):
     """The fields of `gvt.session.facts.DataFacts`."""
 
@@ -60,7 +66,7 @@ class Data(_Section):
     fingerprint: str | None = None
     background: bool = False
     class_counts: list[Count] | None = None
-    reader: dict[str, Any] | None = None
+    reader: Reader | None = None
     category_ids: list[int] | None = None
     parts: dict[str, PartData] = {}
     channels: Side | None = None

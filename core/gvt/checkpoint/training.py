@@ -1,11 +1,10 @@
-"""A trainer's state as tensors by readable name and plain data, and back."""
+"""The checkpoints of a run, and loading weights from them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -13,11 +12,8 @@ from gvt.atomic import make_folder, remove_unfinished
 from gvt.checkpoint import file
 from gvt.checkpoint.bounded import shortened
 from gvt.checkpoint.document import read_header
-from gvt.errors import CheckpointError, ConfigError
-from gvt.loop.losses import check_weights, has_finite_losses
-
-if TYPE_CHECKING:
-    from gvt.loop.trainer import Trainer
+from gvt.errors import CheckpointError
+from gvt.finite import has_finite_losses
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
 """A document and tensors, as a checkpoint holds them."""
@@ -26,93 +22,17 @@ LAST = "last.safetensors"
 """What the newest checkpoint of a run is called."""
 
 
-def capture(trainer: Trainer) -> State:
-    """Return everything that resuming needs.
-
-    Tensors are called `task/...`, `ema/...` and `optimizer/<key>/<parameter>/<field>`. There are
-    no random states among them: every draw is a function of the seed and of its place.
-
-    Raises:
-        NonFiniteError: If something in it is not finite.
-    """
-    run, task = trainer.run, trainer.task
-    tensors = {f"task/{n}": t for n, t in task.state_dict().items()}
-    if trainer.ema is not None:
-        tensors |= {f"ema/{n}": t for n, t in trainer.ema.tensors.items()}
-    values: dict[str, Any] = {}
-    scalers: dict[str, Any] = {}
-    for key, optimizer in trainer.optimizers.items():
-        state_tensors, state_values = optimizer.state()
-        tensors |= {f"optimizer/{key}/{n}": t for n, t in state_tensors.items()}
-        values |= {f"optimizer/{key}/{n}": v for n, v in state_values.items()}
-        if optimizer.scaler.is_enabled():
-            scalers[key] = optimizer.scaler.state_dict()
-    infinite = {
-        f"{group}/{n}": places
-        for group in ("task", "ema")
-        for n, places in trainer.infinite.items()
-    }
-    check_weights(run.step, tensors, infinite)
-    training = {
-        "step": run.step,
-        "epoch": run.epoch,
-        "position": run.step % run.steps_per_epoch,
-        "metrics": run.metrics,
-        "best": run.best,
-        "optimizer_values": values,
-        "scalers": scalers,
-    }
-    return {"training": training}, tensors
-
-
-def restore(trainer: Trainer, state: State) -> None:
-    """Copy a state into place, so that the loop goes on where it was taken.
-
-    Raises:
-        CheckpointError: If it is the state of another task, or of other optimisers.
-        ConfigError: If it is beyond the end of the run.
-    """
-    document, tensors = state
-    run, training = trainer.run, document["training"]
-    if training["step"] > run.total_steps:
-        raise ConfigError(
-            f"train.steps: the run is at step {training['step']} already, beyond {run.total_steps}"
-        )
-    load_weights(trainer.task, under("task/", tensors))
-    if trainer.ema is not None:
-        averages = under("ema/", tensors)
-        _check_fit(trainer.ema.tensors, averages, "the averages")
-        trainer.ema.load(averages)
-    for key, optimizer in trainer.optimizers.items():
-        prefix = f"optimizer/{key}/"
-        values = under(prefix, training["optimizer_values"])
-        fields = under(prefix, tensors)
-        for name in (*fields, *values):
-            if name.rpartition("/")[0] not in optimizer.parameters:
-                raise CheckpointError(
-                    f"the state of optimizers.{key} is of another model: {shortened(name)} is not "
-                    "part of it"
-                )
-        optimizer.load_state(fields, values)
-        optimizer.advance(training["step"])
-        if key in training["scalers"]:
-            optimizer.scaler.load_state_dict(training["scalers"][key])
-    run.step, run.metrics = training["step"], dict(training["metrics"])
-    best = training["best"]  # older versions took an infinite value for one
-    run.best = best if best is not None and math.isfinite(best["value"]) else None
-
-
 def load_weights(module: Any, tensors: Mapping[str, Tensor]) -> None:
     """Copy weights into a module in place.
 
     Raises:
         CheckpointError: If a name or a shape differs; says which, and how many.
     """
-    _check_fit(module.state_dict(), tensors, "the weights")
+    check_fit(module.state_dict(), tensors, "the weights")
     module.load_state_dict(tensors)
 
 
-def _check_fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str) -> None:
+def check_fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str) -> None:
     """Check that tensors have the names and shapes of those that they are copied into.
 
     Raises:

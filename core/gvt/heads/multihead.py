@@ -37,8 +37,8 @@ class MultiHead(Task):
         vocabularies: Of each head that learns from one part of mixed data the classes there.
 
     Attributes:
-        changes: Heads that were added or removed since it was built: what a recipe says of each,
-            nothing if none could, None for a removed one.
+        changes: The heads added or removed since it was built. For an added head, its section of
+            a recipe, empty if it was given as an object; None for a removed one.
 
     Raises:
         ValueError: If there is no head, one has a name that no module can have, or a weight or a
@@ -78,54 +78,38 @@ class MultiHead(Task):
     def add_head(
         self,
         name: str,
-        head: Head | str,
+        head: Head,
         *,
         weight: float = 1.0,
-        learns_from: str | None = None,
-        **parameters: Any,
+        vocabulary: Vocabulary | None = None,
     ) -> Head:
-        """Put another head on the backbone, and return it.
+        """Add a head, and return it; `gvt.add_head` adds one by its name in the registry.
 
-        What the others compute stays as it is. To train it alone, leave the rest as it is by
+        The other heads compute what they did before. To train the new head alone, freeze the rest:
         `gvt.TrainConfig(unfreeze={"backbone": "never", "heads.old": "never"})`.
 
         Args:
-            name: What to call it.
-            head: The head, or its name in the registry.
+            name: Its name in this task.
+            head: The head, built from `backbone.feature_info`.
             weight: Factor of its losses.
-            learns_from: The part of mixed data that a head by name learns from.
-            parameters: Of a head by name, such as `hidden=[64]`. What follows from the data, such
-                as `num_classes`, is known where the task was loaded from a checkpoint.
+            vocabulary: Its classes, if it learns from one part of mixed data.
 
         Raises:
-            ValueError: If there is a head of that name already, or it is no name; or the head is
-                none.
-            UnknownComponent: If nobody offers such a head.
-            ConfigError: If a parameter is unknown, of a wrong type or missing, or there is no such
-                part.
+            ValueError: If there is a head of that name already, the name is not valid, or `head`
+                is not a head.
         """
         if name in self.heads:
             raise ValueError(f"there is a head {name!r} already; remove it first")
-        said: Mapping[str, Any] = {}
-        if isinstance(head, str):
-            from gvt.session.additions import (
-                described_head,  # builds components, which brings a lot
-            )
-
-            described = described_head(self, f"heads.{name}", head, learns_from, parameters)
-            head, said = described.head, described.recipe
-            if described.vocabulary is not None:
-                self.vocabularies[name] = described.vocabulary
-        elif not isinstance(head, nn.Module):
-            raise ValueError(f"head {name!r} is a {type(head).__name__}, no gvt.Head")
-        elif parameters or learns_from is not None:
-            raise ValueError("parameters and learns_from are for a head given by name")
-        # Where the others are, and as they compute.
+        if not isinstance(head, nn.Module):
+            hint = "; gvt.add_head takes a name in the registry" if isinstance(head, str) else ""
+            raise ValueError(f"head {name!r} is a {type(head).__name__}, not a gvt.Head{hint}")
         weights = next(self.backbone.parameters(), None)
         self._put(name, head if weights is None else head.to(weights.device))
         head.train(self.training)
         self.weights[name] = weight
-        self.changes[name] = said
+        if vocabulary is not None:
+            self.vocabularies[name] = vocabulary
+        self.changes[name] = {}
         return head
 
     def remove_head(self, name: str) -> Head:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from gvt.config import EvaluateConfig
 from gvt.errors import ConfigError
+from gvt.finite import has_finite_losses
 from gvt.loop.listener import Run
-from gvt.loop.losses import has_finite_losses
 
 
 def note_best(config: EvaluateConfig, run: Run, metrics: Mapping[str, float]) -> bool:

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from gvt.config.schema import EmaConfig
+from gvt.interfaces import Task
+from gvt.loop.trainable import check_names
+
 
 class Ema:
-    """Averages of the parameters of some of a task's submodules; buffers are copied.
+    """Averages of the parameters of some submodules of a task; buffers are copied.
 
-    The decay rises with the steps, `min(decay, (1 + step) / (10 + step))`, so that the first
-    weights, which are noise, are soon forgotten.
+    The decay rises with the steps, `min(decay, (1 + step) / (10 + step))`, so that the random
+    initial weights are soon forgotten.
 
     Args:
         task: The task that is trained.
-        modules: Names of its submodules to average.
-        decay: Share of the old average that is kept each step.
+        config: The decay, and the names of the submodules; by default all that the phases train.
+
+    Raises:
+        ConfigError: If there is no submodule of a name.
     """
 
-    def __init__(self, task: nn.Module, modules: Sequence[str], decay: float) -> None:
-        self.decay = decay
-        self.modules = tuple(modules)
+    def __init__(self, task: Task, config: EmaConfig) -> None:
+        self.decay = config.decay
+        trained = dict.fromkeys(m for phase in task.phases for m in phase.trained)
+        self.modules = tuple(trained if config.modules is None else config.modules)
+        check_names("train.ema.modules", task, self.modules)
         live = task.state_dict(keep_vars=True)
-        prefixes = tuple(f"{m}." for m in modules)
+        prefixes = tuple(f"{m}." for m in self.modules)
         self._live = {n: t for n, t in live.items() if n.startswith(prefixes)}
         averaged = {n for n, t in self._live.items() if isinstance(t, nn.Parameter)}
         self.tensors: dict[str, Tensor] = {n: t.detach().clone() for n, t in self._live.items()}
@@ -35,20 +43,20 @@ class Ema:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after a step, counted from 1."""
+        """Update the averages by the weights after a step, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
         for name in self._copied:
             self.tensors[name].copy_(self._live[name])
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over averages that were saved."""
+        """Copy saved averages into these."""
         for name, tensor in self.tensors.items():
             tensor.copy_(tensors[name])
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Let the task have the averages, inside, and its own weights back afterwards."""
+        """Swap the averages into the task; its own weights are put back at the end."""
         own = {n: t.detach().clone() for n, t in self._live.items()}
         try:
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What a message advises when a run's numbers are not finite."""
+"""Advice on how to continue a run whose losses or weights are not finite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from gvt.checkpoint.document import read_header
 from gvt.checkpoint.training import CheckpointFolder
@@ -15,38 +14,42 @@ from gvt.config import TrainConfig
 from gvt.errors import NonFiniteError
 from gvt.loop.listener import Run
 
-if TYPE_CHECKING:
-    from gvt.loop.trainer import Trainer
-
 
 @contextmanager
-def advising(trainer: Trainer) -> Iterator[None]:
-    """Let a message about numbers that are not finite say how to continue.
+def advising(
+    run: Run, checkpoints: CheckpointFolder | None, train: TrainConfig, precision: str
+) -> Iterator[None]:
+    """Add to the message of a NonFiniteError how to continue, as `advise` says.
+
+    Args:
+        run: The run.
+        checkpoints: Its checkpoints; None for no advice.
+        train: Its settings.
+        precision: The precision of autocast.
 
     Raises:
-        NonFiniteError: The one raised inside, with the advice.
+        NonFiniteError: The error raised inside, with the advice.
     """
     try:
         yield
     except NonFiniteError as error:
-        if trainer.checkpoints is None or not trainer.world.is_first:
+        if checkpoints is None:
             raise
-        precision = trainer.placement.precision
-        advice = advise(trainer.run, trainer.checkpoints, trainer.train, precision)
+        advice = advise(run, checkpoints, train, precision)
         raise NonFiniteError(f"{error}; {advice}") from error
 
 
 def advise(run: Run, checkpoints: CheckpointFolder, train: TrainConfig, precision: str) -> str:
-    """Return how to continue a run whose numbers became infinite or NaN.
+    """Return how to continue a run whose losses or weights became infinite or NaN.
 
-    It names the newest checkpoint that can be used, and a setting that makes a difference, since a
-    run that is resumed as it was ends as it did. `run.resume_command` becomes that command.
+    It names the newest usable checkpoint and a setting that makes a difference, since a run that
+    is resumed unchanged ends the same way. `run.resume_command` becomes that command.
 
     Args:
         run: The run.
         checkpoints: Its checkpoints.
         train: Its settings.
-        precision: What autocast computes in.
+        precision: The precision of autocast.
     """
     checkpoint = checkpoints.sound()
     if checkpoint is None:
@@ -64,7 +67,7 @@ def advise(run: Run, checkpoints: CheckpointFolder, train: TrainConfig, precisio
 
 
 def shell_quoted(word: str) -> str:
-    """Return a word of a command as this system's shell reads it."""
+    """Return a word of a command, quoted for the shell of this system."""
     return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
 
 

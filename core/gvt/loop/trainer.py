@@ -13,22 +13,24 @@ import torch
 from torch import Tensor
 
 from gvt.batch import Batch
-from gvt.checkpoint.training import CheckpointFolder, capture
+from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
 from gvt.device.processes import World
 from gvt.errors import ConfigError, DataError, Interrupted, NonFiniteError
+from gvt.finite import first_infinite, infinite_places
 from gvt.interfaces import Head, Phase, Step, Task
 from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import evaluate, evaluating
 from gvt.loop.listener import Listener, Run
-from gvt.loop.losses import LossBuffer, first_infinite, infinite_places
+from gvt.loop.losses import LossBuffer
 from gvt.loop.norms import explained_norms
 from gvt.loop.optim import Optimizer, check_rates
 from gvt.loop.remedy import advising
 from gvt.loop.signals import StopRequest, stop_requests
+from gvt.loop.state import capture
 from gvt.loop.trainable import Trainable, check_names
 from gvt.seeding import derive, seed_everything
 from gvt_registry import nearest
@@ -91,7 +93,7 @@ class Trainer:
         self.placement.place(task)
         self.world.share_tensors(task.state_dict().values())
         self.optimizers = self._build_optimizers(optimizers)
-        self.ema = self._build_ema()
+        self.ema = None if train.ema is None else Ema(task, train.ema)
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -110,7 +112,9 @@ class Trainer:
         order, placement = self.loader.order, self.placement
         memory = explained_memory(placement, order.batch_size, self.train.accumulate)
         deterministic = deterministic_algorithms(self.train.deterministic)
-        with memory, stop_requests() as stop, self._reporting(stop), advising(self), deterministic:
+        written = self.checkpoints if self.world.is_first else None
+        advice = advising(run, written, self.train, placement.precision)
+        with memory, stop_requests() as stop, self._reporting(stop), advice, deterministic:
             self.rehearse()
             run.stopped_early = out_of_patience(self.evaluation, run)
             self._tell("run_started")
@@ -389,12 +393,3 @@ class Trainer:
             )
             for key, ids in trained.items()
         }
-
-    def _build_ema(self) -> Ema | None:
-        config = self.train.ema
-        if config is None:
-            return None
-        trained = dict.fromkeys(m for phase in self.task.phases for m in phase.trained)
-        modules = config.modules if config.modules is not None else list(trained)
-        check_names("train.ema.modules", self.task, modules)
-        return Ema(self.task, modules, config.decay)

@@ -1,11 +1,10 @@
-"""Heads added to a trained task, and a checkpoint of the result."""
+"""Adding heads to a trained task, and saving the result as a checkpoint."""
 
 from __future__ import annotations
 
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,95 +16,99 @@ from gvt.config.parameters import signature_of
 from gvt.config.recorded import with_defaults
 from gvt.config.schema import HeadConfig
 from gvt.errors import CheckpointError, ConfigError, UsageError
+from gvt.finite import check_weights, infinite_places
 from gvt.heads.multihead import MultiHead
-from gvt.heads.vocabulary import Vocabulary
 from gvt.interfaces import Head, Task
-from gvt.loop.losses import check_weights, infinite_places
 from gvt.session.build import create, offers_used, part_of, vocabulary_of
 from gvt.session.facts import DataFacts
 from gvt.session.saved import PathLike, run_of
 from gvt_registry import default_registry
 
 _STATISTICS = ("running_mean", "running_var")
-"""What torch's norms call their statistics."""
+"""The names of the statistics of torch's normalisation layers."""
 
 
-@dataclass(frozen=True)
-class Described:
-    """A head that was built by its name.
+def add_head(
+    task: MultiHead,
+    name: str,
+    component: str,
+    /,
+    *,
+    weight: float = 1.0,
+    learns_from: str | None = None,
+    **parameters: Any,
+) -> Head:
+    """Add a head by its name in the registry to a task, and return it.
 
-    Attributes:
-        head: The head.
-        recipe: What a recipe would say of it; nothing of one that it could not say, such as a head
-            for other classes than the data's.
-        vocabulary: Its classes, where it learns from one part of mixed data.
-    """
-
-    head: Head
-    recipe: Mapping[str, Any]
-    vocabulary: Vocabulary | None = None
-
-
-def described_head(
-    task: MultiHead, section: str, name: str, learns_from: str | None, parameters: Mapping[str, Any]
-) -> Described:
-    """Build a head for a task.
+    The other heads compute what they did before. `gvt.save` writes the result; see also
+    `gvt.MultiHead.add_head`, which takes the head itself.
 
     Args:
-        task: What it is for; what its checkpoint knows of the data is filled in.
-        section: What an error begins with.
-        name: In the registry.
+        task: The task.
+        name: The name of the head in the task.
+        component: The name of the head in the registry.
+        weight: Factor of its losses.
         learns_from: The part of mixed data that it learns from.
-        parameters: Of the head.
+        parameters: Its parameters, such as `hidden=[64]`. Those that follow from the data, such as
+            `num_classes`, are filled in if the task was loaded from a checkpoint.
 
     Raises:
-        ConfigError: If a parameter does not fit, or it cannot learn from that part.
+        ValueError: If there is a head of that name already, or the name is not valid.
+        UnknownComponent: If nobody offers such a head.
+        ConfigError: If a parameter is unknown, of a wrong type or missing, or the data has no such
+            part.
     """
-    declared, _ = signature_of(default_registry().find("head", name).load())
-    config = HeadConfig(name=name, learns_from=learns_from)
+    section, config = f"heads.{name}", HeadConfig(name=component, learns_from=learns_from)
+    declared, _ = signature_of(default_registry().find("head", component).load())
     facts: dict[str, Any] = {"feature_info": task.backbone.feature_info}
     vocabulary = None
     if task.origin is not None:
-        known = DataFacts.from_document(task.origin["data"])
-        part = part_of(section, config, known)
-        facts |= known.injected | (part.injected if part else {})
-        vocabulary = vocabulary_of(config, known)
+        data = DataFacts.from_document(task.origin["data"])
+        part = part_of(section, config, data)
+        facts |= data.injected | (part.injected if part else {})
+        vocabulary = vocabulary_of(config, data)
     elif learns_from is not None:
         raise ConfigError(
-            f"{section}: a task put together in code knows no parts of its data; hand the head "
-            "over as an object, with a vocabulary of the task's"
+            f"{section}: a task put together in code does not know the parts of its data; build "
+            "the head, and add it by MultiHead.add_head with its vocabulary"
         )
     filled_in = {n: v for n, v in facts.items() if n in declared and n not in parameters}
-    head: Head = create("head", name, **filled_in, **parameters)
-    if any(n in FACTS and v != facts.get(n) for n, v in parameters.items()):
-        return Described(head, {}, vocabulary)
-    described = {"name": name, **{n: v for n, v in parameters.items() if n not in FACTS}}
-    if learns_from is not None:
-        described["learns_from"] = learns_from
+    head: Head = create("head", component, **filled_in, **parameters)
+    task.add_head(name, head, weight=weight, vocabulary=vocabulary)
+    if all(v == facts.get(n) for n, v in parameters.items() if n in FACTS):
+        task.changes[name] = _section_of(config, parameters)
+    return head
+
+
+def _section_of(config: HeadConfig, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the section of a head in a recipe; empty if a parameter is not plain data."""
+    section = {"name": config.name, **{n: v for n, v in parameters.items() if n not in FACTS}}
+    if config.learns_from is not None:
+        section["learns_from"] = config.learns_from
     try:
-        plain: Mapping[str, Any] = json.loads(json.dumps(described, allow_nan=False))
+        plain: Mapping[str, Any] = json.loads(json.dumps(section, allow_nan=False))
     except (TypeError, ValueError):
-        plain = {}
-    return Described(head, plain, vocabulary)
+        return {}
+    return plain
 
 
 def save(task: Task, path: PathLike) -> Path:
-    """Write a task's networks as they are now into a checkpoint, and return its path.
+    """Save the networks of a task as a checkpoint, and return its path.
 
-    `gvt.load`, `gvt predict`, `gvt eval` and `init_from` take it. It has no optimisers' state, so
-    that no run goes on from it. Of a run's own task these are the weights of its last step, and of
-    what `gvt.load` returned their averages, where the run had any.
+    `gvt.load`, `gvt predict`, `gvt eval` and `init_from` take it. It has no optimiser state, so a
+    run cannot be resumed from it. For the task of a run these are the weights of its last step;
+    for one that `gvt.load` returned, their averages, if the run had any.
 
     Args:
-        task: One that was loaded from a checkpoint, or run from a recipe; heads may have been
-            added to it or removed.
+        task: A task that was loaded from a checkpoint, or run from a recipe; heads may have been
+            added or removed.
         path: The file.
 
     Raises:
-        UsageError: If nobody knows a recipe for it: it was put together in code, or one of its
-            heads was; or the file is a run's own.
+        UsageError: If the task has no recipe because it, or one of its heads, was put together in
+            code; or if the file belongs to a run.
         NonFiniteError: If a weight is infinite or NaN.
-        CheckpointError: If it cannot be written.
+        CheckpointError: If the file cannot be written.
     """
     if task.origin is None:
         raise UsageError(
@@ -115,8 +118,8 @@ def save(task: Task, path: PathLike) -> Path:
     changes = task.changes if isinstance(task, MultiHead) else {}
     document = copy.deepcopy(dict(task.origin))
     for section in ("config", "resolved"):
-        for name, said in changes.items():
-            _change(document[section], name, said)
+        for name, head in changes.items():
+            _change(document[section], name, head)
     if isinstance(task, MultiHead):
         for section in ("config", "resolved"):
             _weigh(document[section], task)
@@ -134,9 +137,9 @@ def save(task: Task, path: PathLike) -> Path:
             "place"
         )
     tensors = {f"task/{n}": t for n, t in task.state_dict().items()}
-    # What its buffers were when it was built is not known here; statistics of a norm are finite.
+    # The buffers as they were built are not known here; the statistics of a norm are finite.
     places = infinite_places(task).items()
-    constant = {f"task/{n}": of for n, of in places if not n.endswith(_STATISTICS)}
+    constant = {f"task/{n}": mask for n, mask in places if not n.endswith(_STATISTICS)}
     check_weights(training["step"], tensors, constant)
     try:
         make_folder(target.parent)
@@ -146,16 +149,16 @@ def save(task: Task, path: PathLike) -> Path:
     return target
 
 
-def _change(config: dict[str, Any], name: str, said: Mapping[str, Any] | None) -> None:
-    """Write into a configuration what is said of a head, or that there is none.
+def _change(config: dict[str, Any], name: str, head: Mapping[str, Any] | None) -> None:
+    """Write the section of a head into a configuration, or remove it if `head` is None.
 
     Raises:
-        UsageError: If nobody could say it.
+        UsageError: If the section is empty: the head has no recipe.
     """
-    if said is None:
+    if head is None:
         config["heads"].pop(name, None)
-    elif said:
-        config["heads"][name] = dict(said)
+    elif head:
+        config["heads"][name] = dict(head)
     else:
         raise UsageError(
             f"head {name} was handed over as an object, or for other classes than the data's, and "
@@ -165,7 +168,7 @@ def _change(config: dict[str, Any], name: str, said: Mapping[str, Any] | None) -
 
 
 def _weigh(config: dict[str, Any], task: MultiHead) -> None:
-    """Write the factors of the heads' losses into a configuration, where they are not 1."""
+    """Write the weights of the heads that are not 1 into a configuration."""
     weights = {name: weight for name, weight in task.weights.items() if weight != 1}
     config["task"].pop("weights", None)
     if weights:

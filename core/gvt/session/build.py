@@ -30,7 +30,6 @@ from gvt.heads.vocabulary import Vocabulary
 from gvt.interfaces import Dataset, Head, Task
 from gvt.printable import printable
 from gvt.session.facts import DataFacts, PartFacts
-from gvt.vision.pictures.survey import notes_on
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 
@@ -108,13 +107,12 @@ def _check_has(where: str, of: Unbuilt, split: str) -> None:
 def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Dataset:
     """Open one split of the data.
 
-    A warning says what is easily overlooked in its picture files: see
-    `gvt.vision.pictures.survey.notes_on`, of a sample of them.
+    A warning says what is easily overlooked in its image files; see `gvt.PictureReader.notes_on`.
 
     Args:
         config: The run.
         split: The split.
-        quiet: Whether that is left out.
+        quiet: Whether to leave out that warning.
 
     Raises:
         DataError: If it is absent, damaged or empty.
@@ -131,7 +129,7 @@ def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Datas
         )
     files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)
     if files is not None and reader is not None and not quiet:
-        for note in notes_on(reader, files):
+        for note in reader.notes_on(files):
             warnings.warn(f"data: split {split}: {note}", stacklevel=2)
     return dataset
 

@@ -11,7 +11,6 @@ import torch
 from gvt.config import RunConfig
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
-from gvt.vision.pictures.reader import PictureReader
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class DataFacts:
                 raise DataError(f"data: class {name!r} is no valid text (UTF-8); rename it")
         shape = dataset.image_shape
         parts: Mapping[str, Dataset] = getattr(dataset, "parts", {})
-        reader: PictureReader | None = getattr(dataset, "reader", None)
+        reader = getattr(dataset, "reader", None)
         return cls(
             classes,
             shape and (shape[0], shape[1], shape[2]),
@@ -135,7 +134,8 @@ class DataFacts:
             return self.image_shape[0]
         if self.reader is None or self.channels is not None:
             return self.channels
-        return PictureReader.from_document(self.reader).channels
+        channels: int = self.reader["channels"]
+        return channels
 
     @property
     def injected(self) -> dict[str, Any]:

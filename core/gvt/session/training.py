@@ -14,7 +14,7 @@ from torch import nn
 from gvt.atomic import remove_unfinished
 from gvt.batch import Batch
 from gvt.checkpoint import file as checkpoint_file
-from gvt.checkpoint.training import CheckpointFolder, State, restore, under
+from gvt.checkpoint.training import CheckpointFolder, State, under
 from gvt.config import RunConfig
 from gvt.config.paths import expanded
 from gvt.config.recorded import with_defaults
@@ -22,11 +22,11 @@ from gvt.data import Loader
 from gvt.device.placement import Placement, explained_memory, keep_freed_memory
 from gvt.device.processes import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
-from gvt.heads.lessons import check_lessons, warn_of_absent_classes
 from gvt.interfaces import Dataset
 from gvt.loop.listener import Listener, PluginHooks, Run
 from gvt.loop.optim import resolved_schedule
 from gvt.loop.remedy import shell_quoted
+from gvt.loop.state import restore
 from gvt.loop.trainer import Trainer
 from gvt.runs.display import Display
 from gvt.runs.drawing import save_samples
@@ -37,6 +37,7 @@ from gvt.runs.writer import sole_writer
 from gvt.seeding import derive, seed_everything
 from gvt.session.build import build_task, offers_used, open_dataset, validate_components
 from gvt.session.facts import DataFacts
+from gvt.session.lessons import check_lessons, warn_of_absent_classes
 from gvt_registry import default_registry
 
 SHOWN = 64

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from gvt.batch import Batch
 from gvt.checkpoint import file
-from gvt.checkpoint.training import capture, load_weights
+from gvt.checkpoint.training import load_weights
 from gvt.device.placement import Placement
 from gvt.loop.evaluation import evaluate
+from gvt.loop.state import capture
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped, rule
 from gvt.testing.networks import MODULES

@@ -10,13 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gvt.checkpoint.file import load as load_checkpoint
-from gvt.checkpoint.training import CheckpointFolder, capture, restore
+from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import RunConfig, compose
 from gvt.config.compose import recipe_text
 from gvt.config.parameters import signature_of
 from gvt.data import Loader
 from gvt.data.loading import HeldOut, resolved
 from gvt.loop.evaluation import evaluate
+from gvt.loop.state import capture, restore
 from gvt.loop.trainer import Trainer
 from gvt.seeding import derive, seed_everything
 from gvt.session.api import run as run_recipe

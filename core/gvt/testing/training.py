@@ -11,12 +11,13 @@ from torch import Tensor
 
 from gvt.batch import Batch
 from gvt.checkpoint.file import load as load_checkpoint
-from gvt.checkpoint.training import CheckpointFolder, restore
+from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import DataConfig, OptimizerConfig, TrainConfig
 from gvt.data import Loader
 from gvt.device.placement import Placement
 from gvt.interfaces import Phase, Step, Task
 from gvt.loop.evaluation import evaluating
+from gvt.loop.state import restore
 from gvt.loop.trainer import Trainer
 from gvt.seeding import seed_everything
 from gvt.testing.check import Failed, Skipped

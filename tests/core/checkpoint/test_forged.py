@@ -147,6 +147,8 @@ def test_a_section_that_is_missing_or_of_another_type(run, forged, section, valu
         (("data", "image_shape"), [1, 28]),
         (("data", "image_shape"), [1, 10**9, 10**9]),
         (("data", "parts"), {"a": {}}),
+        (("data", "reader"), {}),
+        (("data", "reader"), {"channels": 7}),
         (("environment", "plugins"), {"a": {"sha256": []}}),
         (("components", "task:heads"), 1),
         (("resolved", "train", "precision"), None),

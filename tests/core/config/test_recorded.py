@@ -202,7 +202,7 @@ def test_a_component_says_what_a_checkpoint_did_not_record(tmp_path):
 def test_an_added_head_is_recorded_with_its_defaults(tmp_path):
     run = gvt.run("classify.mnist", *SMALL, f"run.root={tmp_path}", quiet=True)
     task = gvt.load(run.checkpoint)
-    task.add_head("again", "classifier", hidden=[4])
+    gvt.add_head(task, "again", "classifier", hidden=[4])
     heads = read_header(gvt.save(task, tmp_path / "two.safetensors")).document["config"]["heads"]
     assert heads["again"].keys() == heads["digit"].keys()
     assert heads["again"]["hidden"] == [4]

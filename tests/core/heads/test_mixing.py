@@ -65,12 +65,12 @@ def test_two_data_sets_with_different_labels_teach_one_backbone(tmp_path):
     assert said["scores"].shape == (10,)
     assert said["scores"][2:].sum() == 0
     # What is saved with another head of a part is loaded again.
-    task.add_head("again", "classifier", learns_from="digits", hidden=[4])
+    gvt.add_head(task, "again", "classifier", learns_from="digits", hidden=[4])
     kept = gvt.load(gvt.save(task, tmp_path / "three.safetensors"))
     assert kept.vocabularies["again"].classes == ("8", "3")
     same(kept.predict(batch), task.predict(batch))
     with pytest.raises(gvt.ConfigError, match=r"heads\.more: the parts of the data have other"):
-        task.add_head("more", "classifier")
+        gvt.add_head(task, "more", "classifier")
     # Pictures of people's own are read with the channels that the parts have in common.
     Image.new("L", (60, 50)).save(tmp_path / "grey.png")
     (predicted,) = gvt.predict(run.checkpoint, tmp_path / "grey.png", "device=cpu")
@@ -201,7 +201,7 @@ def test_an_added_head_learns_and_the_others_say_the_same_to_the_bit(tmp_path):
 
     # ... and in code, kept in a checkpoint that says what it is.
     task = gvt.load(run.checkpoint)
-    task.add_head("map", "fcn", finest=2, weight=0.5)
+    gvt.add_head(task, "map", "fcn", finest=2, weight=0.5)
     untrained = task.heads["map"].scores[0].weight.detach().clone()
     settings = gvt.TrainConfig(steps=3, unfreeze=frozen)
     placement = gvt.Placement.resolve("cpu", "float32")
@@ -240,7 +240,7 @@ def test_what_no_recipe_can_say_is_not_saved(tmp_path):
         quiet=True,
     )
     task = gvt.load(run.checkpoint)
-    task.add_head("of_three", "classifier", num_classes=3)
+    gvt.add_head(task, "of_three", "classifier", num_classes=3)
     with pytest.raises(gvt.UsageError, match="head of_three was handed over as an object, or for"):
         gvt.save(task, tmp_path / "three.safetensors")
     with pytest.raises(gvt.UsageError, match="is among the checkpoints of a run"):
@@ -252,7 +252,7 @@ def test_what_no_recipe_can_say_is_not_saved(tmp_path):
     with pytest.raises(gvt.NonFiniteError):
         gvt.save(broken, tmp_path / "broken.safetensors")
     with pytest.raises(gvt.ConfigError, match=r"has no parameter 'widht'"):
-        task.add_head("wrong", "classifier", widht=3)
+        gvt.add_head(task, "wrong", "classifier", widht=3)
     assert "wrong" not in task.heads
 
 

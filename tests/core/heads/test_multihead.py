@@ -298,8 +298,10 @@ def test_a_loss_is_told_as_the_mean_over_what_had_it():
 
 
 def test_what_a_head_cannot_be_is_refused(task):
-    with pytest.raises(ValueError, match=r"head 'x' is a dict, no gvt\.Head"):
+    with pytest.raises(ValueError, match=r"head 'x' is a dict, not a gvt\.Head$"):
         task.add_head("x", {})
+    with pytest.raises(ValueError, match=r"is a str, not a gvt\.Head; gvt\.add_head takes a name"):
+        task.add_head("x", "classifier")
     with pytest.raises(ValueError, match="vocabularies for \\['b'\\], the heads are"):
         gvt.MultiHead(Backbone(), {"a": Classes()}, vocabularies={"b": None})
     with pytest.raises(ValueError, match="weighting 'uncertain'"):

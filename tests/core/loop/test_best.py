@@ -8,10 +8,11 @@ from torch import nn
 
 import gvt
 from gvt.checkpoint import file
-from gvt.checkpoint.training import CheckpointFolder, restore
+from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import EvaluateConfig
 from gvt.loop.best import note_best
 from gvt.loop.listener import Run
+from gvt.loop.state import restore
 
 CPU = gvt.Placement(torch.device("cpu"))
 

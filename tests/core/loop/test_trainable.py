@@ -8,8 +8,9 @@ from torch import nn
 
 import gvt
 from gvt.checkpoint import file
-from gvt.checkpoint.training import CheckpointFolder, restore
+from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import EmaConfig
+from gvt.loop.state import restore
 from gvt.loop.trainable import Trainable, of_longest_name
 
 CPU = gvt.Placement(torch.device("cpu"))

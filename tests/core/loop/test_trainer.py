@@ -11,8 +11,9 @@ from torch import nn
 
 import gvt
 from gvt.checkpoint import file
-from gvt.checkpoint.training import CheckpointFolder, restore
+from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import EmaConfig
+from gvt.loop.state import restore
 
 CPU = gvt.Placement(torch.device("cpu"))
 

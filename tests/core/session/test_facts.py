@@ -105,7 +105,7 @@ def test_classes_without_a_sample_are_known_by_labels_by_objects_and_of_parts():
 
 
 def test_a_run_warns_once_of_classes_without_a_training_image():
-    from gvt.heads.lessons import warn_of_absent_classes
+    from gvt.session.lessons import warn_of_absent_classes
 
     class Many(Oddly):
         classes = tuple(f"class {n}\x1b" for n in range(14))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +17,7 @@ from gvt.batch import Record
 from gvt.errors import CheckpointError
 from gvt.vision.pictures.fitting import Filter, Fit, fitted
 from gvt.vision.pictures.reading import Picture, read_picture
+from gvt.vision.pictures.survey import notes_on
 
 MOST_PIXELS = 1 << 28
 """Pixels of the largest size that pictures are brought to: 16,384 x 16,384."""
@@ -118,6 +119,17 @@ class PictureReader:
         image, geometry = self.fitted(picture.image)
         size = (picture.image.height, picture.image.width)
         return image, Record(str(path), size, geometry, picture.mode)
+
+    def notes_on(self, files: Sequence[Path], *, every: bool = False) -> list[str]:
+        """Return notes on what is easily overlooked in files that it reads, one line each.
+
+        See `gvt.vision.pictures.survey.notes_on`.
+
+        Args:
+            files: Image files.
+            every: Whether all are checked, and not a sample spread over the list.
+        """
+        return notes_on(self, files, every=every)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> PictureReader:

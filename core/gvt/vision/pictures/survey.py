@@ -1,4 +1,4 @@
-"""What is easily overlooked in picture files: further pages, and values that stay dark."""
+"""Checks of image files for what is easily overlooked: further pages, and dark values."""
 
 from __future__ import annotations
 
@@ -7,32 +7,42 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from gvt.errors import DataError
 from gvt.printable import printable
-from gvt.vision.pictures.reader import PictureReader
 from gvt.vision.pictures.reading import has_upper_bits, is_deep, pages_in, picture_file
 
 _HEADERS, _DECODED = 64, 8
-"""Files of a sample whose headers are read, and those that are decoded."""
+"""Number of files in a sample whose headers are read, and of those that are decoded."""
 
 _MOST_PIXELS = 1 << 25
-"""Pixels of a picture that is decoded for a sample."""
+"""Largest number of pixels of an image that is decoded for a sample."""
 
 _LOSSY = ("JPEG", "MPO", "WEBP")
-"""Formats whose values are spread over the whole range, so that they need not be decoded."""
+"""Formats whose values span the whole range, so that they need not be decoded."""
+
+
+class Settings(Protocol):
+    """The settings of a reader that its files are checked for; see `PictureReader`."""
+
+    @property
+    def page(self) -> int | None: ...
+
+    @property
+    def white(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one file holds.
+    """The content of one file.
 
     Attributes:
         file: The file.
-        pages: How many pictures; previews in a JPEG do not count.
+        pages: Number of images; previews in a JPEG do not count.
         brightest: The largest value; None if it was not decoded.
         white: The largest value of its type.
     """
@@ -43,17 +53,17 @@ class _Seen:
     white: float
 
 
-def notes_on(reader: PictureReader, files: Sequence[Path], *, every: bool = False) -> list[str]:
-    """Return a line for each way in which files hold more than is read, or darker values.
+def notes_on(reader: Settings, files: Sequence[Path], *, every: bool = False) -> list[str]:
+    """Return a note for each way in which files hold more than is read, or only dark values.
 
-    One is for files of several pages where `reader.page` is not given. The other is for values
-    that all lie in the lowest quarter of their type's range where `reader.white` is not given; of
-    8 bits it is the lowest sixteenth. A file that cannot be read is left to whoever reads it.
+    One note is about files of several pages, if `reader.page` is not given. The other is about
+    values that all lie in the lowest quarter of the range of their type (for 8 bits, the lowest
+    sixteenth), if `reader.white` is not given. A file that cannot be read is passed over.
 
     Args:
         reader: How the files are read.
-        files: Picture files.
-        every: Whether all are looked at, and not a sample from all over the list.
+        files: Image files.
+        every: Whether all are checked, and not a sample spread over the list.
     """
     if reader.page is not None and reader.white is not None:
         return []
@@ -69,13 +79,13 @@ def notes_on(reader: PictureReader, files: Sequence[Path], *, every: bool = Fals
 
 
 def _spread(files: Sequence[Path], count: int) -> Sequence[Path]:
-    """Return at most so many files, from all over the list."""
+    """Return at most `count` files, spread over the list."""
     count = min(count, len(files))
     return [files[number * len(files) // count] for number in range(count)]
 
 
-def _seen(file: Path, reader: PictureReader, decode: bool, most: int | None) -> _Seen | None:
-    """Return what a file holds, None if it cannot be read."""
+def _seen(file: Path, reader: Settings, decode: bool, most: int | None) -> _Seen | None:
+    """Return the content of a file; None if it cannot be read."""
     try:
         with picture_file(file, page=reader.page) as opened:
             pages = 1 if opened.format == "MPO" else pages_in(opened)

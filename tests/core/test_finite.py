@@ -11,7 +11,7 @@ import gvt
 from gvt.checkpoint import file
 from gvt.checkpoint.training import CheckpointFolder
 from gvt.cli.main import main
-from gvt.loop.losses import check_weights, infinite_places
+from gvt.finite import check_weights, infinite_places
 from gvt.loop.remedy import advise
 
 INF, NAN = float("inf"), float("nan")

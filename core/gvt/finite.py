@@ -1,0 +1,77 @@
+"""Checks that losses and weights are finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gvt.errors import NonFiniteError
+
+REMEDY = (
+    "lower the learning rate, clip gradients (train.clip_norm=1) or use train.precision=float32"
+)
+
+
+def first_infinite(rows: Sequence[tuple[int, Mapping[str, float]]]) -> tuple[int, str] | None:
+    """Return the first step with a loss that is infinite or NaN, and a message about it.
+
+    Args:
+        rows: Steps in their order, each with its losses by name.
+    """
+    for step, losses in rows:
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                return step, f"the loss {name!r} became {value} at step {step}; {REMEDY}"
+    return None
+
+
+def infinite_places(task: nn.Module) -> dict[str, Tensor]:
+    """Return where the buffers of a task are infinite, such as those of an attention mask, by name.
+
+    Called before training, it tells constants from statistics that training made infinite.
+    """
+    buffers = task.named_buffers(remove_duplicate=False)
+    places = {name: torch.isinf(b) for name, b in buffers if _has_fractions(b)}
+    return {name: of for name, of in places.items() if bool(of.any())}
+
+
+def check_weights(
+    step: int, tensors: Mapping[str, Tensor], infinite: Mapping[str, Tensor] = {}
+) -> None:
+    """Check that all tensors of a checkpoint are finite.
+
+    Args:
+        step: The step after which it is saved, for the message.
+        tensors: The tensors by name.
+        infinite: Where a tensor may be infinite; nowhere by default. A tensor whose shape has
+            changed since may be infinite anywhere.
+
+    Raises:
+        NonFiniteError: If a tensor is not finite. The message names it and the step.
+    """
+    for name, tensor in tensors.items():
+        if not _has_fractions(tensor):
+            continue
+        broken = ~torch.isfinite(tensor)
+        places = infinite.get(name)
+        if places is not None:
+            allowed = places.to(broken.device) if places.shape == broken.shape else True
+            broken = torch.isnan(tensor) | (broken & ~torch.as_tensor(allowed))
+        if bool(broken.any()):
+            raise NonFiniteError(f"{name} is not finite after step {step}; {REMEDY}")
+
+
+def has_finite_losses(metrics: Mapping[str, float]) -> bool:
+    """Return whether all held-out losses (`loss/NAME` or `SPLIT/loss/NAME`) are finite.
+
+    Other metrics may be NaN, such as those of a class that does not occur.
+    """
+    losses = (v for n, v in metrics.items() if n.startswith("loss/") or "/loss/" in n)
+    return all(map(math.isfinite, losses))
+
+
+def _has_fractions(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()

@@ -1,0 +1,111 @@
+"""The state of a training run, as named tensors and plain data, and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from gvt.checkpoint.bounded import shortened
+from gvt.checkpoint.training import State, check_fit, load_weights, under
+from gvt.errors import CheckpointError, ConfigError
+from gvt.finite import check_weights
+from gvt.interfaces import Task
+from gvt.loop.ema import Ema
+from gvt.loop.listener import Run
+from gvt.loop.optim import Optimizer
+
+
+class TrainerState(Protocol):
+    """The part of a trainer that a checkpoint holds.
+
+    Attributes:
+        run: The run.
+        task: What is learned.
+        optimizers: The optimisers by name.
+        ema: The moving average of the weights, if any.
+        infinite: By name of a buffer, where it was infinite before training.
+    """
+
+    run: Run
+    task: Task
+    optimizers: dict[str, Optimizer]
+    ema: Ema | None
+    infinite: dict[str, Tensor]
+
+
+def capture(trainer: TrainerState) -> State:
+    """Return everything that resuming needs.
+
+    Tensors are named `task/...`, `ema/...` and `optimizer/<key>/<parameter>/<field>`. There are
+    no random states: every draw is a function of the seed and its place.
+
+    Raises:
+        NonFiniteError: If a tensor is not finite.
+    """
+    run, task = trainer.run, trainer.task
+    tensors = {f"task/{n}": t for n, t in task.state_dict().items()}
+    if trainer.ema is not None:
+        tensors |= {f"ema/{n}": t for n, t in trainer.ema.tensors.items()}
+    values: dict[str, Any] = {}
+    scalers: dict[str, Any] = {}
+    for key, optimizer in trainer.optimizers.items():
+        state_tensors, state_values = optimizer.state()
+        tensors |= {f"optimizer/{key}/{n}": t for n, t in state_tensors.items()}
+        values |= {f"optimizer/{key}/{n}": v for n, v in state_values.items()}
+        if optimizer.scaler.is_enabled():
+            scalers[key] = optimizer.scaler.state_dict()
+    infinite = {
+        f"{group}/{n}": places
+        for group in ("task", "ema")
+        for n, places in trainer.infinite.items()
+    }
+    check_weights(run.step, tensors, infinite)
+    training = {
+        "step": run.step,
+        "epoch": run.epoch,
+        "position": run.step % run.steps_per_epoch,
+        "metrics": run.metrics,
+        "best": run.best,
+        "optimizer_values": values,
+        "scalers": scalers,
+    }
+    return {"training": training}, tensors
+
+
+def restore(trainer: TrainerState, state: State) -> None:
+    """Copy a state into a trainer, so that training continues where it was captured.
+
+    Raises:
+        CheckpointError: If it is the state of another task or of other optimisers.
+        ConfigError: If its step is beyond the end of the run.
+    """
+    document, tensors = state
+    run, training = trainer.run, document["training"]
+    if training["step"] > run.total_steps:
+        raise ConfigError(
+            f"train.steps: the run is at step {training['step']} already, beyond {run.total_steps}"
+        )
+    load_weights(trainer.task, under("task/", tensors))
+    if trainer.ema is not None:
+        averages = under("ema/", tensors)
+        check_fit(trainer.ema.tensors, averages, "the averages")
+        trainer.ema.load(averages)
+    for key, optimizer in trainer.optimizers.items():
+        prefix = f"optimizer/{key}/"
+        values = under(prefix, training["optimizer_values"])
+        fields = under(prefix, tensors)
+        for name in (*fields, *values):
+            if name.rpartition("/")[0] not in optimizer.parameters:
+                raise CheckpointError(
+                    f"the state of optimizers.{key} is of another model: {shortened(name)} is not "
+                    "part of it"
+                )
+        optimizer.load_state(fields, values)
+        optimizer.advance(training["step"])
+        if key in training["scalers"]:
+            optimizer.scaler.load_state_dict(training["scalers"][key])
+    run.step, run.metrics = training["step"], dict(training["metrics"])
+    best = training["best"]  # older versions took an infinite value for one
+    run.best = best if best is not None and math.isfinite(best["value"]) else None
