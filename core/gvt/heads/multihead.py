@@ -100,9 +100,7 @@ class MultiHead(Task):
         """
         if name in self.heads:
             raise ValueError(f"there is a head {name!r} already; remove it first")
-        if not isinstance(head, nn.Module):
-            hint = "; gvt.add_head takes a name in the registry" if isinstance(head, str) else ""
-            raise ValueError(f"head {name!r} is a {type(head).__name__}, not a gvt.Head{hint}")
+        _check_module(name, head)
         weights = next(self.backbone.parameters(), None)
         self._put(name, head if weights is None else head.to(weights.device))
         head.train(self.training)
@@ -252,6 +250,17 @@ class MultiHead(Task):
         weight = weight * (-log_variance).exp()
         weighted = {f"{prefix}{k}": weight * v for k, v in found.items()}
         return {**weighted, f"{prefix}log_deviation": log_variance / 2}
+
+
+def _check_module(name: str, head: object) -> None:
+    """Check that a head is a module.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(head, nn.Module):
+        hint = "; gvt.add_head takes a name in the registry" if isinstance(head, str) else ""
+        raise ValueError(f"head {name!r} is a {type(head).__name__}, not a gvt.Head{hint}")
 
 
 def taught(
