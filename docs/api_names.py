@@ -13,11 +13,14 @@ import griffe
 HOOKS = "Hooks"
 
 SECTIONS = {
-    "Running, and what was run": ("api", "saved", "judging", "evaluation"),
-    "Interfaces": ("interfaces", "multihead", "layers", "metrics", "deprecation"),
-    "Data": ("batch", "data"),
-    "The loop, in code": ("trainer", "device", "listener", "runs.display", "seeding"),
-    "Configuration": ("config", "build"),
+    "Running, and what was run": (
+        *("session.api", "session.saved", "session.judging", "session.additions"),
+        "loop.evaluation",
+    ),
+    "Interfaces": ("interfaces", "heads", "vision.layers", "deprecation"),
+    "Data": ("batch", "data", "vision.pictures"),
+    "The loop, in code": ("loop", "device", "runs.display", "seeding"),
+    "Configuration": ("config", "session.build"),
     "Errors": ("errors",),
     "For a plugin's tests": ("testing",),
 }
@@ -91,9 +94,9 @@ def _loaded(sources: Sequence[Path]) -> griffe.ModulesCollection:
 
 def _exported(packages: Any) -> Iterator[tuple[str, Any]]:
     gvt = packages["gvt"]
-    homes = ast.literal_eval(str(gvt["_HOMES"].value))
-    names = [n for n in gvt.exports if isinstance(n, str)]
-    for name in [*names, *(n for of_home in homes.values() for n in of_home)]:
+    homes: dict[str, str] = ast.literal_eval(str(gvt["_HOMES"].value))
+    exports = [n for n in gvt.exports if isinstance(n, str)]
+    for name in [*exports, *" ".join(homes.values()).split()]:
         if name in AT_RUN_TIME:
             yield f"gvt.{name}", packages[AT_RUN_TIME[name]]
         elif name != "__version__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
 import shutil
@@ -53,6 +54,14 @@ def test_the_page_has_every_name_and_every_link_on_it_leads_somewhere(now):
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) == set(anchors)
 
 
+def test_the_stub_for_type_checkers_has_every_name_from_its_module():
+    stub = ast.parse((ROOT / "core/gvt/__init__.pyi").read_text(encoding="utf-8"))
+    imports = [part for part in stub.body if isinstance(part, ast.ImportFrom)]
+    lazy = {(home, name) for home, names in gvt._HOMES.items() for name in names.split()}
+    assert {(i.module, a.name) for i in imports for a in i.names if a.name == a.asname} == lazy
+    assert len(lazy) == len(gvt._HOME_OF)
+
+
 def test_what_changed_since_the_last_record_is_announced(now):
     recorded = api_changes.Snapshot.read(make_api.SNAPSHOT)
     changelog = make_api.CHANGELOG.read_text(encoding="utf-8")
@@ -64,12 +73,12 @@ def test_what_changed_since_the_last_record_is_announced(now):
 
 BEFORE = {
     "gvt/__init__.py": """
-        from typing import TYPE_CHECKING
-        from gvt_registry import Component
-        if TYPE_CHECKING:
-            from gvt.nets import Net, Settings, scale
-        _HOMES = {"gvt.nets": ("Net", "Settings", "scale")}
-        __all__ = ["Component", *_HOMES]
+        _HOMES = {"gvt.nets": "Net Settings scale", "gvt_registry": "Component"}
+        __all__ = [*_HOMES]
+        """,
+    "gvt/__init__.pyi": """
+        from gvt.nets import Net as Net, Settings as Settings, scale as scale
+        from gvt_registry import Component as Component
         """,
     "gvt/nets.py": """
         from pydantic import BaseModel
@@ -206,7 +215,7 @@ def test_recording_is_refused_while_something_is_not_said(tmp_path):
     first = record()
     assert first.returncode == 0, first.stderr
     recorded = snapshot.read_bytes()
-    api = tmp_path / "core" / "gvt" / "api.py"
+    api = tmp_path / "core" / "gvt" / "session" / "api.py"
     api.write_text(api.read_text("utf-8").replace("def run(\n    recipe:", "def run(\n    what:"))
     refused = record()
     assert refused.returncode == 1
