@@ -1,4 +1,4 @@
-"""The doors in Python: run and resume. Those to what was saved are in `saved`."""
+"""Running a recipe, and resuming a run. `saved` opens what was saved."""
 
 from __future__ import annotations
 
@@ -19,17 +19,9 @@ from gvt.printable import quoted
 from gvt.runs.folder import RunFolder
 from gvt.runs.writer import sole_writer
 from gvt.session.build import paths_of
+from gvt.session.changeable import RESUMING
 from gvt.session.saved import pinned, run_of
 from gvt.session.training import train
-
-CHANGEABLE = ("train", "evaluate", "predict", "run", "device")
-"""What may change when a run goes on."""
-
-FIXED = ("seed", "accumulate", "ema")
-"""What is under `train` and yet may not: order and averages follow from it."""
-
-MOVABLE = ("init_from", "data.workers")
-"""Settings elsewhere that say where and how things are read, and change no result."""
 
 
 def run(
@@ -40,28 +32,28 @@ def run(
     Args:
         recipe: A recipe's name, the path of a YAML file, or a recipe's content.
         overrides: `dotted.path=value`, such as `train.steps=200`.
-        quiet: Show nothing.
+        quiet: Whether to show nothing.
 
     Returns:
         The run, with `task`, `metrics`, `folder` and `checkpoint`.
 
     Raises:
-        UsageError: If the recipe or an override is wrong; nothing has been started then.
-        Interrupted: If it was asked to stop; it is saved then.
-        GvtError: If it failed; the message says why.
+        UsageError: If the recipe or an override is wrong; nothing was started.
+        Interrupted: If the run was asked to stop; it is saved.
+        GvtError: If the run failed; the message says why.
     """
     return train(compose(recipe, overrides), quiet=quiet)
 
 
 def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: bool = False) -> Run:
-    """Go on with a run, bit by bit as if it had never stopped.
+    """Resume a run; the result is bitwise that of a run that never stopped.
 
     Args:
         path: A run's folder or a checkpoint in it; the latest run unless given.
         overrides: Such as `train.steps=N`, to extend it. The data, its order, the networks, the
             optimisers and the moving average stay what they were. Where data and weights are may
             change (`data.root=...`); the data has to be the same.
-        quiet: Show nothing.
+        quiet: Whether to show nothing.
 
     Raises:
         UsageError: If there is nothing to resume, or an override would change the model.
@@ -80,7 +72,7 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
 
 
 def _root(overrides: Sequence[str]) -> Path:
-    """Return where runs are, by the overrides that say it."""
+    """Return the folder of runs according to the overrides."""
     data: dict[str, Any] = {"run": {"root": "runs"}}
     apply_overrides(data, [o for o in overrides if parse_override(o)[0][0] == "run"])
     root = data["run"].get("root") if isinstance(data["run"], dict) else None
@@ -92,33 +84,30 @@ def _root(overrides: Sequence[str]) -> Path:
 def _changed(
     document: Mapping[str, Any], overrides: Sequence[str], components: Mapping[str, str]
 ) -> RunConfig:
-    """Return the new configuration of a run that goes on.
+    """Return the configuration of a resumed run.
 
     Args:
-        document: The configuration that it began with.
-        overrides: What is to be changed.
-        components: Of a checkpoint the distribution of each `kind:name` then.
+        document: The configuration that the run started with.
+        overrides: The changes.
+        components: The distribution of each `kind:name` according to the checkpoint.
 
     Raises:
-        UsageError: If it changes what has to stay.
+        UsageError: If an override changes what cannot change in a run.
     """
     after = compose(document, overrides)
-    movable = {*MOVABLE, *_movable_paths(after, components)}
+    movable = {*RESUMING.settings, *_movable_paths(after, components)}
     moved = [o for o in overrides if _moves(o, movable, document)]
-    before = compose(document, moved)
-    fixed = [n for n in RunConfig.model_fields if n not in CHANGEABLE]
-    changed = [n for n in fixed if getattr(before, n) != getattr(after, n)]
-    changed += [f"train.{n}" for n in FIXED if getattr(before.train, n) != getattr(after.train, n)]
-    if changed:
+    changed = RESUMING.wrongly_changed(compose(document, moved), after)
+    if changed is not None:
         raise UsageError(
-            f"{changed[0]}: a run goes on with the data, order, networks and averages that it "
+            f"{changed}: a run goes on with the data, order, networks and averages that it "
             "began with; for others start a new one with init_from=CHECKPOINT"
         )
     return after
 
 
 def _movable_paths(config: RunConfig, components: Mapping[str, str]) -> list[str]:
-    """Return the places of the data's root and of files of weights, in a configuration."""
+    """Return the dotted paths of settings that name the root of the data or a file of weights."""
     return [
         place
         for place in paths_of(config, components)
@@ -127,7 +116,7 @@ def _movable_paths(config: RunConfig, components: Mapping[str, str]) -> list[str
 
 
 def _moves(override: str, movable: Collection[str], document: Any) -> bool:
-    """Return whether an override gives another value to a setting that may have one."""
+    """Return whether an override sets one of the movable settings that has a value already."""
     keys, value = parse_override(override)
     if value is None or ".".join(keys) not in movable:
         return False
@@ -137,7 +126,7 @@ def _moves(override: str, movable: Collection[str], document: Any) -> bool:
 
 
 def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:
-    """Return a run's folder and the checkpoint to go on from, which may not be there yet."""
+    """Return the folder of a run and its checkpoint to resume from, which may not exist yet."""
     if path is None:
         folder: RunFolder | None = RunFolder.latest(root)
     else:

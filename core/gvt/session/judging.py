@@ -11,7 +11,6 @@ from typing import Any
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import LAST, under
 from gvt.config import RunConfig, compose
-from gvt.config.injected import NETWORKS
 from gvt.device.placement import (
     Placement,
     deterministic_algorithms,
@@ -24,13 +23,8 @@ from gvt.loop.evaluation import Evaluation, evaluate
 from gvt.runs.folder import RunFolder
 from gvt.runs.writer import sole_writer
 from gvt.session.build import check_split, open_dataset, validate_components
+from gvt.session.changeable import EVALUATING, OWN_EVALUATION
 from gvt.session.saved import PathLike, find_checkpoint, pinned, task_of
-
-FIXED = ("task", *NETWORKS, "heads", "optimizers", "train", "init_from")
-"""Sections that made the checkpoint what it is; an evaluation cannot have others."""
-
-HARMLESS = ("device", "data.root", "evaluate.batch_size")
-"""Overrides that say where things are, and leave an evaluation the run's own."""
 
 
 def evaluate_checkpoint(
@@ -201,12 +195,12 @@ def overridden(before: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig
         UsageError: If an override changes what the checkpoint is.
     """
     config = compose(before, overrides)
-    for section in FIXED:
-        if getattr(config, section) != getattr(compose(before), section):
-            raise UsageError(
-                f"{section}: the networks are those of the checkpoint, trained as they were; "
-                "leave it out"
-            )
+    changed = EVALUATING.wrongly_changed(compose(before), config)
+    if changed is not None:
+        raise UsageError(
+            f"{changed}: the networks are those of the checkpoint, trained as they were; "
+            "leave it out"
+        )
     return config
 
 
@@ -219,7 +213,7 @@ def _apart(run: RunFolder | None, path: Path, overrides: Sequence[str], averaged
     if not averaged:
         return "the run's own is not of the raw weights"
     paths = [override.partition("=")[0].strip() for override in overrides]
-    others = [p for p in paths if p not in HARMLESS]
+    others = [p for p in paths if p not in OWN_EVALUATION.settings]
     return f"the run's own has no override of {', '.join(others)}" if others else ""
 
 

@@ -1,4 +1,4 @@
-"""Whether the training data has something to teach each head, and every class."""
+"""Checks that the training data has targets for each head, and samples of each class."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from gvt.printable import printable
 from gvt.session.facts import classes_without_samples
 
 MOST_NAMES = 10
-"""Classes that a warning names."""
+"""Largest number of classes that a warning names."""
 
 
 def check_lessons(task: Task, dataset: Dataset) -> None:
-    """Check that the training data has something to teach each head.
+    """Check that the training data has the targets that each head needs.
 
     Raises:
-        DataError: If the data says that a target which a head needs is empty in all samples.
+        DataError: If a target that a head needs is empty in all samples, according to `lacks` of
+            the data set.
     """
     parts: Mapping[str, Dataset] = getattr(dataset, "parts", {})
     vocabularies = task.vocabularies if isinstance(task, MultiHead) else {}
@@ -40,7 +41,7 @@ def check_lessons(task: Task, dataset: Dataset) -> None:
 
 
 def warn_of_absent_classes(dataset: Dataset) -> None:
-    """Warn of classes that no training sample has, which are learned as never occurring."""
+    """Warn about classes without a training sample, which are learned as never occurring."""
     for part, names in classes_without_samples(dataset).items():
         of_part = f" of part {part}" if part else ""
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
