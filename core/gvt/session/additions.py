@@ -86,10 +86,9 @@ def _section_of(config: HeadConfig, parameters: Mapping[str, Any]) -> Mapping[st
     if config.learns_from is not None:
         section["learns_from"] = config.learns_from
     try:
-        plain: Mapping[str, Any] = json.loads(json.dumps(section, allow_nan=False))
+        return dict(json.loads(json.dumps(section, allow_nan=False)))
     except (TypeError, ValueError):
         return {}
-    return plain
 
 
 def save(task: Task, path: PathLike) -> Path:
@@ -115,15 +114,10 @@ def save(task: Task, path: PathLike) -> Path:
             f"a {type(task).__name__} put together in code has no recipe, and a checkpoint says "
             "by its recipe what it is; save its state_dict(), or run a recipe"
         )
-    changes = task.changes if isinstance(task, MultiHead) else {}
     document = copy.deepcopy(dict(task.origin))
     for section in ("config", "resolved"):
-        for name, head in changes.items():
-            _change(document[section], name, head)
-    if isinstance(task, MultiHead):
-        for section in ("config", "resolved"):
-            _weigh(document[section], task)
-    for section in ("config", "resolved"):
+        if isinstance(task, MultiHead):
+            _write_heads(document[section], task)
         complete = with_defaults(validate(document[section], "the task's recipe"))
         document[section] = complete.document()
     config = validate(document["config"], "the task's recipe")
@@ -149,27 +143,23 @@ def save(task: Task, path: PathLike) -> Path:
     return target
 
 
-def _change(config: dict[str, Any], name: str, head: Mapping[str, Any] | None) -> None:
-    """Write the section of a head into a configuration, or remove it if `head` is None.
+def _write_heads(config: dict[str, Any], task: MultiHead) -> None:
+    """Write the added and removed heads of a task, and its weights that are not 1, into a config.
 
     Raises:
-        UsageError: If the section is empty: the head has no recipe.
+        UsageError: If an added head has no recipe.
     """
-    if head is None:
-        config["heads"].pop(name, None)
-    elif head:
-        config["heads"][name] = dict(head)
-    else:
-        raise UsageError(
-            f"head {name} was handed over as an object, or for other classes than the data's, and "
-            "a checkpoint says by a recipe what it is: add it by its name in the registry, or "
-            "remove it"
-        )
-
-
-def _weigh(config: dict[str, Any], task: MultiHead) -> None:
-    """Write the weights of the heads that are not 1 into a configuration."""
-    weights = {name: weight for name, weight in task.weights.items() if weight != 1}
+    for name, head in task.changes.items():
+        if head is None:
+            config["heads"].pop(name, None)
+        elif head:
+            config["heads"][name] = dict(head)
+        else:
+            raise UsageError(
+                f"head {name} was handed over as an object, or for other classes than the data's, "
+                "and a checkpoint says by a recipe what it is: add it by its name in the registry, "
+                "or remove it"
+            )
     config["task"].pop("weights", None)
-    if weights:
+    if weights := {name: weight for name, weight in task.weights.items() if weight != 1}:
         config["task"]["weights"] = weights

@@ -95,24 +95,17 @@ def _changed(
         UsageError: If an override changes what cannot change in a run.
     """
     after = compose(document, overrides)
-    movable = {*RESUMING.settings, *_movable_paths(after, components)}
+    paths = paths_of(after, components)
+    # Files of weights, and of the data its root, may be elsewhere now.
+    movable = {p for p in paths if not p.startswith("data.") or p.endswith(".root")}
+    movable |= {*RESUMING.settings}
     moved = [o for o in overrides if _moves(o, movable, document)]
-    changed = RESUMING.wrongly_changed(compose(document, moved), after)
-    if changed is not None:
+    if changed := RESUMING.wrongly_changed(compose(document, moved), after):
         raise UsageError(
             f"{changed}: a run goes on with the data, order, networks and averages that it "
             "began with; for others start a new one with init_from=CHECKPOINT"
         )
     return after
-
-
-def _movable_paths(config: RunConfig, components: Mapping[str, str]) -> list[str]:
-    """Return the dotted paths of settings that name the root of the data or a file of weights."""
-    return [
-        place
-        for place in paths_of(config, components)
-        if not place.startswith("data.") or place.endswith(".root")
-    ]
 
 
 def _moves(override: str, movable: Collection[str], document: Any) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from gvt.config import RunConfig
 
@@ -27,17 +27,11 @@ class Changeable:
 
         `settings` are compared, too: whoever allows them changes them in both configurations.
         """
-        return next(self._differences(before, after), None)
-
-    def _differences(self, before: RunConfig, after: RunConfig) -> Iterator[str]:
-        for name in RunConfig.model_fields:
-            if name not in self.sections and getattr(before, name) != getattr(after, name):
-                yield name
-        for path in self.fixed:
-            section, name = path.split(".")
-            old, new = (getattr(getattr(config, section), name) for config in (before, after))
-            if old != new:
-                yield path
+        sections = [name for name in RunConfig.model_fields if name not in self.sections]
+        for path in (*sections, *self.fixed):
+            if attrgetter(path)(before) != attrgetter(path)(after):
+                return path
+        return None
 
 
 RESUMING = Changeable(
@@ -54,5 +48,5 @@ result.
 EVALUATING = Changeable(("recipe", "data", "evaluate", "predict", "run", "device"))
 """For a checkpoint that is evaluated: its networks and how they were trained stay as they are."""
 
-OWN_EVALUATION = Changeable((), settings=("device", "data.root", "evaluate.batch_size"))
-"""For an evaluation that is still the run's own: `settings` say where and in what portions."""
+OWN_EVALUATION = ("device", "data.root", "evaluate.batch_size")
+"""Overrides that leave an evaluation the run's own: they say where and in what portions."""

@@ -83,7 +83,6 @@ class DataFacts:
                 raise DataError(f"data: class {name!r} is no valid text (UTF-8); rename it")
         shape = dataset.image_shape
         parts: Mapping[str, Dataset] = getattr(dataset, "parts", {})
-        reader = getattr(dataset, "reader", None)
         return cls(
             classes,
             shape and (shape[0], shape[1], shape[2]),
@@ -92,7 +91,7 @@ class DataFacts:
             getattr(dataset, "fingerprint", None),
             bool(getattr(dataset, "background", False)),
             _class_counts(dataset),
-            None if reader is None else reader.document(),
+            None if (reader := getattr(dataset, "reader", None)) is None else reader.document(),
             None if (ids := getattr(dataset, "category_ids", None)) is None else tuple(ids),
             {name: _facts_of_part(part) for name, part in parts.items()},
             getattr(dataset, "channels", None),
@@ -134,8 +133,7 @@ class DataFacts:
             return self.image_shape[0]
         if self.reader is None or self.channels is not None:
             return self.channels
-        channels: int = self.reader["channels"]
-        return channels
+        return int(self.reader["channels"])
 
     @property
     def injected(self) -> dict[str, Any]:

@@ -195,8 +195,7 @@ def overridden(before: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig
         UsageError: If an override changes what the checkpoint is.
     """
     config = compose(before, overrides)
-    changed = EVALUATING.wrongly_changed(compose(before), config)
-    if changed is not None:
+    if changed := EVALUATING.wrongly_changed(compose(before), config):
         raise UsageError(
             f"{changed}: the networks are those of the checkpoint, trained as they were; "
             "leave it out"
@@ -213,7 +212,7 @@ def _apart(run: RunFolder | None, path: Path, overrides: Sequence[str], averaged
     if not averaged:
         return "the run's own is not of the raw weights"
     paths = [override.partition("=")[0].strip() for override in overrides]
-    others = [p for p in paths if p not in OWN_EVALUATION.settings]
+    others = [p for p in paths if p not in OWN_EVALUATION]
     return f"the run's own has no override of {', '.join(others)}" if others else ""
 
 
