@@ -80,6 +80,7 @@ class Optimizer:
                 nn.utils.clip_grad_value_(with_gradient, clip_value)
             if clip_norm is not None:
                 nn.utils.clip_grad_norm_(with_gradient, clip_norm)
+        self._begin_late_momentum()
         with self._own_rates():
             self.scaler.step(self.torch)
         self.scaler.update()
@@ -105,6 +106,23 @@ class Optimizer:
                 warnings.filterwarnings("ignore", message="The epoch parameter in")
                 for _ in range(steps):
                     self._schedule.step()
+
+    def _begin_late_momentum(self) -> None:
+        """Begin the momentum of parameters whose first gradient came later than others'.
+
+        torch's fused SGD needs that all parameters of a group have one, or none. Without dampening,
+        zero gives the same first step as none.
+        """
+        if not isinstance(self.torch, torch.optim.SGD):
+            return
+        for group in self.torch.param_groups:
+            if not (group["fused"] and group["momentum"]):
+                continue
+            moved = [p for p in group["params"] if p.grad is not None]
+            late = [p for p in moved if self.torch.state[p].get("momentum_buffer") is None]
+            if len(late) < len(moved):
+                for parameter in late:
+                    self.torch.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     @contextmanager
     def _own_rates(self) -> Iterator[None]:
@@ -223,6 +241,7 @@ def _optimizer(
     parameters = [p for group in groups for p in group["params"]]
     if (
         config.name in _FUSED
+        and not config.parameters.get("dampening")  # see `_begin_late_momentum`
         and not _OTHER_KERNELS & config.parameters.keys()
         and all(p.device.type in _FUSED_ON and p.is_floating_point() for p in parameters)
     ):

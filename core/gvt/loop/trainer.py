@@ -88,6 +88,7 @@ class Trainer:
         self._pictures: dict[str, Tensor] = {}
         self._rehearsed = False
         self._seen: dict[int, set[str]] = {}  # of each step of this epoch its losses
+        self._target_keys: set[str] = set()
         self.trainable = Trainable(task, train.unfreeze)
         self.infinite = infinite_places(task)
         self.placement.place(task)
@@ -145,6 +146,9 @@ class Trainer:
             )
             for index in range(count)
         ]
+        for batch in micro_batches:
+            if batch.targets is not None:
+                self._target_keys.update(batch.targets.dense, batch.targets.ragged)
         for phase in self.task.phases:
             if phase.is_due(self.run.step):
                 self._run_phase(phase, micro_batches, steps)
@@ -234,7 +238,10 @@ class Trainer:
                 warnings.warn(said, stacklevel=2)
         if not self.world.any(bool(seen)):
             needs = {key for m in self.task.modules() if isinstance(m, Head) for key in m.needs}
-            wanted = f"the heads need {', '.join(sorted(needs))}" if needs else "there is no loss"
+            wanted = "there is no loss"
+            if needs:
+                keys = ", ".join(sorted(self._target_keys)) or "none"
+                wanted = f"the heads need {', '.join(sorted(needs))}; targets of the data: {keys}"
             raise DataError(f"no training sample has all that is learned from: {wanted}")
 
     def _draws_at(self, step: int) -> bool:

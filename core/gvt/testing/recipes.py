@@ -31,6 +31,7 @@ from gvt_registry import Offer, default_registry
 SMALL = (
     "device=cpu",
     "data.workers=0",
+    "data.resident=false",  # or all samples would be made for a few steps
     "train.precision=float32",
     "train.log_every=1",
     "train.pictures_every=null",

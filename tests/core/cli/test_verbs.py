@@ -333,7 +333,7 @@ def little_data(recipe, folder):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_verb_works_on_every_recipe(recipe, call, tmp_path):
     """Each on little data and two steps."""
-    small = ["data.batch_size=4", "device=cpu", *little_data(recipe, tmp_path)]
+    small = ["data.batch_size=2", "device=cpu", *little_data(recipe, tmp_path)]
     steps = ("train.steps=2", "train.pictures_every=null")
     assert call("run", recipe, *small, *steps, cwd=tmp_path).returncode == 0
     (run,) = (tmp_path / "runs" / recipe).iterdir()

@@ -116,7 +116,7 @@ def test_a_text_is_itself_or_a_scalar_or_refused(written):
         assert value == text.parse(whole, "here")
 
 
-pieces = st.lists(st.sampled_from([*"[]{}'\":#,-?*&!|> \n~.ab01", "---", "..."]), max_size=12)
+pieces = st.lists(st.sampled_from([*"[]{}'\":#,-?*&!|> \n~.qr01", "---", "..."]), max_size=12)
 
 
 @settings(deadline=None, max_examples=120)
@@ -126,7 +126,7 @@ def test_nothing_of_a_value_in_brackets_or_quotes_is_dropped(written):
         value = value_of(written)
     except ConfigError:
         return
-    letters = [c for c in written if c in "ab"]
+    letters = [c for c in written if c in "qr"]
     shown = str(value)
     assert [c for c in letters if c not in shown] == []
 

@@ -8,8 +8,11 @@ from gvt.config.schema import OptimizerConfig
 from gvt.loop.optim import Optimizer
 
 
-def trained(steps=5, **config):
-    """Return a network after some steps on the same data, and what optimised it."""
+def trained(steps=5, frozen_until=0, **config):
+    """Return a network after some steps on the same data, and what optimised it.
+
+    Its first layer has a gradient from step `frozen_until` on.
+    """
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten())
     network.to(memory_format=torch.channels_last)
@@ -17,7 +20,8 @@ def trained(steps=5, **config):
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     optimizer = Optimizer("model", parameters, OptimizerConfig(**config), steps, scaler)
     images = torch.rand(4, 3, 8, 8)
-    for _ in range(steps):
+    for step in range(steps):
+        network[0].requires_grad_(step >= frozen_until)
         optimizer.zero_grad()
         optimizer.backward(network(images).square().mean())
         optimizer.step(None, None)
@@ -40,6 +44,21 @@ def test_the_fused_kernel_is_taken_and_computes_the_same(config):
     assert optimizer.param_groups[0]["fused"] is False
     for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_that_begins_late_is_that_of_the_plain_kernel(nesterov):
+    config = {"name": "SGD", "lr": 1e-1, "momentum": 0.9, "nesterov": nesterov}
+    fused, optimizer = trained(**config, frozen_until=2)
+    assert optimizer.param_groups[0]["fused"] is True
+    plain, _ = trained(**config, frozen_until=2, fused=False)
+    for one, other in zip(fused.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_with_dampening_the_fused_kernel_is_not_taken():
+    _, optimizer = trained(name="SGD", lr=1e-1, momentum=0.9, dampening=0.5, frozen_until=2)
+    assert not optimizer.param_groups[0]["fused"]
 
 
 @pytest.mark.parametrize(

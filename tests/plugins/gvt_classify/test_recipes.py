@@ -95,3 +95,16 @@ def test_pictures_of_several_classes_are_learned_from_a_list(tmp_path):
     )
     assert run.metrics["val/mean_average_precision"] > 0.9
     assert run.task.heads["picture"].num_classes == 2
+
+
+@pytest.mark.parametrize("steps", [2, 40])
+def test_a_head_for_one_class_learns_nothing_from_a_list_of_several(steps, tmp_path):
+    data = photos(tmp_path / "photos", {"red": 9, "blue": 9})
+    lines = [f"{c}/{n}.png,{c}" for c in ("red", "blue") for n in range(9)]
+    (tmp_path / "photos" / "labels.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(gvt.DataError, match=r"the heads need class; targets of the data: labels"):
+        gvt.run(
+            *("classify.folder", *data, "data.labels=labels.csv", f"train.steps={steps}"),
+            *("evaluate={}", f"run.root={tmp_path}"),
+            quiet=True,
+        )
