@@ -18,8 +18,8 @@ from gvt.device.placement import Placement
 from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Step, Task
 from gvt.seeding import seed_everything
-from gvt.testing.check import Skipped
-from gvt.testing.stand_ins import (
+from gvt_author.testing.check import Skipped
+from gvt_author.testing.stand_ins import (
     CLASSES,
     TARGETS,
     Judged,

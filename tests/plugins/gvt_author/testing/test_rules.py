@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import gvt.testing
-from gvt.testing import Failed, Skipped, checks, report
-from gvt.testing.check import RULES, Check
+import gvt_author.testing
+from gvt_author.testing import Failed, Skipped, checks, report
+from gvt_author.testing.check import RULES, Check
 from gvt_registry import UsageError, default_registry
 
 WRONG = [Path(__file__).with_name(name) for name in ("wrong_networks.py", "wrong_data.py")]
@@ -47,7 +47,7 @@ def of_wrong(load):
         found.setdefault(check.component, []).append(check)
     with pytest.MonkeyPatch.context() as patch:
         # All of ours, in all pairs, are tried where our plugins are.
-        patch.setattr("gvt.testing.pairs._installed", lambda: heads)
+        patch.setattr("gvt_author.testing.pairs._installed", lambda: heads)
         yield found
 
 
@@ -239,7 +239,9 @@ def test_every_rule_is_broken_by_something_here():
 
 def test_the_table_in_the_docstring_lists_the_rules_by_kind(of_wrong):
     found = set()
-    for names, kinds in re.findall(r"^\| ([a-z].*?) \| (.*?) \|$", gvt.testing.__doc__, re.M):
+    for names, kinds in re.findall(
+        r"^\| ([a-z].*?) \| (.*?) \|$", gvt_author.testing.__doc__, re.M
+    ):
         found |= {(n, k) for n in names.split(", ") for k in kinds.split(", ") if n != "rule"}
     assert found == {(rule.name, kind) for rule in RULES for kind in rule.kinds}
     assert all(rule.description.endswith(".") for rule in RULES)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gvt.errors import UsageError
-from gvt.testing.check import RULES, Check, Failed, Skipped
+from gvt_author.testing.check import RULES, Check, Failed, Skipped
 from gvt_registry import Plugin, default_registry, nearest
 
 _MODULES = (
@@ -35,7 +35,7 @@ def checks(plugin: str) -> list[Check]:
     """
     found = _plugin(plugin)
     for module in _MODULES:
-        importlib.import_module(f"gvt.testing.{module}")
+        importlib.import_module(f"gvt_author.testing.{module}")
     subjects: list[tuple[str, str, object]] = [("plugin", f"plugin:{plugin}", found)]
     for offer in default_registry().offers():
         if offer.plugin == plugin:

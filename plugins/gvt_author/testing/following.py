@@ -18,8 +18,8 @@ from gvt.interfaces import Phase, Prediction, Step, Task
 from gvt.loop.listener import PluginHooks
 from gvt.loop.trainer import Trainer
 from gvt.seeding import seed_everything
-from gvt.testing.stand_ins import Pictures, TinyBackbone, TinyHead, batch_of
-from gvt.testing.trial import CPU, SHAPE
+from gvt_author.testing.stand_ins import Pictures, TinyBackbone, TinyHead, batch_of
+from gvt_author.testing.trial import CPU, SHAPE
 from gvt_registry import Plugin, Plugins, default_registry
 
 

@@ -76,7 +76,7 @@ def test_a_plugin_that_is_not_listed_or_not_there_is_one_line(author, settings, 
 
 
 def test_it_is_cheap_to_import():
-    program = "import gvt.testing.pytest_plugin, sys; print('torch' in sys.modules)"
+    program = "import gvt_author.testing.pytest_plugin, sys; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

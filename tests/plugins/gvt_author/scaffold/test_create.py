@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from gvt import UsageError
-from gvt.scaffold import KINDS, create
+from gvt_author.scaffold import KINDS, create
 from gvt_registry import KINDS as COMPONENT_KINDS
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 # Run in an interpreter of its own, once for all kinds, since importing torch takes seconds.
 ALL_TESTS = """

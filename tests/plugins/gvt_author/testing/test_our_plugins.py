@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gvt.testing import Skipped, checks
+from gvt_author.testing import Skipped, checks
 from gvt_registry import default_registry
 
 
@@ -22,7 +22,7 @@ UNTRIED = {"dataset:cifar10"}
 
 
 def test_none_of_ours_is_left_out():
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))
+    project = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text("utf-8"))
     assert set(OURS) == set(project["project"]["entry-points"]["gvt"])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gvt.config.parameters import signature_of
 from gvt.config.recorded import unrecorded
-from gvt.testing.check import Failed, Skipped, rule
+from gvt_author.testing.check import Failed, Skipped, rule
 from gvt_registry import KINDS, Offer
 
 CODE = tuple(kind for kind in KINDS if kind != "recipe")

@@ -12,10 +12,10 @@ from torch import Tensor
 from gvt.batch import Batch
 from gvt.interfaces import Phase
 from gvt.loop.evaluation import evaluating
-from gvt.testing.objects import detections_complaint, is_tensor
-from gvt.testing.stand_ins import CLASSES
-from gvt.testing.training import phases, predictions
-from gvt.testing.trial import NotScalar, Trial
+from gvt_author.testing.objects import detections_complaint, is_tensor
+from gvt_author.testing.stand_ins import CLASSES
+from gvt_author.testing.training import phases, predictions
+from gvt_author.testing.trial import NotScalar, Trial
 
 N = 4
 """Images of a batch."""

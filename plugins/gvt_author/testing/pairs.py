@@ -17,10 +17,10 @@ from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Head
 from gvt.loop.evaluation import evaluating
 from gvt.seeding import seed_everything
-from gvt.testing.check import Failed, Skipped, rule, told
-from gvt.testing.stand_ins import TARGETS, Pictures, TinyBackbone, own_targets
-from gvt.testing.training import check_finite, different, phases
-from gvt.testing.trial import CPU, SHAPE, build, built, leaves
+from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.stand_ins import TARGETS, Pictures, TinyBackbone, own_targets
+from gvt_author.testing.training import check_finite, different, phases
+from gvt_author.testing.trial import CPU, SHAPE, build, built, leaves
 from gvt_registry import Offer, default_registry
 
 _COUNT = 4

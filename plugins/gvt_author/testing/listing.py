@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gvt.testing.check import Failed, Skipped, rule
+from gvt_author.testing.check import Failed, Skipped, rule
 from gvt_registry import Plugin, default_registry
 from gvt_registry.installed import GROUP
 
@@ -97,7 +97,7 @@ def hooks(plugin: Plugin) -> None:
 @rule("plugin")
 def run(plugin: Plugin) -> None:
     """Run hooks follow a whole run, with evaluation and pictures, and none of them raises."""
-    from gvt.testing.following import follow
+    from gvt_author.testing.following import follow
 
     with TemporaryDirectory(prefix="gvt-run-") as folder:
         called, problems = follow(plugin, Path(folder))

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from gvt.errors import UsageError
-from gvt.scaffold.names import Names
+from gvt_author.scaffold.names import Names
 from gvt_registry import API_VERSION, nearest
 
 
@@ -135,7 +135,7 @@ def _pages(names: Names, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]
 
 
 def _rendered(template: str, page: dict[str, Any]) -> str:
-    source = files("gvt.scaffold").joinpath("templates", f"{template}.jinja")
+    source = files("gvt_author.scaffold").joinpath("templates", f"{template}.jinja")
     jinja = Environment(
         autoescape=False,  # it is Python, TOML, YAML and Markdown that comes out
         undefined=StrictUndefined,

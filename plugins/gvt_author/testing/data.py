@@ -14,10 +14,10 @@ from gvt.config import DataConfig, TrainConfig
 from gvt.data import Loader
 from gvt.interfaces import ResidentDataset
 from gvt.seeding import seeded
-from gvt.testing.check import Failed, Skipped, rule
-from gvt.testing.objects import truth_complaint
-from gvt.testing.training import different, listed
-from gvt.testing.trial import CPU, built, leaves
+from gvt_author.testing.check import Failed, Skipped, rule
+from gvt_author.testing.objects import truth_complaint
+from gvt_author.testing.training import different, listed
+from gvt_author.testing.trial import CPU, built, leaves
 from gvt_registry import Offer
 
 LOOKED_AT = 8

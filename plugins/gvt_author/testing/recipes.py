@@ -22,9 +22,9 @@ from gvt.seeding import derive, seed_everything
 from gvt.session.api import run as run_recipe
 from gvt.session.build import build_task, check_split, open_dataset, validate_components
 from gvt.session.facts import DataFacts
-from gvt.testing.check import Failed, Skipped, rule, told
-from gvt.testing.training import STEPS, different, listed
-from gvt.testing.trial import CPU, example
+from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.training import STEPS, different, listed
+from gvt_author.testing.trial import CPU, example
 from gvt_registry import Offer, default_registry
 
 SMALL = (

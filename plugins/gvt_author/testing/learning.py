@@ -16,10 +16,10 @@ from gvt.checkpoint.training import capture, load_weights
 from gvt.device.placement import Placement
 from gvt.loop.evaluation import evaluate
 from gvt.seeding import seed_everything
-from gvt.testing.check import Failed, Skipped, rule
-from gvt.testing.networks import MODULES
-from gvt.testing.shapes import predictions_complaint
-from gvt.testing.training import (
+from gvt_author.testing.check import Failed, Skipped, rule
+from gvt_author.testing.networks import MODULES
+from gvt_author.testing.shapes import predictions_complaint
+from gvt_author.testing.training import (
     STEPS,
     check_finite,
     different,
@@ -30,7 +30,7 @@ from gvt.testing.training import (
     phases,
     predictions,
 )
-from gvt.testing.trial import CPU, Trial, tried
+from gvt_author.testing.trial import CPU, Trial, tried
 from gvt_registry import Offer
 
 

@@ -1,9 +1,9 @@
 """The conformance kit: what holds for every component that a plugin may offer.
 
     gvt plugin check blur                       # a line for each component, then what is wrong
-    gvt.testing.checks("blur")                  # the same, one by one
+    gvt_author.testing.checks("blur")                  # the same, one by one
 
-and in pytest the fixture `gvt_check` (`gvt.testing.pytest_plugin`).
+and in pytest the fixture `gvt_check` (`gvt_author.testing.pytest_plugin`).
 
 What a rule says is the docstring of its function. Which kinds it is for:
 
@@ -40,7 +40,7 @@ Targets of a key that gvt does not know, a head makes up itself: a static method
 A network that can be exported says so by `exports = ("onnx",)`; the rule `onnx` holds it to that.
 """
 
-from gvt.testing.check import Check, Failed, Skipped
-from gvt.testing.running import checks, report
+from gvt_author.testing.check import Check, Failed, Skipped
+from gvt_author.testing.running import checks, report
 
 __all__ = ["Check", "Failed", "Skipped", "checks", "report"]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gvt.scaffold import KINDS
+from gvt_author.scaffold import KINDS
 from gvt_registry import KINDS as COMPONENT_KINDS
 from gvt_registry import hookspecs
 
-PAGE = (Path(__file__).parents[3] / "docs" / "plugins.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "plugins.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SOURCES = {  # blocks that begin with the name of a file
     name[1]: block[2]

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from gvt.device.placement import Placement, available
 from gvt.loop.evaluation import evaluating
-from gvt.testing.check import Failed, Skipped, rule, told
-from gvt.testing.shapes import complaint
-from gvt.testing.training import check_finite, phases
-from gvt.testing.trial import Trial, build, leaves, tried, usual_shape
+from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.shapes import complaint
+from gvt_author.testing.training import check_finite, phases
+from gvt_author.testing.trial import Trial, build, leaves, tried, usual_shape
 from gvt_registry import Offer
 
 NETWORKS = ("generator", "discriminator", "backbone")

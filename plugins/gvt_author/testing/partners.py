@@ -13,11 +13,18 @@ from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Backbone, Head, Task
 from gvt.loop.evaluation import evaluate
 from gvt.seeding import seed_everything
-from gvt.testing.check import Failed, Skipped, rule, told
-from gvt.testing.data import samples
-from gvt.testing.stand_ins import TARGETS, Pictures, Shape, TinyBackbone, batch_of, own_targets
-from gvt.testing.training import check_finite, phases
-from gvt.testing.trial import CPU, SHAPE, build, built, usual_shape
+from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.data import samples
+from gvt_author.testing.stand_ins import (
+    TARGETS,
+    Pictures,
+    Shape,
+    TinyBackbone,
+    batch_of,
+    own_targets,
+)
+from gvt_author.testing.training import check_finite, phases
+from gvt_author.testing.trial import CPU, SHAPE, build, built, usual_shape
 from gvt_registry import Offer, default_registry
 
 

@@ -19,8 +19,8 @@ from gvt.interfaces import Phase, Step, Task
 from gvt.loop.evaluation import evaluating
 from gvt.loop.trainer import Trainer
 from gvt.seeding import seed_everything
-from gvt.testing.check import Failed, Skipped
-from gvt.testing.trial import CPU, Trial, leaves
+from gvt_author.testing.check import Failed, Skipped
+from gvt_author.testing.trial import CPU, Trial, leaves
 
 STEPS = 10
 """Steps of a training; the fifth is saved as well."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from gvt.seeding import seed_everything
-from gvt.testing.check import Failed, rule
-from gvt.testing.stand_ins import CLASSES
-from gvt.testing.training import different
-from gvt.testing.trial import built, leaves
+from gvt_author.testing.check import Failed, rule
+from gvt_author.testing.stand_ins import CLASSES
+from gvt_author.testing.training import different
+from gvt_author.testing.trial import built, leaves
 from gvt_registry import Offer
 
 
