@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt.cli.data import check
+from gvt_data.commands.check import check
 
 RECIPE = """
 task: {name: heads}

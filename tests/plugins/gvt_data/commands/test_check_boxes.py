@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.cli.data import check
+from gvt_data.commands.check import check
 
 RECIPE = """
 task: {name: heads}
