@@ -37,7 +37,7 @@ def show_data(recipe: str, overrides: tuple[str, ...], split: str, count: int, o
 
     Those of the training are drawn as it sees them, augmented.
     """
-    from gvt_data.commands.check import save_sheet_of
+    from .sheet import save_sheet_of
 
     save_sheet_of(recipe, overrides, split, count, out)
     emit(out)
@@ -54,6 +54,6 @@ def check_data(recipe: str, overrides: tuple[str, ...]) -> None:
     It tells what is unreadable, of which sizes and colour modes the files are, what is there
     twice or in two splits, and how many there are of each class.
     """
-    from gvt_data.commands.check import check
+    from .check import check
 
     emit(check(recipe, overrides))
