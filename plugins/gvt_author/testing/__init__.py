@@ -27,7 +27,7 @@ What a rule says is the docstring of its function. Which kinds it is for:
 | determinism | recipe, task, dataset, generator, discriminator, backbone, head, loss, metric |
 | resident, workers | dataset |
 | partners | dataset, backbone, head |
-| pairs | head |
+| neighbour | head |
 | runs | recipe |
 
 A component is built from its defaults and what gvt fills in: images of three channels and 32x32

@@ -18,7 +18,7 @@ _MODULES = (
     "data",
     "measures",
     "partners",
-    "pairs",
+    "neighbour",
     "recipes",
 )
 """Where the rules are; importing them imports torch."""

@@ -401,11 +401,20 @@ class Noting(Counted):
         return outputs
 
 
+class Moving(Counted):
+    """Changes the truth that all heads have."""
+
+    def loss(self, outputs, targets):
+        for boxes in targets["boxes"]:
+            boxes.add_(1)
+        return super().loss(outputs, targets)
+
+
 class Peeking(Counted):
-    """Adds what it finds noted on the batch."""
+    """Adds how many targets the batch has, whoever needs them."""
 
     def forward(self, features, batch):
-        return super().forward(features, batch) + batch.inputs.get("counted", 0)
+        return super().forward(features, batch) + len(batch.targets.ragged)
 
 
 class OutOfSight(Task):
@@ -517,9 +526,10 @@ def gvt_components() -> list[Component]:
         ("head", "shapes", TooFew),
         ("head", "partners", OneMapOnly),
         ("head", "shapes-losses", Vector),
-        ("head", "pairs", InItsPlace),
-        ("head", "pairs-noting", Noting),
-        ("head", "pairs-peeking", Peeking),
+        ("head", "neighbour", InItsPlace),
+        ("head", "neighbour-noting", Noting),
+        ("head", "neighbour-moving", Moving),
+        ("head", "neighbour-peeking", Peeking),
         ("task", "right", Dreams),
         ("task", "shapes", OutOfSight),
         ("task", "counting", CountingDreams),
