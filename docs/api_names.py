@@ -11,6 +11,7 @@ from typing import Any
 import griffe
 
 HOOKS = "Hooks"
+KIT = "For a plugin's tests"
 
 SECTIONS = {
     "Running, and what was run": (
@@ -22,7 +23,7 @@ SECTIONS = {
     "The loop, in code": ("loop", "device", "runs.display", "seeding"),
     "Configuration": ("config", "session.build"),
     "Errors": ("errors",),
-    "For a plugin's tests": ("testing",),
+    KIT: (),
 }
 """Sections of the page and the modules of `gvt` whose names they list; others are `Others`."""
 
@@ -68,7 +69,7 @@ def public_names(sources: Sequence[Path], root: Path) -> list[Name]:
     """Return all that is public, members behind their class, in the order of the page.
 
     Args:
-        sources: The folders that `gvt` and `gvt_registry` are in.
+        sources: The folders that `gvt`, `gvt_registry` and `gvt_author` are in.
         root: The repository.
     """
     packages = _loaded(sources)
@@ -86,7 +87,7 @@ def api_version(sources: Sequence[Path]) -> int:
 
 def _loaded(sources: Sequence[Path]) -> griffe.ModulesCollection:
     loader = griffe.GriffeLoader(search_paths=sources)
-    for package in ("gvt_registry", "gvt"):
+    for package in ("gvt_registry", "gvt", "gvt_author"):
         loader.load(package)
     loader.resolve_aliases()
     return loader.modules_collection
@@ -101,7 +102,7 @@ def _exported(packages: Any) -> Iterator[tuple[str, Any]]:
             yield f"gvt.{name}", packages[AT_RUN_TIME[name]]
         elif name != "__version__":
             yield f"gvt.{name}", _target(gvt[name])
-    for package in ("gvt.testing", "gvt_registry"):
+    for package in ("gvt_author.testing", "gvt_registry"):
         module = packages[package]
         for name in module.exports:
             yield f"{package}.{name}", _target(module[str(name)])
@@ -143,6 +144,8 @@ def _described(path: str, thing: Any, root: Path) -> Iterator[Name]:
 def _section(path: str, thing: Any) -> str:
     if path.startswith("gvt_registry"):
         return "Registry"
+    if path.startswith("gvt_author."):
+        return KIT
     if path.startswith("gvt_"):
         return HOOKS
     home = thing.module.path.removeprefix("gvt.")

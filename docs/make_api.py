@@ -17,7 +17,7 @@ from api_changes import Snapshot, unannounced
 from api_names import Name, api_version, public_names
 
 ROOT = Path(__file__).parents[1]
-SOURCES = [ROOT / "registry", ROOT / "core"]
+SOURCES = [ROOT / "registry", ROOT / "core", ROOT / "plugins"]
 PAGE, SNAPSHOT, CHANGELOG = ROOT / "docs/api.md", ROOT / "docs/api.json", ROOT / "CHANGELOG.md"
 
 HEADER = """# Public API

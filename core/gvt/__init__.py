@@ -49,6 +49,9 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
+_MOVED = {"testing": "gvt_author.testing"}
+"""What a plugin has that people look for here."""
+
 __all__ = ["__version__", "register", *_HOME_OF]  # noqa: PLE0604
 
 
@@ -62,7 +65,8 @@ def __getattr__(name: str) -> Any:
 
         return default_registry().register
     if name not in _HOME_OF:
-        raise AttributeError(f"module 'gvt' has no attribute {name!r}")
+        hint = f"; import {_MOVED[name]}" if name in _MOVED else ""
+        raise AttributeError(f"module 'gvt' has no attribute {name!r}{hint}")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value

@@ -1,6 +1,13 @@
-"""The data sets that gvt brings."""
+"""The data sets that gvt brings, and the commands that look at a recipe's data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from gvt_registry import Component, hookimpl
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -92,3 +99,11 @@ def gvt_components() -> list[Component]:
             summary="60,000 photographs of ten kinds, 32x32 in colour; can be downloaded",
         ),
     ]
+
+
+@hookimpl
+def gvt_commands() -> list[click.Command]:
+    """Offer `gvt data`."""
+    from .commands import data
+
+    return [data]

@@ -86,6 +86,15 @@ class Registry:
 
         return decorate
 
+    def unavailable(self) -> str:
+        """Return which plugins cannot be used, and why; an empty text if all can."""
+        by_reason: dict[str, list[str]] = {}
+        for plugin in self.plugins:
+            if plugin.state != "ok":
+                by_reason.setdefault(f"{plugin.state}: {plugin.problem}", []).append(plugin.name)
+        reasons = [f"{', '.join(names)} ({reason})" for reason, names in by_reason.items()]
+        return f"Not available: {', '.join(reasons)}" if reasons else ""
+
     def _from_plugins(self) -> Iterator[Offer]:
         for plugin, ask in self.plugins.implementations("gvt_components"):
             if plugin.name not in self._collected:
@@ -104,21 +113,13 @@ class Registry:
         out = [p for p in self.plugins if p.state != "ok"]
         if out:
             stop = "" if message.endswith("?") else "."
-            message += f"{stop} Not available: {_named(out)}"
+            message += f"{stop} {self.unavailable()}"
         for plugin in out:
             if plugin.left_out and (kind, name) in _own_components(plugin):
                 message += f". It is {plugin.name} that offers it"
         # With a near name at hand this is a typing error, and a traceback would only hide it.
         details = "" if hint else "\n".join(p.details for p in out if p.details)
         return UnknownComponent(message, details=details)
-
-
-def _named(unavailable: list[Plugin]) -> str:
-    """Return plugins by their names, those with one reason together."""
-    by_reason: dict[str, list[str]] = {}
-    for plugin in unavailable:
-        by_reason.setdefault(f"{plugin.state}: {plugin.problem}", []).append(plugin.name)
-    return ", ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
 def _own_components(plugin: Plugin) -> set[tuple[str, str]]:

@@ -1,9 +1,8 @@
-"""`gvt plugin`: what is installed and in which state, whether it is right, and a new one."""
+"""`gvt plugin`: what is installed, and in which state."""
 
 from __future__ import annotations
 
 from itertools import groupby
-from pathlib import Path
 from textwrap import wrap
 
 import click
@@ -11,7 +10,7 @@ import click
 from gvt.cli.listing import aligned
 from gvt.cli.options import debug_option, plugin_option
 from gvt.printable import emit
-from gvt_registry import KINDS, Offer, Plugin, default_registry
+from gvt_registry import Offer, Plugin, default_registry
 
 HEADINGS = ("name", "distribution", "version", "API", "state", "ms", "offers, or why not")
 EMPTY = ("",) * (len(HEADINGS) - 1)
@@ -21,10 +20,10 @@ LEAST = 24
 """Columns of the whole table, and of its last column if the others leave less."""
 
 
-@click.group(invoke_without_command=True, short_help="List, check or begin plugins.")
+@click.group(invoke_without_command=True, short_help="List the plugins, and work on one.")
 @click.pass_context
 def plugin(ctx: click.Context) -> None:
-    """List the plugins that there are, check one, or begin a new one."""
+    """List the plugins that are installed, and work on one."""
     if ctx.invoked_subcommand is None:
         emit(ctx.get_help())
 
@@ -40,45 +39,6 @@ def list_plugins() -> None:
     of the plugin API).
     """
     emit(table())
-
-
-@plugin.command("check", short_help="Check a plugin against the rules.")
-@click.argument("name")
-@plugin_option
-@debug_option
-@click.pass_context
-def check(ctx: click.Context, name: str) -> None:
-    """Check every component of a plugin against the rules for its kind.
-
-    NAME is that of its entry point, as `gvt plugin list` has it, or of a file given by --plugin.
-    """
-    from gvt.testing import report
-
-    if not report(name, emit):
-        ctx.exit(1)
-
-
-@plugin.command("new", short_help="Write a new plugin to begin with.")
-@click.argument("distribution")
-@click.option(
-    "--kind",
-    required=True,
-    type=click.Choice([*KINDS, "hooks"]),
-    metavar="KIND",
-    help=f"What it offers: hooks that follow runs, or a component: {', '.join(KINDS)}.",
-)
-@debug_option
-def new(distribution: str, kind: str) -> None:
-    """Write a distribution such as gvt-blur into a folder of this name.
-
-    It has a component that works, a recipe, tests and a README, and can be installed as it is.
-    """
-    from gvt.scaffold import create
-    from gvt.scaffold.names import Names
-
-    plugin_name = Names.of(distribution).plugin  # before it is there, and its name taken
-    folder = create(distribution, kind, Path())
-    emit(f"{folder}; go on with:\n  pip install -e {folder}\n  gvt plugin check {plugin_name}")
 
 
 def table() -> str:

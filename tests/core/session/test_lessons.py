@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.cli.data import check
+from gvt_data.commands.check import check
 from gvt_registry import default_registry
 
 FAST = ["device=cpu", "train.precision=float32", "data.workers=0"]

@@ -7,7 +7,7 @@ import torch
 from torchvision.ops import box_iou
 
 import gvt
-from gvt.testing.stand_ins import TinyBackbone
+from gvt_author.testing.stand_ins import TinyBackbone
 
 PYRAMID = {"p2": (8, 4), "p3": (8, 8), "p4": (8, 16), "p5": (8, 32), "pool": (8, 64)}
 STAGES = {"stage1": (4, 2), "stage2": (8, 4), "stage3": (12, 8), "stage4": (16, 16)}

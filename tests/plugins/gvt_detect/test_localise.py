@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 import gvt
 from gvt.loop.evaluation import evaluate
-from gvt.testing.stand_ins import TinyBackbone
+from gvt_author.testing.stand_ins import TinyBackbone
 from gvt_detect.localise import Outputs
 
 INFO = {"fine": (4, 8), "coarse": (8, 16)}

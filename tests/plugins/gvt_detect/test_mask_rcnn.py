@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 import gvt
-from gvt.testing.stand_ins import TinyBackbone
+from gvt_author.testing.stand_ins import TinyBackbone
 from gvt_detect.mask_rcnn import PASTED, _pasted
 
 CANVAS = (64, 96)

@@ -7,7 +7,7 @@ from torch import nn
 from torchvision.ops import box_iou
 
 import gvt
-from gvt.testing.stand_ins import TinyBackbone
+from gvt_author.testing.stand_ins import TinyBackbone
 
 TRUTH = torch.tensor([[4.0, 6, 24, 30], [30, 8, 44, 20]])
 LABELS = torch.tensor([0, 2])

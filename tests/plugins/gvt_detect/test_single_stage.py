@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import gvt
-from gvt.testing.stand_ins import TinyBackbone
+from gvt_author.testing.stand_ins import TinyBackbone
 from gvt_detect.places import of_truth
 
 PYRAMID = {"p2": (16, 4), "p3": (16, 8), "p4": (16, 16), "p5": (16, 32)}

@@ -10,7 +10,7 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.ops import box_iou
 
 import gvt
-from gvt.testing.stand_ins import TinyBackbone
+from gvt_author.testing.stand_ins import TinyBackbone
 
 SIDE = 128
 STAGES = {"stage2": (8, 4), "stage3": (12, 8), "stage4": (16, 16)}

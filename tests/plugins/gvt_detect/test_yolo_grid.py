@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.testing.stand_ins import TinyBackbone
+from gvt_author.testing.stand_ins import TinyBackbone
 from gvt_detect.yolo_grid import Outputs
 
 INFO = {"fine": (4, 8), "coarse": (8, 16)}

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import gvt
-from gvt.testing.trial import build, usual_shape
+from gvt_author.testing.trial import build, usual_shape
 from gvt_gan.on_backbone import OnBackbone
 from gvt_gan.realness import Realness
 from gvt_registry import default_registry

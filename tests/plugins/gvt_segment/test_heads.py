@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 import gvt
 from gvt.seeding import seed_everything
-from gvt.testing.stand_ins import TinyBackbone
+from gvt_author.testing.stand_ins import TinyBackbone
 
 HEADS = {
     "unet": {},

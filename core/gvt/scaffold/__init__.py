@@ -1,5 +1,0 @@
-"""A new plugin's distribution, written from templates: one working component of a kind."""
-
-from gvt.scaffold.create import KINDS, create
-
-__all__ = ["KINDS", "create"]

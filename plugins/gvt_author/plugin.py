@@ -1,0 +1,18 @@
+"""`gvt plugin check` and `gvt plugin new`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gvt_registry import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+
+@hookimpl
+def gvt_commands() -> list[click.Command]:
+    """Offer two commands of `gvt plugin`."""
+    from gvt_author.commands import plugin
+
+    return [plugin]

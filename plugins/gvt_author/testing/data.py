@@ -1,0 +1,162 @@
+"""Rules on data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gvt.batch import IGNORED, Batch, Record, Sample, Targets
+from gvt.config import DataConfig, TrainConfig
+from gvt.data import Loader
+from gvt.interfaces import ResidentDataset
+from gvt.seeding import seeded
+from gvt_author.testing.check import Failed, Skipped, rule
+from gvt_author.testing.objects import truth_complaint
+from gvt_author.testing.training import different, listed
+from gvt_author.testing.trial import CPU, built, leaves
+from gvt_registry import Offer
+
+LOOKED_AT = 8
+"""Samples of a data set that are read."""
+
+
+@rule("dataset", name="shapes")
+def samples(offer: Offer) -> None:
+    """Its samples have the declared shape, values in range, targets of the known forms."""
+    dataset = built(offer)
+    if "train" not in getattr(dataset, "splits", ()):
+        raise Failed("it has no `splits` with a split 'train' among them; see gvt.Dataset")
+    shape, classes = getattr(dataset, "image_shape", ()), getattr(dataset, "classes", None)
+    if shape == () or classes is None:
+        raise Failed("it lacks image_shape or classes; see gvt.Dataset")
+    for index in range(_count(dataset)):
+        sample = dataset[index]
+        problem = _image_complaint(sample, shape) or _target_complaint(
+            sample, len(classes), getattr(dataset, "background", False)
+        )
+        if problem:
+            raise Failed(f"sample {index}: {problem}")
+    numbers = getattr(dataset, "category_ids", None)
+    if numbers is not None and len(set(numbers)) != len(classes):
+        raise Failed(
+            f"category_ids has {len(set(numbers))} different numbers for {len(classes)} classes"
+        )
+
+
+@rule("dataset")
+def resident(offer: Offer) -> None:
+    """Where it has whole tensors, they hold what its samples do."""
+    dataset = built(offer)
+    is_resident = isinstance(dataset, ResidentDataset)
+    if not is_resident or dataset.image_shape is None:
+        raise Skipped("it has no whole tensors, or images of several sizes")
+    images, targets = dataset.tensors()
+    if images.dtype != torch.uint8 or tuple(images.shape) != (len(dataset), *dataset.image_shape):
+        raise Failed(
+            f"tensors() gave images {tuple(images.shape)} of {images.dtype}; it takes "
+            f"{(len(dataset), *dataset.image_shape)} of torch.uint8"
+        )
+    for index in range(_count(dataset)):
+        sample = dataset[index]
+        whole = {"image": images[index], **{key: value[index] for key, value in targets.items()}}
+        single = {"image": sample.image, **{k: torch.as_tensor(sample.targets[k]) for k in targets}}
+        if names := different(single, whole):
+            raise Failed(f"sample {index}: {listed(names)} of tensors() is not that of the sample")
+        if dataset.record(index).source != sample.record.source:
+            raise Failed(f"sample {index}: record() names another source than the sample's own")
+
+
+@rule("dataset", name="determinism")
+def same_samples(offer: Offer) -> None:
+    """Opened twice, it gives the same samples for the same seed."""
+    one, other = built(offer), built(offer)
+    if len(one) != len(other):
+        raise Failed(f"it has {len(one)} samples, and {len(other)} when it is opened again")
+    for index in range(_count(one)):
+        found = []
+        for dataset in (one, other):
+            with seeded(index):
+                found.append(_tensors(dataset[index]))
+        if names := different(*found):
+            raise Failed(
+                f"sample {index}: {listed(names)} differs when it is opened again; sort what a "
+                "folder lists, and draw from torch's default generator"
+            )
+
+
+@rule("dataset")
+def workers(offer: Offer) -> None:
+    """Two workers read the samples that none would."""
+    dataset = built(offer)
+    train = TrainConfig(steps=2)
+    batches = []
+    for count in (0, 2):
+        config = DataConfig(
+            name=offer.component.name,
+            batch_size=min(4, len(dataset)),
+            resident=False,
+            workers=count,
+        )
+        groups = Loader(dataset, config, train, CPU).groups()
+        batches.append([group[0] for group in islice(groups, 4)])
+        groups.close()
+    for number, (alone, shared) in enumerate(zip(*batches, strict=True)):
+        found = [_tensors_of_batch(batch) for batch in (alone, shared)]
+        if names := different(*found):
+            raise Failed(
+                f"batch {number}: {listed(names)} differs with two workers; a sample may depend on "
+                "its index and on torch's default generator only, not on what was read before"
+            )
+
+
+def _count(dataset: Any) -> int:
+    return min(LOOKED_AT, len(dataset))
+
+
+def _tensors(sample: Sample) -> dict[str, Tensor]:
+    return {"image": sample.image} | {k: torch.as_tensor(v) for k, v in sample.targets.items()}
+
+
+def _tensors_of_batch(batch: Batch) -> dict[str, Tensor]:
+    targets = batch.targets or Targets({})
+    return dict(leaves({"images": batch.images, **targets.dense, **targets.ragged}))
+
+
+def _image_complaint(sample: Any, shape: tuple[int, ...] | None) -> str | None:
+    if not isinstance(sample, Sample) or not isinstance(sample.record, Record):
+        return f"it is a {type(sample).__name__}; expected a gvt.Sample with a gvt.Record"
+    image = sample.image
+    if image.ndim != 3 or (shape is not None and tuple(image.shape) != tuple(shape)):
+        return f"its image came as {tuple(image.shape)}, expected {shape or '(C, H, W)'}"
+    if image.dtype == torch.uint8:
+        return None
+    if not image.is_floating_point() or image.min() < 0 or image.max() > 1:
+        return (
+            f"its image is {image.dtype} from {image.min():.3g} to {image.max():.3g}; expected "
+            "uint8, or float in [0, 1]"
+        )
+    return None
+
+
+def _target_complaint(sample: Sample, classes: int, background: bool) -> str | None:
+    targets: Mapping[str, Any] = sample.targets
+    height, width = sample.image.shape[1:]
+    forms: dict[str, tuple[int, ...]] = {"semantic": (height, width), "class": ()}
+    for key, form in forms.items():
+        if key in targets and tuple(torch.as_tensor(targets[key]).shape) != form:
+            came = tuple(torch.as_tensor(targets[key]).shape)
+            return f"target {key!r} came as {came}, expected {form}"
+    if "class" in targets and not 0 <= int(targets["class"]) < classes:
+        return f"target 'class' is {targets['class']}, and there are {classes} classes from 0"
+    for number in torch.unique(torch.as_tensor(targets.get("semantic", []))).tolist():
+        if number != IGNORED and not 0 <= number < classes + background:
+            return (
+                f"target 'semantic' has a pixel {number}; {classes} classes are numbered from 0, "
+                + (f"{classes} is the background, " if background else "")
+                + f"and {IGNORED} is ignored"
+            )
+    return truth_complaint(targets, (height, width), classes)

@@ -1,0 +1,89 @@
+"""Rules on what a component says of itself: its summary, its docstring, its parameters."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from typing import Any
+
+from gvt.config.parameters import signature_of
+from gvt.config.recorded import unrecorded
+from gvt_author.testing.check import Failed, Skipped, rule
+from gvt_registry import KINDS, Offer
+
+CODE = tuple(kind for kind in KINDS if kind != "recipe")
+"""The kinds that are classes or functions."""
+
+LONGEST = 100
+"""Characters of a summary, which has one line in `gvt list`."""
+
+# `width: ...`, `width (int): ...`, `width, height: ...`, `width : int`, `:param width: ...`
+_DOCUMENTED = re.compile(r"^\s*(?::param\s+)?([\w*, ]+?)\s*(?:\([^)]*\))?\s*:", re.MULTILINE)
+
+
+@rule(*KINDS)
+def summary(offer: Offer) -> None:
+    """A component has a summary of one line, for `gvt list`."""
+    text = offer.component.summary
+    if not text.strip():
+        raise Failed('it has no summary; give its Component one, such as summary="Blurs images"')
+    if "\n" in text or len(text) > LONGEST:
+        raise Failed(f"its summary has {len(text)} characters; it is one line of up to {LONGEST}")
+
+
+@rule(*CODE)
+def docstring(offer: Offer) -> None:
+    """A class or function has a docstring of its own, for `gvt show`."""
+    target = _loaded(offer)
+    if not (target.__doc__ or "").strip():
+        raise Failed(f"{target.__name__} has no docstring; say in a line what it is")
+
+
+@rule(*CODE)
+def parameters(offer: Offer) -> None:
+    """Every parameter is documented under `Args:` and has a type, so that recipes are checked."""
+    target = _loaded(offer)
+    if not (target.__doc__ or "").strip():
+        raise Skipped("it has no docstring; see the rule 'docstring'")
+    known = _documented(target)
+    constructor: Any = getattr(target, "__init__") if isinstance(target, type) else target  # noqa: B009
+    try:
+        typing.get_type_hints(constructor, include_extras=True)
+    except (NameError, TypeError, AttributeError) as error:
+        raise Failed(
+            f"its types cannot be resolved: {error}; import them outside of `if TYPE_CHECKING:`"
+        ) from error
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        if parameter.annotation is parameter.empty:
+            raise Failed(f"parameter {parameter.name!r} has no type; annotate it")
+        if parameter.name not in known:
+            raise Failed(
+                f"parameter {parameter.name!r} is not documented; put a line "
+                f"'{parameter.name}: ...' under 'Args:' in the docstring"
+            )
+    taken, takes_any = signature_of(target)
+    if strange := [name for name in unrecorded(target) if name not in taken and not takes_any]:
+        raise Failed(f"gvt_unrecorded has {strange[0]!r}, which is not a parameter of it")
+
+
+def _loaded(offer: Offer) -> Any:
+    target = offer.load()
+    if not callable(target):
+        raise Failed(f"it leads to {target!r}, which nobody can call; name a class or a function")
+    return target
+
+
+def _documented(target: Any) -> set[str]:
+    """Return the names that a docstring explains; an inherited constructor is its base's to."""
+    family = inspect.getmro(target) if isinstance(target, type) else (target,)
+    texts = [member.__doc__ or "" for member in family]
+    texts += [vars(member)["__init__"].__doc__ or "" for member in family if _constructs(member)]
+    lists = [match for text in texts for match in _DOCUMENTED.findall(text)]
+    return {name.strip(" *") for found in lists for name in found.split(",")}
+
+
+def _constructs(member: Any) -> bool:
+    return isinstance(member, type) and "__init__" in vars(member)

@@ -1,0 +1,91 @@
+"""A small run in code that the hooks of one plugin follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gvt.batch import Batch
+from gvt.checkpoint.training import CheckpointFolder
+from gvt.config import DataConfig, EvaluateConfig, OptimizerConfig, TrainConfig
+from gvt.data import Loader
+from gvt.heads.multihead import MultiHead
+from gvt.interfaces import Phase, Prediction, Step, Task
+from gvt.loop.listener import PluginHooks
+from gvt.loop.trainer import Trainer
+from gvt.seeding import seed_everything
+from gvt_author.testing.stand_ins import Pictures, TinyBackbone, TinyHead, batch_of
+from gvt_author.testing.trial import CPU, SHAPE
+from gvt_registry import Plugin, Plugins, default_registry
+
+
+class _Drawing(Task):
+    """A classifier that draws noise as well, so that there is something of every kind to follow."""
+
+    phases = (Phase("supervised", trains="model"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        backbone = TinyBackbone(SHAPE)
+        self.model = MultiHead(backbone, {"tiny": TinyHead(backbone.feature_info)})
+
+    def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Return the classifier's losses."""
+        losses: dict[str, Tensor] = self.model(phase, batch, step)
+        return losses
+
+    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
+        """Return the classifier's predictions and losses."""
+        return self.model.evaluate(batch)
+
+    def pictures(self, seed: int) -> dict[str, Tensor]:
+        """Return a sheet."""
+        return {"noise": torch.rand(2, 2, *SHAPE, generator=torch.Generator().manual_seed(seed))}
+
+
+class _Alone(Plugins):
+    """The hooks of one plugin among those that are there."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        super().__init__(entry_points=False)
+        self._plugin = plugin
+        self.called = False
+
+    def implementations(self, hook: str) -> list[tuple[Plugin, Callable[..., Any]]]:
+        """Return the plugin's implementation of a hook, if it has one."""
+        everybody = default_registry().plugins.implementations(hook)
+        own = [pair for pair in everybody if pair[0] is self._plugin]
+        self.called |= bool(own)
+        return own
+
+
+def follow(plugin: Plugin, folder: Path) -> tuple[bool, list[str]]:
+    """Run four steps, an epoch of them, and let the plugin's hooks follow.
+
+    Returns:
+        Whether it has any, and a line for each one that raised.
+    """
+    seed_everything(0)
+    train = TrainConfig(steps=4, log_every=2, checkpoint_every=2, pictures_every=2)
+    data = Pictures(SHAPE)
+    optimizer = OptimizerConfig.model_validate({"name": "Adam"})
+    trainer = Trainer(
+        _Drawing(),
+        Loader(data, DataConfig(name="pictures", batch_size=4, resident=False), train, CPU),
+        {"model": optimizer},
+        train,
+        CPU,
+        evaluation=EvaluateConfig(split="val", every=2),
+        open_split=lambda split: [batch_of(data, CPU)],
+        checkpoints=CheckpointFolder(folder / "checkpoints"),
+    )
+    trainer.run.folder = folder
+    problems: list[str] = []
+    alone = _Alone(plugin)
+    trainer.listeners = [PluginHooks(alone, problems.append)]
+    trainer.fit()
+    return alone.called, problems

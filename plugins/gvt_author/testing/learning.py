@@ -1,0 +1,219 @@
+"""Rules on learning: gradients, modes, precision, and that nothing depends on history."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from gvt.batch import Batch
+from gvt.checkpoint import file
+from gvt.checkpoint.training import load_weights
+from gvt.device.placement import Placement
+from gvt.loop.evaluation import evaluate
+from gvt.loop.state import capture
+from gvt.seeding import seed_everything
+from gvt_author.testing.check import Failed, Skipped, rule
+from gvt_author.testing.networks import MODULES
+from gvt_author.testing.shapes import predictions_complaint
+from gvt_author.testing.training import (
+    STEPS,
+    check_finite,
+    different,
+    fitted,
+    in_mode,
+    listed,
+    observed,
+    phases,
+    predictions,
+)
+from gvt_author.testing.trial import CPU, Trial, tried
+from gvt_registry import Offer
+
+
+@rule(*MODULES)
+def gradients(offer: Offer) -> None:
+    """Losses are finite and reach every parameter that their phase trains with a gradient."""
+    trial = tried(offer)
+    own = {id(p): name for name, p in trial.own.items()}
+    trained = {
+        id(p)
+        for phase in trial.task.phases
+        for module in phase.trained
+        for p in trial.task.get_submodule(module).parameters()
+    }
+    missing = {key: name for key, name in own.items() if key in trained}
+    trial.task.train()
+    for phase, losses in phases(trial.task, trial.batch()):
+        check_finite(losses, "in train mode")
+        prefixes = tuple(f"{m}." for m in phase.trained)
+        for name, parameter in trial.task.named_parameters():
+            if parameter.grad is not None and name.startswith(prefixes):
+                missing.pop(id(parameter), None)
+                if not parameter.grad.isfinite().all():
+                    raise Failed(f"the gradient of {name!r} is not finite in phase {phase.name!r}")
+    if missing:
+        raise Failed(
+            f"no loss has a gradient to {listed(list(missing.values()))}; use it, remove it, or "
+            "freeze it with requires_grad_(False)"
+        )
+
+
+@rule("head", "task", "loss")
+def modes(offer: Offer) -> None:
+    """Train and eval mode give the same losses by name, finite in both, and both predict."""
+    trial = tried(offer)
+    batch = trial.batch()
+    found: dict[bool, set[str]] = {}
+    for training in (True, False):
+        trial.task.train(training)
+        found[training] = set()
+        for phase, losses in phases(trial.task, batch):
+            if not training:
+                check_finite(losses, "in eval mode")
+            found[training] |= {f"{phase.name}/{name}" for name in losses}
+    if found[True] != found[False]:
+        odd = sorted(found[True] ^ found[False])
+        raise Failed(
+            f"{listed(odd)}: a loss of one mode only; compute the same losses in train and eval"
+        )
+    if offer.component.kind == "head" and (odd := _of_the_mode(trial, batch)):
+        raise Failed(
+            f"{listed(odd)} is another one in train mode than in eval mode; what a head computes "
+            "does not depend on it, but for batch norm and dropout"
+        )
+
+
+def _of_the_mode(trial: Trial, batch: Batch) -> list[str]:
+    """Return the names of losses and predictions that depend on the mode."""
+    train, eval_ = (in_mode(trial, batch, training) for training in (True, False))
+    odd = [
+        n for n in (*train, *eval_) if n not in train or n not in eval_ or _apart(train, eval_, n)
+    ]
+    if not odd:
+        return []
+    # Something random in training alone is a dropout that the head writes out itself.
+    diced = different(train, in_mode(trial, batch, True, seed=1))
+    steady = not different(eval_, in_mode(trial, batch, False, seed=1))
+    return [] if diced and steady else odd
+
+
+def _apart(one: Mapping[str, Tensor], other: Mapping[str, Tensor], name: str) -> bool:
+    """Return whether two tensors are not the same but for rounding, as of a faster kernel."""
+    pair = one[name].float(), other[name].float()
+    return pair[0].shape != pair[1].shape or not torch.allclose(*pair, 1e-4, 1e-5, equal_nan=True)
+
+
+@rule("head", "task")
+def empty_targets(offer: Offer) -> None:
+    """A batch with no box, mask or class in it can be judged, and losses of it are finite."""
+    trial = tried(offer)
+    for phase, losses in phases(trial.task, trial.batch(empty=True)):
+        check_finite(losses, "of images without any target")
+        for name, parameter in trial.task.named_parameters():
+            if parameter.grad is not None and not parameter.grad.isfinite().all():
+                raise Failed(
+                    f"the gradient of {name!r} in phase {phase.name!r} is not finite for images "
+                    "without any target"
+                )
+    if offer.component.kind == "head":
+        evaluate(trial.task, [trial.batch(empty=True)])
+
+
+@rule("head")
+def padding(offer: Offer) -> None:
+    """It learns from pictures of several sizes in one batch, and predicts nothing beyond each."""
+    trial = tried(offer)
+    if predictions_complaint(trial, trial.batch()):
+        raise Skipped("predictions are wrong in one size already; see the rule 'shapes'")
+    batch = trial.batch(uneven=True)
+    for _, losses in phases(trial.task, batch):
+        check_finite(losses, "of pictures of several sizes")
+    if problem := predictions_complaint(trial, batch):
+        raise Failed(f"for pictures of several sizes, {problem}; batch.frame.sizes has their sizes")
+
+
+@rule(*MODULES)
+def bfloat16(offer: Offer) -> None:
+    """It trains and predicts under autocast in bfloat16."""
+    trial = tried(offer)
+    half = Placement(CPU.device, "bfloat16")
+    batch = trial.batch()
+    for _, losses in phases(trial.task, batch, half):
+        check_finite(losses, "under autocast in bfloat16")
+    with half.autocast():
+        predictions(trial.task, batch)
+
+
+@rule(*MODULES)
+def state(offer: Offer) -> None:
+    """A checkpoint holds all of its state: loaded into another one, both do the same."""
+    one, other = tried(offer, seed=0), tried(offer, seed=1)
+    with TemporaryDirectory(prefix="gvt-state-") as folder:
+        path = Path(folder) / "state.safetensors"
+        file.save(path, one.task.state_dict(), {})
+        load_weights(other.task, file.load(path)[1])
+    batch = one.batch()
+    if names := different(observed(one.task, batch), observed(other.task, batch)):
+        raise Failed(
+            f"{listed(names)} differs after a round trip through a checkpoint; keep what it "
+            "depends on in parameters, or in buffers by register_buffer"
+        )
+
+
+@rule(*MODULES)
+def determinism(offer: Offer) -> None:
+    """The same seed gives the same weights and the same steps, to the bit."""
+    ends = []
+    for _ in range(2):
+        trial = tried(offer)
+        start = {n: t.clone() for n, t in trial.task.state_dict().items()}
+        with TemporaryDirectory(prefix="gvt-seed-") as folder:
+            fitted(trial, Path(folder), steps=2)
+        ends.append((start, trial.task.state_dict()))
+    for index, when in enumerate(("as built", "after two steps")):
+        if names := different(ends[0][index], ends[1][index]):
+            raise Failed(
+                f"{listed(names)} differs {when} of the same seed; draw from torch's default "
+                "generator, or in a task from Step.randn and Step.rand"
+            )
+
+
+@rule(*MODULES)
+def resume(offer: Offer) -> None:
+    """Ten steps end with the same bits as five, a checkpoint, and five more."""
+    with TemporaryDirectory(prefix="gvt-resume-") as folder:
+        whole = capture(fitted(tried(offer), Path(folder)))[1]
+        middle = Path(folder) / f"step_{STEPS // 2:08d}.safetensors"
+        halves = capture(fitted(tried(offer, seed=1), Path(folder) / "again", middle))[1]
+    if names := different(whole, halves):
+        raise Failed(
+            f"{listed(names)} differs in a run that was resumed; keep what training depends on "
+            "in buffers, and count no calls"
+        )
+
+
+@rule(*MODULES)
+def deep_copy(offer: Offer) -> None:
+    """A deep copy does the same, and goes on doing so when the original changes."""
+    trial = tried(offer)
+    batch = trial.batch()
+    before = observed(trial.task, batch)
+    twin = copy.deepcopy(trial.task)
+    _change(trial)
+    if names := different(before, observed(twin, batch)):
+        raise Failed(
+            f"{listed(names)} of a deep copy is not that of the original, or changes with it; "
+            "keep no functions or references that close over the module"
+        )
+
+
+def _change(trial: Trial) -> None:
+    seed_everything(0)
+    with torch.no_grad():
+        for parameter in trial.task.parameters():
+            parameter.add_(torch.randn_like(parameter))

@@ -1,0 +1,138 @@
+"""Rules on what a network, a head, a task or a loss takes and returns."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from io import BytesIO
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gvt.device.placement import Placement, available
+from gvt.loop.evaluation import evaluating
+from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.shapes import complaint
+from gvt_author.testing.training import check_finite, phases
+from gvt_author.testing.trial import Trial, build, leaves, tried, usual_shape
+from gvt_registry import Offer
+
+NETWORKS = ("generator", "discriminator", "backbone")
+MODULES = (*NETWORKS, "head", "task", "loss")
+"""The kinds that are put into a task and trained."""
+
+
+@rule(*MODULES, "dataset", "metric")
+def builds(offer: Offer) -> None:
+    """It is built from its defaults and what gvt fills in."""
+    try:
+        built = build(offer)
+    except Skipped:
+        raise
+    except Exception as error:
+        raise Failed(
+            f"building it from its defaults raised {told(error)}; mend the defaults, or name "
+            "parameters that work in a static method gvt_example(folder)"
+        ) from error
+    kind = offer.component.kind
+    if kind in MODULES and kind != "loss" and not isinstance(built, nn.Module):
+        raise Failed(f"it built a {type(built).__name__}; a {kind} is a torch.nn.Module")
+
+
+@rule(*MODULES)
+def accelerator(offer: Offer) -> None:
+    """It goes to an accelerator and computes there, forwards and backwards."""
+    device = available()[0]
+    if device == "cpu":
+        raise Skipped("this machine has no accelerator")
+    trial = tried(offer)
+    placement = Placement.resolve(device, "float32")
+    placement.place(trial.task)
+    for _, losses in phases(trial.task, trial.batch(placement), placement):
+        check_finite(losses, f"on {device}")
+
+
+@rule(*MODULES)
+def shapes(offer: Offer) -> None:
+    """What it declares and what it returns are of the interface's form and shape."""
+    if problem := complaint(offer.component.kind, tried(offer)):
+        raise Failed(problem)
+
+
+@rule(*NETWORKS)
+def colours(offer: Offer) -> None:
+    """It takes grey and colour images, or refuses either with a ValueError."""
+    channels, height, width = usual_shape(offer)
+    _other_shape(offer, (1 if channels > 1 else 3, height, width))
+
+
+@rule(*NETWORKS, "head")
+def odd_sizes(offer: Offer) -> None:
+    """It takes images with odd sides, or refuses them with a ValueError."""
+    channels, height, width = usual_shape(offer)
+    _other_shape(offer, (channels, height + 5 - height % 2, width + 13 - width % 2))
+
+
+def _other_shape(offer: Offer, shape: tuple[int, int, int]) -> None:
+    kind = offer.component.kind
+    if complaint(kind, tried(offer)):
+        raise Skipped("not even the usual shape is right; see the rule 'shapes'")
+    try:
+        problem = complaint(kind, tried(offer, shape))
+    except ValueError:
+        return
+    except Skipped as skipped:
+        if isinstance(skipped.__cause__, ValueError):
+            return
+        if skipped.__cause__ is None:
+            raise
+        problem = f"building it raised {told(skipped.__cause__)}"
+    except Exception as error:
+        problem = f"it raised {told(error)}"
+    if problem:
+        raise Failed(
+            f"images of {_written(shape)}: {problem}; support them, or raise a ValueError that "
+            "says what it takes"
+        )
+
+
+@rule(*NETWORKS)
+def onnx(offer: Offer) -> None:
+    """Where it claims so, by `exports = ("onnx",)`, its ONNX model computes what it does."""
+    if "onnx" not in getattr(offer.load(), "exports", ()):
+        raise Skipped("it claims no ONNX export")
+    for package in ("onnx", "onnxscript"):
+        if find_spec(package) is None:
+            raise Skipped(f"ONNX export needs the package {package}: pip install 'gvt[onnx]'")
+    trial = tried(offer)
+    given = _inputs(offer.component.kind, trial)
+    with evaluating(trial.component):
+        wanted = [value for _, value in leaves(trial.component(given))]
+        found = _through_onnx(trial.component, given)
+    for ours, theirs in zip(wanted, found, strict=True):
+        if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4):
+            gap = float((ours - theirs).abs().max())
+            raise Failed(f"the ONNX model's output is off by up to {gap:.2g}; it has to agree")
+
+
+def _through_onnx(network: nn.Module, given: Tensor) -> list[Tensor]:
+    from onnx import load_model_from_string
+    from onnx.reference import ReferenceEvaluator
+
+    file = BytesIO()
+    program: Any = torch.onnx.export(network, (given,), dynamo=True, verbose=False)
+    program.save(file)
+    evaluator = ReferenceEvaluator(load_model_from_string(file.getvalue()))
+    outputs = evaluator.run(None, {evaluator.input_names[0]: given.numpy()})
+    return [torch.from_numpy(value) for value in outputs]
+
+
+def _inputs(kind: str, trial: Trial) -> Tensor:
+    if kind == "generator":
+        return torch.randn(2, *trial.component.latent_shape)
+    return trial.batch().images[:2]
+
+
+def _written(shape: tuple[int, int, int]) -> str:
+    channels, height, width = shape
+    return f"{height}x{width} pixels and {channels} channel{'s' if channels > 1 else ''}"

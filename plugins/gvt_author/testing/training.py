@@ -1,0 +1,155 @@
+"""Training a component for a moment, and seeing what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gvt.batch import Batch
+from gvt.checkpoint.file import load as load_checkpoint
+from gvt.checkpoint.training import CheckpointFolder
+from gvt.config import DataConfig, OptimizerConfig, TrainConfig
+from gvt.data import Loader
+from gvt.device.placement import Placement
+from gvt.interfaces import Phase, Step, Task
+from gvt.loop.evaluation import evaluating
+from gvt.loop.state import restore
+from gvt.loop.trainer import Trainer
+from gvt.seeding import seed_everything
+from gvt_author.testing.check import Failed, Skipped
+from gvt_author.testing.trial import CPU, Trial, leaves
+
+STEPS = 10
+"""Steps of a training; the fifth is saved as well."""
+
+
+def phases(
+    task: Task, batch: Batch, placement: Placement = CPU
+) -> Iterator[tuple[Phase, dict[str, Tensor]]]:
+    """Go through iterations until every phase was due, as the trainer does, without a step.
+
+    Yields each phase and its losses when the gradients of its losses are there.
+
+    Raises:
+        Skipped: If the task trains by a step of its own.
+    """
+    if type(task).training_step is not Task.training_step:
+        raise Skipped("it overrides training_step, so that its phases do not say what it trains")
+    trainable = {n: p for n, p in task.named_parameters() if p.requires_grad}
+    try:
+        for index in range(max(phase.every for phase in task.phases)):
+            step = Step(index, device=placement.device)
+            for phase in (p for p in task.phases if p.is_due(index)):
+                reached = tuple(f"{m}." for m in (*phase.trained, *phase.keeps_graph))
+                for name, parameter in trainable.items():
+                    parameter.requires_grad_(name.startswith(reached))
+                task.zero_grad()
+                with placement.autocast(phase.precision):
+                    losses = task(phase.name, batch, step)
+                if losses:
+                    torch.stack(tuple(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+                yield phase, losses
+    finally:
+        for parameter in trainable.values():
+            parameter.requires_grad_(True)
+
+
+def check_finite(losses: Mapping[str, Tensor], when: str) -> None:
+    """Check that no loss is infinite or NaN.
+
+    Raises:
+        Failed: If one is.
+    """
+    for name, loss in losses.items():
+        if not torch.isfinite(loss):
+            raise Failed(f"loss {name!r} is {loss.item()} {when}; it has to be finite")
+
+
+def observed(task: Task, batch: Batch) -> dict[str, Tensor]:
+    """Return the losses and predictions in eval mode, by name; the same for the same state."""
+    seed_everything(0)
+    found: dict[str, Tensor] = {}
+    was_training = task.training
+    task.eval()
+    for phase, losses in phases(task, batch):
+        found |= {f"{phase.name}/{n}": v.detach().clone() for n, v in losses.items()}
+    task.zero_grad()
+    task.train(was_training)
+    return found | {n: v.clone() for n, v in leaves(predictions(task, batch), "prediction")}
+
+
+def in_mode(trial: Trial, batch: Batch, training: bool, seed: int = 0) -> dict[str, Tensor]:
+    """Return the losses and predictions of one mode, by name; of a seed always the same.
+
+    Batch norm, dropout and other layers, which follow the mode by right, are in eval mode in both.
+    """
+    seed_everything(seed)
+    task = trial.task
+    before = [(module, module.training) for module in task.modules()]
+    for module, _ in before:
+        is_layer = type(module).__module__.startswith("torch.nn.") or not any(module.children())
+        module.training = training and (module is trial.component or not is_layer)
+    found = {
+        f"{phase.name}/{name}": loss.detach().clone()
+        for phase, losses in phases(task, batch)
+        for name, loss in losses.items()
+    }
+    task.zero_grad()
+    with torch.no_grad():
+        found |= dict(leaves(task.predict(batch), "prediction"))
+    for module, mode in before:
+        module.training = mode
+    return found
+
+
+def predictions(task: Task, batch: Batch) -> list[Any]:
+    """Return a task's predictions in eval mode, none where it makes none."""
+    with evaluating(task):
+        try:
+            return task.predict(batch)
+        except NotImplementedError:
+            return []
+
+
+def fitted(trial: Trial, folder: Path, start: Path | None = None, steps: int = STEPS) -> Trainer:
+    """Train a few steps with Adam, from a checkpoint on if there is one.
+
+    Every fifth step is saved in the folder.
+    """
+    train = TrainConfig(steps=steps, checkpoint_every=STEPS // 2, keep=2)
+    data = DataConfig(name="pictures", batch_size=4, resident=False, workers=0)
+    optimizer = OptimizerConfig.model_validate({"name": "Adam", "lr": 1e-3})
+    trainer = Trainer(
+        trial.task,
+        Loader(trial.pictures(), data, train, CPU),
+        {phase.optimizer_key: optimizer for phase in trial.task.phases},
+        train,
+        CPU,
+        checkpoints=CheckpointFolder(folder, 2),
+    )
+    if start is not None:
+        restore(trainer, load_checkpoint(start))
+    trainer.fit()
+    return trainer
+
+
+def different(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the tensors that are not the same to the bit; NaN is the same as NaN."""
+    names = [n for n in (*one, *other) if n not in one or n not in other]
+    both = [n for n in one if n in other]
+    return names + [
+        n
+        for n in both
+        if one[n].shape != other[n].shape
+        or not torch.equal(one[n].nan_to_num(), other[n].nan_to_num())
+    ]
+
+
+def listed(names: list[str]) -> str:
+    """Return the first few of several names."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

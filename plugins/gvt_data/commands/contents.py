@@ -1,0 +1,142 @@
+"""What is in one split of a data set, counted by reading every sample of it once."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from gvt.batch import Sample
+from gvt.errors import DataError
+from gvt.interfaces import Dataset
+from gvt.vision.pictures.survey import notes_on
+
+
+@dataclass
+class Contents:
+    """What is in one split.
+
+    Attributes:
+        images: How many samples were read.
+        unreadable: Of each sample that could not be read, why.
+        sizes: Samples by size, `WIDTHxHEIGHT` in pixels of the file.
+        modes: Samples by colour mode.
+        classes: Samples, or objects, by class name.
+        pixels: Pixels by class index.
+        background: Whether pixels may be of no class.
+        unlabelled: How many samples have no targets.
+        boxes: Width and height of every box, in pixels.
+        boxed: How many samples have boxes, or an empty list of them.
+        empty: How many of these have none.
+        problems, left_out, lacks, passed_over: What the data set reports under these names.
+        remarks: What is easily overlooked in its files.
+        sources: The source of the first sample with given pixels, by their hash.
+        twins: Sources of samples with the same pixels: a later one and the first.
+    """
+
+    images: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    sizes: Counter[str] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
+    pixels: Counter[int] = field(default_factory=Counter)
+    background: bool = False
+    unlabelled: int = 0
+    boxes: list[tuple[float, float]] = field(default_factory=list)
+    boxed: int = 0
+    empty: int = 0
+    problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    sources: dict[bytes, str] = field(default_factory=dict)
+    twins: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, sample: Sample, classes: Sequence[str]) -> None:
+        """Count one sample, or nothing of it if it raises."""
+        record, targets = sample.record, sample.targets
+        channels = sample.image.shape[0]
+        height, width = record.size
+        pixels = hashlib.blake2b(
+            repr(sample.image.shape).encode() + sample.image.contiguous().numpy().tobytes(),
+            digest_size=16,
+        ).digest()
+        labels = targets.get("labels", targets.get("class"))
+        indices = [] if labels is None else torch.as_tensor(labels).flatten().tolist()
+        areas = _areas(targets.get("semantic"))
+        boxes = torch.as_tensor(targets.get("boxes", torch.zeros(0, 4)))
+        sides = (boxes[:, 2:] - boxes[:, :2]).tolist()
+
+        self.images += 1
+        self.sizes[f"{width}x{height}"] += 1
+        self.modes[record.mode or {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")] += 1
+        if pixels in self.sources:
+            self.twins.append((record.source, self.sources[pixels]))
+        self.sources.setdefault(pixels, record.source)
+        self.unlabelled += not targets
+        for index in indices:
+            self.classes[class_name(index, classes)] += 1
+        self.pixels.update(areas)
+        self.boxed += "boxes" in targets
+        self.empty += "boxes" in targets and not sides
+        self.boxes += [(width, height) for width, height in sides]
+
+    def missing(self, classes: Sequence[str]) -> list[str]:
+        """Return the classes without a sample and without a pixel, none if no sample has any."""
+        if not self.classes and not self.pixels:
+            return []
+        return [
+            name
+            for index, name in enumerate(classes)
+            if not self.classes[name] and not self.pixels[index]
+        ]
+
+
+def contents_of(dataset: Dataset, split: str) -> Contents:
+    """Read every sample of a split. One that cannot be read is counted as such."""
+    contents = Contents(
+        background=bool(getattr(dataset, "background", False)),
+        problems=getattr(dataset, "problems", {}),
+        left_out=getattr(dataset, "left_out", {}),
+        lacks=getattr(dataset, "lacks", {}),
+        passed_over=getattr(dataset, "passed_over", {}),
+    )
+    files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)
+    if files is not None and reader is not None:
+        contents.remarks += notes_on(reader, files, every=True)
+    if hint := getattr(dataset, "hint", ""):
+        contents.remarks.append(f"all images are of one class; {hint}")
+    classes = [str(name) for name in dataset.classes]
+    console = Console(stderr=True, force_terminal=None if sys.stderr.isatty() else False)
+    hidden = not console.is_terminal
+    indices = range(len(dataset))
+    for index in track(indices, split, console=console, transient=True, disable=hidden):
+        try:
+            contents.add(dataset[index], classes)
+        except DataError as error:
+            contents.unreadable.append(str(error))
+        except Exception as error:  # anybody's data set, which may raise anything
+            text = f"{split} {index}: {type(error).__name__}: {error}"
+            contents.unreadable.append(" ".join(text.split()))
+    return contents
+
+
+def class_name(index: int, classes: Sequence[str]) -> str:
+    """Return the name of a class, or a text that says that there is no such class."""
+    return classes[index] if 0 <= index < len(classes) else f"{index}, which is no class"
+
+
+def _areas(semantic: Any) -> dict[int, int]:
+    """Return the number of pixels of each class index in a label map."""
+    if semantic is None:
+        return {}
+    indices, counts = torch.unique(torch.as_tensor(semantic), return_counts=True)
+    return dict(zip(indices.tolist(), counts.tolist(), strict=True))

@@ -1,0 +1,49 @@
+"""`gvt data show`: samples with their targets on one sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gvt.batch import Batch
+from gvt.config import RunConfig, compose
+from gvt.data.loading import HeldOut, Loader
+from gvt.device.placement import Placement
+from gvt.interfaces import Dataset
+from gvt.runs.drawing import save_samples
+from gvt.session.build import open_dataset, validate_components
+
+
+def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int, path: Path) -> int:
+    """Draw samples of a split with their targets, those of `train` as training sees them.
+
+    Args:
+        recipe: Name of a recipe, or a YAML file.
+        overrides: Settings as `key=value`.
+        split: The split that is drawn.
+        count: How many samples at most.
+        path: The PNG to write.
+
+    Returns:
+        How many samples are on the sheet.
+
+    Raises:
+        ConfigError: If the recipe or a setting is wrong, or there is no such split.
+        DataError: If the data cannot be read.
+    """
+    config = compose(recipe, overrides)
+    validate_components(config)
+    dataset = open_dataset(config, split)
+    batch = _first(dataset, config, split, min(count, len(dataset)))
+    save_samples(batch, [str(name) for name in dataset.classes], path)
+    return len(batch)
+
+
+def _first(dataset: Dataset, config: RunConfig, split: str, count: int) -> Batch:
+    # Never resident: a sheet does not need the whole folder decoded.
+    data = config.data.model_copy(update={"batch_size": count, "resident": False, "workers": 0})
+    placement = Placement.resolve("cpu", memory_format="contiguous")
+    if split != "train":
+        return next(iter(HeldOut(dataset, data, placement).batches()))
+    train = config.train.model_copy(update={"accumulate": 1})
+    return Loader(dataset, data, train, placement).first(count)

@@ -1,0 +1,277 @@
+"""Every rule can fail: a component that is wrong in one way breaks that one rule and no other."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import gvt_author.testing
+from gvt_author.testing import Failed, Skipped, checks, report
+from gvt_author.testing.check import RULES, Check
+from gvt_registry import UsageError, default_registry
+
+WRONG = [Path(__file__).with_name(name) for name in ("wrong_networks.py", "wrong_data.py")]
+
+
+@pytest.fixture(scope="module")
+def load():
+    """Return what loads a plugin file, which is there until this module's tests are over."""
+    plugins = default_registry().plugins
+    loaded = []
+
+    def add(file):
+        loaded.append(plugins.load_file(file))
+        return loaded[-1]
+
+    yield add
+    for plugin in loaded:
+        plugins._plugins.remove(plugin)
+        plugins._manager.unregister(name=plugin.name)
+        default_registry()._collected.pop(plugin.name, None)
+        sys.modules.pop(plugin.name, None)
+
+
+@pytest.fixture(scope="module")
+def of_wrong(load):
+    """Return the checks of each component of the wrong plugins."""
+    plugins = [load(file) for file in WRONG]  # both first: recipes of one use data of the other
+    found = {}
+    for check in (check for plugin in plugins for check in checks(plugin.name)):
+        found.setdefault(check.component, []).append(check)
+    return found
+
+
+def outcomes(of_component):
+    """Return the names of the rules that failed, with their messages, and those that passed."""
+    failed, passed = {}, set()
+    for check in of_component:
+        try:
+            check()
+        except Failed as failure:
+            failed[check.rule] = str(failure)
+        except Skipped:
+            pass
+        else:
+            passed.add(check.rule)
+    return failed, passed
+
+
+# The component is called after the rule that it breaks; what its message says besides.
+TABLE = {
+    "generator:summary": "has no summary",
+    "generator:docstring": "NoDocstring has no docstring",
+    "generator:parameters": "'strength' is not documented",
+    "generator:parameters-typed": "'strength' has no type",
+    "generator:parameters-unrecorded": "gvt_unrecorded has 'strenght', which is not a parameter",
+    "generator:builds": r"TypeError.*\(wrong_networks.py, line \d+\)",
+    "generator:shapes": r"images came as \(4, 3072\), expected \(4, 3, 32, 32\)",
+    "generator:gradients": "no gradient to|spare.weight",
+    "generator:bfloat16": "index_add",
+    "generator:state": "differs after a round trip",
+    "generator:resume": "differs in a run that was resumed",
+    "generator:determinism": "differs as built of the same seed",
+    "generator:deep-copy": "of a deep copy is not that of the original",
+    "discriminator:shapes": r"logits came as \(4, 1\), expected \(4,\)",
+    "backbone:shapes": "declares stride 4, which is about 8",
+    "backbone:colours": "32x32 pixels and 1 channel",
+    "backbone:odd-sizes": "37x45 pixels",
+    "head:modes": "supervised/size: a loss of one mode only",
+    "head:modes-values": "supervised/count is another one in train mode than in eval mode",
+    "head:modes-predictions": "prediction/0/count, prediction/1/count, .* is another one in train",
+    "head:padding": r"several sizes, prediction 'boxes': \[0, 0, 32, 32\] reaches beyond the image",
+    "head:shapes-beyond": r"\[0, 0, 33, 32\] reaches beyond the image of 32x32 pixels",
+    "head:shapes-order": "prediction 'scores': they have to fall",
+    "head:shapes-numbers": "prediction 'labels': one is 3, and there are 3 classes from 0",
+    "head:shapes-corners": r"\[32, 32, 0, 0\] is turned round",
+    "head:shapes-masks": r"prediction 'masks' came as \(1, 32, 32\), expected \(2, 32, 32\)",
+    "head:empty-targets": "is nan of images without any target",
+    "head:partners": r"backbone:\w+ building the head raised KeyError: 'stage4'",
+    "head:shapes": "1 predictions for 4 images",
+    "head:shapes-losses": r"loss 'count' came as \(4,\), expected a tensor \(\)",
+    "head:neighbour": r"predictions/0/neighbour/features/stage1.* changes; what a head",
+    "head:neighbour-noting": r"predictions/0/neighbour/batch/inputs/counted",
+    "head:neighbour-moving": r"eval/neighbour/targets/boxes/1",
+    "head:neighbour-peeking": r"predictions/0/head/count.* changes; what a head",
+    "task:shapes": r"pictures 'dark' have values from -1 to -1",
+    "loss:shapes": r"expected \(\)",
+    "dataset:shapes": "expected uint8, or float in",
+    "dataset:shapes-semantic": "target 'semantic' has a pixel \\d; . classes are numbered from 0",
+    "dataset:shapes-area": r"sample 1: target 'boxes': \[0, 1, 2, 1\] has no area",
+    "dataset:shapes-outside": r"\[1, 0.5, 4, 4.5\] reaches beyond the image of 4x4 pixels",
+    "dataset:shapes-labels": "sample 2: it has 2 boxes, 1 labels, 2 masks; each object has one",
+    "dataset:shapes-dtype": "target 'labels' are torch.uint8; expected torch.int64",
+    "dataset:shapes-masks": "target 'masks' have values above 1",
+    "dataset:shapes-categories": "category_ids has 1 different numbers for 2 classes",
+    "dataset:determinism": "differs when it is opened again",
+    "dataset:workers": "differs with two workers",
+    "dataset:resident": r"image of tensors\(\) is not that of the sample",
+    "metric:shapes": "is not finite",
+    "metric:reset": "still knows",
+    "metric:determinism": "another value for the same numbers",
+    "metric:deep-copy": "another value than the original",
+    "recipe:runs": "Adamm.*did you mean 'Adam'",
+    "recipe:resume": "differs in a run that was resumed",
+    "recipe:determinism": "differs in two runs of one seed",
+}
+
+
+def ruled(component):
+    """Return the rule that a component is called after; some rules are broken in several ways."""
+    name = component.partition(":")[2]
+    return max((r.name for r in RULES if f"{name}-".startswith(f"{r.name}-")), key=len)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("component", TABLE)
+def test_what_is_wrong_in_one_way_breaks_that_rule_alone(component, of_wrong):
+    failed, passed = outcomes(of_wrong[component])
+    rule = ruled(component)
+    assert list(failed) == [rule], failed
+    assert re.search(TABLE[component], failed[rule])
+    assert "\n" not in failed[rule]
+    assert passed
+
+
+@pytest.mark.parametrize(
+    "kind", ["generator", "backbone", "head", "task", "dataset", "metric", "recipe"]
+)
+def test_what_is_right_breaks_none(kind, of_wrong):
+    failed, passed = outcomes(of_wrong[f"{kind}:right"])
+    assert not failed
+    assert "summary" in passed
+
+
+@pytest.mark.parametrize("name", ["head:right-boxes", "head:right-dropout", "dataset:right-boxes"])
+def test_what_is_right_with_objects_breaks_none(name, of_wrong):
+    failed, passed = outcomes(of_wrong[name])
+    assert not failed
+    assert "shapes" in passed
+
+
+@pytest.mark.slow
+def test_a_false_claim_of_onnx_breaks_that_rule_alone(of_wrong):
+    pytest.importorskip("onnxscript")
+    failed, _ = outcomes(of_wrong["generator:onnx"])
+    assert list(failed) == ["onnx"]
+    failed, passed = outcomes(of_wrong["generator:right-onnx"])
+    assert not failed
+    assert "onnx" in passed
+
+
+def test_an_example_says_what_to_try(of_wrong):
+    failed, passed = outcomes(of_wrong["generator:right-large"])
+    assert not failed
+    assert {"builds", "shapes", "colours", "odd-sizes"} <= passed
+
+
+def test_what_stays_on_one_device_breaks_that_rule_alone(of_wrong):
+    from gvt.device.placement import available
+
+    failed, _ = outcomes(of_wrong["generator:accelerator"])
+    assert list(failed) == ([] if available() == ["cpu"] else ["accelerator"])
+
+
+LISTING = """
+from gvt_registry import hookimpl
+
+@hookimpl
+def gvt_components():
+    import numpy
+    return []
+"""
+HOOKS = """
+from gvt_registry import hookimpl
+
+@hookimpl
+def gvt_step_endet(run):
+    pass
+"""
+RUN = """
+from gvt_registry import hookimpl
+
+@hookimpl
+def gvt_evaluated(run, split):
+    raise RuntimeError(f"cannot follow {split}")
+"""
+COMMANDS = """
+import click
+from gvt_registry import hookimpl
+
+@hookimpl
+def gvt_commands():
+    return [click.Command("mute", callback=print)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "source", "says"),
+    [
+        ("listing", LISTING, r"listing imports numpy \(wrong_.*py, line 6\)"),
+        ("hooks", HOOKS, "no hook is called 'gvt_step_endet'; did you mean 'gvt_step_ended'"),
+        ("hooks", COMMANDS, "command 'mute' has no help"),
+        ("run", RUN, "gvt_evaluated raised RuntimeError: cannot follow val"),
+    ],
+)
+def test_a_plugin_that_is_wrong_as_a_whole(rule, source, says, load, tmp_path):
+    name = f"wrong_{tmp_path.name.replace('-', '_')}"
+    file = tmp_path / f"{name}.py"
+    file.write_text(source)
+    load(file)
+    failed, _ = outcomes(checks(name))
+    assert list(failed) == [rule]
+    assert re.search(says, failed[rule])
+
+
+def test_every_rule_is_broken_by_something_here():
+    broken = {ruled(name) for name in TABLE}
+    broken |= {"onnx", "accelerator", "listing", "hooks", "run"}
+    assert broken == {rule.name for rule in RULES}
+
+
+def test_the_table_in_the_docstring_lists_the_rules_by_kind(of_wrong):
+    found = set()
+    for names, kinds in re.findall(
+        r"^\| ([a-z].*?) \| (.*?) \|$", gvt_author.testing.__doc__, re.M
+    ):
+        found |= {(n, k) for n in names.split(", ") for k in kinds.split(", ") if n != "rule"}
+    assert found == {(rule.name, kind) for rule in RULES for kind in rule.kinds}
+    assert all(rule.description.endswith(".") for rule in RULES)
+
+
+def test_the_report_has_a_line_for_each_component_and_one_for_each_failure(load, tmp_path):
+    file = tmp_path / "wrong_once.py"
+    file.write_text(
+        '''
+from gvt_registry import Component, hookimpl
+
+def build(split: str):
+    """Read nothing."""
+
+@hookimpl
+def gvt_components():
+    return Component("dataset", "wrong_once", build, summary="Nothing")
+'''
+    )
+    load(file)
+    lines = []
+    assert report("wrong_once", lines.append) is False
+    assert [line.split()[0] for line in lines[:2]] == ["plugin:wrong_once", "dataset:wrong_once"]
+    assert "failed: parameters, shapes" in lines[1]
+    assert any(
+        line.startswith("FAILED dataset:wrong_once-parameters: parameter 'split'") for line in lines
+    )
+    assert re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", lines[-1])
+
+
+def test_an_unknown_plugin_is_an_error_with_the_nearest_name():
+    with pytest.raises(UsageError, match="no plugin is called 'classifi'; did you mean 'classify'"):
+        checks("classifi")
+
+
+def test_a_check_tells_its_rule_and_where_something_raised():
+    def stumble():
+        raise KeyError("seven")
+
+    with pytest.raises(Failed, match=r"x:y-z: It walks. It raised KeyError.*test_rules.py, line"):
+        Check("x:y", "z", "It walks.", stumble)()
