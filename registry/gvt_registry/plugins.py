@@ -26,8 +26,8 @@ from gvt_registry.plugin import Plugin
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("gvt_"))
 """The names of all hooks."""
 
-RUN_HOOKS = tuple(name for name in HOOKS if name not in ("gvt_components", "gvt_commands"))
-"""The names of those that are called in a run."""
+RUN_HOOKS = tuple(n for n in HOOKS if "run" in inspect.signature(vars(hookspecs)[n]).parameters)
+"""The names of those that are events of a run."""
 
 
 class Plugins:

@@ -23,8 +23,8 @@ from gvt.data.loading import HeldOut, Loader
 from gvt.device.placement import Placement
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
-from gvt.runs.drawing import save_samples
 from gvt.session.build import open_dataset, splits_of, validate_components
+from gvt.vision.drawing.samples import save_samples
 from gvt.vision.pictures.folders import counted
 from gvt.vision.pictures.reading import UnreadablePicture
 from gvt.vision.pictures.survey import notes_on
