@@ -82,7 +82,7 @@ def test_a_picture_that_cannot_be_written_or_drawn_spoils_no_other(tmp_path):
         draw_evaluation(tmp_path, "val", 1, found(tables=tables), CLASSES)
     assert np.asarray(Image.open(tmp_path / "val_confusion.png")).size > 0
     bad, mistakes = [str(w.message) for w in caught]
-    assert bad.startswith(f"{tmp_path / 'val_bad.png'}: not drawn: IndexError: ")
+    assert bad.startswith(f"{tmp_path / 'val_bad.png'}: not drawn: AxisError: ")
     assert mistakes.startswith(f"{tmp_path / 'val_mistakes.png'}: not written: ")
 
 
