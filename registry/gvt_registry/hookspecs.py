@@ -1,7 +1,8 @@
 """The hooks, all of them. A plugin implements those it wants and nothing else.
 
-`run` is the `gvt.Run` under way: its `config`, `folder`, `task`, `step`, `metrics`, `checkpoint`.
-Only the first process of a distributed run calls the run hooks.
+A hook with the argument `run` is an event of a run, the `gvt.Run` under way: its `config`, `info`,
+`folder`, `task`, `step`, `metrics`, `checkpoint`, `examples(count)`. A `gvt.Listener` follows the
+same events. Only the first process of a distributed run has them.
 """
 
 from __future__ import annotations
@@ -80,3 +81,14 @@ def gvt_checkpoint_saved(run: Any, path: Path) -> None:
 @hookspec
 def gvt_run_ended(run: Any, outcome: str, error: BaseException | None) -> None:
     """Called once at the end; `outcome` is `success`, `failure` or `interrupt`."""
+
+
+@hookspec
+def gvt_checkpoint_evaluated(
+    folder: Path, split: str, step: int | None, found: Any, run_folder: Path | None
+) -> None:
+    """Called after an evaluation apart from a run, with `folder/SPLIT.json` on disk.
+
+    `found` is the `gvt.Evaluation`. `step` is None for predictions of a file, and `run_folder` is
+    None unless the evaluation is the run's own and `folder` is in it.
+    """

@@ -26,8 +26,11 @@ from gvt_registry.plugin import Plugin
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("gvt_"))
 """The names of all hooks."""
 
-RUN_HOOKS = tuple(name for name in HOOKS if name not in ("gvt_components", "gvt_commands"))
-"""The names of those that are called in a run."""
+RUN_HOOKS = tuple(n for n in HOOKS if "run" in inspect.signature(vars(hookspecs)[n]).parameters)
+"""The names of those that are events of a run."""
+
+
+OWN_DISTRIBUTION = "gvt"
 
 
 class Plugins:
@@ -54,7 +57,10 @@ class Plugins:
         return self._only
 
     def restrict(self, names: Iterable[str]) -> None:
-        """Import no entry points but these; plugin files are not concerned.
+        """Import no entry points but these and gvt's own applications.
+
+        An application offers no components: it is a part of the tool, which choosing families of
+        components leaves as it is. Plugin files are not concerned.
 
         Raises:
             UsageError: If the entry points are imported already, or no name is given.
@@ -156,7 +162,8 @@ class Plugins:
             if plugin.point is None:
                 continue  # broken, as it was found
             names = plugin.point.name, plugin.name
-            if objection := choice.objection(*names):
+            stays = choice.leaves_out(*names) and _is_own_application(plugin)
+            if (objection := choice.objection(*names)) and not stays:
                 plugin.state, plugin.problem = "blocked", objection
                 plugin.left_out = choice.leaves_out(*names)
             else:
@@ -199,6 +206,19 @@ class Plugins:
             unmarked = inspect.isfunction(value) and not hasattr(value, "gvt_impl")
             if name in HOOKS and unmarked and value.__module__ == home:
                 yield f"{name} is not called: it lacks @gvt_registry.hookimpl"
+
+
+def _is_own_application(plugin: Plugin) -> bool:
+    """Return whether a plugin is one of gvt's own and offers no components.
+
+    It is imported to find out; the code of others is not.
+    """
+    if plugin.distribution != OWN_DISTRIBUTION or plugin.point is None:
+        return False
+    try:
+        return not hasattr(plugin.point.load(), "gvt_components")
+    except Exception:  # a broken one is left out like any other
+        return False
 
 
 def _passing_declared(

@@ -12,12 +12,11 @@ from gvt_registry.choice import BLOCK_VARIABLE
 from gvt_registry.component import KINDS, Component, Offer
 from gvt_registry.errors import AmbiguousComponent, UnknownComponent, nearest
 from gvt_registry.plugin import Plugin
-from gvt_registry.plugins import Plugins
+from gvt_registry.plugins import OWN_DISTRIBUTION, Plugins
 
 T = TypeVar("T")
 
 IN_CODE = "registered in code"
-OWN_DISTRIBUTION = "gvt"
 
 
 class Registry:

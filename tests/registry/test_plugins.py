@@ -188,15 +188,34 @@ def imported(install, monkeypatch):
     return lambda: [*json.imported]
 
 
+def own_applications():
+    """Return the names of gvt's own plugins that offer no components."""
+    plugins = Plugins()
+    own = [p for p in plugins if p.distribution == "gvt"]
+    return {p.name for p in own if "gvt_components" not in plugins.hooks_of(p)}
+
+
 def test_only_what_is_named_is_imported(imported):
     plugins = Plugins()
     plugins.restrict(["two", "data"])
     states = {p.name: p.state for p in plugins}
     assert imported() == ["plugin_two"]
-    assert {n for n, state in states.items() if state == "ok"} == {"two", "data"}
+    named = {n for n, state in states.items() if state == "ok"} - own_applications()
+    assert named == {"two", "data"}
     left_out = next(p for p in plugins if p.name == "one")
     assert (left_out.state, left_out.problem) == ("blocked", "not named in --only-plugins")
     assert plugins.only == ("two", "data")
+
+
+def test_what_belongs_to_the_tool_stays_unless_it_is_blocked(imported, monkeypatch):
+    monkeypatch.setenv("GVT_BLOCK_PLUGINS", "report")
+    plugins = Plugins()
+    plugins.restrict(["gan", "data"])
+    states = {p.name: (p.state, p.problem) for p in plugins}
+    assert states["report"] == ("blocked", "named in GVT_BLOCK_PLUGINS")
+    assert states["tensorboard"] == ("ok", "")
+    assert states["one"] == states["classify"] == ("blocked", "not named in --only-plugins")
+    assert imported() == []  # one that offers nothing is no part of the tool if it is another's
 
 
 def test_the_environment_may_name_them(imported, monkeypatch):
@@ -248,7 +267,8 @@ def test_a_file_may_be_loaded_before_others_are_left_out(imported, plugin_file):
     plugin = plugins.load_file(plugin_file("from_a_file.py", GOOD))
     assert imported() == []
     plugins.restrict(["two", "from_a_file"])
-    assert [p.name for p in plugins if p.state == "ok"] == ["two", "from_a_file"]
+    named = [p.name for p in plugins if p.state == "ok" and p.distribution != "gvt"]
+    assert named == ["two", "from_a_file"]
     assert [*plugins][-1] is plugin
     assert imported() == ["plugin_two"]
 
@@ -290,7 +310,7 @@ def gvt_run_ended(outcome):
 @pytest.fixture
 def only_ours(monkeypatch):
     """Keep gvt's own plugins with run hooks out of what is called."""
-    monkeypatch.setenv("GVT_BLOCK_PLUGINS", "tensorboard")
+    monkeypatch.setenv("GVT_BLOCK_PLUGINS", "report,tensorboard")
 
 
 @pytest.mark.usefixtures("only_ours")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gvt.cli.evaluation import evaluate
-from gvt.cli.options import Output, debug_option, plugin_option, shifted
+from gvt.cli.options import debug_option, plugin_option, shifted
 from gvt.cli.prediction import predict
 from gvt.printable import emit
 from gvt.screen import Screen
@@ -73,62 +73,6 @@ def resume(run: str | None, overrides: tuple[str, ...]) -> None:
 
     run, overrides = shifted(run, overrides)
     _report(resume_run(run, *overrides))
-
-
-@click.command(short_help="Draw new pictures.")
-@click.argument("run", required=False)
-@click.option(
-    "-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many."
-)
-@click.option("--seed", default=0, show_default=True, help="Where their latents come from.")
-@click.option(
-    "-o",
-    "--out",
-    default="samples.png",
-    show_default=True,
-    type=Output(either=True),
-    help="A PNG for all of them as a grid, or a folder for one PNG each.",
-)
-@click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
-@click.option("--device", default="auto", show_default=True, help="Where to compute.")
-@plugin_option
-@debug_option
-def sample(run: str | None, count: int, seed: int, out: Path, raw: bool, device: str) -> None:
-    """Draw new pictures with a checkpoint, or the last one of a run's folder.
-
-    The latest run by default. Picture I of a seed is the same one whatever the count.
-    """
-    from gvt.runs.pictures import check_target, save_pictures
-    from gvt.session.saved import sample as sample_checkpoint
-
-    check_target(out)
-    pictures = sample_checkpoint(run, count, seed, averaged=not raw, device=device)
-    emit(save_pictures(pictures, out))
-
-
-@click.command(short_help="Put a run on one page; compare several.")
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("-o", "--out", type=Output(".html"), help="Where to write the page.")
-@debug_option
-def report(runs: tuple[str, ...], out: Path | None) -> None:
-    """Put a run on one page for a browser, or compare several side by side.
-
-    A RUN is a folder, or a checkpoint in one. Of one, the latest by default, the page is the
-    report.html in its folder; of several it is comparison.html here. That of a run that is being
-    trained takes -o FILE.
-    """
-    from contextlib import nullcontext
-
-    from gvt.runs.report import write_report
-    from gvt.runs.writer import sole_writer
-    from gvt.session.saved import find_run
-
-    folders = [find_run(run) for run in runs or (None,)]
-    path = out or (folders[0].report if len(folders) == 1 else Path("comparison.html"))
-    is_own = path == folders[0].report and folders[0].config.is_file()
-    with sole_writer(folders[0].path, "reported") if is_own else nullcontext():
-        write_report(folders, path)
-    emit(path)
 
 
 @click.command("list", short_help="List what plugins offer.")
@@ -196,8 +140,6 @@ COMMANDS = [
     resume,
     evaluate,
     predict,
-    sample,
-    report,
     list_components,
     show,
     config,

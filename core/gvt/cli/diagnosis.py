@@ -6,10 +6,14 @@ import os
 import platform
 import shutil
 import sys
+from typing import Any
 
 import torch
 
 from gvt.cli.listing import aligned
+from gvt.config.injected import INJECTED
+from gvt.config.parameters import signature_of
+from gvt.config.paths import PATH_NAME
 from gvt.device import placement as device
 from gvt.errors import GvtError
 from gvt.runs.environment import library_versions
@@ -39,23 +43,39 @@ def diagnosis() -> str:
         milliseconds = f"{plugin.load_seconds * 1000:.0f} ms"
         rows.append((f"plugin {plugin.name}", f"{plugin.origin}, {milliseconds}, {state}"))
         rows += [(f"plugin {plugin.name}", f"warning: {text}") for text in plugin.warnings]
-    rows += [(f"data {name}", found) for name, found in _data_sets()]
-    return aligned(rows, indent="")
+    return aligned([*rows, *_data_sets()], indent="")
 
 
 def _data_sets() -> list[tuple[str, str]]:
-    """Return of each data set whether it opens as it comes."""
-    found = []
+    """Return rows about the data sets: those that open as they are, and what the others need."""
+    rows: list[tuple[str, str]] = []
+    waiting: dict[tuple[str, ...], list[str]] = {}
     for offer in default_registry().offers("dataset"):
         name = offer.component.name
         try:
             dataset = offer.load()
-            count = len(dataset(split=dataset.splits[0]))
-            found.append((name, f"{count:,} images ({dataset.splits[0]})"))
+            needs = _required(dataset)
+            count = 0 if needs else len(dataset(split=dataset.splits[0]))
+            if needs or (not count and PATH_NAME in signature_of(dataset)[0]):
+                waiting.setdefault(needs or (PATH_NAME,), []).append(name)
+            else:
+                rows.append((f"data {name}", f"ready: {count:,} images ({dataset.splits[0]})"))
         except GvtError as error:
-            found.append((name, str(error)))
-        except TypeError:
-            found.append((name, "needs parameters, such as data.root"))
+            rows.append((f"data {name}", str(error)))
         except (Exception, SystemExit) as error:  # a plugin's data set may raise anything
-            found.append((name, f"cannot be opened: {type(error).__name__}: {error}"))
-    return found
+            text = f"cannot be opened: {type(error).__name__}: {error}"
+            rows.append((f"data {name}", text))
+    paths = waiting.pop((PATH_NAME,), [])
+    if paths:
+        rows.append(("data with a path", f"{', '.join(paths)}: give data.{PATH_NAME}=PATH"))
+    for needs, names in waiting.items():
+        settings = ", ".join(f"data.{name}" for name in needs)
+        rows.append(("data with settings", f"{', '.join(names)}: give {settings}"))
+    return rows
+
+
+def _required(dataset: Any) -> tuple[str, ...]:
+    """Return the parameters of a data set that have no default and are not filled in."""
+    declared, _ = signature_of(dataset)
+    filled_in = INJECTED["dataset"]
+    return tuple(p.name for p in declared.values() if p.required and p.name not in filled_in)

@@ -52,7 +52,7 @@ def plugin_option(command: Any) -> Any:
         callback=_restrict_plugins,
         expose_value=False,
         is_eager=True,
-        help="Import no installed plugins but these.",
+        help="Import no installed plugins but these and gvt's own tools.",
     )(command)
     return click.option(
         "--plugin",

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
+from inspect import signature
 from pathlib import Path
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from torch import Tensor
-
-from gvt.errors import HookError
+from gvt.errors import HookError, UsageError
 from gvt.interfaces import Task
-from gvt.loop.evaluation import Evaluation
-from gvt_registry import GvtError, Plugins
+from gvt_registry import GvtError, Plugins, hookspecs
 from gvt_registry.plugins import RUN_HOOKS
 
 if TYPE_CHECKING:
+    from gvt.batch import Batch
     from gvt.config import RunConfig
+    from gvt.data import Loader
+    from gvt.session.facts import DataFacts
 
+P = ParamSpec("P")
 Rows = Sequence[tuple[int, Mapping[str, float]]]
 
 
@@ -40,6 +45,8 @@ class Run:
         folder: The run's folder; None for a run in code that has none.
         resume_command: What goes on with it, once it has stopped.
         config: The resolved configuration; None for a run in code that has none.
+        info: What the data says of itself, such as its `classes`; None for a run in code.
+        loader: What feeds it, while it is under way.
         outcome: `running`, `success`, `failure` or `interrupt`.
         stop_reason: Why it is to stop after this step, saved; a listener may set it.
         stopped_early: Why it is complete before all its steps; empty otherwise.
@@ -57,6 +64,8 @@ class Run:
     folder: Path | None = None
     resume_command: str = ""
     config: RunConfig | None = None
+    info: DataFacts | None = None
+    loader: Loader | None = field(default=None, repr=False)
     outcome: str = "running"
     stop_reason: GvtError | None = None
     stopped_early: str = ""
@@ -71,33 +80,61 @@ class Run:
         """Whether there is no further step."""
         return self.step >= self.total_steps or bool(self.stopped_early)
 
+    def examples(self, count: int) -> Batch:
+        """Return the first training samples as the networks see them, augmented, with targets.
+
+        Args:
+            count: How many; fewer if there are not as many.
+
+        Raises:
+            UsageError: If the run has ended, since its data is then closed.
+        """
+        if self.loader is None:
+            raise UsageError("examples of a run are there only while it is under way")
+        return self.loader.first(count)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run.
+
+    Attributes:
+        hook: The name of its hook in `gvt_registry.hookspecs`.
+        run: The run.
+        arguments: All arguments of the hook by name, the run among them.
+    """
+
+    hook: str
+    run: Run
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, hook: Callable[Concatenate[Run, P], None], run: Run, *values: P.args, **named: P.kwargs
+    ) -> Event:
+        """Return an event with the values of its hook's arguments."""
+        bound = _signature(hook).bind(run, *values, **named)
+        return cls(getattr(hook, "__name__", ""), run, bound.arguments)
+
+
+_signature = cache(signature)
+
 
 class Listener:
-    """Follows a run; override what is wanted. An exception here stops the run."""
+    """Follows a run. An exception in a listener stops the run.
 
-    def run_started(self, run: Run) -> None:
-        """Everything is built; the first step comes next."""
+    The events are the hooks of `gvt_registry.hookspecs` that have the argument `run`. A listener
+    has a method for each one that it follows, named like the hook without `gvt_`, with those of
+    its arguments that it needs: `def losses_read(self, run, rows)`.
+    """
 
-    def step_ended(self, run: Run, losses: Mapping[str, Tensor]) -> None:
-        """A step is done; its losses are still on the device."""
-
-    def losses_read(self, run: Run, rows: Rows) -> None:
-        """The losses of all steps since the last time were fetched, and are finite."""
-
-    def epoch_ended(self, run: Run) -> None:
-        """The last step of an epoch is done."""
-
-    def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
-        """A held-out split was evaluated."""
-
-    def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
-        """The task drew pictures in [0, 1]: (N, C, H, W) or (rows, columns, C, H, W) each."""
-
-    def checkpoint_saved(self, run: Run, path: Path) -> None:
-        """A checkpoint stands on disk."""
-
-    def run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Nothing more comes; `run.outcome` says how it went."""
+    def hear(self, event: Event) -> None:
+        """Call the method for an event, if there is one."""
+        name = event.hook.removeprefix("gvt_")
+        method = getattr(type(self), name, None)
+        if method is not None:
+            _, *needed = _signature(method).parameters
+            getattr(self, name)(**{argument: event.arguments[argument] for argument in needed})
 
 
 class PluginHooks(Listener):
@@ -118,55 +155,26 @@ class PluginHooks(Listener):
         self._report, self._stops = report, stop
         self._listening = {hook: plugins.implementations(hook) for hook in RUN_HOOKS}
 
-    def run_started(self, run: Run) -> None:
-        """Call `gvt_run_started`."""
-        self._call("gvt_run_started", run)
-
-    def step_ended(self, run: Run, losses: Mapping[str, Tensor]) -> None:
-        """Call `gvt_step_ended`."""
-        self._call("gvt_step_ended", run, step=run.step, losses=losses)
-
-    def losses_read(self, run: Run, rows: Rows) -> None:
-        """Call `gvt_losses_read`."""
-        self._call("gvt_losses_read", run, rows=rows)
-
-    def epoch_ended(self, run: Run) -> None:
-        """Call `gvt_epoch_ended`."""
-        self._call("gvt_epoch_ended", run, epoch=run.epoch)
-
-    def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
-        """Call `gvt_evaluated`."""
-        metrics = found.metrics
-        self._call("gvt_evaluated", run, step=run.step, split=split, metrics=metrics, found=found)
-
-    def pictures_drawn(self, run: Run, pictures: Mapping[str, Tensor]) -> None:
-        """Call `gvt_pictures_drawn`."""
-        self._call("gvt_pictures_drawn", run, step=run.step, pictures=pictures)
-
-    def checkpoint_saved(self, run: Run, path: Path) -> None:
-        """Call `gvt_checkpoint_saved`."""
-        self._call("gvt_checkpoint_saved", run, path=path)
-
-    def run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Call `gvt_run_ended`.
+    def hear(self, event: Event) -> None:
+        """Call the event's hook of all plugins.
 
         Raises:
             HookError: If a hook was to end a run that is complete all the same.
         """
-        self._call("gvt_run_ended", run, outcome=run.outcome, error=error)
-        reason = run.stop_reason
-        if isinstance(reason, HookError) and run.outcome == "success":
-            raise HookError(f"{reason}; the run is complete", details=reason.details) from reason
-
-    def _call(self, hook: str, run: Run, **arguments: Any) -> None:
+        hook, run = event.hook, event.run
+        is_end = hook == hookspecs.gvt_run_ended.__name__
         for listening in tuple(self._listening[hook]):
             plugin, function = listening
             try:
-                function(run=run, **arguments)
+                with unless_asked_again() if is_end else nullcontext():
+                    function(**event.arguments)
             except (Exception, SystemExit) as error:
                 self._listening[hook].remove(listening)
                 run.task.train()  # the hook may have been about to put this back
                 self._failed(run, f"plugin {plugin.name!r} ({plugin.origin}): {hook}", error)
+        reason = run.stop_reason
+        if is_end and isinstance(reason, HookError) and run.outcome == "success":
+            raise HookError(f"{reason}; the run is complete", details=reason.details) from reason
 
     def _failed(self, run: Run, who: str, error: BaseException) -> None:
         what = f"{who} raised {type(error).__name__}: {' '.join(str(error).split())}"
@@ -177,3 +185,15 @@ class PluginHooks(Listener):
         if run.stop_reason is None:
             run.stop_reason = HookError(what, details="".join(format_exception(error)))
             run.stop_reason.__cause__ = error
+
+
+@contextmanager
+def unless_asked_again() -> Iterator[None]:
+    """Leave the rest out, inside, with a warning, if somebody asks once more to stop."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        warnings.warn(
+            "asked once more to stop: what was not yet written about the run is left out",
+            stacklevel=3,
+        )

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice, takewhile
-from typing import Any
+from typing import Concatenate
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from gvt.interfaces import Head, Phase, Step, Task
 from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import evaluate, evaluating
-from gvt.loop.listener import Listener, Run
+from gvt.loop.listener import Event, Listener, P, Run, unless_asked_again
 from gvt.loop.losses import LossBuffer
 from gvt.loop.norms import explained_norms
 from gvt.loop.optim import Optimizer, check_rates
@@ -33,7 +33,7 @@ from gvt.loop.signals import StopRequest, stop_requests
 from gvt.loop.state import capture
 from gvt.loop.trainable import Trainable, check_names
 from gvt.seeding import derive, seed_everything
-from gvt_registry import nearest
+from gvt_registry import hookspecs, nearest
 
 
 class Trainer:
@@ -84,6 +84,7 @@ class Trainer:
             raise ConfigError("train: the loader was opened with another accumulate or seed")
         per_epoch = loader.order.steps_per_epoch
         self.run = Run(task, train.total_steps(per_epoch), per_epoch, loader.order.samples_per_step)
+        self.run.loader = loader
         self._losses = LossBuffer()
         self._pictures: dict[str, Tensor] = {}
         self._rehearsed = False
@@ -118,7 +119,7 @@ class Trainer:
         with memory, stop_requests() as stop, self._reporting(stop), advice, deterministic:
             self.rehearse()
             run.stopped_early = out_of_patience(self.evaluation, run)
-            self._tell("run_started")
+            self._tell(hookspecs.gvt_run_started)
             with closing(self.loader.groups(run.step)) as groups:
                 while not run.is_complete:
                     micro_batches = next(groups)
@@ -190,14 +191,14 @@ class Trainer:
             optimizer.advance()
         if self.ema is not None:
             self.ema.update(run.step)
-        self._tell("step_ended", self._losses.of(run.step))
+        self._tell(hookspecs.gvt_step_ended, run.step, self._losses.of(run.step))
         if run.step % train.log_every == 0:
             self._read_losses()
         epoch_ended = run.step % run.steps_per_epoch == 0
         if epoch_ended or run.is_complete:
             self._check_taught()
         if epoch_ended:
-            self._tell("epoch_ended")
+            self._tell(hookspecs.gvt_epoch_ended, run.epoch)
         is_best = False
         if evaluation.split and self._due(evaluation.every, run.step):
             is_best = note_best(evaluation, run, self._evaluate(evaluation.split))
@@ -259,7 +260,7 @@ class Trainer:
         self._settle()
         if self.checkpoints is not None and self.world.is_first:
             self.run.checkpoint = self.checkpoints.save(capture(self), is_best)
-            self._tell("checkpoint_saved", self.run.checkpoint)
+            self._tell(hookspecs.gvt_checkpoint_saved, self.run.checkpoint)
 
     def rehearse(self) -> None:
         """Evaluate one batch, once, so that what cannot work fails before anything is learned.
@@ -296,7 +297,7 @@ class Trainer:
         with self._averaged(), self.placement.autocast():
             found = evaluate(self.task, self.open_split(split), self.world, self._classes)
         self.run.metrics |= found.named(split)
-        self._tell("evaluated", split, found)
+        self._tell(hookspecs.gvt_evaluated, self.run.step, split, found.metrics, found)
         return found.metrics
 
     def _draw(self) -> None:
@@ -306,7 +307,7 @@ class Trainer:
                 pictures = self.task.pictures(self.train.seed) | self._pictures
             self._pictures = {}  # of a step that is over, and on the device
             if pictures:
-                self._tell("pictures_drawn", pictures)
+                self._tell(hookspecs.gvt_pictures_drawn, self.run.step, pictures)
 
     def _settle(self) -> None:
         """Make sure that what follows sees finite losses, and one state in all processes."""
@@ -319,16 +320,19 @@ class Trainer:
         if sound:
             self.run.learning_rates = {k: o.learning_rate for k, o in self.optimizers.items()}
             self.run.metrics |= {f"train/{n}": v for n, v in sound[-1][1].items()}
-            self._tell("losses_read", sound)
+            self._tell(hookspecs.gvt_losses_read, sound)
         problem = self.world.earliest(first_infinite(rows))
         if problem:
             raise NonFiniteError(problem)
 
     # --- around it ----------------------------------------------------------------------------
 
-    def _tell(self, event: str, *arguments: Any) -> None:
+    def _tell(
+        self, hook: Callable[Concatenate[Run, P], None], *values: P.args, **named: P.kwargs
+    ) -> None:
+        event = Event.of(hook, self.run, *values, **named)
         for listener in self.listeners:
-            getattr(listener, event)(self.run, *arguments)
+            listener.hear(event)
 
     @contextmanager
     def _reporting(self, stop: StopRequest) -> Iterator[None]:
@@ -347,22 +351,16 @@ class Trainer:
             self._tell_end(error)
 
     def _tell_end(self, error: BaseException | None) -> None:
-        """Tell every listener, whatever another one raises; the run's own error comes first.
-
-        Who asks to stop once more is rid of what a listener still does, and hears how the run
-        ended all the same.
-        """
+        """Tell every listener, whatever another one raises; the run's own error comes first."""
+        event = Event.of(hookspecs.gvt_run_ended, self.run, self.run.outcome, error)
         raised = []
         for listener in self.listeners:
             try:
-                listener.run_ended(self.run, error)
-            except KeyboardInterrupt:
-                warnings.warn(
-                    "asked once more to stop: what was not yet written about the run is left out",
-                    stacklevel=2,
-                )
+                with unless_asked_again():
+                    listener.hear(event)
             except Exception as trouble:
                 raised.append(trouble)
+        self.run.loader = None  # which may hold all of the data
         if raised and error is None:
             raise raised[0]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from gvt.errors import UsageError
 from gvt.geometry import SPATIAL_KEYS, scores_of_pixels
 from gvt.interfaces import Prediction
-from gvt.runs.palette import MOST_CLASSES
+from gvt.vision.drawing.palette import MOST_CLASSES
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from torchvision.ops import box_iou
 from gvt.batch import IGNORED
 from gvt.prediction.merging import SAME
 from gvt.prediction.objects import Objects, Part
-from gvt.runs.outlines import edges, outline
-from gvt.runs.palette import Color, color_of, paint, text_color
-from gvt.runs.pictures import caption
+from gvt.vision.drawing.outlines import edges, outline
+from gvt.vision.drawing.palette import Color, color_of, paint, text_color
+from gvt.vision.drawing.tiles import caption
 
 _PART = 1 << 20
 """Pixels that are painted at a time."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from gvt.prediction.overlay import letters_on, strokes
-from gvt.runs.palette import Color, color_of
-from gvt.runs.pictures import caption
+from gvt.vision.drawing.palette import Color, color_of
+from gvt.vision.drawing.tiles import caption
 
 _BLACK: Color = (0, 0, 0)
 

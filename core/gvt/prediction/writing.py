@@ -25,9 +25,9 @@ from gvt.prediction.overlay import draw_objects, painted
 from gvt.prediction.result import value_of, words_of
 from gvt.prediction.strip import items, with_strip
 from gvt.printable import printable
-from gvt.runs.palette import indexed_palette
 from gvt.session.facts import DataFacts
 from gvt.vision.coco import results_of
+from gvt.vision.drawing.palette import indexed_palette
 
 LINES = "predictions.jsonl"
 """The file with a JSON object for each picture, and the sign of a folder of predictions."""

@@ -16,7 +16,7 @@ from gvt.errors import NonFiniteError
 from gvt.loop.evaluation import Evaluation
 from gvt.loop.listener import Listener, Rows, Run
 from gvt.printable import shown
-from gvt.runs.plots import of_one_class
+from gvt.runs.log import of_one_class
 from gvt.screen import Screen
 
 PLAIN_SECONDS = 5.0

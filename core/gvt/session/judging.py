@@ -17,14 +17,16 @@ from gvt.device.placement import (
     explained_memory,
     keep_freed_memory,
 )
-from gvt.errors import ConfigError, GvtError, RunInUseError, UsageError
+from gvt.errors import ConfigError, RunInUseError, UsageError
 from gvt.interfaces import Dataset, Task
 from gvt.loop.evaluation import Evaluation, evaluate
+from gvt.runs.evaluations import save_evaluation
 from gvt.runs.folder import RunFolder
 from gvt.runs.writer import sole_writer
 from gvt.session.build import check_split, open_dataset, validate_components
 from gvt.session.changeable import EVALUATING, OWN_EVALUATION
 from gvt.session.saved import PathLike, find_checkpoint, pinned, task_of
+from gvt_registry import default_registry
 
 
 def evaluate_checkpoint(
@@ -94,34 +96,36 @@ class Judged:
         return self.out
 
     def save(self) -> list[Path]:
-        """Write it into its folder and, if that is the run's, a new report.
+        """Write the figures into their folder, and tell plugins of them.
 
         A file that cannot be written is a warning, since figures may have taken hours.
 
         Returns:
             The files of the evaluation that were written.
         """
-        # Here, as is torchvision below: the figures may be all that is wanted.
-        from gvt.runs.evaluations import save_evaluation
-        from gvt.runs.report import write_report
-
         if self.target is None:
             return []
-        of_evaluation = self.split, self.step, self.found, self.classes
         if self.run is None or self.out is not None:
-            return save_evaluation(self.target, *of_evaluation, about=self.about)
+            return self._written(self.target, None)
         self.run.check_links(self.run.evaluations)
         try:
             with sole_writer(self.run.path, "evaluated"):
-                written = save_evaluation(self.target, *of_evaluation, about=self.about)
-                try:
-                    write_report([self.run], self.run.report)
-                except (OSError, GvtError) as error:
-                    reason = getattr(error, "strerror", None) or error
-                    warnings.warn(f"{self.run.report}: not written: {reason}", stacklevel=2)
+                return self._written(self.target, self.run.path)
         except RunInUseError as error:
             warnings.warn(f"{self.target}: not written: {error}", stacklevel=2)
             return []
+
+    def _written(self, folder: Path, run_folder: Path | None) -> list[Path]:
+        """Write the figures, and tell plugins of them."""
+        split, step, found = self.split, self.step, self.found
+        written = save_evaluation(folder, split, step, found, self.classes, about=self.about)
+        told = {"folder": folder, "split": split, "step": step, "found": found}
+        plugins = default_registry().plugins
+        for plugin, answer in plugins.call(
+            "gvt_checkpoint_evaluated", **told, run_folder=run_folder
+        ):
+            if isinstance(answer, BaseException):
+                warnings.warn(f"plugin {plugin.name!r}: {plugin.warnings[-1]}", stacklevel=4)
         return written
 
 

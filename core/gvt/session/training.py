@@ -29,7 +29,6 @@ from gvt.loop.remedy import shell_quoted
 from gvt.loop.state import restore
 from gvt.loop.trainer import Trainer
 from gvt.runs.display import Display
-from gvt.runs.drawing import save_samples
 from gvt.runs.environment import changes, environment
 from gvt.runs.folder import RunFolder
 from gvt.runs.recorder import Recorder
@@ -39,9 +38,6 @@ from gvt.session.build import build_task, offers_used, open_dataset, validate_co
 from gvt.session.facts import DataFacts
 from gvt.session.lessons import check_lessons, warn_of_absent_classes
 from gvt_registry import default_registry
-
-SHOWN = 64
-"""Training samples drawn in a run's folder."""
 
 
 def train(
@@ -109,7 +105,7 @@ def _build(
         world=processes,
         classes=facts.classes,
     )
-    trainer.run.config = resolved
+    trainer.run.config, trainer.run.info = resolved, facts
     document = task.origin = _document(config, resolved, facts, placement, processes)
     if state is not None:
         restore(trainer, state)
@@ -132,15 +128,9 @@ def _follow(
         trainer.run.checkpoint = trainer.checkpoints.last
     report = display.note if display else warnings.warn
     screen: list[Listener] = [display] if display else []
-    classes = document["data"]["classes"]
-    if not folder.data.exists():
-        try:
-            save_samples(trainer.loader.first(SHOWN), classes, folder.data)
-        except Exception as error:  # a sheet to look at is nothing to stop a run for
-            report(f"{folder.data}: not drawn: {type(error).__name__}: {error}")
     stop = document["resolved"]["run"]["hook_errors"] == "stop"
     hooks = PluginHooks(default_registry().plugins, report, stop=stop)
-    recorder = Recorder(folder, classes, (lambda: display.lost) if display else str)
+    recorder = Recorder(folder, (lambda: display.lost) if display else str)
     trainer.listeners = [*screen, recorder, hooks]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from gvt.runs.drawing import save_samples
+
 from gvt.batch import Batch
 from gvt.config import RunConfig, compose
 from gvt.data.loading import HeldOut, Loader
 from gvt.device.placement import Placement
 from gvt.interfaces import Dataset
-from gvt.runs.drawing import save_samples
 from gvt.session.build import open_dataset, validate_components
 
 

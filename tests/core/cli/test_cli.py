@@ -288,6 +288,35 @@ def test_doctor_tells_versions_devices_plugins_and_data(call):
     assert len(out.splitlines()) < 50
 
 
+def test_doctor_tells_which_data_is_ready_and_what_the_rest_needs(call):
+    _, out, _ = call("doctor")
+    rows = [line.split("  ", 1) for line in out.splitlines() if line.startswith("data ")]
+    about = {name: text.strip() for name, text in rows}
+    assert about["data mnist"] == "ready: 60,000 images (train)"
+    names, _, settings = about["data with a path"].partition(": ")
+    assert {"coco", "image_folder", "imagenet", "voc"} <= {*names.split(", ")}
+    assert settings == "give data.root=PATH"
+    assert "imagenet" not in "".join(name for name, _ in rows)
+    assert ["data with settings", "mixed: give data.parts"] in [[n, t.strip()] for n, t in rows]
+
+
+@pytest.mark.parametrize("command", ["show", "config"])
+@pytest.mark.parametrize("recipe", ["detect.bccd", "segment.membrane"])
+def test_a_recipe_is_printed_without_its_data(call, monkeypatch, command, recipe):
+    monkeypatch.delenv("GVT_DATA", raising=False)
+    code, out, err = call(command, recipe)
+    assert (code, err) == (0, "")
+    assert "root: ${GVT_DATA}/" in out
+
+
+def test_a_setting_changed_leaves_the_variable_of_a_path_as_it_is(call, monkeypatch):
+    monkeypatch.delenv("GVT_DATA", raising=False)
+    code, out, err = call("config", "detect.bccd", "train.epochs=3")
+    assert (code, err) == (0, "")
+    assert "root: ${GVT_DATA}/bccd/BCCD" in out
+    assert "epochs: 3" in out
+
+
 # Errors
 
 

@@ -1,4 +1,4 @@
-"""The commands around a run: eval, sample, report."""
+"""The commands around a run: eval."""
 
 import json
 import os
@@ -100,33 +100,6 @@ def test_figures_are_printed_though_they_cannot_be_kept(runs, call, tmp_path):
     assert error == "error: full: the figures were printed, and could not be written there"
 
 
-def test_sample_draws_a_grid_or_single_pictures(runs, call):
-    place, _, gan = runs
-    (place / "some").mkdir()
-    done = call("sample", "-n", "10", "-o", "some/grid.png", cwd=place)
-    assert (done.returncode, done.stdout) == (0, "some/grid.png\n")
-    assert Image.open(place / "some" / "grid.png").size == (4 * 30 + 2, 3 * 30 + 2)
-    done = call("sample", gan, "-n", "3", "--seed", "1", "-o", "single", cwd=place)
-    assert done.returncode == 0, done.stderr
-    names = sorted(p.name for p in (place / "single").iterdir())
-    assert names == ["00000.png", "00001.png", "00002.png"]
-    assert Image.open(place / "single" / "00000.png").size == (28, 28)
-
-
-def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs, call):
-    place, classifier, gan = runs
-    (gan / "report.html").unlink()
-    done = call("report", cwd=place)
-    assert done.returncode == 0, done.stderr
-    assert (gan / "report.html").is_file()
-    done = call("report", gan / "checkpoints" / "last.safetensors", "-o", "gan.html", cwd=place)
-    assert (done.returncode, done.stdout) == (0, "gan.html\n")
-    assert "gan.mnist" in (place / "gan.html").read_text(encoding="utf-8")
-    done = call("report", classifier, gan, cwd=place)
-    assert (done.returncode, done.stdout) == (0, "comparison.html\n")
-    page = (place / "comparison.html").read_text(encoding="utf-8")
-    assert "classify.mnist" in page
-    assert "gan.mnist" in page
 
 
 def pictures_in(folder, count=6, size=(40, 30)):
@@ -146,20 +119,10 @@ def pictures_in(folder, count=6, size=(40, 30)):
         (("eval", "train.steps=9", "--split", "test"), 2, "train: the networks are those"),
         (("eval", "-o", "runs/no/kept"), 2, "'-o' / '--out': There is no folder 'runs/no'"),
         (("eval", "-o", "a.txt"), 2, "'-o' / '--out': Directory 'a.txt' is a file"),
-        (("sample", "-o", "runs/no/grid.png"), 2, "There is no folder 'runs/no'"),
-        (("sample", "nowhere", "-o", "a.txt"), 2, "a.txt: give a file that ends in .png"),
-        (("report", "-o", "page.png"), 2, "'page.png' does not end in .html"),
-        (("report", "-o", "folder.html"), 2, "File 'folder.html' is a directory"),
-        (("report", "-o", "no/page.html"), 2, "There is no folder 'no'"),
-        (("report", "a.txt"), 2, "'a.txt' is no checkpoint in a run"),
-        (("sample", "-n", "0"), 2, "0"),
-        (("sample", "-o", "grid.jpg"), 2, "ends in .png"),
-        (("report", "nowhere"), 2, "nowhere"),
     ],
 )
 def test_what_is_wrong_is_one_line(runs, words, code, said, call):
     (runs[0] / "a.txt").touch()
-    (runs[0] / "folder.html").mkdir(exist_ok=True)
     before = {path: path.stat().st_mtime_ns for path in runs[0].rglob("*")}
     done = call(*words, cwd=runs[0])
     assert {path: path.stat().st_mtime_ns for path in runs[0].rglob("*")} == before

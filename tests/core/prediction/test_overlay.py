@@ -10,7 +10,7 @@ from PIL import Image
 from gvt.prediction import overlay
 from gvt.prediction.objects import Objects, Part
 from gvt.prediction.overlay import _Taken, draw_objects, named_once
-from gvt.runs.palette import color_of
+from gvt.vision.drawing.palette import color_of
 
 CLASSES = ("cell", "nucleus")
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gvt.prediction.strip import Item, items, with_strip
-from gvt.runs.palette import color_of
+from gvt.vision.drawing.palette import color_of
 
 CLASSES = ("cell", "nucleus", "membrane")
 

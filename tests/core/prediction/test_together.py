@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt.runs.palette import color_of
+from gvt.vision.drawing.palette import color_of
 
 SHARP = "heads.where.weights=500"
 MASKS = "heads.what.masks=true"

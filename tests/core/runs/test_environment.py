@@ -33,6 +33,7 @@ def plugins(install, tmp_path, monkeypatch):
     for name in ("used", "idle"):
         source = {f"{name}_plugin": OFFERING.format(name=name)}
         install(f"gvt-{name}", {name: f"{name}_plugin"}, **source)
+    monkeypatch.setenv("GVT_BLOCK_PLUGINS", "report,tensorboard")  # which a restriction leaves on
     plugins = Plugins()
     plugins.restrict(["follows", "used", "idle"])
     return plugins

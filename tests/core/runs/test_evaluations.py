@@ -4,14 +4,11 @@ import json
 import math
 import sys
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import gvt
 from gvt.loop.evaluation import Evaluation, Mistake
-from gvt.runs import evaluations
 from gvt.runs.evaluations import save_evaluation
 
 CLASSES = ["cat", "dog"]
@@ -19,7 +16,6 @@ MISTAKE = Mistake(
     1.0, torch.zeros(1, 28, 28), {"class": torch.tensor(0)}, {"class": torch.tensor(1)}, "a.png"
 )
 TABLE = torch.tensor([[3, 1], [0, 2]])
-PICTURES = ("_confusion.png", "_mistakes.png")
 
 
 def found(**changes):
@@ -40,7 +36,7 @@ def test_numbers_tables_and_what_they_are_of(tmp_path):
     about = {"checkpoint": "last.safetensors", "averaged": True}
     folder = tmp_path / "some" / "evaluation"
     written = save_evaluation(folder, "val", 12, found(), CLASSES, about=about)
-    assert [p.name for p in written] == ["val.json", "val_confusion.png", "val_mistakes.png"]
+    assert [p.name for p in written] == [p.name for p in folder.iterdir()] == ["val.json"]
     assert strict(written[0]) == {
         "split": "val",
         "step": 12,
@@ -63,23 +59,17 @@ def test_a_number_that_is_not_finite_is_null(tmp_path):
     assert read["further"] == [None, {"deep": None}]
 
 
-def test_curves_are_a_picture_and_a_line_each(tmp_path):
+def test_curves_are_a_line_each(tmp_path):
     x = torch.linspace(0, 1, 101)
     rows = torch.stack([1 - x / 3, torch.full_like(x, torch.nan)])
     curves = {"head/precision_recall": gvt.Curves(x, rows, ("recall", "precision"))}
     written = save_evaluation(tmp_path, "val", 1, found(mistakes={}, curves=curves), CLASSES)
-    assert [p.name for p in written] == [
-        "val.json",
-        "val_confusion.png",
-        "val_head_precision_recall.png",
-    ]
     read = strict(written[0])["curves"]["head/precision_recall"]
     assert read["names"] == ["recall", "precision"]
     assert read["x"] == [n / 100 for n in range(101)]
     assert read["y"][0] == [round(1 - n / 300, 6) for n in range(101)]
     assert read["y"][1] == [None] * 101
     assert len(written[0].read_text().splitlines()) < 40
-    assert np.asarray(Image.open(written[2])).size > 0
 
 
 def test_what_no_training_led_to_has_no_step(tmp_path):
@@ -100,53 +90,10 @@ def test_a_row_of_a_table_is_one_line(tmp_path):
     assert len(numbers.read_text().splitlines()) <= lines + size + len(TABLE) + 4
 
 
-@pytest.mark.parametrize(("processes", "said"), [(1, ""), (2, " (of this process's share)")])
-def test_pictures_bear_their_split_and_step(processes, said, tmp_path, monkeypatch):
-    titles = {}
-
-    def note(name):
-        save = getattr(evaluations, name)
-
-        def noting(*arguments, title):
-            titles[name] = title
-            save(*arguments, title=title)
-
-        monkeypatch.setattr(evaluations, name, noting)
-
-    note("save_matrix")
-    note("save_mistakes")
-    save_evaluation(tmp_path, "val", 1200, found(processes=processes), CLASSES)
-    assert titles == {
-        "save_matrix": "val, step 1,200: confusion",
-        "save_mistakes": f"val, step 1,200{said}: mistakes",
-    }
-
-
-def test_the_sheet_of_a_head_shows_what_that_head_said(tmp_path, monkeypatch):
-    label, boxes = {"class": torch.tensor(0)}, {"boxes": torch.zeros(1, 4)}
-    mistake = Mistake(1.0, torch.zeros(1, 8, 8), {"label": label, "boxes": boxes}, {}, "")
-    drawn = {}
-    monkeypatch.setattr(
-        evaluations, "save_mistakes", lambda own, classes, path, title: drawn.update({title: own})
-    )
-    names = ("label/mistakes", "boxes/mistakes", "mistakes")
-    judged = Evaluation({}, mistakes={name: [mistake] for name in names})
-    save_evaluation(tmp_path, "val", None, judged, CLASSES)
-    assert [own[0].prediction for own in drawn.values()] == [label, boxes, mistake.prediction]
-
-
-def test_a_file_that_cannot_be_written_spoils_no_other(tmp_path):
-    for name in ("val.json", "val_mistakes.png"):
-        (tmp_path / name / "inside").mkdir(parents=True)
-    with pytest.warns(UserWarning) as caught:
-        written = save_evaluation(tmp_path, "val", 1, found(), CLASSES)
-    assert [p.name for p in written] == ["val_confusion.png"]
-    assert np.asarray(Image.open(written[0])).size > 0
-    said = [str(w.message) for w in caught]
-    assert [line.partition(": not written: ")[0] for line in said] == [
-        str(tmp_path / "val.json"),
-        str(tmp_path / "val_mistakes.png"),
-    ]
+def test_figures_that_cannot_be_written_are_a_warning(tmp_path):
+    (tmp_path / "val.json" / "inside").mkdir(parents=True)
+    with pytest.warns(UserWarning, match=r"val\.json: not written: Is a directory$"):
+        assert save_evaluation(tmp_path, "val", 1, found(), CLASSES) == []
 
 
 def test_no_folder_is_one_warning(tmp_path):
@@ -159,7 +106,7 @@ def test_no_folder_is_one_warning(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
-def test_on_a_full_disk_every_file_is_named(tmp_path):
+def test_on_a_full_disk_the_file_is_named(tmp_path):
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
@@ -170,20 +117,4 @@ def test_on_a_full_disk_every_file_is_named(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert written == []
     assert list(tmp_path.iterdir()) == []
-    names = [str(w.message).partition(": ")[0] for w in caught]
-    assert names == [str(tmp_path / f"val{rest}") for rest in (".json", *PICTURES)]
-
-
-def test_what_is_wrong_with_the_data_is_raised(tmp_path):
-    with pytest.raises(IndexError):
-        save_evaluation(tmp_path, "val", 1, found(tables={"confusion": torch.zeros(3)}), CLASSES)
-
-
-def test_a_table_with_a_background_has_its_name(tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(
-        evaluations, "save_matrix", lambda table, names, path, title: drawn.append(list(names))
-    )
-    tables = {str(size): torch.zeros(size, size) for size in (1, 2, 3, 4)}
-    save_evaluation(tmp_path, "val", 1, Evaluation({}, tables), ["cat", "dog"])
-    assert drawn == [["cat", "dog"], ["cat", "dog"], ["cat", "dog", "background"], ["cat", "dog"]]
+    assert [str(w.message).partition(": ")[0] for w in caught] == [str(tmp_path / "val.json")]

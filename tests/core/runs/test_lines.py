@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from gvt.runs.lines import append_lines
-from gvt.runs.plots import read_curves
+from gvt.runs.log import read_log
 
 LIMITED = """
     import resource, signal, sys
@@ -48,7 +48,7 @@ def test_a_line_that_a_full_disk_cut_off_does_not_swallow_the_next_one(tmp_path)
     )
     assert done.stdout == f"{path} File too large\n"
     assert path.read_text().splitlines()[1] == '{"step": 2'
-    assert read_curves(path) == {"train/a": [(1, 0.5), (3, 0.25)]}
+    assert read_log(path).curves == {"train/a": [(1, 0.5), (3, 0.25)]}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")

@@ -1,4 +1,4 @@
-"""Pictures in files, and the words on them."""
+"""Sheets of images in files."""
 
 import numpy as np
 import pytest
@@ -6,38 +6,52 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt.runs.pictures import (
-    as_images,
-    caption,
+from gvt.vision.drawing.tiles import PADDING
+from gvt_report.sheets import (
     check_target,
     last_sheets,
     save_pictures,
     save_progress,
+    save_sheet,
+    sheet_path,
 )
 
 
-def test_what_is_outside_of_black_and_white_is_clamped():
-    values = torch.tensor([-3.0, -0.01, 0.0, 0.5, 1.0, 1.01, 7.0]).view(-1, 1, 1, 1)
-    drawn = [image.getpixel((0, 0)) for image in as_images(values)]
-    assert drawn == [(v, v, v) for v in (0, 0, 0, 128, 255, 255, 255)]
+def test_a_single_picture_has_no_frame_and_its_progress_is_followed(tmp_path):
+    for step in (1, 2):
+        save_sheet(torch.full((1, 1, 3, 3), step / 2), sheet_path(tmp_path / "s", "a", step))
+    image = Image.open(sheet_path(tmp_path / "s", "a", 2))
+    assert image.size == (3, 3)
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    save_progress(tmp_path / "s", "a", (3, 3), tmp_path / "progress.png", until=2)
+    progress = Image.open(tmp_path / "progress.png")
+    assert progress.size == (2 * (3 + PADDING) + PADDING, 3 + 2 * PADDING)
+    assert progress.getpixel((PADDING, PADDING)) == (128, 128, 128)
+    assert progress.getpixel((2 * PADDING + 3, PADDING)) == (255, 255, 255)
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("dog", "dog"),
-        ("Köter 犬 $x_1$", "Köter 犬 $x_1$"),
-        ("two\nlines\r\n", r"two\nlines\r\n"),
-        ("a\x00b\x1b[31m", r"a\x00b\x1b[31m"),
-        ("left\u202eright\udc80", r"left\u202eright\udc80"),
-        (7, "7"),
-        ("x" * 24, "x" * 24),
-        ("x" * 300, "x" * 23 + "…"),
-        ("\n" * 300, r"\n" * 11 + "\\…"),
-    ],
-)
-def test_a_caption_is_one_short_line(name, shown):
-    assert caption(name) == shown
+def test_a_sheet_is_arranged_as_its_pictures_are(tmp_path):
+    save_sheet(torch.rand(1, 10, 1, 4, 4), tmp_path / "strip.png")
+    size = Image.open(tmp_path / "strip.png").size
+    assert size == (10 * (4 + PADDING) + PADDING, 4 + 2 * PADDING)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_sheet_shows_its_pictures(tmp_path, channels):
+    pictures = torch.rand(5, channels, 7, 9)
+    save_sheet(pictures, tmp_path / "sheet.png")
+    image = Image.open(tmp_path / "sheet.png").convert("RGB")
+    assert image.size == (3 * (9 + PADDING) + PADDING, 2 * (7 + PADDING) + PADDING)
+    expected = pictures[4].expand(3, -1, -1).mul(255).round()[:, 3, 5]
+    corner = (PADDING + (9 + PADDING) + 5, PADDING + (7 + PADDING) + 3)
+    assert list(image.getpixel(corner)) == expected.tolist()
+
+
+def test_of_a_long_run_so_many_moments_are_chosen(tmp_path):
+    for step in range(130):
+        save_sheet(torch.full((1, 1, 4, 4), step / 130), sheet_path(tmp_path / "s", "a", step))
+    save_progress(tmp_path / "s", "a", (4, 4), tmp_path / "progress.png", until=129)
+    assert Image.open(tmp_path / "progress.png").size == (10 * (4 + PADDING) + PADDING,) * 2
 
 
 def test_pictures_go_into_a_file_or_a_folder(tmp_path):

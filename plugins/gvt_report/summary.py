@@ -15,7 +15,7 @@ from gvt.config.text import parse, read
 from gvt.errors import UsageError
 from gvt.loop.evaluation import Evaluation
 from gvt.runs.folder import RunFolder
-from gvt.runs.plots import Log, read_log
+from gvt.runs.log import Log, read_log
 
 Numbers = dict[str, tuple[int, float]]
 """(step, value) by name."""

@@ -8,8 +8,10 @@ from typing import Any
 
 from gvt.atomic import replacing
 from gvt.interfaces import Curves
-from gvt.runs.pictures import LONGEST_TITLE, caption
-from gvt.runs.plots import DASHES, LONGEST_CURVE, figure_of
+from gvt.vision.drawing.figures import figure_of
+from gvt.vision.drawing.tiles import LONGEST_TITLE, caption
+
+from .plots import DASHES, LONGEST_CURVE
 
 MOST_CURVES = 20
 """Classes that are each drawn in a colour of their own; of more the lowest ones are."""

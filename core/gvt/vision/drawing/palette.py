@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gvt.batch import IGNORED
-from gvt.runs.pictures import PADDING, caption
+from gvt.vision.drawing.tiles import PADDING, caption
 
 MOST_CLASSES = 254
 """Classes of pixels that can be told apart in 8 bits, beside the background and what is ignored."""

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 import gvt
-from gvt.runs.class_curves import LOWEST, MOST_CURVES, save_curves
+from gvt_report.class_curves import LOWEST, MOST_CURVES, save_curves
 
 
 def curves(*means, names=("recall", "precision")):

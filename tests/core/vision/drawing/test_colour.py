@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gvt.runs.colour import as_rgb
+from gvt.vision.drawing.colour import as_rgb
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from PIL import Image
 
 import gvt
 from gvt.loop.evaluation import Mistake
-from gvt.runs.drawing import GAP, LINE, SIDES, SMALL, _words, save_mistakes, save_samples
-from gvt.runs.palette import color_of
-from gvt.runs.pictures import PADDING
+from gvt.vision.drawing.palette import color_of
+from gvt.vision.drawing.samples import GAP, LINE, SIDES, SMALL, _words, save_mistakes, save_samples
+from gvt.vision.drawing.tiles import PADDING
 
 CLASSES = ["cat", "dog"]
 

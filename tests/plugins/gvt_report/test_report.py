@@ -14,7 +14,8 @@ from PIL import Image
 
 import gvt
 from gvt.runs.folder import RunFolder
-from gvt.runs.report import LARGEST_SIDE, write_report
+from gvt_report.report import LARGEST_SIDE, write_report
+from gvt_report.summary import summarise
 
 SECTIONS = {"metrics", "curves", "pictures", "configuration", "environment"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -59,7 +60,7 @@ def make(root, *rows, config=CONFIG, environment=ENVIRONMENT):
 
 
 def report(tmp_path, *folders):
-    write_report(folders, tmp_path / "page.html")
+    write_report([summarise(folder) for folder in folders], tmp_path / "page.html")
     return Page((tmp_path / "page.html").read_text(encoding="utf-8"))
 
 
@@ -292,7 +293,7 @@ def test_large_pictures_are_made_smaller_and_small_ones_larger(tmp_path):
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(gvt.UsageError, match="is no run: it has no config") as error:
-        write_report([make(tmp_path), RunFolder(tmp_path / "nowhere")], tmp_path / "page.html")
+        summarise(RunFolder(tmp_path / "nowhere"))
     assert "nowhere" in str(error.value)
     assert not (tmp_path / "page.html").exists()
 
@@ -329,7 +330,7 @@ def browser():
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_browser_shows_all_of_it(count, real, tmp_path):
     page = tmp_path / "page.html"
-    write_report([RunFolder(run.folder) for run in real[:count]], page)
+    write_report([summarise(RunFolder(run.folder)) for run in real[:count]], page)
     page.write_text(page.read_text(encoding="utf-8") + CHECK, encoding="utf-8")
     command = [
         *(browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=500,900"),

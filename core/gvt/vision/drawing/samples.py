@@ -17,10 +17,10 @@ from gvt.atomic import replacing
 from gvt.batch import IGNORED, Batch
 from gvt.geometry import SPATIAL_KEYS
 from gvt.loop.evaluation import Mistake
-from gvt.runs.colour import as_rgb
-from gvt.runs.outlines import edges, outline
-from gvt.runs.palette import Color, color_of, legend, paint, text_color
-from gvt.runs.pictures import LONGEST_TITLE, PADDING, caption, tiled
+from gvt.vision.drawing.colour import as_rgb
+from gvt.vision.drawing.outlines import edges, outline
+from gvt.vision.drawing.palette import Color, color_of, legend, paint, text_color
+from gvt.vision.drawing.tiles import LONGEST_TITLE, PADDING, caption, tiled
 
 SIDES = (112, 320)
 """Least and greatest side of a drawn picture, in pixels."""

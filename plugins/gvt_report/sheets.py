@@ -13,12 +13,7 @@ from torch import Tensor
 
 from gvt.atomic import replacing
 from gvt.errors import UsageError
-from gvt.printable import printable
-from gvt.runs.colour import as_rgb
-
-PADDING = 2
-LONGEST_NAME, LONGEST_TITLE = 24, 60
-"""Characters of a name on a picture, and of a line above it."""
+from gvt.vision.drawing.tiles import PADDING, as_images, tiled
 
 MOST_MOMENTS = 100
 """Moments in `progress.png`; of longer runs so many are chosen, evenly."""
@@ -102,21 +97,6 @@ def _is_sheet(path: Path) -> bool:
     return path.suffix.lower() == ".png" and not path.is_dir()
 
 
-def caption(name: object, longest: int = LONGEST_NAME) -> str:
-    """Return a name as one short line that any font and file can hold.
-
-    What cannot be printed, such as a line break, is escaped; of a long name the beginning stays.
-    """
-    shown = printable(str(name)[: longest + 1])
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
-
-
-def as_images(pictures: Tensor) -> list[Image.Image]:
-    """Return pictures (N, C, H, W), clamped to [0, 1], as 8-bit RGB images."""
-    pixels = as_rgb(pictures).float().clamp(0, 1).mul(255).round().byte()
-    return [Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy()]
-
-
 def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, until: int) -> None:
     """Write the first picture of every sheet so far, in the order of steps.
 
@@ -153,15 +133,3 @@ def _save_tiles(tiles: Sequence[Image.Image], columns: int, path: Path) -> None:
     """Write pictures of one size in rows, with lines between them; a single one without."""
     with replacing(path) as file:
         (tiles[0] if len(tiles) == 1 else tiled(tiles, columns)).save(file, "PNG")
-
-
-def tiled(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Return pictures of one size as one, in rows with lines between them."""
-    rows = math.ceil(len(tiles) / columns)
-    width, height = tiles[0].width + PADDING, tiles[0].height + PADDING
-    size = (columns * width + PADDING, rows * height + PADDING)
-    sheet = Image.new("RGB", size, (128, 128, 128))
-    for index, tile in enumerate(tiles):
-        row, column = divmod(index, columns)
-        sheet.paste(tile, (PADDING + column * width, PADDING + row * height))
-    return sheet

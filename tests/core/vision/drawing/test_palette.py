@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gvt.runs.palette import color_of, indexed_palette, legend, paint
+from gvt.vision.drawing.palette import color_of, indexed_palette, legend, paint
 
 
 def test_no_two_classes_have_one_colour():

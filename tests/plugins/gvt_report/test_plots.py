@@ -1,4 +1,4 @@
-"""What the metrics of a run say, and the pictures of it."""
+"""Plots of what a run measured."""
 
 import json
 import re
@@ -6,26 +6,17 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from gvt.runs.plots import (
-    curves_svg,
-    of_one_class,
-    panels,
-    read_curves,
-    read_log,
-    save_losses_plot,
-    save_matrix,
-    save_scatter,
-)
+from gvt.runs.log import read_log
+from gvt_report.plots import curves_svg, panels, save_losses_plot, save_scatter
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def written(path, *rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return read_log(path).curves
 
 
 @pytest.fixture
@@ -35,35 +26,6 @@ def metrics(tmp_path):
 
 def pixels(path):
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
-
-
-def test_a_log_has_curves_rates_and_an_ending(metrics):
-    ended = {"event": "ended", "step": 2, "outcome": "success"}
-    log = read_log(written(metrics, {"step": 1, "train/a": 3, "lr/m": 0.1, "epoch": 0}, ended))
-    assert log.curves == {"train/a": [(1, 3.0)], "lr/m": [(1, 0.1)]}
-    assert log.ending == ended
-    assert log.step == 2
-    assert read_curves(metrics) == {"train/a": [(1, 3.0)]}
-
-
-def test_a_run_that_goes_on_has_no_ending(metrics):
-    rows = [{"step": n, "train/a": n} for n in (1, 2, 3)]
-    ended = {"event": "ended", "step": 3, "outcome": "interrupt"}
-    log = read_log(written(metrics, *rows, ended, {"event": "resumed", "step": 1}))
-    assert log.ending is None
-    assert log.step == 1
-    assert log.curves == {"train/a": [(1, 1.0)]}
-
-
-def test_what_is_no_line_of_metrics_is_left_out(metrics):
-    metrics.write_bytes(
-        b'{"step": 1, "train/a": 0.5}\n[1]\n{"step": "x", "train/a": 1}\n{"a": 1}\n\xff\xfe\n\n'
-        b'{"step": 2, "train/a": null, "train/b": "text"}\n{"step": 3, "tra'
-    )
-    log = read_log(metrics)
-    assert log.curves == {"train/a": [(1, 0.5)]}
-    assert log.step == 2
-    assert read_log(metrics.with_name("none.jsonl")).curves == {}
 
 
 def test_curves_are_sorted_by_what_they_show():
@@ -98,12 +60,6 @@ def test_a_curves_name_leaves_room_for_the_curves(name, metrics, tmp_path):
     assert (odd[below] == plain[below]).all()
 
 
-def test_odd_names_of_classes_and_a_long_title_are_drawn(tmp_path):
-    save_matrix(torch.eye(4), ODD, tmp_path / "odd.png", title=r"$\nonsense{$" * 30)
-    save_matrix(torch.eye(4), ["x" * 24] * 4, tmp_path / "plain.png", title="x")
-    assert Image.open(tmp_path / "odd.png").size == Image.open(tmp_path / "plain.png").size
-
-
 def test_phases_with_odd_names_have_a_scatter(metrics, tmp_path, monkeypatch):
     titles = titles_of(monkeypatch)
     first, second = "two\nlines", "x" * 300
@@ -111,12 +67,6 @@ def test_phases_with_odd_names_have_a_scatter(metrics, tmp_path, monkeypatch):
     save_scatter(written(metrics, *rows), [first, second], tmp_path / "scatter.png")
     assert titles[0]["xlabel"] == r"two\nlines loss"
     assert titles[0]["ylabel"] == "x" * 23 + "… loss"
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_cell_that_is_not_finite_is_drawn(value, tmp_path):
-    save_matrix(torch.tensor([[value, 1.0], [0.0, 2.0]]), [], tmp_path / "m.png")
-    assert len(np.unique(pixels(tmp_path / "m.png"))) > 2
 
 
 @pytest.mark.parametrize("count", [1, 30, 90, 5000])
@@ -186,42 +136,6 @@ def titles_of(monkeypatch):
     found, original = [], Axes.set
     monkeypatch.setattr(Axes, "set", lambda self, **k: (found.append(k), original(self, **k))[1])
     return found
-
-
-def test_a_matrix_is_dark_where_a_row_has_its_share(tmp_path):
-    save_matrix(torch.tensor([[0, 90], [10, 0]]), ["a", "b"], tmp_path / "m.png")
-    image = pixels(tmp_path / "m.png")
-    dark = np.argwhere((image == (8, 48, 107)).all(axis=2))  # the last colour of "Blues"
-    image_side = image.shape[1]
-    cells = dark[dark[:, 1] < image_side * 0.7]  # what lies further right is the colour bar
-    rows, columns = cells[:, 0], cells[:, 1]
-    upper = rows < (rows.min() + rows.max()) / 2
-    assert columns[upper].min() > columns[~upper].max()  # off the diagonal
-
-
-@pytest.mark.parametrize("size", [1, 20, 130])
-def test_a_matrix_grows_within_reason(size, tmp_path):
-    names = [f"class $number$ {n}" * 4 for n in range(size)]
-    counts = torch.randint(0, 3_000_000, (size, size), generator=torch.Generator().manual_seed(0))
-    save_matrix(counts, names, tmp_path / "m.png", title="val: confusion")
-    width, height = Image.open(tmp_path / "m.png").size
-    assert 400 < height < width < 2000
-
-
-@pytest.mark.parametrize("classes", [[], ["only one"]])
-def test_without_names_classes_are_numbered(classes, tmp_path):
-    save_matrix(torch.zeros(3, 3), classes, tmp_path / "without.png")
-    save_matrix(torch.zeros(3, 3), ["0", "1", "2"], tmp_path / "numbered.png")
-    assert (pixels(tmp_path / "without.png") == pixels(tmp_path / "numbered.png")).all()
-
-
-def test_numbers_of_single_classes_are_known_by_their_names():
-    classes = ["cat", "dice", "odd/name"]
-    single = ["val/iou/cat", "val/where/iou/odd/name", "val/iou/background", "val/iou/3"]
-    others = ["val/mean_iou", "val/where/mean_iou", "val/loss/dice", "train/supervised/dice",
-              "lr/cat", "val/cat"]  # fmt: skip
-    assert [name for name in single + others if of_one_class(name, classes)] == single
-    assert [name for name in single if of_one_class(name)] == single[2:]
 
 
 @pytest.mark.filterwarnings("error")

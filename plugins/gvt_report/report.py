@@ -17,17 +17,11 @@ from PIL import Image
 
 from gvt.atomic import replacing
 from gvt.runs.folder import RunFolder
-from gvt.runs.pictures import last_sheets
-from gvt.runs.plots import (
-    COLORS,
-    DASHES,
-    Points,
-    curves_svg,
-    of_one_class,
-    panels,
-    window_of,
-)
-from gvt.runs.summary import Summary, summarise
+from gvt.runs.log import Points, of_one_class
+
+from .plots import COLORS, DASHES, curves_svg, panels, window_of
+from .sheets import last_sheets
+from .summary import Summary
 
 LARGEST_SIDE = 1600
 """Pixels; larger pictures are made smaller, and the files in the folder stay as they are."""
@@ -41,21 +35,19 @@ MOST_FILES = 12
 """Files of one folder that are listed one by one."""
 
 
-def write_report(folders: Sequence[RunFolder], path: Path) -> None:
+def write_report(runs: Sequence[Summary], path: Path) -> None:
     """Write one HTML file about a run, or about several side by side.
 
     It makes no request: style, curves (SVG) and pictures (data URIs) are in it. What a run does
     not have, because it was killed, is under way or evaluates nothing, the page says.
 
     Args:
-        folders: The runs, one or more.
+        runs: One or more.
         path: Where to write the HTML.
 
     Raises:
-        UsageError: If a folder is no run.
-        ConfigError: If a run's config.yaml is no YAML.
+        OSError: If it cannot be written.
     """
-    runs = [summarise(folder) for folder in folders]
     pictures, unreadable = _pictures(runs)
     page = {
         "runs": runs,
@@ -67,11 +59,11 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
         "unreadable": [*unreadable, *(line for run in runs for line in run.unreadable)],
         "settings": _differences([run.settings for run in runs]),
         "environment": _differences([run.environment for run in runs]),
-        "files": list(_files(folders[0].path)) if len(runs) == 1 else [],
+        "files": list(_files(runs[0].folder.path)) if len(runs) == 1 else [],
         "colors": COLORS,
         "dashes": [{"-": "solid", "--": "dashed", ":": "dotted"}[dash] for dash in DASHES],
     }
-    template = files("gvt.runs").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    template = files("gvt_report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     jinja = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

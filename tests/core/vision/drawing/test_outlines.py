@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gvt.runs.outlines import edges, outline
+from gvt.vision.drawing.outlines import edges, outline
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])

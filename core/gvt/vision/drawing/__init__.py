@@ -1,0 +1,1 @@
+"""Drawing: images with labels, boxes and masks on them, colours of classes, sheets, figures."""

@@ -1,0 +1,43 @@
+"""Images side by side on a sheet, and words that fit on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image
+from torch import Tensor
+
+from gvt.printable import printable
+from gvt.vision.drawing.colour import as_rgb
+
+PADDING = 2
+LONGEST_NAME, LONGEST_TITLE = 24, 60
+"""Characters of a name on a picture, and of a line above it."""
+
+
+def caption(name: object, longest: int = LONGEST_NAME) -> str:
+    """Return a name as one short line that any font and file can hold.
+
+    What cannot be printed, such as a line break, is escaped; of a long name the beginning stays.
+    """
+    shown = printable(str(name)[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def as_images(pictures: Tensor) -> list[Image.Image]:
+    """Return pictures (N, C, H, W), clamped to [0, 1], as 8-bit RGB images."""
+    pixels = as_rgb(pictures).float().clamp(0, 1).mul(255).round().byte()
+    return [Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy()]
+
+
+def tiled(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Return pictures of one size as one, in rows with lines between them."""
+    rows = math.ceil(len(tiles) / columns)
+    width, height = tiles[0].width + PADDING, tiles[0].height + PADDING
+    size = (columns * width + PADDING, rows * height + PADDING)
+    sheet = Image.new("RGB", size, (128, 128, 128))
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        sheet.paste(tile, (PADDING + column * width, PADDING + row * height))
+    return sheet

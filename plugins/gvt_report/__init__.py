@@ -1,0 +1,1 @@
+"""Runs as images and pages: sheets of samples, plots, and the report."""

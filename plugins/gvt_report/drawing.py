@@ -1,0 +1,23 @@
+"""What happens if a file of a run cannot be drawn: a warning, and the run continues."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def drawing(path: Path) -> Iterator[None]:
+    """Warn if a file cannot be written or drawn, instead of raising the error.
+
+    Args:
+        path: The file, which the warning names.
+    """
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(f"{path}: not written: {error.strerror or error}", stacklevel=3)
+    except Exception as error:  # a picture is worth less than the run that it shows
+        warnings.warn(f"{path}: not drawn: {type(error).__name__}: {error}", stacklevel=3)

@@ -1,0 +1,58 @@
+"""Pictures of an evaluation: tables, curves and the worst mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gvt.loop.evaluation import BACKGROUND, Evaluation, Mistake
+from gvt.vision.drawing.figures import save_matrix
+from gvt.vision.drawing.samples import save_mistakes
+
+from .class_curves import save_curves
+from .drawing import drawing
+
+
+def draw_evaluation(
+    folder: Path, split: str, step: int | None, found: Evaluation, classes: Sequence[str]
+) -> None:
+    """Draw `SPLIT_<name>.png` for each table, curves and sheet of mistakes.
+
+    A picture that cannot be drawn is a warning, and the others are still drawn.
+
+    Args:
+        folder: Where to; nothing is drawn if it is not there.
+        split: The split that was evaluated.
+        step: Steps done by then; None for what no training led to.
+        found: The evaluation.
+        classes: Names of the classes.
+    """
+    if not folder.is_dir():
+        return  # which whoever wrote the figures has warned of
+    heading = split if step is None else f"{split}, step {step:,}"
+    for name, table in found.tables.items():
+        with drawing(path := _picture(folder, split, name)):
+            has_background = len(table) == len(classes) + 1
+            names = [*classes, BACKGROUND] if has_background else classes
+            save_matrix(table, names, path, title=f"{heading}: {name}")
+    for name, curves in found.curves.items():
+        with drawing(path := _picture(folder, split, name)):
+            save_curves(curves, classes, path, title=f"{heading}: {name}")
+    share = " (of this process's share)" if found.processes > 1 else ""
+    for name, mistakes in found.mistakes.items():
+        with drawing(path := _picture(folder, split, name)):
+            path.unlink(missing_ok=True)
+            if mistakes:
+                own = [_of_head(mistake, name) for mistake in mistakes]
+                save_mistakes(own, classes, path, title=f"{heading}{share}: {name}")
+
+
+def _of_head(mistake: Mistake, name: str) -> Mistake:
+    """Return of a mistake, if it is of one of several heads, what that head said."""
+    said = mistake.prediction.get(name.rpartition("/")[0])
+    return replace(mistake, prediction=said) if isinstance(said, dict) else mistake
+
+
+def _picture(folder: Path, split: str, name: str) -> Path:
+    return folder / f"{split}_{name.replace('/', '_')}.png"

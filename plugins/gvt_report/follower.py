@@ -1,0 +1,97 @@
+"""Drawing a run as it goes, and its report at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from gvt import Evaluation, Run
+from gvt.runs.folder import RunFolder
+from gvt.vision.drawing.samples import save_samples
+
+from .drawing import drawing
+from .evaluations import draw_evaluation
+from .plots import save_losses_plot, save_scatter
+from .report import write_report
+from .sheets import drop_sheets_after, save_progress, save_sheet, sheet_path
+from .summary import summarise
+
+SHOWN = 64
+"""Training samples on the sheet of a run's data."""
+
+PROGRESS_SECONDS = 2.0
+"""Least time between two drawings of `progress.png`, which takes longer the longer a run is."""
+
+
+class Follower:
+    """Draws what one run leaves in its folder.
+
+    A file that cannot be drawn is a warning.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = RunFolder(folder)
+        self._evaluations: dict[str, tuple[int, Evaluation]] = {}
+        self._progress_drawn_at = 0.0
+        self._followed: tuple[str, tuple[int, int]] | None = None
+
+    def start(self, run: Run) -> None:
+        """Draw training samples, and delete the sheets of steps that a resumed run does again."""
+        drop_sheets_after(self._folder.samples, run.step)
+        path = self._folder.data
+        if run.info is not None and not path.exists():
+            with drawing(path):
+                save_samples(run.examples(SHOWN), run.info.classes, path)
+
+    def keep(self, step: int, split: str, found: Evaluation) -> None:
+        """Keep an evaluation; the last one of each split is drawn at the end."""
+        self._evaluations[split] = (step, found)
+
+    def draw(self, step: int, pictures: Mapping[str, Tensor]) -> None:
+        """Save sheets, and the first image of the first one over the run.
+
+        Args:
+            step: Steps done.
+            pictures: Sheets by name, in [0, 1]: (N, C, H, W) or (rows, columns, C, H, W).
+        """
+        for name, sheet in pictures.items():
+            path = sheet_path(self._folder.samples, name, step)
+            with drawing(path):
+                save_sheet(sheet, path)
+        name, sheet = next(iter(pictures.items()))
+        self._followed = (name, (sheet.shape[-2], sheet.shape[-1]))
+        if time.monotonic() - self._progress_drawn_at > PROGRESS_SECONDS:
+            self._draw_progress(step)
+
+    def end(self, run: Run) -> None:
+        """Draw what is drawn once, and write the report."""
+        folder = self._folder
+        classes = () if run.info is None else run.info.classes
+        self._draw_progress(run.step)
+        for split, (step, found) in self._evaluations.items():
+            draw_evaluation(folder.evaluations, split, step, found, classes)
+        if not folder.config.is_file():
+            return  # a run in code, with nothing to report on
+        with drawing(folder.report):
+            summary = summarise(folder)
+            with drawing(folder.losses_plot):
+                save_losses_plot(summary.log.curves, folder.losses_plot, classes)
+            phases = [phase.name for phase in run.task.phases]
+            if len(phases) == 2:
+                with drawing(folder.scatter_plot):
+                    save_scatter(summary.log.curves, phases, folder.scatter_plot)
+            write_report([summary], folder.report)
+
+    def _draw_progress(self, step: int) -> None:
+        if self._followed is not None:
+            name, size = self._followed
+            samples, path = self._folder.samples, self._folder.progress
+            with drawing(path):
+                save_progress(samples, name, size, path, until=step)
+            self._progress_drawn_at = time.monotonic()

@@ -1,0 +1,93 @@
+"""The commands `gvt sample` and `gvt report`."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+import gvt
+from gvt.cli import main
+
+FIVES = ("train.steps=2", "data.classes=[5]", "generator.width=8", "discriminator.width=8")
+DIGITS = ("train.steps=2", "data.holdout=500")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Return a working folder with a classifier's run and, as the latest, a GAN's."""
+    place = tmp_path_factory.mktemp("place")
+    root = f"run.root={place / 'runs'}"
+    classifier = gvt.run("classify.mnist", *DIGITS, root, quiet=True)
+    gan = gvt.run("gan.mnist", *FIVES, root, quiet=True)
+    return place, classifier.folder, gan.folder
+
+
+@pytest.fixture
+def call(monkeypatch, capfd):
+    """Return what runs gvt in this process, in a folder."""
+
+    def run(*words, cwd):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["gvt", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=ended.value.code, stdout=out, stderr=err)
+
+    return run
+
+
+def test_sample_draws_a_grid_or_single_pictures(runs, call):
+    place, _, gan = runs
+    (place / "some").mkdir()
+    done = call("sample", "-n", "10", "-o", "some/grid.png", cwd=place)
+    assert (done.returncode, done.stdout) == (0, "some/grid.png\n")
+    assert Image.open(place / "some" / "grid.png").size == (4 * 30 + 2, 3 * 30 + 2)
+    done = call("sample", gan, "-n", "3", "--seed", "1", "-o", "single", cwd=place)
+    assert done.returncode == 0, done.stderr
+    names = sorted(p.name for p in (place / "single").iterdir())
+    assert names == ["00000.png", "00001.png", "00002.png"]
+    assert Image.open(place / "single" / "00000.png").size == (28, 28)
+
+
+def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs, call):
+    place, classifier, gan = runs
+    (gan / "report.html").unlink()
+    done = call("report", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert (gan / "report.html").is_file()
+    done = call("report", gan / "checkpoints" / "last.safetensors", "-o", "gan.html", cwd=place)
+    assert (done.returncode, done.stdout) == (0, "gan.html\n")
+    assert "gan.mnist" in (place / "gan.html").read_text(encoding="utf-8")
+    done = call("report", classifier, gan, cwd=place)
+    assert (done.returncode, done.stdout) == (0, "comparison.html\n")
+    page = (place / "comparison.html").read_text(encoding="utf-8")
+    assert "classify.mnist" in page
+    assert "gan.mnist" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("sample", "-o", "runs/no/grid.png"), 2, "There is no folder 'runs/no'"),
+        (("sample", "nowhere", "-o", "a.txt"), 2, "a.txt: give a file that ends in .png"),
+        (("report", "-o", "page.png"), 2, "'page.png' does not end in .html"),
+        (("report", "-o", "folder.html"), 2, "File 'folder.html' is a directory"),
+        (("report", "-o", "no/page.html"), 2, "There is no folder 'no'"),
+        (("report", "a.txt"), 2, "'a.txt' is no checkpoint in a run"),
+        (("sample", "-n", "0"), 2, "0"),
+        (("sample", "-o", "grid.jpg"), 2, "ends in .png"),
+        (("report", "nowhere"), 2, "nowhere"),
+    ],
+)
+def test_what_is_wrong_is_one_line(runs, call, words, code, said):
+    place, _, _ = runs
+    (place / "folder.html").mkdir(exist_ok=True)
+    (place / "a.txt").touch()
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
+    done = call(*words, cwd=place)
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+    assert (done.returncode, done.stdout) == (code, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
