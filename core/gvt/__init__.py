@@ -9,6 +9,7 @@ Names are imported when they are first used (PEP 562), so that `import gvt` cost
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     )
     from gvt.config import (
         RunConfig as RunConfig,
+    )
+    from gvt.config import (
+        Section as Section,
     )
     from gvt.config import (
         TrainConfig as TrainConfig,
@@ -136,6 +140,8 @@ if TYPE_CHECKING:
     from gvt.session.api import run as run
     from gvt.session.build import create as create
     from gvt.session.judging import evaluate_checkpoint as evaluate_checkpoint
+    from gvt.session.opened import Opened as Opened
+    from gvt.session.opened import open as open
     from gvt.session.saved import load as load
     from gvt.session.saved import sample as sample
     from gvt.vision.layers import Dropout as Dropout
@@ -153,6 +159,7 @@ _HOMES = {
         "OptimizerConfig",
         "PathText",
         "RunConfig",
+        "Section",
         "TrainConfig",
         "compose",
     ),
@@ -195,6 +202,7 @@ _HOMES = {
     "gvt.prediction": ("Predicted", "predict"),
     "gvt.config.pretrained": ("restoring",),
     "gvt.runs.display": ("Display",),
+    "gvt.session.opened": ("Opened", "open"),
     "gvt.session.saved": ("load", "sample"),
     "gvt.seeding": ("derive", "random_source"),
     "gvt.loop.trainer": ("Trainer",),
@@ -216,11 +224,35 @@ def __getattr__(name: str) -> Any:
 
         return default_registry().register
     if name not in _HOME_OF:
-        raise AttributeError(f"module 'gvt' has no attribute {name!r}")
+        return _of_plugin(name)
     value = getattr(importlib.import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
 
 
+def _of_plugin(name: str) -> Any:
+    """Return what a plugin offers as `gvt.NAME`.
+
+    Plugins are not imported for the names of submodules and of Python's own protocols, which
+    `from gvt import ...` and `inspect` look for.
+
+    Raises:
+        AttributeError: If no plugin does; says which plugins cannot be used.
+    """
+    message = f"module 'gvt' has no attribute {name!r}"
+    if name.startswith("_") or importlib.util.find_spec(f"gvt.{name}") is not None:
+        raise AttributeError(message)
+    from gvt_registry import default_registry
+
+    registry = default_registry()
+    target = registry.targets("gvt_names").get(name)
+    if target is None:
+        unavailable = registry.unavailable("gvt_names", name)
+        raise AttributeError(f"{message}. {unavailable}" if unavailable else message)
+    return target.load()
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    from gvt_registry import default_registry
+
+    return sorted({*globals(), *__all__, *default_registry().targets("gvt_names")})

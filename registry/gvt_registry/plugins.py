@@ -26,7 +26,10 @@ from gvt_registry.plugin import Plugin
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("gvt_"))
 """The names of all hooks."""
 
-RUN_HOOKS = tuple(name for name in HOOKS if name not in ("gvt_components", "gvt_commands"))
+OFFERS = ("gvt_components", "gvt_commands", "gvt_sections", "gvt_names")
+"""The names of those that say what a plugin offers."""
+
+RUN_HOOKS = tuple(name for name in HOOKS if name not in OFFERS)
 """The names of those that are called in a run."""
 
 

@@ -13,6 +13,7 @@ from gvt_registry.component import KINDS, Component, Offer
 from gvt_registry.errors import AmbiguousComponent, UnknownComponent, nearest
 from gvt_registry.plugin import Plugin
 from gvt_registry.plugins import Plugins
+from gvt_registry.target import Target, targets
 
 T = TypeVar("T")
 
@@ -61,6 +62,27 @@ class Registry:
             )
         raise self._unknown(kind, name, [o.component.name for o in offers], trained_with)
 
+    def targets(self, hook: str) -> dict[str, Target]:
+        """Return what plugins offer by name through `gvt_sections` or `gvt_names`."""
+        return targets(self.plugins, hook)
+
+    def unavailable(self, hook: str, name: object) -> str:
+        """Return which plugins cannot be used, and which of them may offer something.
+
+        Args:
+            hook: The hook that would offer it.
+            name: A name in the hook's answer, or the (kind, name) of a component.
+
+        Returns:
+            A sentence for the end of a message; nothing if all plugins can be used.
+        """
+        plugins = [p for p in self.plugins if p.state != "ok"]
+        text = f"Not available: {_named(plugins)}" if plugins else ""
+        for plugin in plugins:
+            if plugin.left_out and name in _own_offers(plugin, hook):
+                text += f". It is {plugin.name} that offers it"
+        return text
+
     @overload
     def register(self, component: Component) -> Component: ...
     @overload
@@ -101,15 +123,11 @@ class Registry:
             message += f"; it was trained with {trained_with}: {_how_to_get(trained_with)}"
         elif not hint:
             message += f"; known: {', '.join(known)}" if known else "; no plugin offers any"
-        out = [p for p in self.plugins if p.state != "ok"]
-        if out:
-            stop = "" if message.endswith("?") else "."
-            message += f"{stop} Not available: {_named(out)}"
-        for plugin in out:
-            if plugin.left_out and (kind, name) in _own_components(plugin):
-                message += f". It is {plugin.name} that offers it"
+        if unavailable := self.unavailable("gvt_components", (kind, name)):
+            message += f"{'' if message.endswith('?') else '.'} {unavailable}"
         # With a near name at hand this is a typing error, and a traceback would only hide it.
-        details = "" if hint else "\n".join(p.details for p in out if p.details)
+        broken = [p for p in self.plugins if p.state != "ok" and p.details]
+        details = "" if hint else "\n".join(p.details for p in broken)
         return UnknownComponent(message, details=details)
 
 
@@ -121,15 +139,16 @@ def _named(unavailable: list[Plugin]) -> str:
     return ", ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
-def _own_components(plugin: Plugin) -> set[tuple[str, str]]:
-    """Return what a plugin of our own that is left out would offer, by kind and name.
+def _own_offers(plugin: Plugin, hook: str) -> set[object]:
+    """Return what a plugin of our own that is left out would offer: names, or kinds and names.
 
     Others are not asked: their code is not to be run.
     """
     if plugin.point is None or plugin.distribution != OWN_DISTRIBUTION:
         return set()
     try:
-        return {(c.kind, c.name) for c in plugin.point.load().gvt_components()}
+        offers = getattr(plugin.point.load(), hook)()
+        return {(o.kind, o.name) if isinstance(o, Component) else o for o in offers}
     except Exception:  # it may be broken, and this is only a hint
         return set()
 

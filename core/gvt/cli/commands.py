@@ -121,7 +121,7 @@ def report(runs: tuple[str, ...], out: Path | None) -> None:
 
     from gvt.runs.report import write_report
     from gvt.runs.writer import sole_writer
-    from gvt.session.saved import find_run
+    from gvt.session.finding import find_run
 
     folders = [find_run(run) for run in runs or (None,)]
     path = out or (folders[0].report if len(folders) == 1 else Path("comparison.html"))

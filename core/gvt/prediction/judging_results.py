@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gvt.batch import Record
-from gvt.checkpoint.document import read_header
-from gvt.config import RunConfig, compose
+from gvt.config import RunConfig
 from gvt.device.placement import Placement
 from gvt.errors import ConfigError, DataError
 from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Head, Prediction, Task
 from gvt.loop.evaluation import Evaluation, evaluate
 from gvt.printable import printable
-from gvt.session.build import build_task, open_dataset, validate_components
+from gvt.session.build import build_task, open_dataset
 from gvt.session.facts import DataFacts
-from gvt.session.judging import Judged, check_classes, overridden, split_of
-from gvt.session.saved import PathLike, find_checkpoint, is_recipe, pinned
+from gvt.session.finding import PathLike
+from gvt.session.judging import Judged, check_classes, split_of
+from gvt.session.opened import open as open_trained
 
 if TYPE_CHECKING:
     from gvt.vision.coco import Results
@@ -74,11 +74,11 @@ def judge_predictions(
     from gvt.vision.coco import Results
 
     file = Path(predictions)
-    config, facts = _config_of(of, overrides)
+    opened = open_trained(of, *overrides)
+    config = opened.config
     split = split_of(config, split)
     dataset = open_dataset(config, split)
-    if facts is None:
-        facts = DataFacts.of(dataset, config)
+    facts = opened.info if opened.checkpoint else DataFacts.of(dataset, config)
     check_classes(dataset, facts.classes)
     # As for a checkpoint: no weights are wanted, and so no pretrained ones are read.
     task = _about_boxes(build_task(config, facts, {}), config)
@@ -175,19 +175,6 @@ class _Handed:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - MOST_NAMES
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _config_of(of: PathLike | None, overrides: Sequence[str]) -> tuple[RunConfig, DataFacts | None]:
-    """Return the configuration, and of a run what it knows of its data."""
-    if of is not None and is_recipe(of):
-        config = compose(of, overrides)
-        validate_components(config)
-        return config, None
-    _, path = find_checkpoint(of)
-    document: dict[str, Any] = dict(read_header(path, of_run=True).document)
-    config = overridden(pinned(document), overrides)
-    validate_components(config, document["components"])
-    return config, DataFacts.from_document(document["data"])
 
 
 def _about_boxes(task: Task, config: RunConfig) -> MultiHead:

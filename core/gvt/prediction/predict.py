@@ -16,11 +16,15 @@ from gvt.prediction.files import Source, find_pictures, passed_over
 from gvt.prediction.objects import Objects
 from gvt.prediction.predictor import Predictor
 from gvt.prediction.result import Predicted, summary_of
-from gvt.prediction.trained import open_trained
+from gvt.prediction.settings import PredictConfig
 from gvt.prediction.writing import Writer, check_folder
 from gvt.printable import printable
-from gvt.session.saved import PathLike
+from gvt.session.finding import PathLike
+from gvt.session.opened import open as open_trained
 from gvt.vision.pictures.survey import notes_on
+
+CHANGEABLE = ("predict", "device")
+"""Sections of a checkpoint's configuration that a prediction can have otherwise."""
 
 MOST_PIXELS = 1 << 30
 """Pixels that a picture may have here; 4 GB of memory in colour, and its mask another one."""
@@ -124,15 +128,16 @@ class Job:
         self.sources = find_pictures(paths, self.out)
         if self.out is not None:
             check_folder(self.out)
-        opened = open_trained(trained, overrides, averaged=averaged)
+        opened = open_trained(trained, *overrides, changeable=CHANGEABLE, averaged=averaged)
+        settings = opened.config.section("predict", PredictConfig)
         keep_freed_memory(opened.placement.device)
-        self._predictor = Predictor(opened)
+        self._predictor = Predictor(opened, settings)
         pictures = [source.path for source in self.sources]
         for note in passed_over(paths, self.out):
             warnings.warn(note, stacklevel=2)
         for note in notes_on(self._predictor.reader, pictures):
             warnings.warn(f"{note}; it is a setting of the training", stacklevel=2)
-        self._facts, self._score = opened.facts, opened.settings.score
+        self._facts, self._score = opened.info, settings.score
         if self.out is None and writes_places and self._predictor.is_drawn:
             self.out = DEFAULT_FOLDER
             check_folder(self.out)

@@ -17,10 +17,12 @@ from gvt.errors import OutOfMemoryError, UsageError
 from gvt.interfaces import Prediction
 from gvt.prediction.merging import merged
 from gvt.prediction.objects import Objects, objects_in
+from gvt.prediction.reader import reader_of
 from gvt.prediction.resampled import resampled
 from gvt.prediction.scoring import Scorer
+from gvt.prediction.settings import PredictConfig
 from gvt.prediction.tiles import Box, Scores, blended, grid
-from gvt.prediction.trained import Trained
+from gvt.session.opened import Opened
 
 PROBE = 256
 """Side in pixels of the image that heads are tried on where none is prescribed."""
@@ -36,7 +38,8 @@ class Predictor:
     """Trained networks, asked about one picture after the other.
 
     Args:
-        trained: The networks.
+        opened: The networks.
+        settings: How pictures are predicted.
 
     Attributes:
         forms: Of each head's predictions, by the head's name.
@@ -48,27 +51,27 @@ class Predictor:
             wanted where there are none.
     """
 
-    def __init__(self, trained: Trained) -> None:
-        self._trained, self._settings = trained, trained.settings
-        self._scorer = Scorer(trained.task, trained.placement, trained.settings.flips)
-        shape = trained.facts.image_shape
-        if trained.facts.reader is not None or shape is None:
-            reader = trained.reader(own_size=False)
+    def __init__(self, opened: Opened, settings: PredictConfig) -> None:
+        self._opened, self._settings = opened, settings
+        self._scorer = Scorer(opened.task, opened.placement, settings.flips)
+        shape = opened.info.image_shape
+        if opened.info.reader is not None or shape is None:
+            reader = reader_of(opened, own_size=False)
             shape = (reader.channels, *(reader.size or (PROBE, PROBE)))
         try:
             self.forms = self._scorer.forms(shape)
         except NotImplementedError as error:
-            raise UsageError(f"{trained.config.recipe}: {error}, so there is nothing to do") from (
+            raise UsageError(f"{opened.config.recipe}: {error}, so there is nothing to do") from (
                 error
             )
-        reader = trained.reader(own_size=self.is_drawn)
+        reader = reader_of(opened, own_size=self.is_drawn)
         # A tile is narrower where the picture is. Cropped it would lose what is at its ends, and
         # stretched show things in other proportions than wider ones.
         is_of_objects = self._has_objects and not self.is_dense
         is_lossy = reader.size is not None and reader.fit in ("crop", "stretch")
         self._of_tiles = replace(reader, fit="pad") if is_of_objects and is_lossy else reader
         self.reader = self._of_tiles if reader.fit == "crop" else reader
-        self._tile = self._sides(trained.settings.tile)
+        self._tile = self._sides(settings.tile)
 
     @property
     def is_dense(self) -> bool:
@@ -99,11 +102,11 @@ class Predictor:
             DataError: If a predicted box or score is not a number.
             OutOfMemoryError: If the device does not hold it; says what to lower.
         """
-        settings, placement = self._settings, self._trained.placement
+        settings, placement = self._settings, self._opened.placement
         try:
             with (
                 explained_memory(placement, settings.batch_size, 1),
-                deterministic_algorithms(self._trained.config.train.deterministic),
+                deterministic_algorithms(self._opened.config.train.deterministic),
             ):
                 return self._predicted(image, source)
         except OutOfMemoryError as error:

@@ -19,11 +19,12 @@ from gvt.printable import quoted
 from gvt.runs.folder import RunFolder
 from gvt.runs.writer import sole_writer
 from gvt.session.build import paths_of
-from gvt.session.saved import pinned, run_of
+from gvt.session.finding import run_of
+from gvt.session.opened import pinned
 from gvt.session.training import train
 
-CHANGEABLE = ("train", "evaluate", "predict", "run", "device")
-"""What may change when a run goes on."""
+CHANGEABLE = ("train", "evaluate", "run", "device")
+"""What may change when a run goes on, and so may the sections of plugins."""
 
 FIXED = ("seed", "accumulate", "ema")
 """What is under `train` and yet may not: order and averages follow from it."""
@@ -72,7 +73,7 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
     # Before the checkpoint is read: whoever has the lock may be about to write a newer one.
     with first_enters(sole_writer(folder.path, "trained")):
         if not checkpoint.exists():
-            config = _changed(compose(folder.config).document(), overrides, {})
+            config = _changed(compose(folder.config), overrides, {})
             return train(config, folder=folder, quiet=quiet)
         state = checkpoint_file.load(checkpoint, of_run=True)
         config = _changed(pinned(state[0]), overrides, state[0]["components"])
@@ -90,22 +91,22 @@ def _root(overrides: Sequence[str]) -> Path:
 
 
 def _changed(
-    document: Mapping[str, Any], overrides: Sequence[str], components: Mapping[str, str]
+    began: RunConfig, overrides: Sequence[str], components: Mapping[str, str]
 ) -> RunConfig:
     """Return the new configuration of a run that goes on.
 
     Args:
-        document: The configuration that it began with.
+        began: The configuration that it began with.
         overrides: What is to be changed.
         components: Of a checkpoint the distribution of each `kind:name` then.
 
     Raises:
         UsageError: If it changes what has to stay.
     """
-    after = compose(document, overrides)
+    after = compose(began, overrides)
     movable = {*MOVABLE, *_movable_paths(after, components)}
-    moved = [o for o in overrides if _moves(o, movable, document)]
-    before = compose(document, moved)
+    moved = [o for o in overrides if _moves(o, movable, began.document())]
+    before = compose(began, moved)
     fixed = [n for n in RunConfig.model_fields if n not in CHANGEABLE]
     changed = [n for n in fixed if getattr(before, n) != getattr(after, n)]
     changed += [f"train.{n}" for n in FIXED if getattr(before.train, n) != getattr(after.train, n)]

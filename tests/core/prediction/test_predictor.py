@@ -9,9 +9,10 @@ import gvt
 from gvt.config import compose
 from gvt.device.placement import Placement
 from gvt.prediction.predictor import Predictor
-from gvt.prediction.trained import Trained
+from gvt.prediction.settings import PredictConfig
 from gvt.session.build import build_task
 from gvt.session.facts import DataFacts
+from gvt.session.opened import Opened
 
 SHARP = {"name": "shade", "weights": 500.0}
 
@@ -29,8 +30,10 @@ def predictor(pixels):
         document = None if reader is None else reader.document()
         facts = DataFacts(names, shape, background=background, reader=document)
         torch.manual_seed(0)
-        task = build_task(config, facts).eval()
-        return Predictor(Trained(task, facts, config, Placement(torch.device("cpu"))))
+        opened = Opened(config)
+        opened.info, opened.placement = facts, Placement(torch.device("cpu"))
+        opened.task = build_task(config, facts).eval()
+        return Predictor(opened, config.section("predict", PredictConfig))
 
     return build
 
