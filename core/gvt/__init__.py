@@ -129,9 +129,6 @@ if TYPE_CHECKING:
     from gvt.loop.listener import Listener as Listener
     from gvt.loop.listener import Run as Run
     from gvt.loop.trainer import Trainer as Trainer
-    from gvt.prediction import Predicted as Predicted
-    from gvt.prediction import predict as predict
-    from gvt.prediction.judging_results import evaluate_predictions as evaluate_predictions
     from gvt.runs.display import Display as Display
     from gvt.seeding import derive as derive
     from gvt.seeding import random_source as random_source
@@ -193,13 +190,11 @@ _HOMES = {
         "Task",
     ),
     "gvt.session.judging": ("evaluate_checkpoint",),
-    "gvt.prediction.judging_results": ("evaluate_predictions",),
     "gvt.vision.layers": ("Dropout",),
     "gvt.loop.listener": ("Listener", "Run"),
     "gvt.heads.metrics": ("StackedMetric",),
     "gvt.heads.multihead": ("MultiHead",),
     "gvt.vision.pictures.reader": ("PictureReader",),
-    "gvt.prediction": ("Predicted", "predict"),
     "gvt.config.pretrained": ("restoring",),
     "gvt.runs.display": ("Display",),
     "gvt.session.opened": ("Opened", "open"),

@@ -14,9 +14,3 @@ def gvt_components() -> list[Component]:
             summary="Heads on one backbone, each with the targets that it needs",
         )
     ]
-
-
-@hookimpl
-def gvt_sections() -> dict[str, str]:
-    """Add the settings of predictions to recipes."""
-    return {"predict": "gvt.prediction.settings:PredictConfig"}

@@ -10,7 +10,6 @@ import click
 
 from gvt.cli.evaluation import evaluate
 from gvt.cli.options import Output, debug_option, plugin_option, shifted
-from gvt.cli.prediction import predict
 from gvt.printable import emit
 from gvt.screen import Screen
 from gvt_registry import KINDS
@@ -244,7 +243,6 @@ COMMANDS = [
     run,
     resume,
     evaluate,
-    predict,
     sample,
     report,
     list_components,

@@ -15,14 +15,14 @@ from gvt.batch import IGNORED
 from gvt.device.placement import deterministic_algorithms, explained_memory
 from gvt.errors import OutOfMemoryError, UsageError
 from gvt.interfaces import Prediction
-from gvt.prediction.merging import merged
-from gvt.prediction.objects import Objects, objects_in
-from gvt.prediction.reader import reader_of
-from gvt.prediction.resampled import resampled
-from gvt.prediction.scoring import Scorer
-from gvt.prediction.settings import PredictConfig
-from gvt.prediction.tiles import Box, Scores, blended, grid
 from gvt.session.opened import Opened
+from gvt_predict.merging import merged
+from gvt_predict.objects import Objects, objects_in
+from gvt_predict.reader import reader_of
+from gvt_predict.resampled import resampled
+from gvt_predict.scoring import Scorer
+from gvt_predict.settings import PredictConfig
+from gvt_predict.tiles import Box, Scores, blended, grid
 
 PROBE = 256
 """Side in pixels of the image that heads are tried on where none is prescribed."""

@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torchvision.ops import box_iou
 
 from gvt.batch import IGNORED
-from gvt.prediction.merging import SAME
-from gvt.prediction.objects import Objects, Part
 from gvt.runs.outlines import edges, outline
 from gvt.runs.palette import Color, color_of, paint, text_color
 from gvt.runs.pictures import caption
+from gvt_predict.merging import SAME
+from gvt_predict.objects import Objects, Part
 
 _PART = 1 << 20
 """Pixels that are painted at a time."""

@@ -1,4 +1,4 @@
-"""What tests of several parts of the core share."""
+"""What several tests share."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from gvt_registry import default_registry
 
-PIXELS = Path(__file__).parent / "prediction" / "pixels.py"
+PIXELS = Path(__file__).parent / "pixels.py"
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gvt.prediction.objects import Objects, Part
-from gvt.prediction.tiles import Box
+from gvt_predict.objects import Objects, Part
+from gvt_predict.tiles import Box
 
 SAME = 0.5
 """Boxes of one class in two tiles with more in common than this are of one object."""

@@ -11,9 +11,9 @@ from torch import Tensor
 from gvt.errors import DataError
 from gvt.geometry import boxes_through, canvas_pixels, mask_boxes
 from gvt.interfaces import Prediction
-from gvt.prediction.tiles import Box
 from gvt.printable import printable
 from gvt.vision.coco import RLE, encoded_part
+from gvt_predict.tiles import Box
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gvt.prediction import overlay
-from gvt.prediction.objects import Objects, Part
-from gvt.prediction.overlay import _Taken, draw_objects, named_once
 from gvt.runs.palette import color_of
+from gvt_predict import overlay
+from gvt_predict.objects import Objects, Part
+from gvt_predict.overlay import _Taken, draw_objects, named_once
 
 CLASSES = ("cell", "nucleus")
 

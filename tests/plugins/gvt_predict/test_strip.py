@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gvt.prediction.strip import Item, items, with_strip
 from gvt.runs.palette import color_of
+from gvt_predict.strip import Item, items, with_strip
 
 CLASSES = ("cell", "nucleus", "membrane")
 

@@ -5,7 +5,7 @@ from io import FileIO
 
 import pytest
 
-from gvt.prediction.entries import EntryFile
+from gvt_predict.entries import EntryFile
 
 
 def test_it_is_a_json_list_after_every_picture(tmp_path):

@@ -9,10 +9,10 @@ from PIL import Image
 
 import gvt
 from gvt.geometry import to_original
-from gvt.prediction.objects import objects_in
-from gvt.prediction.tiles import Box
 from gvt.vision.coco import decoded
 from gvt.vision.pictures.fitting import fitted
+from gvt_predict.objects import objects_in
+from gvt_predict.tiles import Box
 
 
 def said_of(canvas, seed, count=3):

@@ -17,17 +17,17 @@ from gvt.atomic import create, make_folder_inside, replacing
 from gvt.batch import IGNORED
 from gvt.errors import UsageError
 from gvt.interfaces import Prediction
-from gvt.prediction.entries import EntryFile, is_entry_file
-from gvt.prediction.files import Source, check_distinct
-from gvt.prediction.forms import Form
-from gvt.prediction.objects import Objects
-from gvt.prediction.overlay import draw_objects, painted
-from gvt.prediction.result import value_of, words_of
-from gvt.prediction.strip import items, with_strip
 from gvt.printable import printable
 from gvt.runs.palette import indexed_palette
 from gvt.session.facts import DataFacts
 from gvt.vision.coco import results_of
+from gvt_predict.entries import EntryFile, is_entry_file
+from gvt_predict.files import Source, check_distinct
+from gvt_predict.forms import Form
+from gvt_predict.objects import Objects
+from gvt_predict.overlay import draw_objects, painted
+from gvt_predict.result import value_of, words_of
+from gvt_predict.strip import items, with_strip
 
 LINES = "predictions.jsonl"
 """The file with a JSON object for each picture, and the sign of a folder of predictions."""

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt.prediction.files import Source, check_distinct, find_pictures, passed_over
+from gvt_predict.files import Source, check_distinct, find_pictures, passed_over
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from PIL import Image, ImageOps
 import gvt
 from gvt.config import compose
 from gvt.device.placement import Placement
-from gvt.prediction.predictor import Predictor
-from gvt.prediction.settings import PredictConfig
 from gvt.session.build import build_task
 from gvt.session.facts import DataFacts
 from gvt.session.opened import Opened
+from gvt_predict.predictor import Predictor
+from gvt_predict.settings import PredictConfig
 
 SHARP = {"name": "shade", "weights": 500.0}
 

@@ -8,9 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import gvt
-from gvt.prediction.merging import merged
-from gvt.prediction.objects import Objects, Part
-from gvt.prediction.tiles import Box, grid
+from gvt_predict.merging import merged
+from gvt_predict.objects import Objects, Part
+from gvt_predict.tiles import Box, grid
 
 SIZE = (150, 190)
 

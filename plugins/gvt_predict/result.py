@@ -13,8 +13,8 @@ import torch
 from gvt.batch import IGNORED
 from gvt.interfaces import Prediction
 from gvt.loop.evaluation import BACKGROUND
-from gvt.prediction.objects import Objects
 from gvt.printable import printable
+from gvt_predict.objects import Objects
 
 MOST_TOLD = 5
 """Names told of a picture's class, the likeliest ones."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gvt.prediction.tiles import SCORES_BYTES, Box, Scores
+from gvt_predict.tiles import SCORES_BYTES, Box, Scores
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gvt.prediction import tiles
-from gvt.prediction.tiles import Side, blended
+from gvt_predict import tiles
+from gvt_predict.tiles import Side, blended
 
 
 @settings(deadline=None)

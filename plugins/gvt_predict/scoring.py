@@ -12,7 +12,7 @@ from torch import Tensor
 from gvt.batch import Batch, Frame, Record
 from gvt.device.placement import Placement
 from gvt.interfaces import Prediction, Task
-from gvt.prediction.forms import Form, by_head, forms_of
+from gvt_predict.forms import Form, by_head, forms_of
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 """The dimensions of images along which each copy is flipped; the first two are for classes."""

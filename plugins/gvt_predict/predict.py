@@ -12,16 +12,16 @@ from typing import Any
 from gvt.device.placement import keep_freed_memory
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
-from gvt.prediction.files import Source, find_pictures, passed_over
-from gvt.prediction.objects import Objects
-from gvt.prediction.predictor import Predictor
-from gvt.prediction.result import Predicted, summary_of
-from gvt.prediction.settings import PredictConfig
-from gvt.prediction.writing import Writer, check_folder
 from gvt.printable import printable
 from gvt.session.finding import PathLike
 from gvt.session.opened import open as open_trained
 from gvt.vision.pictures.survey import notes_on
+from gvt_predict.files import Source, find_pictures, passed_over
+from gvt_predict.objects import Objects
+from gvt_predict.predictor import Predictor
+from gvt_predict.result import Predicted, summary_of
+from gvt_predict.settings import PredictConfig
+from gvt_predict.writing import Writer, check_folder
 
 CHANGEABLE = ("predict", "device")
 """Sections of a checkpoint's configuration that a prediction can have otherwise."""

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from gvt.prediction import resampled as module
-from gvt.prediction.resampled import resampled
 from gvt.vision.pictures.fitting import fitted
+from gvt_predict import resampled as module
+from gvt_predict.resampled import resampled
 
 
 def back(scores, geometry, size):

@@ -42,8 +42,8 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
     """
     from gvt.errors import DataError, Interrupted
     from gvt.loop.signals import stop_requests
-    from gvt.prediction.predict import Job
-    from gvt.prediction.result import text_of
+    from gvt_predict.predict import Job
+    from gvt_predict.result import text_of
 
     overrides = [w for w in words if _IS_OVERRIDE(w) and not Path(w).exists()]
     files = [w for w in words if w not in overrides]

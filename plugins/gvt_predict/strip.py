@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from gvt.prediction.overlay import letters_on, strokes
 from gvt.runs.palette import Color, color_of
 from gvt.runs.pictures import caption
+from gvt_predict.overlay import letters_on, strokes
 
 _BLACK: Color = (0, 0, 0)
 
