@@ -31,7 +31,10 @@ def gvt_components() -> Iterable[Component] | Component:  # type: ignore[empty-b
 
 @hookspec
 def gvt_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
-    """Called when the command line looks for commands: further ones, beside `run` and `list`."""
+    """Called when the command line looks for commands: further ones, beside `run` and `list`.
+
+    The commands of a `click.Group` join those of the group of that name, such as `plugin`.
+    """
 
 
 @hookspec

@@ -66,20 +66,17 @@ class Registry:
         """Return what plugins offer by name through `gvt_sections` or `gvt_names`."""
         return targets(self.plugins, hook)
 
-    def unavailable(self, hook: str, name: object) -> str:
-        """Return which plugins cannot be used, and which of them may offer something.
+    def unavailable(self, hook: str = "", name: object = None) -> str:
+        """Return which plugins cannot be used, and why; an empty text if all can.
 
         Args:
-            hook: The hook that would offer it.
+            hook: The hook that would offer what is asked for; that of nothing unless given.
             name: A name in the hook's answer, or the (kind, name) of a component.
-
-        Returns:
-            A sentence for the end of a message; nothing if all plugins can be used.
         """
         plugins = [p for p in self.plugins if p.state != "ok"]
         text = f"Not available: {_named(plugins)}" if plugins else ""
         for plugin in plugins:
-            if plugin.left_out and name in _own_offers(plugin, hook):
+            if hook and plugin.left_out and name in _own_offers(plugin, hook):
                 text += f". It is {plugin.name} that offers it"
         return text
 

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 import click
 
 from gvt.cli.commands import COMMANDS
-from gvt.cli.options import debug_option, is_debugging, plugin_option
+from gvt.cli.offered import Offer, commands_of_plugins, is_own, merged
+from gvt.cli.options import debug_option, is_debugging, plugin_option, restrict_plugins
 from gvt.cli.plugins import plugin as plugin_commands
 from gvt.printable import emit, on_one_line
 from gvt.screen import screens
@@ -34,29 +35,31 @@ class Commands(click.Group):
         except BrokenPipeError as error:
             raise _BrokenPipe from error
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look a command up, among those of no other plugins than `--only-plugins` names."""
+        restrict_plugins(args)
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, gvt's own first."""
-        return [*super().list_commands(ctx), *sorted(self._from_plugins())]
+        """Return the names, those of gvt's own distribution first."""
+        offers = commands_of_plugins()
+        own = {*self.commands, *(str(c.name) for c, plugin in offers if is_own(plugin))}
+        others = {str(c.name) for c, _ in offers} - own
+        return [*sorted(own), *sorted(others)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Return a command; no plugin can take the name of one of gvt's own."""
-        return super().get_command(ctx, name) or self._from_plugins().get(name)
+        """Return a command; no plugin can take the name of one of gvt's own.
 
-    def _from_plugins(self) -> dict[str, click.Command]:
-        found: dict[str, click.Command] = {}
-        for plugin, answer in default_registry().plugins.call("gvt_commands"):
-            if isinstance(answer, BaseException):
-                continue
-            try:
-                offered = [answer] if isinstance(answer, click.Command) else list(answer or ())
-            except (Exception, SystemExit) as error:
-                offered = [error]
-            found |= {c.name: c for c in offered if isinstance(c, click.Command) and c.name}
-            rubbish = [c for c in offered if not isinstance(c, click.Command)]
-            for text in (f"gvt_commands gave {c!r}, which is no command" for c in rubbish):
-                if text not in plugin.warnings:
-                    plugin.warnings.append(text)
-        return found
+        Plugins are asked if it is a group, to which they add, or if it is none of gvt's own.
+        """
+        own = super().get_command(ctx, name)
+        if own is not None and not isinstance(own, click.Group):
+            return own
+        offers: list[Offer] = [] if own is None else [(own, None)]
+        offers += [offer for offer in commands_of_plugins() if offer[0].name == name]
+        return merged(offers, f"{ctx.command_path} {name}")
 
 
 @click.group(
@@ -137,7 +140,7 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
         message += f" A setting is written without dashes: {error.option_name.lstrip('-')}=VALUE."
     if isinstance(error, click.exceptions.NoSuchCommand):
         troubles = [w for p in default_registry().plugins for w in p.warnings if "_commands" in w]
-        message = " ".join([message, *troubles])
+        message = " ".join([message, *troubles, default_registry().unavailable()])
         if any(o.component.name == arguments[0] for o in default_registry().offers("recipe")):
             message += f" A recipe is run so: gvt run {arguments[0]}."
     context: Any = getattr(error, "ctx", None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gvt_registry import default_registry
-from gvt_registry.choice import names_in
+from gvt_registry.choice import ONLY_OPTION, names_in
 
 DEBUG_VARIABLE = "GVT_DEBUG"
 
@@ -24,6 +25,19 @@ def _load_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[str,
         default_registry().plugins.load_file(path)
 
 
+def restrict_plugins(arguments: list[str]) -> None:
+    """Import no installed plugins but those that `--only-plugins` names among these arguments.
+
+    A command's own options are read once it is found, too late for a command of a plugin.
+    """
+    for argument, following in pairwise([*arguments, ""]):
+        name, equals, value = argument.partition("=")
+        if name == "--":
+            return
+        if name == ONLY_OPTION:
+            default_registry().plugins.restrict(names_in(value if equals else following))
+
+
 def _restrict_plugins(ctx: click.Context, option: click.Parameter, names: str | None) -> None:
     if names is not None:
         default_registry().plugins.restrict(names_in(names))
@@ -32,7 +46,7 @@ def _restrict_plugins(ctx: click.Context, option: click.Parameter, names: str | 
 def plugin_option(command: Any) -> Any:
     """Add `--plugin FILE` and `--only-plugins NAMES`, in whichever order they are given."""
     command = click.option(
-        "--only-plugins",
+        ONLY_OPTION,
         "names",
         metavar="NAME,NAME",
         callback=_restrict_plugins,

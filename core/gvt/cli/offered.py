@@ -1,0 +1,128 @@
+"""Commands from plugins: beside gvt's own, and merged into groups of the same name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import click
+
+from gvt_registry import Plugin, default_registry
+from gvt_registry.choice import BLOCK_VARIABLE
+from gvt_registry.registry import OWN_DISTRIBUTION
+
+T = TypeVar("T")
+
+Offer = tuple[click.Command, Plugin | None]
+"""A command, and the plugin that offers it: None for gvt itself."""
+
+GroupOffer = tuple[click.Group, Plugin | None]
+"""A group of commands, and the plugin that offers it: None for gvt itself."""
+
+
+class MergedGroup(click.Group):
+    """Groups of one name as one: the help and options of the first, the commands of all.
+
+    The groups are asked for a command when it is looked up, so a group that imports its commands
+    lazily may be one of them.
+    """
+
+    def __init__(self, groups: Sequence[GroupOffer]) -> None:
+        vars(self).update(vars(groups[0][0]))
+        self._groups = groups
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, those of the first group first."""
+        names = [
+            name
+            for group, plugin in self._groups
+            for name in _answer(plugin, partial(group.list_commands, ctx)) or ()
+        ]
+        return list(dict.fromkeys(names))
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a command, None if no group has it."""
+        commands = [
+            (command, plugin)
+            for group, plugin in self._groups
+            if (command := _answer(plugin, partial(group.get_command, ctx, name)))
+        ]
+        return merged(commands, f"{ctx.command_path} {name}")
+
+
+def commands_of_plugins() -> list[Offer]:
+    """Return the commands that plugins offer.
+
+    Those of gvt's own distribution come first, so that no other plugin replaces them. A plugin
+    that raises, or offers something else, gets a warning and offers nothing.
+    """
+    commands: list[Offer] = []
+    for plugin, answer in default_registry().plugins.call("gvt_commands"):
+        if isinstance(answer, BaseException):
+            continue  # the registry has noted it
+        offered: Iterable[object] = [answer] if isinstance(answer, click.Command) else answer or ()
+        answers: list[object] | None = _answer(plugin, partial(list, offered))
+        for command in answers or ():
+            if isinstance(command, click.Command) and command.name:
+                commands.append((command, plugin))
+            else:
+                _note(plugin, f"gvt_commands gave {command!r}, which is not a named command")
+    return sorted(commands, key=lambda offer: not is_own(offer[1]))
+
+
+def merged(offers: Sequence[Offer], path: str) -> click.Command | None:
+    """Return the command that offers of one name make, None if there are none.
+
+    Groups are merged. If the first is not a group, it alone counts. An offer that does not count
+    is a warning that names both plugins.
+
+    Args:
+        offers: The first goes before all others.
+        path: How the command is called, such as `gvt data check`.
+    """
+    if not offers:
+        return None
+    first, used = offers[0]
+    groups: list[GroupOffer] = []
+    for command, plugin in offers:
+        if isinstance(first, click.Group) and isinstance(command, click.Group):
+            groups.append((command, plugin))
+        elif command is not first and plugin is not None:
+            _warn_of_conflict(path, used, plugin)
+    return MergedGroup(groups) if len(groups) > 1 else first
+
+
+def _warn_of_conflict(path: str, used: Plugin | None, unused: Plugin) -> None:
+    text = (
+        f"command {path!r} is offered by {_named(used)} and by {_named(unused)}; the first is "
+        f"used; block the other with {BLOCK_VARIABLE}={unused.name}"
+    )
+    _note(unused, text)
+    warnings.warn(text, stacklevel=2)
+
+
+def _named(plugin: Plugin | None) -> str:
+    return f"the plugin {plugin.name} ({plugin.origin})" if plugin else "gvt itself"
+
+
+def is_own(plugin: Plugin | None) -> bool:
+    """Return whether a plugin, or gvt itself, is of gvt's own distribution."""
+    return plugin is None or plugin.distribution == OWN_DISTRIBUTION
+
+
+def _answer(plugin: Plugin | None, ask: Callable[[], T]) -> T | None:
+    """Return what a plugin answers, or None with a warning if it raises."""
+    try:
+        return ask()
+    except (Exception, SystemExit) as error:
+        if plugin is None:
+            raise
+        _note(plugin, f"gvt_commands raised {type(error).__name__}: {error}")
+        return None
+
+
+def _note(plugin: Plugin, text: str) -> None:
+    if text not in plugin.warnings:
+        plugin.warnings.append(text)
