@@ -1,4 +1,4 @@
-"""`gvt predict`: names for pictures, masks, or objects."""
+"""`gvt predict`, and `gvt eval --predictions`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from gvt.cli.options import Output, debug_option, plugin_option
+from gvt.cli.extension import Extension
+from gvt.cli.options import Output, debug_option, plugin_option, shifted
 from gvt.printable import emit
 from gvt.screen import Screen
 
@@ -65,3 +66,34 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
         emit(f"written to {job.out}", err=True)
     if broken:
         raise DataError(f"{broken} of {total} pictures could not be predicted")
+
+
+@click.command("eval", cls=Extension)
+@click.argument("run", required=False)
+@click.argument("overrides", nargs=-1)
+@click.option("--split")
+@click.option(
+    "--predictions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="COCO results in JSON, scored in place of the checkpoint's.",
+)
+@click.option("--raw", is_flag=True)
+@click.option("-o", "--out")
+def score(
+    run: str | None,
+    overrides: tuple[str, ...],
+    split: str | None,
+    predictions: Path,
+    raw: bool,
+    out: Path | None,
+) -> None:
+    """With --predictions the boxes of a file are scored by the same code, such as another tool's or
+    those of gvt predict. RUN may then also be a recipe, of which nothing need be trained.
+    """
+    from gvt.cli.evaluation import show
+    from gvt_predict.judging_results import judge_predictions
+
+    if raw:
+        raise click.UsageError("--raw: a file of predictions has no weights; leave it out.")
+    run, overrides = shifted(run, overrides)
+    show(judge_predictions(predictions, run, *overrides, split=split, out=out))

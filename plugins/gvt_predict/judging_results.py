@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gvt import open as open_trained
 from gvt.batch import Record
 from gvt.config import RunConfig
 from gvt.device.placement import Placement
@@ -19,7 +20,6 @@ from gvt.session.build import build_task, open_dataset
 from gvt.session.facts import DataFacts
 from gvt.session.finding import PathLike
 from gvt.session.judging import Judged, check_classes, split_of
-from gvt.session.opened import open as open_trained
 
 if TYPE_CHECKING:
     from gvt.vision.coco import Results

@@ -9,10 +9,10 @@ from gvt_registry import hookimpl
 
 @hookimpl
 def gvt_commands() -> list[click.Command]:
-    """Add `gvt predict`."""
-    from gvt_predict.command import predict
+    """Add `gvt predict`, and `--predictions` to `gvt eval`."""
+    from gvt_predict.command import predict, score
 
-    return [predict]
+    return [predict, score]
 
 
 @hookimpl

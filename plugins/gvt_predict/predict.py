@@ -9,12 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from gvt import open as open_trained
 from gvt.device.placement import keep_freed_memory
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
 from gvt.printable import printable
 from gvt.session.finding import PathLike
-from gvt.session.opened import open as open_trained
 from gvt.vision.pictures.survey import notes_on
 from gvt_predict.files import Source, find_pictures, passed_over
 from gvt_predict.objects import Objects

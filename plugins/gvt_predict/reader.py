@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gvt import Opened
 from gvt.errors import UsageError
-from gvt.session.opened import Opened
 from gvt.vision.pictures.reader import PictureReader
 
 

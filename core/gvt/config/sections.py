@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -81,4 +81,15 @@ def _extended(
             fields[name] = (model, Field(default_factory=model))
     if not fields:
         return RunConfig
-    return create_model("RunConfig", __base__=RunConfig, __module__=__name__, **fields)
+    return create_model("RunConfig", __base__=_WithSections, __module__=__name__, **fields)
+
+
+class _WithSections(RunConfig):
+    """A configuration whose class is made at run time, so that pickle needs help."""
+
+    def __reduce__(self) -> tuple[Callable[..., RunConfig], tuple[dict[str, Any]]]:
+        return _restored, (self.document(),)
+
+
+def _restored(document: dict[str, Any]) -> RunConfig:
+    return model_for(document, document).model_validate(document)

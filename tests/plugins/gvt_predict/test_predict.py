@@ -172,10 +172,8 @@ def test_only_how_it_is_predicted_can_be_set_for_a_checkpoint(pixels, tmp_path):
     (plain,) = gvt.predict(run.folder, tmp_path / "a.png", "device=cpu")
     (flipped,) = gvt.predict(run.folder, tmp_path / "a.png", "predict.flips=true")
     torch.testing.assert_close(plain.prediction["scores"], flipped.prediction["scores"])
-    with pytest.raises(
-        gvt.UsageError,
-        match="data: the networks are those of .* only predict and device can be set",
-    ):
+    problem = r"data: the networks are those of .* only predict and device can be set"
+    with pytest.raises(gvt.UsageError, match=problem):
         gvt.predict(run.folder, tmp_path / "a.png", "data.size=12")
     with pytest.raises(gvt.ConfigError, match=r"predict\.til.*did you mean 'tile'"):
         gvt.predict(run.folder, tmp_path / "a.png", "predict.til=12")
