@@ -34,7 +34,7 @@ def model_for(data: Mapping[str, Any], keep: Collection[str]) -> type[RunConfig]
         try:
             models[name] = _model(target)
         except GvtError as error:
-            if name in data and name not in keep:
+            if name in data and name not in keep and _is_free(name):
                 raise
             for plugin, _ in target.offers:
                 plugin.warn(str(error))

@@ -107,14 +107,14 @@ def test_a_section_without_its_plugin_is_an_error_in_a_recipe_and_kept_in_a_chec
     plugin()
     recipe = compose("classify.mnist", ["explain.steps=7", "compare.other=a"]).document()
     plugin.remove()
-    with pytest.raises(gvt.ConfigError, match="explain: unknown key.*install that plugin"):
+    with pytest.raises(gvt.ConfigError, match=r"explain: unknown key.*install that plugin"):
         compose(recipe)
     recorded = validate(recipe, "the checkpoint", keep=recipe)
     assert recorded.document()["explain"] == {"steps": 7, "layers": []}
     changed = compose(recorded, ["device=cpu"])
     assert changed.document() == {**recorded.document(), "device": "cpu"}
     for override in ("explain.steps=8", "other.steps=8"):
-        with pytest.raises(gvt.ConfigError, match="unknown key.*install that plugin"):
+        with pytest.raises(gvt.ConfigError, match=r"unknown key.*install that plugin"):
             compose(recorded, [override])
     module = plugin()
     back = validate(recipe, "the checkpoint", keep=recipe)
@@ -164,7 +164,7 @@ def test_a_section_that_cannot_be_used_stops_no_other_recipe(plugin, offers, war
 
 def test_a_broken_section_is_an_error_where_it_is_used(plugin):
     plugin('{"mine": "NAME:Missing"}')
-    with pytest.raises(BrokenComponent, match="section 'mine' from .* is broken"):
+    with pytest.raises(BrokenComponent, match=r"section 'mine' from .* is broken"):
         compose("classify.mnist", ["mine.steps=3"])
 
 
@@ -172,7 +172,7 @@ def test_two_plugins_with_one_section_are_an_error_where_it_is_used(plugin):
     plugin('{"mine": "NAME:Explain"}')
     plugin('{"mine": "NAME:Explain"}')
     assert compose("classify.mnist").train.seed == 0
-    with pytest.raises(gvt.UsageError, match="section 'mine' is offered by .* and .*; block one"):
+    with pytest.raises(gvt.UsageError, match=r"section 'mine' is offered by .* and .*; block one"):
         compose("classify.mnist", ["mine.steps=3"])
 
 
