@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import click
+from typing import TYPE_CHECKING
 
 from gvt_registry import hookimpl
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl

@@ -138,7 +138,7 @@ class Opened:
             return build_task(self.config, self.info)
 
 
-def open(  # as public as `gvt.open`; no file is opened here by the builtin
+def open(
     of: PathLike | None = None,
     *overrides: str,
     changeable: Collection[str] | None = None,
