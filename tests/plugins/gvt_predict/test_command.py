@@ -14,7 +14,7 @@ from PIL import Image
 import gvt
 from gvt.cli import main
 
-PIXELS = Path(__file__).parents[1] / "prediction" / "pixels.py"
+PIXELS = Path(__file__).parent / "pixels.py"
 SHARP = "heads.where.weights=500"
 NAMED = "heads.what.weights=5"
 
