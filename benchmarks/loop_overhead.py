@@ -18,10 +18,10 @@ import torch
 from by_hand import LOOPS, ByHand
 
 import gvt
+from gvt.data.facts import DataFacts
 from gvt.device.placement import keep_freed_memory
 from gvt.seeding import seed_everything
 from gvt.session.build import build_task, open_dataset
-from gvt.session.facts import DataFacts
 
 OFF = (
     "train.checkpoint_every=null",

@@ -19,9 +19,9 @@ from collections.abc import Callable
 import torch
 
 import gvt
+from gvt.data.facts import DataFacts
 from gvt.seeding import seed_everything
 from gvt.session.build import build_task, open_dataset
-from gvt.session.facts import DataFacts
 
 LITE0 = ("train.precision=float32", "backbone.backbone.model=tf_efficientnet_lite0")
 SIDES = {

@@ -21,11 +21,11 @@ from loop_overhead import OFF, UNTIMED
 from torch import Tensor, nn
 
 import gvt
+from gvt.data.facts import DataFacts
 from gvt.data.order import Order
 from gvt.device.placement import keep_freed_memory
 from gvt.seeding import seed_everything
 from gvt.session.build import build_task, open_dataset
-from gvt.session.facts import DataFacts
 
 WIDTHS = (256, 128, 64, 32, 16)
 RECIPE = (

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 import gvt
+from gvt.data.facts import DataFacts
 from gvt.session.build import build_task, open_dataset
-from gvt.session.facts import DataFacts
 
 Step = Callable[[Tensor, Tensor], dict[str, Tensor]]
 

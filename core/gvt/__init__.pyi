@@ -13,6 +13,7 @@ from gvt.config import (
     OptimizerConfig as OptimizerConfig,
     PathText as PathText,
     RunConfig as RunConfig,
+    Section as Section,
     TrainConfig as TrainConfig,
     compose as compose,
 )
@@ -52,14 +53,13 @@ from gvt.interfaces import (
 from gvt.loop.evaluation import Evaluation as Evaluation, evaluate as evaluate
 from gvt.loop.listener import Listener as Listener, Run as Run
 from gvt.loop.trainer import Trainer as Trainer
-from gvt.prediction import Predicted as Predicted, predict as predict
-from gvt.prediction.judging_results import evaluate_predictions as evaluate_predictions
 from gvt.runs.display import Display as Display
 from gvt.seeding import derive as derive, random_source as random_source
 from gvt.session.additions import add_head as add_head, save as save
 from gvt.session.api import resume as resume, run as run
 from gvt.session.build import create as create
 from gvt.session.judging import evaluate_checkpoint as evaluate_checkpoint
+from gvt.session.opened import Opened as Opened, open as open
 from gvt.session.saved import load as load, sample as sample
 from gvt.vision.layers import Dropout as Dropout
 from gvt.vision.pictures.reader import PictureReader as PictureReader

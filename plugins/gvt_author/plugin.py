@@ -1,4 +1,4 @@
-"""`gvt plugin check` and `gvt plugin new`."""
+"""`gvt plugin check` and `gvt plugin new`; the conformance kit as `gvt.testing`."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ def gvt_commands() -> list[click.Command]:
     from gvt_author.commands import plugin
 
     return [plugin]
+
+
+@hookimpl
+def gvt_names() -> dict[str, str]:
+    """Offer the conformance kit as `gvt.testing`."""
+    return {"testing": "gvt_author.testing"}

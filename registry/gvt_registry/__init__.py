@@ -16,6 +16,7 @@ from gvt_registry.hookspecs import API_VERSION, hookimpl
 from gvt_registry.plugin import Plugin
 from gvt_registry.plugins import Plugins
 from gvt_registry.registry import Registry, default_registry
+from gvt_registry.target import Target
 
 __all__ = [
     "API_VERSION",
@@ -28,6 +29,7 @@ __all__ = [
     "Plugin",
     "Plugins",
     "Registry",
+    "Target",
     "UnknownComponent",
     "UsageError",
     "default_registry",

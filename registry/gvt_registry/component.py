@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
-from gvt_registry.errors import BrokenComponent, UsageError, nearest
+from gvt_registry.errors import UsageError, nearest
+from gvt_registry.target import load_target
 
 KINDS = (
     "recipe",
@@ -90,15 +89,5 @@ class Offer:
         target = self.component.target
         if not isinstance(target, str):
             return target
-        module_name, _, path = target.partition(":")
-        try:
-            found: Any = importlib.import_module(module_name)
-            for attribute in path.split("."):
-                found = getattr(found, attribute)
-        except (Exception, SystemExit) as error:
-            raise BrokenComponent(
-                f"{self.component.kind} {self.component.name!r} from {self.origin} is broken: "
-                f"{type(error).__name__}: {error}",
-                details=traceback.format_exc(),
-            ) from error
-        return found
+        component = self.component
+        return load_target(target, f"{component.kind} {component.name!r} from {self.origin}")

@@ -39,6 +39,24 @@ def gvt_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
 
 
 @hookspec
+def gvt_sections() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Called when a recipe is validated: the top-level sections that the plugin adds to recipes.
+
+    Each name leads to a pydantic model, `"package.module:Model"`, imported with the first recipe.
+    A run has the section under its name: `run.config.section("name", Model)`.
+    """
+
+
+@hookspec
+def gvt_names() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Called when `gvt.NAME` is not one of gvt's own names: the names that the plugin adds.
+
+    Each name leads to `"package.module:attribute"` or to a module, `"package.module"`, imported
+    when the name is first used.
+    """
+
+
+@hookspec
 def gvt_run_started(run: Any) -> None:
     """Called once, when everything is built and before the first step, also of a resumed run."""
 

@@ -52,6 +52,11 @@ class Plugin:
         """The distribution and its version, for people."""
         return f"{self.distribution} {self.version}".strip()
 
+    def warn(self, text: str) -> None:
+        """Record what is wrong with a plugin that works, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
     def fail(self, error: BaseException, state: str = "broken") -> None:
         """Record why this plugin cannot be used."""
         text = " ".join(str(error).split())

@@ -13,6 +13,7 @@ from gvt_registry.component import KINDS, Component, Offer
 from gvt_registry.errors import AmbiguousComponent, UnknownComponent, nearest
 from gvt_registry.plugin import Plugin
 from gvt_registry.plugins import OWN_DISTRIBUTION, Plugins
+from gvt_registry.target import Target, targets
 
 T = TypeVar("T")
 
@@ -60,6 +61,24 @@ class Registry:
             )
         raise self._unknown(kind, name, [o.component.name for o in offers], trained_with)
 
+    def targets(self, hook: str) -> dict[str, Target]:
+        """Return what plugins offer by name through `gvt_sections` or `gvt_names`."""
+        return targets(self.plugins, hook)
+
+    def unavailable(self, hook: str = "", name: object = None) -> str:
+        """Return which plugins cannot be used, and why; an empty text if all can.
+
+        Args:
+            hook: The hook that would offer what is asked for; that of nothing unless given.
+            name: A name in the hook's answer, or the (kind, name) of a component.
+        """
+        plugins = [p for p in self.plugins if p.state != "ok"]
+        text = f"Not available: {_named(plugins)}" if plugins else ""
+        for plugin in plugins:
+            if hook and plugin.left_out and name in _own_offers(plugin, hook):
+                text += f". It is {plugin.name} that offers it"
+        return text
+
     @overload
     def register(self, component: Component) -> Component: ...
     @overload
@@ -85,15 +104,6 @@ class Registry:
 
         return decorate
 
-    def unavailable(self) -> str:
-        """Return which plugins cannot be used, and why; an empty text if all can."""
-        by_reason: dict[str, list[str]] = {}
-        for plugin in self.plugins:
-            if plugin.state != "ok":
-                by_reason.setdefault(f"{plugin.state}: {plugin.problem}", []).append(plugin.name)
-        reasons = [f"{', '.join(names)} ({reason})" for reason, names in by_reason.items()]
-        return f"Not available: {', '.join(reasons)}" if reasons else ""
-
     def _from_plugins(self) -> Iterator[Offer]:
         for plugin, ask in self.plugins.implementations("gvt_components"):
             if plugin.name not in self._collected:
@@ -109,27 +119,32 @@ class Registry:
             message += f"; it was trained with {trained_with}: {_how_to_get(trained_with)}"
         elif not hint:
             message += f"; known: {', '.join(known)}" if known else "; no plugin offers any"
-        out = [p for p in self.plugins if p.state != "ok"]
-        if out:
-            stop = "" if message.endswith("?") else "."
-            message += f"{stop} {self.unavailable()}"
-        for plugin in out:
-            if plugin.left_out and (kind, name) in _own_components(plugin):
-                message += f". It is {plugin.name} that offers it"
+        if unavailable := self.unavailable("gvt_components", (kind, name)):
+            message += f"{'' if message.endswith('?') else '.'} {unavailable}"
         # With a near name at hand this is a typing error, and a traceback would only hide it.
-        details = "" if hint else "\n".join(p.details for p in out if p.details)
+        broken = [p for p in self.plugins if p.state != "ok" and p.details]
+        details = "" if hint else "\n".join(p.details for p in broken)
         return UnknownComponent(message, details=details)
 
 
-def _own_components(plugin: Plugin) -> set[tuple[str, str]]:
-    """Return what a plugin of our own that is left out would offer, by kind and name.
+def _named(unavailable: list[Plugin]) -> str:
+    """Return plugins by their names, those with one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for plugin in unavailable:
+        by_reason.setdefault(f"{plugin.state}: {plugin.problem}", []).append(plugin.name)
+    return ", ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+
+
+def _own_offers(plugin: Plugin, hook: str) -> set[object]:
+    """Return what a plugin of our own that is left out would offer: names, or kinds and names.
 
     Others are not asked: their code is not to be run.
     """
     if plugin.point is None or plugin.distribution != OWN_DISTRIBUTION:
         return set()
     try:
-        return {(c.kind, c.name) for c in plugin.point.load().gvt_components()}
+        offers = getattr(plugin.point.load(), hook)()
+        return {(o.kind, o.name) if isinstance(o, Component) else o for o in offers}
     except Exception:  # it may be broken, and this is only a hint
         return set()
 

@@ -43,7 +43,7 @@ class _Resolved(_Section):
 
 
 class PartData(_Section):
-    """The fields of `gvt.session.facts.PartFacts`."""
+    """The fields of `gvt.data.facts.PartFacts`."""
 
     classes: list[str]
     background: bool = False
@@ -57,7 +57,7 @@ class Reader(_Section):
 
 
 class Data(_Section):
-    """The fields of `gvt.session.facts.DataFacts`."""
+    """The fields of `gvt.data.facts.DataFacts`."""
 
     classes: list[str]
     image_shape: Annotated[list[Side], Field(min_length=3, max_length=3)] | None = None

@@ -10,7 +10,6 @@ import click
 
 from gvt.cli.evaluation import evaluate
 from gvt.cli.options import debug_option, plugin_option, shifted
-from gvt.cli.prediction import predict
 from gvt.printable import emit
 from gvt.screen import Screen
 from gvt_registry import KINDS
@@ -139,7 +138,6 @@ COMMANDS = [
     run,
     resume,
     evaluate,
-    predict,
     list_components,
     show,
     config,

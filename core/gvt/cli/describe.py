@@ -9,9 +9,9 @@ from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.injected import INJECTED, NETWORKS
 from gvt.config.parameters import signature_of
+from gvt.data.facts import DataFacts
 from gvt.errors import ConfigError, DataError, UsageError
 from gvt.session.build import build_task, create, open_dataset
-from gvt.session.facts import DataFacts
 from gvt_registry import KINDS, Offer, default_registry, nearest
 
 EXAMPLE_SHAPE = (1, 28, 28)

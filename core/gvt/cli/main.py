@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from gvt.cli.commands import COMMANDS
+from gvt.cli.extension import Extension, extended
 from gvt.cli.offered import Offer, commands_of_plugins, is_own, merged
 from gvt.cli.options import debug_option, is_debugging, plugin_option, restrict_plugins
 from gvt.cli.plugins import plugin as plugin_commands
@@ -44,7 +45,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, those of gvt's own distribution first."""
-        offers = commands_of_plugins()
+        offers = [offer for offer in commands_of_plugins() if not isinstance(offer[0], Extension)]
         own = {*self.commands, *(str(c.name) for c, plugin in offers if is_own(plugin))}
         others = {str(c.name) for c, _ in offers} - own
         return [*sorted(own), *sorted(others)]
@@ -52,14 +53,15 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return a command; no plugin can take the name of one of gvt's own.
 
-        Plugins are asked if it is a group, to which they add, or if it is none of gvt's own.
+        Plugins add commands to a group, and options to another command by an `Extension`.
         """
-        own = super().get_command(ctx, name)
-        if own is not None and not isinstance(own, click.Group):
-            return own
-        offers: list[Offer] = [] if own is None else [(own, None)]
-        offers += [offer for offer in commands_of_plugins() if offer[0].name == name]
-        return merged(offers, f"{ctx.command_path} {name}")
+        command = super().get_command(ctx, name)
+        of_plugins = [offer for offer in commands_of_plugins() if offer[0].name == name]
+        if command is None or isinstance(command, click.Group):
+            offers: list[Offer] = [] if command is None else [(command, None)]
+            offers += [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
+            command = merged(offers, f"{ctx.command_path} {name}")
+        return extended(command, [offered for offered, _ in of_plugins])
 
 
 @click.group(

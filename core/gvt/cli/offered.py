@@ -11,7 +11,7 @@ import click
 
 from gvt_registry import Plugin, default_registry
 from gvt_registry.choice import BLOCK_VARIABLE
-from gvt_registry.registry import OWN_DISTRIBUTION
+from gvt_registry.plugins import OWN_DISTRIBUTION
 
 T = TypeVar("T")
 

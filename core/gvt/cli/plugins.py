@@ -15,6 +15,13 @@ from gvt_registry import Offer, Plugin, default_registry
 HEADINGS = ("name", "distribution", "version", "API", "state", "ms", "offers, or why not")
 EMPTY = ("",) * (len(HEADINGS) - 1)
 
+FURTHER = {
+    "gvt_commands": "commands",
+    "gvt_sections": "sections of recipes",
+    "gvt_names": "names of gvt",
+}
+"""What a plugin offers besides components, by the hook that says it."""
+
 WIDTH = 80
 LEAST = 24
 """Columns of the whole table, and of its last column if the others leave less."""
@@ -86,8 +93,8 @@ def _offered(plugin: Plugin, offers: list[Offer]) -> str:
         plural = f"{kind}es" if kind.endswith("s") else f"{kind}s"
         parts.append(f"{kind} {names[0]}" if len(names) == 1 else f"{len(names)} {plural}")
     plugins = default_registry().plugins
-    if "gvt_commands" in plugins.hooks_of(plugin):
-        parts.append("commands")
+    hooks = plugins.hooks_of(plugin)
+    parts += [noun for hook, noun in FURTHER.items() if hook in hooks]
     if plugins.follows_runs(plugin):
         parts.append("run hooks")
     return "; ".join(parts) or "nothing"

@@ -10,6 +10,7 @@ from gvt.config.schema import (
     EvaluateConfig,
     OptimizerConfig,
     RunConfig,
+    Section,
     TrainConfig,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "OptimizerConfig",
     "PathText",
     "RunConfig",
+    "Section",
     "TrainConfig",
     "compose",
     "load_recipe",

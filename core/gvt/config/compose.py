@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from gvt.config import schema, text
+from gvt.config import schema, sections, text
 from gvt.config.plain import plain
 from gvt.errors import ConfigError
 from gvt.printable import printable, quoted, shortened
@@ -55,18 +56,23 @@ def load_recipe(recipe: str | os.PathLike[str]) -> tuple[str, str, str]:
 
 
 def compose(
-    recipe: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
+    recipe: str | os.PathLike[str] | Mapping[str, Any] | schema.RunConfig,
+    overrides: Sequence[str] = (),
 ) -> schema.RunConfig:
     """Return the validated configuration of a recipe with overrides such as `train.steps=200`.
 
     Args:
-        recipe: A recipe's name, the path of a YAML file, or its content.
+        recipe: A recipe's name, the path of a YAML file, its content, or a configuration.
         overrides: `dotted.path=value`, the value in YAML.
 
     Raises:
         ConfigError: One line that names the path, what is wrong, and the nearest valid name.
     """
-    if isinstance(recipe, Mapping):
+    before: dict[str, Any] = {}
+    if isinstance(recipe, schema.RunConfig):
+        where, before = "the recipe", recipe.document()
+        data = copy.deepcopy(before)
+    elif isinstance(recipe, Mapping):
         where, data = "the recipe", plain(recipe, "the recipe")
     else:
         name, source, where = load_recipe(recipe)
@@ -77,7 +83,8 @@ def compose(
         raise ConfigError(f"{where}: a recipe is a mapping with keys such as task, data, train")
     apply_overrides(data, overrides)
     _drop_removed_heads(data)
-    return validate(data, where)
+    unchanged = [name for name, section in before.items() if data.get(name) == section]
+    return validate(data, where, keep=unchanged)
 
 
 def _drop_removed_heads(data: dict[str, Any]) -> None:
@@ -107,19 +114,28 @@ def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -
     return text.dump(data)
 
 
-def validate(data: Mapping[str, Any], where: str) -> schema.RunConfig:
+def validate(
+    data: Mapping[str, Any], where: str, *, keep: Collection[str] = ()
+) -> schema.RunConfig:
     """Return plain data as a configuration.
+
+    Args:
+        data: The content of a recipe or of a checkpoint.
+        where: Where it is from, for messages.
+        keep: Sections of plugins that stay as they are if their plugin is absent, such as all of
+            a checkpoint; others are errors.
 
     Raises:
         ConfigError: If something in it is not plain data, or it does not fit the schema.
     """
     data = plain(data, where)
+    model = sections.model_for(data, keep)
     try:
-        return schema.RunConfig.model_validate_json(json.dumps(data), strict=True)
+        return model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         complaints: dict[tuple[str, str], list[str]] = {}
         for problem in error.errors(include_url=False):
-            path, complaint, instead = _complaint(problem, data)
+            path, complaint, instead = _complaint(problem, data, model)
             complaints.setdefault((path, instead), []).append(complaint)
         (path, instead), found = next(iter(complaints.items()))
         more = f" (and {len(complaints) - 1} more)" if len(complaints) > 1 else ""
@@ -222,7 +238,7 @@ def _check_there_is(head: str, heads: Mapping[str, Any]) -> None:
         )
 
 
-def _complaint(problem: Any, data: Any) -> tuple[str, str, str]:
+def _complaint(problem: Any, data: Any, model: type[BaseModel]) -> tuple[str, str, str]:
     """Return the path in the recipe that pydantic complains about, the complaint, and the value."""
     path: list[str] = []
     for step in problem["loc"]:
@@ -239,8 +255,11 @@ def _complaint(problem: Any, data: Any) -> tuple[str, str, str]:
     where = ".".join(path) or "recipe"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if problem["type"] == "extra_forbidden":
-        known = _fields(schema.RunConfig, path[:-1])
-        message = f"unknown key{nearest(path[-1], known) or '; known: ' + ', '.join(known)}"
+        known = _fields(model, path[:-1])
+        all_of_them = f"; known: {', '.join(known)}"
+        if len(path) == 1:
+            all_of_them += sections.missing(path[0])
+        message = f"unknown key{nearest(path[-1], known) or all_of_them}"
     elif problem["type"] == "missing" and isinstance(problem["input"], list):
         return where, "has too few values", f", not {quoted(problem['input'])}"
     elif problem["type"] == "missing":

@@ -54,7 +54,7 @@ def with_unrecorded(document: Mapping[str, Any]) -> dict[str, Any]:
     A component that is not installed, or has parameters that do not fit, is left as it is:
     building it says what is wrong.
     """
-    config = validate(document, "the checkpoint")
+    config = validate(document, "the checkpoint", keep=document)
     return _completed(config, unrecorded, GvtError).document()
 
 
@@ -85,7 +85,7 @@ def _completed(config: RunConfig, defaults: Defaults, *left_alone: type[Exceptio
             filled_in = INJECTED["dataset" if kind == "dataset" else "task"]
             reserved = {*filled_in, *type(component).model_fields}
             place |= _with(defaults, kind, target, component.parameters, reserved)
-    return validate(document, config.recipe)
+    return validate(document, config.recipe, keep=document)
 
 
 def _with(

@@ -7,7 +7,7 @@ and `optimizers.*` are parameters of the component named there, checked against 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -20,11 +20,14 @@ from pydantic import (
     model_validator,
 )
 
+from gvt.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
 Cadence = PositiveInt | Literal["epoch"] | None
 """Every so many steps, at the end of every epoch, or never."""
 
 MAX_BATCH = 1 << 20
-MAX_TILE = 1 << 14
 MAX_KEPT = 100_000
 """What a recipe can ask of a machine at most; more is a mistake, or a forged file."""
 
@@ -261,31 +264,6 @@ class EvaluateConfig(Section):
         return self
 
 
-class PredictConfig(Section):
-    """Predictions for people's pictures.
-
-    Attributes:
-        tile: Longer side in pixels of the tiles that a larger picture is predicted in, where each
-            pixel is classified or objects are found. `auto` is 512, and 1024 where objects alone
-            are found, for pictures that keep their own size; those that are brought to a size are
-            shown whole. Where they are, and objects are found, a number cuts tiles of so many of
-            the picture's own pixels, in the size's proportions, and brings each to the size.
-        overlap: Least share of a tile's side that it has in common with the next one, over which
-            the one fades into the other; objects no larger than that are whole in one of them.
-        flips: Also predict flipped copies and take the mean of the scores: of pixels over both
-            directions, of a picture's class over left and right. Several labels of a picture, and
-            objects, are those of the picture as it is.
-        batch_size: Tiles predicted at once.
-        score: Objects with a lower score are neither drawn nor told; `predictions.json` has them.
-    """
-
-    tile: Annotated[int, Field(ge=16, le=MAX_TILE)] | Literal["auto"] = "auto"
-    overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
-    flips: bool = False
-    batch_size: BatchSize = 4
-    score: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
 class FolderConfig(Section):
     """What is around the steps.
 
@@ -301,7 +279,7 @@ class FolderConfig(Section):
 
 
 class RunConfig(Section):
-    """A whole run.
+    """A whole run; plugins add sections of their own (`gvt_sections`).
 
     Attributes:
         recipe: The recipe's name, which names the run's folder.
@@ -324,7 +302,6 @@ class RunConfig(Section):
     optimizers: dict[str, OptimizerConfig]
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
-    predict: PredictConfig = PredictConfig()
     run: FolderConfig = FolderConfig()
     init_from: str | None = None
     device: DeviceName = "auto"
@@ -332,3 +309,18 @@ class RunConfig(Section):
     def document(self) -> dict[str, Any]:
         """Return it as plain data that validates to the same configuration."""
         return self.model_dump(mode="json")
+
+    def section(self, name: str, model: type[M]) -> M:
+        """Return a plugin's section of the recipe.
+
+        Args:
+            name: The section's name, as in `gvt_sections`.
+            model: The section's model.
+
+        Raises:
+            ConfigError: If the recipe lacks the section, or no plugin has checked it.
+        """
+        section = getattr(self, name, None)
+        if not isinstance(section, model):
+            raise ConfigError(f"{self.recipe}: {name}: is missing")
+        return section

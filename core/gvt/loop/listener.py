@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gvt.batch import Batch
     from gvt.config import RunConfig
     from gvt.data import Loader
-    from gvt.session.facts import DataFacts
+    from gvt.data.facts import DataFacts
 
 P = ParamSpec("P")
 Rows = Sequence[tuple[int, Mapping[str, float]]]

@@ -15,13 +15,13 @@ from gvt.config.injected import FACTS
 from gvt.config.parameters import signature_of
 from gvt.config.recorded import with_defaults
 from gvt.config.schema import HeadConfig
+from gvt.data.facts import DataFacts
 from gvt.errors import CheckpointError, ConfigError, UsageError
 from gvt.finite import check_weights, infinite_places
 from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Head, Task
 from gvt.session.build import create, offers_used, part_of, vocabulary_of
-from gvt.session.facts import DataFacts
-from gvt.session.saved import PathLike, run_of
+from gvt.session.finding import PathLike, run_of
 from gvt_registry import default_registry
 
 _STATISTICS = ("running_mean", "running_var")
@@ -118,9 +118,10 @@ def save(task: Task, path: PathLike) -> Path:
     for section in ("config", "resolved"):
         if isinstance(task, MultiHead):
             _write_heads(document[section], task)
-        complete = with_defaults(validate(document[section], "the task's recipe"))
+        recorded = validate(document[section], "the task's recipe", keep=document[section])
+        complete = with_defaults(recorded)
         document[section] = complete.document()
-    config = validate(document["config"], "the task's recipe")
+    config = validate(document["config"], "the task's recipe", keep=document["config"])
     document["components"] = {n: offer.origin for n, offer in offers_used(config).items()}
     training = document.get("training", {"step": 0, "epoch": 0, "position": 0, "best": None})
     document["training"] = {**training, "metrics": {}, "optimizer_values": {}, "scalers": {}}

@@ -20,7 +20,8 @@ from gvt.runs.folder import RunFolder
 from gvt.runs.writer import sole_writer
 from gvt.session.build import paths_of
 from gvt.session.changeable import RESUMING
-from gvt.session.saved import pinned, run_of
+from gvt.session.finding import run_of
+from gvt.session.opened import pinned
 from gvt.session.training import train
 
 
@@ -64,7 +65,7 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
     # Before the checkpoint is read: whoever has the lock may be about to write a newer one.
     with first_enters(sole_writer(folder.path, "trained")):
         if not checkpoint.exists():
-            config = _changed(compose(folder.config).document(), overrides, {})
+            config = _changed(compose(folder.config), overrides, {})
             return train(config, folder=folder, quiet=quiet)
         state = checkpoint_file.load(checkpoint, of_run=True)
         config = _changed(pinned(state[0]), overrides, state[0]["components"])
@@ -82,25 +83,25 @@ def _root(overrides: Sequence[str]) -> Path:
 
 
 def _changed(
-    document: Mapping[str, Any], overrides: Sequence[str], components: Mapping[str, str]
+    began: RunConfig, overrides: Sequence[str], components: Mapping[str, str]
 ) -> RunConfig:
     """Return the configuration of a resumed run.
 
     Args:
-        document: The configuration that the run started with.
+        began: The configuration that the run started with.
         overrides: The changes.
         components: The distribution of each `kind:name` according to the checkpoint.
 
     Raises:
         UsageError: If an override changes what cannot change in a run.
     """
-    after = compose(document, overrides)
+    after = compose(began, overrides)
     paths = paths_of(after, components)
     # Files of weights, and of the data its root, may be elsewhere now.
     movable = {p for p in paths if not p.startswith("data.") or p.endswith(".root")}
     movable |= {*RESUMING.settings}
-    moved = [o for o in overrides if _moves(o, movable, document)]
-    if changed := RESUMING.wrongly_changed(compose(document, moved), after):
+    moved = [o for o in overrides if _moves(o, movable, began.document())]
+    if changed := RESUMING.wrongly_changed(compose(began, moved), after):
         raise UsageError(
             f"{changed}: a run goes on with the data, order, networks and averages that it "
             "began with; for others start a new one with init_from=CHECKPOINT"

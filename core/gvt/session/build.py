@@ -25,11 +25,11 @@ from gvt.config.paths import expanded
 from gvt.config.pretrained import built_for
 from gvt.config.recorded import sections
 from gvt.config.schema import HeadConfig
+from gvt.data.facts import DataFacts, PartFacts
 from gvt.errors import ConfigError, DataError
 from gvt.heads.vocabulary import Vocabulary
 from gvt.interfaces import Dataset, Head, Task
 from gvt.printable import printable
-from gvt.session.facts import DataFacts, PartFacts
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 

@@ -8,24 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gvt.checkpoint import file as checkpoint_file
-from gvt.checkpoint.training import LAST, under
-from gvt.config import RunConfig, compose
-from gvt.device.placement import (
-    Placement,
-    deterministic_algorithms,
-    explained_memory,
-    keep_freed_memory,
-)
+from gvt.checkpoint.training import LAST
+from gvt.config import RunConfig
+from gvt.device.placement import deterministic_algorithms, explained_memory, keep_freed_memory
 from gvt.errors import ConfigError, RunInUseError, UsageError
-from gvt.interfaces import Dataset, Task
+from gvt.interfaces import Dataset
 from gvt.loop.evaluation import Evaluation, evaluate
 from gvt.runs.evaluations import save_evaluation
 from gvt.runs.folder import RunFolder
 from gvt.runs.writer import sole_writer
-from gvt.session.build import check_split, open_dataset, validate_components
-from gvt.session.changeable import EVALUATING, OWN_EVALUATION
-from gvt.session.saved import PathLike, find_checkpoint, pinned, task_of
+from gvt.session.build import check_split, open_dataset
+from gvt.session.changeable import OWN_EVALUATION
+from gvt.session.finding import PathLike
+from gvt.session.opened import Opened, open_checkpoint
 from gvt_registry import default_registry
 
 
@@ -137,31 +132,24 @@ def judge(
     out: PathLike | None = None,
 ) -> Judged:
     """Do what `evaluate_checkpoint` does, without writing anything yet."""
-    run, path = find_checkpoint(checkpoint)
-    state = checkpoint_file.load(path, of_run=True)
-    document, tensors = state
-    config = overridden(pinned(document), overrides)
-    split = split_of(config, split)
-    validate_components(config, document["components"])
-    apart = _apart(run, path, overrides, averaged)
-    if run is not None and out is None and not apart:
-        with sole_writer(run.path, "evaluated"):
+    opened = open_checkpoint(checkpoint, *overrides, averaged=averaged)
+    assert opened.checkpoint is not None
+    split = split_of(opened.config, split)
+    apart = _apart(opened.run, opened.checkpoint, overrides, averaged)
+    if opened.run is not None and out is None and not apart:
+        with sole_writer(opened.run.path, "evaluated"):
             pass  # is free: whoever trains it meanwhile is found out before hours of evaluation
-    train = config.train
-    placement = Placement.resolve(
-        config.device, train.precision, train.memory_format, train.compile
-    )
-    found = _evaluated(config, split, task_of(state, path, averaged), document["data"], placement)
+    found = _evaluated(opened, split)
     about = {
-        "checkpoint": path.name,
-        "averaged": averaged and bool(under("ema/", tensors)),
-        "precision": placement.precision,
+        "checkpoint": opened.checkpoint.name,
+        "averaged": opened.is_averaged,
+        "precision": opened.placement.precision,
         "overrides": list(overrides),
     }
-    step, classes = document["training"]["step"], document["data"]["classes"]
-    return Judged(
-        found, split, step, classes, about, run, apart, None if out is None else Path(out)
-    )
+    assert opened.origin is not None
+    step, classes = opened.origin["training"]["step"], opened.origin["data"]["classes"]
+    to = None if out is None else Path(out)
+    return Judged(found, split, step, classes, about, opened.run, apart, to)
 
 
 def split_of(config: RunConfig, split: str | None) -> str:
@@ -192,21 +180,6 @@ def check_classes(dataset: Dataset, trained: Sequence[str]) -> None:
         )
 
 
-def overridden(before: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig:
-    """Return the configuration of an evaluation.
-
-    Raises:
-        UsageError: If an override changes what the checkpoint is.
-    """
-    config = compose(before, overrides)
-    if changed := EVALUATING.wrongly_changed(compose(before), config):
-        raise UsageError(
-            f"{changed}: the networks are those of the checkpoint, trained as they were; "
-            "leave it out"
-        )
-    return config
-
-
 def _apart(run: RunFolder | None, path: Path, overrides: Sequence[str], averaged: bool) -> str:
     """Return in what an evaluation differs from the run's own; nothing if it does not."""
     if run is None:
@@ -220,27 +193,22 @@ def _apart(run: RunFolder | None, path: Path, overrides: Sequence[str], averaged
     return f"the run's own has no override of {', '.join(others)}" if others else ""
 
 
-def _evaluated(
-    config: RunConfig,
-    split: str,
-    task: Task,
-    facts: Mapping[str, Any],
-    placement: Placement,
-) -> Evaluation:
+def _evaluated(opened: Opened, split: str) -> Evaluation:
     from gvt.data.loading import HeldOut, resolved
 
+    config, placement, classes = opened.config, opened.placement, opened.info.classes
     batch_size = config.evaluate.batch_size or config.data.batch_size
     dataset = open_dataset(config, split)
-    check_classes(dataset, facts["classes"])
+    check_classes(dataset, classes)
     with (
         explained_memory(placement, batch_size, 1),
         placement.autocast(),
         deterministic_algorithms(config.train.deterministic),
     ):
         keep_freed_memory(placement.device)
-        placement.place(task)
+        task = opened.task
         held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
         try:
-            return evaluate(task, held_out.batches(batch_size), classes=facts["classes"])
+            return evaluate(task, held_out.batches(batch_size), classes=classes)
         except NotImplementedError as error:
             raise ConfigError(f"{config.recipe}: {error}, so it cannot be evaluated") from error

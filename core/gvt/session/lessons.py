@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from gvt.data.facts import classes_without_samples
 from gvt.errors import DataError
 from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Dataset, Head, Task
 from gvt.printable import printable
-from gvt.session.facts import classes_without_samples
 
 MOST_NAMES = 10
 """Largest number of classes that a warning names."""

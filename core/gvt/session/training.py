@@ -19,6 +19,7 @@ from gvt.config import RunConfig
 from gvt.config.paths import expanded
 from gvt.config.recorded import with_defaults
 from gvt.data import Loader
+from gvt.data.facts import DataFacts
 from gvt.device.placement import Placement, explained_memory, keep_freed_memory
 from gvt.device.processes import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
@@ -35,7 +36,6 @@ from gvt.runs.recorder import Recorder
 from gvt.runs.writer import sole_writer
 from gvt.seeding import derive, seed_everything
 from gvt.session.build import build_task, offers_used, open_dataset, validate_components
-from gvt.session.facts import DataFacts
 from gvt.session.lessons import check_lessons, warn_of_absent_classes
 from gvt_registry import default_registry
 

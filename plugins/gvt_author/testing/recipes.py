@@ -15,6 +15,7 @@ from gvt.config import RunConfig, compose
 from gvt.config.compose import recipe_text
 from gvt.config.parameters import signature_of
 from gvt.data import Loader
+from gvt.data.facts import DataFacts
 from gvt.data.loading import HeldOut, resolved
 from gvt.loop.evaluation import evaluate
 from gvt.loop.state import capture, restore
@@ -22,7 +23,6 @@ from gvt.loop.trainer import Trainer
 from gvt.seeding import derive, seed_everything
 from gvt.session.api import run as run_recipe
 from gvt.session.build import build_task, check_split, open_dataset, validate_components
-from gvt.session.facts import DataFacts
 from gvt_author.testing.check import Failed, Skipped, rule, told
 from gvt_author.testing.training import STEPS, different, listed
 from gvt_author.testing.trial import CPU, example

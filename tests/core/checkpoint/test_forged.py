@@ -13,7 +13,7 @@ import gvt
 from gvt.checkpoint import file, model
 from gvt.checkpoint.document import read_header
 from gvt.cli.inspection import inspection
-from gvt.session.facts import DataFacts, PartFacts
+from gvt.data.facts import DataFacts, PartFacts
 
 RECIPE = [
     *("data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=32", "train.steps=1"),

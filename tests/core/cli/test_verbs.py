@@ -100,8 +100,6 @@ def test_figures_are_printed_though_they_cannot_be_kept(runs, call, tmp_path):
     assert error == "error: full: the figures were printed, and could not be written there"
 
 
-
-
 def pictures_in(folder, count=6, size=(40, 30)):
     """Write pictures, no two alike, into two class folders."""
     for number in range(count):

@@ -8,8 +8,8 @@ from torch import nn
 
 import gvt
 from gvt.config.parameters import check_parameters, components_in, signature_of
+from gvt.data.facts import DataFacts
 from gvt.session.build import build_task, offers_used, open_dataset, validate_components
-from gvt.session.facts import DataFacts
 from gvt_registry import default_registry
 
 

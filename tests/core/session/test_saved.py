@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import gvt
+from gvt.session.finding import find_run
 from gvt.session.judging import judge
-from gvt.session.saved import find_run
 
 DIGITS = ("train.steps=12", "data.holdout=500", "train.ema.decay=0.9", "evaluate.every=5")
 FIVES = ("train.steps=2", "data.classes=[5]", "generator.width=8", "discriminator.width=8")

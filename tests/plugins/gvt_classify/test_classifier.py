@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 import gvt
 from gvt.checkpoint.document import read_header
+from gvt.data.facts import DataFacts
 from gvt.session.build import build_task
-from gvt.session.facts import DataFacts
 
 
 def build(*overrides):

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 import gvt
+from gvt.data.facts import DataFacts
 from gvt.data.sources import Resident, Streamed
 from gvt.geometry import boxes_through
 from gvt.session.build import open_dataset
-from gvt.session.facts import DataFacts
 from gvt.vision.pictures import reader
 from gvt_data.commands.check import check
 from gvt_data.image_folder import ImageFolder

@@ -8,8 +8,8 @@ import torch
 import gvt
 from gvt.config.schema import TrainConfig
 from gvt.data import Loader
+from gvt.data.facts import DataFacts
 from gvt.device.placement import Placement
-from gvt.session.facts import DataFacts
 from gvt_data.mixed import Mixed
 
 SCENES = {"name": "scenes", "size": 48, "count": 12, "held_out": 4}

@@ -9,10 +9,10 @@ from torch import nn
 
 import gvt
 from gvt.cli.describe import describe
+from gvt.data.facts import DataFacts
 from gvt.interfaces import Step
 from gvt.loop.optim import Optimizer
 from gvt.session.build import build_task, open_dataset
-from gvt.session.facts import DataFacts
 from gvt_gan.keras import SameConv2d, SameConvTranspose2d
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)

@@ -77,7 +77,9 @@ def test_every_command_does_what_the_page_says(environment, tmp_path):
     assert "0 failed" in said["gvt plugin check blur"]
     assert re.search(r"\bblur +gvt-blur +0\.1\.0 +1 +ok\b", said["gvt plugin list"])
     assert list(folder.glob("runs/blur.mnist/*/report.html"))
-    assert re.fullmatch(r"\d \d\.\d{4}\n", said[COMMANDS[-1]])
+    lowest, largest = COMMANDS[-2:]
+    assert re.fullmatch(r"\d \d\.\d{4}\n", said[lowest])
+    assert re.fullmatch(r"( +\d+\.\d\d  \S+\n){2}", said[largest])
 
 
 def test_every_hook_is_on_the_page_with_its_arguments_and_no_other():

@@ -1,0 +1,74 @@
+"""Options that plugins add to gvt's own commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import cleandoc
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+
+class Extension(click.Command):
+    """Further options for one of gvt's commands, for `gvt_commands` to return.
+
+    It has the name of that command. It declares the options that it adds, and whichever parameters
+    of that command its callback takes. In a call with one of its options its callback is called
+    instead of the command's own. Its help is added to that of the command.
+
+        @click.command("eval", cls=Extension)
+        @click.argument("run", required=False)
+        @click.option("--flips", is_flag=True, help="Evaluate flipped copies.")
+        def evaluate_flipped(run: str | None, flips: bool) -> None: ...
+    """
+
+
+class ExtendedCommand(click.Command):
+    """A command with the options of its extensions.
+
+    Args:
+        command: The command.
+        extensions: What adds to it; of two options with one name the first counts.
+    """
+
+    def __init__(self, command: click.Command, extensions: Sequence[Extension]) -> None:
+        vars(self).update(vars(command))
+        self.help = "\n\n".join(cleandoc(c.help) for c in (command, *extensions) if c.help)
+        self._callbacks: dict[str, Extension] = {}
+        taken = {p.name for p in command.params}
+        added: list[click.Parameter] = []
+        for extension in extensions:
+            for option in extension.params:
+                if option.name is not None and option.name not in taken:
+                    taken.add(option.name)
+                    added.append(option)
+                    self._callbacks[option.name] = extension
+        shared = [p for p in command.params if not p.expose_value]  # --plugin and --debug
+        self.params = [p for p in command.params if p.expose_value] + added + shared
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the extension whose option is used, or else the command."""
+        source = ctx.get_parameter_source
+        for name, extension in self._callbacks.items():
+            if source(name) not in (None, ParameterSource.DEFAULT):
+                assert extension.callback is not None
+                names = [p.name for p in extension.params if p.name and p.expose_value]
+                return ctx.invoke(extension.callback, **{name: ctx.params[name] for name in names})
+        ctx.params = {n: v for n, v in ctx.params.items() if n not in self._callbacks}
+        return super().invoke(ctx)
+
+
+def extended(
+    command: click.Command | None, offered: Sequence[click.Command]
+) -> click.Command | None:
+    """Return a command with the options that plugins add to it; a group, or None, as it is.
+
+    Args:
+        command: The command.
+        offered: What plugins offer under its name.
+    """
+    extensions = [extension for extension in offered if isinstance(extension, Extension)]
+    if command is None or isinstance(command, click.Group) or not extensions:
+        return command
+    return ExtendedCommand(command, extensions)

@@ -1,0 +1,1 @@
+"""Predictions for images of any size: names, masks, objects; and their figures."""

@@ -1,0 +1,99 @@
+"""`gvt predict`, and `gvt eval --predictions`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from gvt.cli.extension import Extension
+from gvt.cli.options import Output, debug_option, plugin_option, shifted
+from gvt.printable import emit
+from gvt.screen import Screen
+
+_ANSWER = b"\nfinishing this picture; once more leaves it out\n"
+_IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
+
+
+@click.command(short_help="Predict your own pictures.")
+@click.argument("trained")
+@click.argument("words", nargs=-1, required=True, metavar="FILES_OR_FOLDERS... [KEY=VALUE]...")
+@click.option(
+    "-o",
+    "--out",
+    type=Output(),
+    help="A folder for what is predicted; masks and objects go into predictions unless given.",
+)
+@click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
+@plugin_option
+@debug_option
+def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -> None:
+    """Say what trained networks make of pictures of any size.
+
+    TRAINED is a run's folder, a checkpoint, or a recipe whose networks are given weights. What a
+    picture shows is printed, with probabilities. Where each pixel is classified, a folder gets
+    STEM.png, a mask in which each class is a number, and STEM_overlay.png. Where objects are
+    found, it gets STEM_overlay.png with those of at least predict.score, and predictions.json,
+    all of them as COCO's results. Any folder gets predictions.jsonl, a line a picture.
+
+    A KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.score,
+    predict.batch_size or device; of a recipe any setting.
+    """
+    from gvt.errors import DataError, Interrupted
+    from gvt.loop.signals import stop_requests
+    from gvt_predict.predict import Job
+    from gvt_predict.result import text_of
+
+    overrides = [w for w in words if _IS_OVERRIDE(w) and not Path(w).exists()]
+    files = [w for w in words if w not in overrides]
+    job = Job(trained, files, overrides, out, averaged=not raw, writes_places=True)
+    total, done, broken = len(job.sources), 0, 0
+    with stop_requests(_ANSWER) as request:
+        for predicted in job:
+            done += 1
+            if predicted.error:
+                broken += 1
+                emit(predicted.error, err=True)
+            else:
+                emit(text_of(predicted))
+            if job.out is None and Screen.of(sys.stdout).was_left:
+                return  # as by `| head`: nobody reads the rest
+            if request.made and done < total:
+                raise Interrupted(f"stopped after {done} of {total} pictures")
+    if job.out is not None and broken < total:
+        emit(f"written to {job.out}", err=True)
+    if broken:
+        raise DataError(f"{broken} of {total} pictures could not be predicted")
+
+
+@click.command("eval", cls=Extension)
+@click.argument("run", required=False)
+@click.argument("overrides", nargs=-1)
+@click.option("--split")
+@click.option(
+    "--predictions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="COCO results in JSON, scored in place of the checkpoint's.",
+)
+@click.option("--raw", is_flag=True)
+@click.option("-o", "--out")
+def score(
+    run: str | None,
+    overrides: tuple[str, ...],
+    split: str | None,
+    predictions: Path,
+    raw: bool,
+    out: Path | None,
+) -> None:
+    """With --predictions the boxes of a file are scored by the same code, such as another tool's or
+    those of gvt predict. RUN may then also be a recipe, of which nothing need be trained.
+    """
+    from gvt.cli.evaluation import show
+    from gvt_predict.judging_results import judge_predictions
+
+    if raw:
+        raise click.UsageError("--raw: a file of predictions has no weights; leave it out.")
+    run, overrides = shifted(run, overrides)
+    show(judge_predictions(predictions, run, *overrides, split=split, out=out))

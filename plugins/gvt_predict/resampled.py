@@ -1,0 +1,79 @@
+"""Scores of pixels from a canvas back to the picture that was brought to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gvt_predict.tiles import SCORES_BYTES, Box, Scores
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Where the pixel centres of a picture lie along one side of a canvas.
+
+    Attributes:
+        before: The canvas pixel at or before each centre.
+        after: The one behind it.
+        share: How much of the latter there is in the value between them.
+        inside: Whether the centre lies on the canvas at all.
+    """
+
+    before: Tensor
+    after: Tensor
+    share: Tensor
+    inside: Tensor
+
+    @classmethod
+    def of(cls, count: int, canvas: int, scale: float, shift: float) -> _Side:
+        points = (torch.arange(count, dtype=torch.float64) + 0.5) * scale + shift
+        places = (points - 0.5).clamp(0, canvas - 1)
+        before = places.floor().long()
+        after = (before + 1).clamp(max=canvas - 1)
+        inside = (points >= 0) & (points < canvas)
+        return cls(before, after, (places - before).float(), inside)
+
+    def of_part(self, start: int, end: int) -> _Side:
+        parts = (self.before, self.after, self.share, self.inside)
+        return _Side(*(part[start:end] for part in parts))
+
+    def between(self, values: Tensor, dim: int) -> Tensor:
+        """Return values (C, H, W) at the centres along one of the sides."""
+        device = values.device
+        before = values.index_select(dim, self.before.to(device))
+        after = values.index_select(dim, self.after.to(device))
+        share = self.share.to(device)
+        return before.lerp_(after, share[:, None] if dim == 1 else share)
+
+
+def resampled(
+    scores: Scores, geometry: Tensor, size: tuple[int, int]
+) -> Iterator[tuple[Box, Scores, Tensor]]:
+    """Yield the scores of a picture's pixels in parts, each pixel once, from those of a canvas.
+
+    They are interpolated linearly between canvas pixels.
+
+    Args:
+        scores: Of the canvas, (C, h, w) by head.
+        geometry: (3, 3), from picture to canvas coordinates; rows stay rows.
+        size: The picture's (H, W).
+
+    Yields:
+        The part, its scores, and which of its pixels lie on the canvas, (H, W) bool.
+    """
+    height, width = size
+    canvas = next(iter(scores.values())).shape[-2:]
+    rows = _Side.of(height, canvas[0], float(geometry[1, 1]), float(geometry[1, 2]))
+    columns = _Side.of(width, canvas[1], float(geometry[0, 0]), float(geometry[0, 2]))
+    channels = sum(map(len, scores.values()))
+    # Of these values there are up to four copies at a time.
+    count = max(1, SCORES_BYTES // (16 * channels * max(width, canvas[1])))
+    for top in range(0, height, count):
+        bottom = min(top + count, height)
+        part = rows.of_part(top, bottom)
+        inside = part.inside[:, None] & columns.inside
+        values = {h: columns.between(part.between(s, 1), 2) for h, s in scores.items()}
+        yield Box(top, 0, bottom, width), values, inside
