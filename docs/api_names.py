@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ KIT = "For a plugin's tests"
 
 SECTIONS = {
     "Running, and what was run": (
-        *("session.api", "session.saved", "session.judging", "session.additions"),
+        *("session.api", "session.opened", "session.saved", "session.judging", "session.additions"),
         "loop.evaluation",
     ),
     "Interfaces": ("interfaces", "heads", "vision.layers", "deprecation"),
@@ -74,7 +74,8 @@ def public_names(sources: Sequence[Path], root: Path) -> list[Name]:
     """
     packages = _loaded(sources)
     found: list[Name] = []
-    for path, thing in _exported(packages):
+    of_plugins = _names_of_plugins(sources)
+    for path, thing in _exported(packages, of_plugins):
         found += _described(path, thing, root)
     titles = [*SECTIONS, "Others", "Registry", HOOKS]
     return sorted(found, key=lambda name: titles.index(name.section))
@@ -87,13 +88,28 @@ def api_version(sources: Sequence[Path]) -> int:
 
 def _loaded(sources: Sequence[Path]) -> griffe.ModulesCollection:
     loader = griffe.GriffeLoader(search_paths=sources)
-    for package in ("gvt_registry", "gvt", "gvt_author"):
+    of_plugins = {
+        place.split(":")[0].split(".")[0] for place in _names_of_plugins(sources).values()
+    }
+    for package in ("gvt_registry", "gvt", "gvt_author", *sorted(of_plugins - {"gvt_author"})):
         loader.load(package)
     loader.resolve_aliases()
     return loader.modules_collection
 
 
-def _exported(packages: Any) -> Iterator[tuple[str, Any]]:
+def _names_of_plugins(sources: Sequence[Path]) -> dict[str, str]:
+    """Return what our plugins offer as `gvt.NAME` by `gvt_names`, each name with its target."""
+    targets: dict[str, str] = {}
+    for path in sorted(path for source in sources for path in source.glob("*/plugin.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name == "gvt_names":
+                (answer,) = (n.value for n in node.body if isinstance(n, ast.Return))
+                assert answer is not None
+                targets |= ast.literal_eval(answer)
+    return targets
+
+
+def _exported(packages: Any, of_plugins: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     gvt = packages["gvt"]
     homes: dict[str, str] = ast.literal_eval(str(gvt["_HOMES"].value))
     exports = [n for n in gvt.exports if isinstance(n, str)]
@@ -102,10 +118,16 @@ def _exported(packages: Any) -> Iterator[tuple[str, Any]]:
             yield f"gvt.{name}", packages[AT_RUN_TIME[name]]
         elif name != "__version__":
             yield f"gvt.{name}", _target(gvt[name])
+    for name, place in of_plugins.items():
+        if ":" in place:  # a module is in a section of its own
+            yield f"gvt.{name}", _target(packages[place.replace(":", ".")])
     for package in ("gvt_author.testing", "gvt_registry"):
         module = packages[package]
         for name in module.exports:
             yield f"{package}.{name}", _target(module[str(name)])
+            if package in of_plugins.values():  # which is a name of gvt as well
+                offered = next(n for n, place in of_plugins.items() if place == package)
+                yield f"gvt.{offered}.{name}", _target(module[str(name)])
     for name, hook in packages["gvt_registry.hookspecs"].members.items():
         if name.startswith("gvt_"):
             yield name, hook
@@ -144,8 +166,10 @@ def _described(path: str, thing: Any, root: Path) -> Iterator[Name]:
 def _section(path: str, thing: Any) -> str:
     if path.startswith("gvt_registry"):
         return "Registry"
-    if path.startswith("gvt_author."):
+    if thing.module.path.startswith("gvt_author."):
         return KIT
+    if thing.module.path.startswith("gvt_predict"):
+        return next(iter(SECTIONS))
     if path.startswith("gvt_"):
         return HOOKS
     home = thing.module.path.removeprefix("gvt.")

@@ -64,11 +64,11 @@ class Run:
     folder: Path | None = None
     resume_command: str = ""
     config: RunConfig | None = None
-    info: DataFacts | None = None
-    loader: Loader | None = field(default=None, repr=False)
     outcome: str = "running"
     stop_reason: GvtError | None = None
     stopped_early: str = ""
+    info: DataFacts | None = None
+    loader: Loader | None = field(default=None, repr=False)
 
     @property
     def epoch(self) -> int:
