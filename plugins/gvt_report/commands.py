@@ -55,7 +55,7 @@ def report(runs: tuple[str, ...], out: Path | None) -> None:
     from contextlib import nullcontext
 
     from gvt.runs.writer import sole_writer
-    from gvt.session.saved import find_run
+    from gvt.session.finding import find_run
     from gvt_report.report import write_report
     from gvt_report.summary import summarise
 

@@ -23,10 +23,11 @@ def registry_of(install, **bodies):
 
 @pytest.mark.parametrize("hook", ["gvt_sections", "gvt_names"])
 def test_a_target_is_imported_when_it_is_loaded(install, hook):
-    body = "return {'found': 'json:decoder.JSONDecoder', 'lost': 'no_such_module:x'}"
+    body = "return {'found': 'json:decoder.JSONDecoder', 'lost': 'no_such:x', 'module': 'json'}"
     targets = registry_of(install, one=(hook, body)).targets(hook)
     assert targets.keys() >= {"found", "lost"}
     assert targets["found"].load().__name__ == "JSONDecoder"
+    assert targets["module"].load().__name__ == "json"
     with pytest.raises(BrokenComponent, match=r"'lost' from gvt-one 1\.0 is broken") as caught:
         targets["lost"].load()
     assert "ModuleNotFoundError" in caught.value.details
@@ -49,7 +50,8 @@ def test_two_plugins_with_one_name_are_an_error_when_it_is_loaded(install):
         ("return {'a name': 'json:loads'}", "'a name' is not a name that can be used in Python"),
         ("return {'_private': 'json:loads'}", "'_private' is not a name"),
         ("return {3: 'json:loads'}", "3 is not a name"),
-        ("return {'one': 'json'}", "target 'json' of 'one' is not of the form"),
+        ("return {'one': ':loads'}", "target ':loads' of 'one' is not of the form"),
+        ("return {'one': 'json:'}", "target 'json:' of 'one' is not of the form"),
         ("return {'one': print}", "is not of the form 'package.module:attribute'"),
         ("raise RuntimeError('ouch')", "gvt_names raised RuntimeError: ouch"),
     ],
@@ -68,8 +70,8 @@ def test_what_is_not_available_is_named_and_so_is_who_offers_it(install, monkeyp
     install("gvt-one", {"one": "one_plugin"}, one_plugin="raise RuntimeError('ouch')")
     monkeypatch.setenv("GVT_ONLY_PLUGINS", "one")
     registry = Registry(Plugins())
-    text = registry.unavailable("gvt_sections", "predict")
+    text = registry.unavailable("gvt_components", ("head", "unet"))
     assert "(blocked: not named in GVT_ONLY_PLUGINS)" in text
-    assert text.endswith("one (broken: RuntimeError: ouch). It is predict that offers it")
-    assert "offers it" not in registry.unavailable("gvt_sections", "nothing")
+    assert text.endswith("one (broken: RuntimeError: ouch). It is segment that offers it")
+    assert "offers it" not in registry.unavailable("gvt_components", ("head", "nothing"))
     assert "offers it" not in registry.unavailable()

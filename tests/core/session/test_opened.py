@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.session import opened as module
+from gvt.session.changeable import OPENING
 
 SMALL = ("train.steps=2", "train.ema.decay=0.9", "data.classes=[0, 1]", "device=cpu")
 PLAIN = """
@@ -75,7 +75,7 @@ def test_results_depend_on_settings_as_they_were_resolved(run):
     assert opened.config.train.compile is False
 
 
-@pytest.mark.parametrize("section", module.FIXED)
+@pytest.mark.parametrize("section", OPENING.fixed)
 def test_what_made_the_networks_cannot_be_changed(run, section):
     changes = {
         "task": "task.weights={digit: 2}", "generator": "generator.name=dcgan",

@@ -78,7 +78,7 @@ def picture(tmp_path_factory):
 
 
 @given(
-    boxes=st.lists(any_box, max_size=4),
+    boxes=st.lists(any_box, max_size=4, unique=True),
     fit=st.sampled_from(["crop", "pad", "stretch", "within"]),
     size=st.tuples(st.integers(1, 50), st.integers(1, 50)),
     on_error=st.sampled_from(["clip", "skip"]),
