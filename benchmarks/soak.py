@@ -1,7 +1,7 @@
 """Train four families for 10,000 steps in all, and check that their memory stays flat.
 
 python benchmarks/soak.py                  # about an hour and a half on two cores
-python benchmarks/soak.py detect           # only the recipes with this in their names
+python benchmarks/soak.py detect           # only recipes with this in the name; others' rows stay
 python benchmarks/soak.py --steps 200      # steps of each; few do not tell a leak from noise
 
 Each run evaluates, draws and saves on its way. Its resident memory, that of its workers, its open
@@ -29,7 +29,10 @@ RESULTS = Path(__file__).parent / "soak.json"
 ROWS = 10
 MIB = 1 << 20
 
-_SCENES = ("data.count=400", "data.held_out=40", "data.size=64", "data.batch_size=4")
+_SCENES = (
+    *("data.count=400", "data.held_out=40", "data.size=64", "data.digit_size=[20,44]"),
+    "data.batch_size=4",
+)
 _OFTEN = ("evaluate.every=100", "train.checkpoint_every=100", "train.log_every=5")
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -74,8 +77,11 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE)
     arguments = parser.parse_args()
     rows: list[Row] = []
+    if arguments.results.exists():
+        rows = [Row(**row) for row in json.loads(arguments.results.read_text())]
     failures = []
     for recipe in (name for name in FAMILIES if arguments.part in name):
+        rows = [row for row in rows if row.recipe != recipe]  # those of other recipes are kept
         before = len(rows)
         code = _run(recipe, arguments.steps, rows, arguments.results)
         growth = growth_of(rows[before:])
