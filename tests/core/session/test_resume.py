@@ -74,8 +74,7 @@ FINE_TUNED = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("middle", [4, 8])
-@pytest.mark.parametrize("workers", [None, 2])
+@pytest.mark.parametrize(("workers", "middle"), [(None, 4), (2, 8)])
 def test_a_resumed_fine_tuning_ends_with_the_same_bits(workers, middle, tmp_path, same_tensors):
     overrides = [*FINE_TUNED, *COMMON, f"run.root={tmp_path}"]
     if workers is not None:
@@ -204,8 +203,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_weights(tmp_path, same_tenso
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to a process")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 0), (signal.SIGTERM, 2)])
 def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, workers, tmp_path):
     process, folder = start(
         *(tmp_path, "train.steps=100000", "train.checkpoint_every=3"),
