@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from page import PAGE, put_table
@@ -163,12 +164,17 @@ def _children(process: int) -> Iterator[int]:
 def growth_of(rows: Sequence[Row]) -> float:
     """Return by how much the memory grew in a run's second half, in percent of its middle.
 
-    The first rows are left out: caches and pools fill up until everything was done once.
+    The first rows are left out: caches and pools fill up until everything was done once. Three rows
+    are taken together, by their median: an evaluation has workers of its own while it lasts.
     """
-    if len(rows) < 4:
+    if len(rows) < 6:
         return 0.0
-    middle, end = rows[len(rows) // 2 - 1], rows[-1]
-    return 100 * (end.mib + end.workers_mib) / (middle.mib + middle.workers_mib) - 100
+    half = len(rows) // 2
+    middle, end = (
+        median(row.mib + row.workers_mib for row in part)
+        for part in (rows[half - 1 : half + 2], rows[-3:])
+    )
+    return 100 * end / middle - 100
 
 
 def table_of(rows: Sequence[Row]) -> str:

@@ -30,7 +30,8 @@ def rows(soak, sizes, workers=0.0):
     ("sizes", "growth"),
     [
         ([100, 500, 800, 1000, 1000, 1000, 1000, 1000], 0),  # filling up is no leak
-        ([1000, 1000, 1000, 1000, 1025, 1050, 1075, 1100], 10),
+        ([1000, 1000, 1000, 1000, 1000, 1050, 1100, 1150], 10),
+        ([1000, 1000, 1000, 1000, 1000, 1000, 1000, 1500], 0),  # an evaluation's own workers
         ([1000, 1100], 0),  # too few
     ],
 )
@@ -39,7 +40,7 @@ def test_growth_is_that_of_the_second_half(soak, sizes, growth):
 
 
 def test_memory_of_workers_counts(soak):
-    held = [*rows(soak, [500] * 4), *rows(soak, [500] * 4, workers=500.0)]
+    held = [*rows(soak, [500] * 6), *rows(soak, [500] * 3, workers=500.0)]
     assert soak.growth_of(held) == pytest.approx(100)
 
 
