@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 # The tests' networks are small, and several processes share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +15,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from safetensors.torch import load_file
+
+import gvt
+from gvt.cli import main
 
 QUICK_RECIPES = {
     *("gan.mnist", "classify.mnist", "classify.folder", "segment.folder", "detect.scenes_yolo"),
@@ -84,3 +88,29 @@ def install(tmp_path, monkeypatch):
     for module in set(sys.modules) - before:
         if str(site) in str(getattr(sys.modules[module], "__file__", "")):
             del sys.modules[module]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Return a working folder with a classifier's run and, as the latest, a GAN's."""
+    place = tmp_path_factory.mktemp("place")
+    root = f"run.root={place / 'runs'}"
+    classifier = gvt.run("classify.mnist", "train.steps=2", "data.holdout=500", root, quiet=True)
+    fives = ("data.classes=[5]", "generator.width=8", "discriminator.width=8")
+    gan = gvt.run("gan.mnist", "train.steps=2", *fives, root, quiet=True)
+    return place, classifier.folder, gan.folder
+
+
+@pytest.fixture
+def call(monkeypatch, capfd):
+    """Return what runs gvt in this process, in a folder."""
+
+    def run(*words, cwd):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["gvt", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=ended.value.code, stdout=out, stderr=err)
+
+    return run

@@ -23,7 +23,7 @@ import gvt
 from gvt.checkpoint.document import header_bytes, read_header
 
 SECONDS = 10.0
-"""Of processor time, within which a file has to be refused."""
+"""Limit of processor time for refusing a file."""
 
 LONGEST = 1000
 """Characters of an error's line."""

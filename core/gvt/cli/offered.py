@@ -68,7 +68,7 @@ def commands_of_plugins() -> list[Offer]:
             if isinstance(command, click.Command) and command.name:
                 commands.append((command, plugin))
             else:
-                _note(plugin, f"gvt_commands gave {command!r}, which is not a named command")
+                plugin.warn(f"gvt_commands gave {command!r}, which is not a named command")
     return sorted(commands, key=lambda offer: not is_own(offer[1]))
 
 
@@ -99,7 +99,7 @@ def _warn_of_conflict(path: str, used: Plugin | None, unused: Plugin) -> None:
         f"command {path!r} is offered by {_named(used)} and by {_named(unused)}; the first is "
         f"used; block the other with {BLOCK_VARIABLE}={unused.name}"
     )
-    _note(unused, text)
+    unused.warn(text)
     warnings.warn(text, stacklevel=2)
 
 
@@ -119,10 +119,5 @@ def _answer(plugin: Plugin | None, ask: Callable[[], T]) -> T | None:
     except (Exception, SystemExit) as error:
         if plugin is None:
             raise
-        _note(plugin, f"gvt_commands raised {type(error).__name__}: {error}")
+        plugin.warn(f"gvt_commands raised {type(error).__name__}: {error}")
         return None
-
-
-def _note(plugin: Plugin, text: str) -> None:
-    if text not in plugin.warnings:
-        plugin.warnings.append(text)

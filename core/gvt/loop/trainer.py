@@ -89,7 +89,7 @@ class Trainer:
         self._pictures: dict[str, Tensor] = {}
         self._rehearsed = False
         self._seen: dict[int, set[str]] = {}  # of each step of this epoch its losses
-        self._target_keys: set[str] = set()
+        self._target_keys: set[str] = set()  # those of batches without any loss
         self.trainable = Trainable(task, train.unfreeze)
         self.infinite = infinite_places(task)
         self.placement.place(task)
@@ -147,9 +147,6 @@ class Trainer:
             )
             for index in range(count)
         ]
-        for batch in micro_batches:
-            if batch.targets is not None:
-                self._target_keys.update(batch.targets.dense, batch.targets.ragged)
         for phase in self.task.phases:
             if phase.is_due(self.run.step):
                 self._run_phase(phase, micro_batches, steps)
@@ -174,6 +171,8 @@ class Trainer:
                 loss = torch.stack(tuple(losses.values())).sum() * share
                 if loss.requires_grad or not trainable.is_partial(index):
                     optimizer.backward(loss)
+            elif batch.targets is not None:
+                self._target_keys.update(batch.targets.dense, batch.targets.ragged)
         if phase.keeps_graph:
             optimizer.drop_gradients_except(trained)  # the graph only led through the others
         self.world.average_gradients(trained)

@@ -1,4 +1,4 @@
-"""Finding what a name stands for: a recipe, a run's folder, or a checkpoint."""
+"""Find the recipe, run folder or checkpoint that a name refers to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PathLike = str | os.PathLike[str]
 
 
 def is_recipe(name: PathLike) -> bool:
-    """Whether a name that stands for something trained, or for a recipe, is a recipe's."""
+    """Return whether a name refers to a recipe, and not to a run or a checkpoint."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return True
@@ -22,10 +22,10 @@ def is_recipe(name: PathLike) -> bool:
 
 
 def find_checkpoint(path: PathLike | None) -> tuple[RunFolder | None, Path]:
-    """Return a checkpoint, and its run if it stands in one.
+    """Return a checkpoint, and the run that it belongs to, if any.
 
     Raises:
-        UsageError: If a folder is no run's, or has no checkpoint yet.
+        UsageError: If a folder is not a run folder, or has no checkpoint yet.
     """
     if path is not None and not Path(path).is_dir():
         return run_of(Path(path)), Path(path)
@@ -40,7 +40,7 @@ def find_run(path: PathLike | None) -> RunFolder:
     """Return a run: of a folder, of a checkpoint in one, or the latest for None.
 
     Raises:
-        UsageError: If a file stands in no run, or there is no run yet.
+        UsageError: If a file does not belong to a run, or there is no run yet.
     """
     if path is None:
         return RunFolder.latest(Path("runs"))

@@ -3,48 +3,16 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 import pytest
 from PIL import Image
 
-import gvt
-from gvt.cli import main
 from gvt.cli.main import cli
 from gvt.config import text
 from gvt.config.compose import recipe_text
 from gvt_registry import default_registry
-
-FIVES = ("train.steps=2", "data.classes=[5]", "generator.width=8", "discriminator.width=8")
-DIGITS = ("train.steps=2", "data.holdout=500")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Return a working folder with a classifier's run and, as the latest, a GAN's."""
-    place = tmp_path_factory.mktemp("place")
-    root = f"run.root={place / 'runs'}"
-    classifier = gvt.run("classify.mnist", *DIGITS, root, quiet=True)
-    gan = gvt.run("gan.mnist", *FIVES, root, quiet=True)
-    return place, classifier.folder, gan.folder
-
-
-@pytest.fixture
-def call(monkeypatch, capfd):
-    """Return what runs gvt in this process, in a folder."""
-
-    def run(*words, cwd):
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["gvt", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return SimpleNamespace(returncode=ended.value.code, stdout=out, stderr=err)
-
-    return run
 
 
 def test_eval_prints_every_figure(runs, call):

@@ -1,31 +1,12 @@
 """`gvt data show` and `gvt data check`, as people use them."""
 
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import gvt
-from gvt.cli import main
 from gvt.config.compose import recipe_text
-
-
-@pytest.fixture
-def call(monkeypatch, capfd):
-    """Return what runs gvt in this process, in a folder."""
-
-    def run(*words, cwd):
-        monkeypatch.chdir(cwd)
-        monkeypatch.setattr(sys, "argv", ["gvt", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return SimpleNamespace(returncode=ended.value.code, stdout=out, stderr=err)
-
-    return run
 
 
 def test_data_show_draws_training_as_it_is_fed(call, tmp_path):
