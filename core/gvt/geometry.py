@@ -14,6 +14,8 @@ from gvt.batch import Batch, Record
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
 
+__all__ = ["SPATIAL_KEYS", "boxes_through", "canvas_pixels", "mask_boxes", "scores_of_pixels"]
+
 SPATIAL_KEYS = frozenset({"boxes", "masks", "semantic"})
 
 

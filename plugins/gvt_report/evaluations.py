@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gvt.loop.evaluation import BACKGROUND, Evaluation, Mistake
-from gvt.vision.drawing.figures import save_matrix
-from gvt.vision.drawing.samples import save_mistakes
+from gvt import Evaluation, Mistake
+from gvt.loop import BACKGROUND
+from gvt.vision.drawing import save_matrix, save_mistakes
 
 from .class_curves import save_curves
 from .drawing import drawing
