@@ -20,6 +20,7 @@ _HOMES = {
     ),
     "gvt.config.pretrained": "restoring",
     "gvt.data": "Loader",
+    "gvt.data_info": "DataInfo",
     "gvt.device.placement": "Placement",
     "gvt.errors": (
         "CheckpointError ConfigError DataError GvtError HookError Interrupted NonFiniteError "
@@ -29,8 +30,8 @@ _HOMES = {
     "gvt.heads.multihead": "MultiHead",
     "gvt.heads.vocabulary": "Vocabulary",
     "gvt.interfaces": (
-        "Backbone Curves Dataset Discriminator Generator Head Loss Metric Phase Step Task "
-        "TrainingLoop"
+        "Backbone Curves Dataset Discriminator FileDataset Generator Head Loss Metric Phase Step "
+        "Task TrainingLoop"
     ),
     "gvt.loop.evaluation": "Evaluation evaluate",
     "gvt.loop.listener": "Listener Run",

@@ -19,6 +19,7 @@ from gvt.config import (
 )
 from gvt.config.pretrained import restoring as restoring
 from gvt.data import Loader as Loader
+from gvt.data_info import DataInfo as DataInfo
 from gvt.device.placement import Placement as Placement
 from gvt.errors import (
     CheckpointError as CheckpointError,
@@ -41,6 +42,7 @@ from gvt.interfaces import (
     Curves as Curves,
     Dataset as Dataset,
     Discriminator as Discriminator,
+    FileDataset as FileDataset,
     Generator as Generator,
     Head as Head,
     Loss as Loss,

@@ -15,7 +15,7 @@ from PIL import Image
 
 from gvt.atomic import create, make_folder_inside, replacing
 from gvt.batch import IGNORED
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.errors import UsageError
 from gvt.interfaces import Prediction
 from gvt.printable import printable
@@ -89,7 +89,7 @@ class Writer:
     """
 
     def __init__(
-        self, folder: Path, forms: Mapping[str, Form], facts: DataFacts, score: float
+        self, folder: Path, forms: Mapping[str, Form], facts: DataInfo, score: float
     ) -> None:
         self.folder = folder
         self._forms, self._facts, self._score = forms, facts, score

@@ -12,6 +12,7 @@ from pathlib import Path
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
+from gvt.data_info import DataInfo
 from gvt.errors import HookError, UsageError
 from gvt.interfaces import Task
 from gvt_registry import GvtError, Plugins, hookspecs
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from gvt.batch import Batch
     from gvt.config import RunConfig
     from gvt.data import Loader
-    from gvt.data.facts import DataFacts
 
 P = ParamSpec("P")
 Rows = Sequence[tuple[int, Mapping[str, float]]]
@@ -67,7 +67,7 @@ class Run:
     outcome: str = "running"
     stop_reason: GvtError | None = None
     stopped_early: str = ""
-    info: DataFacts | None = None
+    info: DataInfo | None = None
     loader: Loader | None = field(default=None, repr=False)
 
     @property

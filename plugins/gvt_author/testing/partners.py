@@ -8,6 +8,7 @@ import torch
 
 from gvt.batch import Batch
 from gvt.data.sources import Streamed
+from gvt.data_info import DataInfo
 from gvt.errors import ConfigError
 from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Backbone, Head, Task
@@ -62,11 +63,7 @@ def learners(offer: Offer) -> None:
     indices = torch.arange(min(4, len(dataset)))
     batch = next(Streamed(dataset, CPU).batches([(0, indices)]))
     backbone = TinyBackbone((batch.images.shape[1], *batch.frame.canvas))
-    facts = {
-        "feature_info": backbone.feature_info,
-        "num_classes": len(dataset.classes),
-        "background": getattr(dataset, "background", False),
-    }
+    facts = {"feature_info": backbone.feature_info, **DataInfo.of(dataset).injected_classes}
     for partner in default_registry().offers("head"):
         if _alone(partner):
             continue  # broken by itself

@@ -15,8 +15,8 @@ from gvt.config import RunConfig, compose
 from gvt.config.compose import recipe_text
 from gvt.config.parameters import signature_of
 from gvt.data import Loader
-from gvt.data.facts import DataFacts
 from gvt.data.loading import HeldOut, resolved
+from gvt.data_info import DataInfo
 from gvt.loop.evaluation import evaluate
 from gvt.loop.state import capture, restore
 from gvt.loop.trainer import Trainer
@@ -157,7 +157,7 @@ def _trained(
         validate_components(config)
         dataset = open_dataset(config, "train")
         seed_everything(derive(config.train.seed + seed, "networks"))
-        task = build_task(config, DataFacts.of(dataset, config))
+        task = build_task(config, DataInfo.of(dataset, config.data.range))
         half = min(STEPS // 2, max(2, *(phase.every for phase in task.phases)))
         often = {"steps": steps or 2 * half, "checkpoint_every": half}
         train = config.train.model_copy(update=often)

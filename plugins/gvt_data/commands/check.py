@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from gvt.config import RunConfig, compose
 from gvt.config.parameters import signature_of
+from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
 from gvt.session.build import open_dataset, splits_of, validate_components
@@ -24,10 +26,10 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     """Read every sample of every split once, and return a table of what is there.
 
     A data set with a parameter `on_error` is opened with `error`, since one that leaves out what
-    it cannot read has nothing to be counted. One that reports `problems` is opened with `skip`,
-    unless the recipe chooses another way to continue. A split that does not exist is a line below
-    the table, and so is a class that never occurs, and what is easily overlooked in image files.
-    Files beside the images that are not read are counted.
+    it cannot read has nothing to be counted. Where that fails, one that reports `problems` is
+    opened with `skip`, unless the recipe chooses another way to continue. A split that does not
+    exist is a line below the table, and so is a class that never occurs, and what is easily
+    overlooked in image files. Files beside the images that are not read are counted.
 
     Raises:
         ConfigError: If no split can be opened because of a setting.
@@ -35,19 +37,20 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
             are problems at which training would stop, or there is nothing to learn from. If any
             split was opened, its details are the table.
     """
-    config, stops = _configured(recipe, overrides)
+    ways, stops = _configured(recipe, overrides)
+    config = ways[0]
     validate_components(config)
     splits: dict[str, Contents] = {}
-    classes: list[str] = []
+    classes: Sequence[str] = ()
     errors: dict[str, ConfigError | DataError] = {}
     for split in splits_of(config):
         try:
-            dataset = _opened(config, split)
+            dataset = _opened(ways, split)
         except (ConfigError, DataError) as error:
             errors[split] = error
             continue
-        classes = classes or [str(name) for name in dataset.classes]
         splits[split] = contents_of(dataset, split)
+        classes = classes or splits[split].info.classes
     if not splits:
         raise next(iter(errors.values()))
     report = table(splits, classes, _notes(splits, classes, errors))
@@ -82,34 +85,51 @@ def _objection(splits: Mapping[str, Contents], errors: Errors, stops: bool, name
         return f"{name}: bad annotations or images: {problems:,}; data.on_error is error"
     if isinstance(errors.get("train"), DataError):
         return str(errors["train"])
-    if "train" in splits and (lacks := splits["train"].lacks):
+    if "train" in splits and (lacks := splits["train"].info.lacks):
         kind, advice = next(iter(lacks.items()))
         return f"{name}: no image of the training split has any {kind}: {advice}"
     return ""
 
 
-def _configured(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, bool]:
-    """Return a configuration with which bad data is reported, and whether training would stop."""
+def _configured(recipe: str, overrides: Sequence[str]) -> tuple[list[RunConfig], bool]:
+    """Return the ways to open the data, in their order, and whether training would stop."""
     config = compose(recipe, overrides)
-    target = default_registry().find("dataset", config.data.name).load()
-    declared, _ = signature_of(target)
+    declared, _ = signature_of(default_registry().find("dataset", config.data.name).load())
     if "on_error" not in declared:
-        return config, False
+        return [config], False
+    strict = compose(recipe, [*overrides, "data.on_error=error"])
     stops = config.data.parameters.get("on_error", declared["on_error"].default) == "error"
-    if hasattr(target, "problems"):
-        return compose(recipe, [*overrides, "data.on_error=skip"]) if stops else config, stops
-    return compose(recipe, [*overrides, "data.on_error=error"]), stops
+    return [strict, compose(recipe, [*overrides, "data.on_error=skip"]) if stops else config], stops
 
 
-def _opened(config: RunConfig, split: str) -> Dataset:
-    """Return a split, and show its warnings, except for those of `problems`: the table has them."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        dataset = open_dataset(config, split, quiet=True)
+def _opened(ways: Sequence[RunConfig], split: str) -> Dataset:
+    """Return a split, and show its warnings, except for those of `problems`: the table has them.
+
+    Where it cannot be opened with all that is bad, it is opened without, if it reports that.
+    """
+    strict, *lenient = ways
+    try:
+        dataset, caught = _with_warnings(strict, split)
+    except DataError:
+        for config in lenient:
+            with suppress(DataError):
+                dataset, caught = _with_warnings(config, split)
+                if DataInfo.of(dataset).problems is not None:
+                    break
+        else:
+            raise
+    listed = bool(DataInfo.of(dataset).problems)
     for warning in caught:
-        listed = getattr(dataset, "problems", None) and warning.category is UserWarning
-        if not listed:
+        if not listed or warning.category is not UserWarning:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
     return dataset
+
+
+def _with_warnings(
+    config: RunConfig, split: str
+) -> tuple[Dataset, Sequence[warnings.WarningMessage]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        return open_dataset(config, split, quiet=True), caught

@@ -8,6 +8,7 @@ from pathlib import Path
 from gvt.batch import Batch
 from gvt.config import RunConfig, compose
 from gvt.data.loading import HeldOut, Loader
+from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
 from gvt.interfaces import Dataset
 from gvt.session.build import open_dataset, validate_components
@@ -35,7 +36,7 @@ def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int,
     validate_components(config)
     dataset = open_dataset(config, split)
     batch = _first(dataset, config, split, min(count, len(dataset)))
-    save_samples(batch, [str(name) for name in dataset.classes], path)
+    save_samples(batch, DataInfo.of(dataset).classes, path)
     return len(batch)
 
 

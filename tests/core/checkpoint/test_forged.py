@@ -13,7 +13,7 @@ import gvt
 from gvt.checkpoint import file, model
 from gvt.checkpoint.document import read_header
 from gvt.cli.inspection import inspection
-from gvt.data.facts import DataFacts, PartFacts
+from gvt.data_info import DataInfo
 
 RECIPE = [
     *("data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=32", "train.steps=1"),
@@ -194,7 +194,7 @@ def test_keys_of_a_later_version_are_let_pass(run, forged):
 
 def test_the_model_knows_all_facts_of_the_data():
     for facts, section, unsaved in (
-        (DataFacts, model.Data, {"hint"}),
+        (DataInfo, model.Data, {"hint"}),
         (PartFacts, model.PartData, set()),
     ):
         names = {field.name for field in dataclasses.fields(facts)}

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt.data.facts import DataFacts
 from gvt.data.sources import Resident, Streamed
+from gvt.data_info import DataInfo
 from gvt.geometry import boxes_through
 from gvt.session.build import open_dataset
 from gvt.vision.pictures import reader
@@ -355,7 +355,7 @@ def test_a_class_without_a_training_picture_is_counted(tmp_path):
     for name in ("train/cat/1.png", "train/dog/1.png", "val/owl/1.png"):
         noise(tmp_path / name, 8, 8)
     config = gvt.compose("classify.folder", [f"data.root={tmp_path}"])
-    facts = DataFacts.of(open_dataset(config, "train"), config)
+    facts = DataInfo.of(open_dataset(config, "train"), config.data.range)
     assert (facts.classes, facts.class_counts) == (("cat", "dog", "owl"), (1, 1, 0))
 
 

@@ -8,7 +8,7 @@ import torch
 import gvt
 from gvt.config.schema import TrainConfig
 from gvt.data import Loader
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
 from gvt_data.mixed import Mixed
 
@@ -133,11 +133,11 @@ def test_facts_of_the_parts_survive_a_checkpoint(with_cells):
     class Config:
         data = gvt.DataConfig(name="mixed")
 
-    facts = DataFacts.of(with_cells, Config)
+    facts = DataInfo.of(with_cells, Config)
     assert facts.parts["cells"].classes == ("white", "3", "red")
     assert facts.parts["digits"].background
     assert facts.parts["digits"].injected["num_classes"] == 10
-    again = DataFacts.from_document(facts.document())
+    again = DataInfo.from_document(facts.document())
     assert again == facts
     again.check_same(facts)
 
@@ -181,7 +181,7 @@ def test_sets_that_are_only_joined_keep_what_is_said_of_their_classes():
     class Config:
         data = config
 
-    assert DataFacts.of(data, Config).class_counts == (2, 2, 2)
+    assert DataInfo.of(data, Config).class_counts == (2, 2, 2)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import gvt
-from gvt.data.facts import DataFacts, classes_without_samples
+from gvt.data_info import DataInfo
 
-BEFORE = DataFacts(("cat", "dog"), (1, 8, 8), (0.0, 1.0), samples=1200, fingerprint="ab")
+BEFORE = DataInfo(("cat", "dog"), (1, 8, 8), (0.0, 1.0), samples=1200, fingerprint="ab")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_run_goes_on_with_the_data_that_it_began_with(change, said):
 def test_what_a_checkpoint_does_not_say_is_not_compared():
     document = BEFORE.document()
     del document["samples"], document["fingerprint"]
-    BEFORE.check_same(DataFacts.from_document(document))
+    BEFORE.check_same(DataInfo.from_document(document))
 
 
 class Oddly:
@@ -48,7 +48,7 @@ class Oddly:
 def test_a_class_that_is_no_text_is_named_before_anything_is_built():
     config = gvt.compose("classify.folder", ("data.root=.",))
     with pytest.raises(gvt.DataError, match=r"class 'd\\udcffg' is no valid text"):
-        DataFacts.of(Oddly(), config)
+        DataInfo.of(Oddly(), config.data.range)
 
 
 class Labelled(Oddly):
@@ -60,11 +60,11 @@ class Labelled(Oddly):
 
 def test_the_samples_of_each_class_are_counted_where_the_data_says_them():
     config = gvt.compose("classify.folder", ("data.root=.",))
-    assert DataFacts.of(Labelled(), config).injected["class_counts"] == (3, 0, 2)
+    assert DataInfo.of(Labelled(), config.data.range).injected["class_counts"] == (3, 0, 2)
     Labelled.labels = torch.tensor([1, 1])
-    assert DataFacts.of(Labelled(), config).class_counts == (0, 2, 0)
+    assert DataInfo.of(Labelled(), config.data.range).class_counts == (0, 2, 0)
     Labelled.labels = None
-    assert DataFacts.of(Labelled(), config).class_counts is None
+    assert DataInfo.of(Labelled(), config.data.range).class_counts is None
 
 
 @pytest.mark.parametrize("labels", [[0, -1], [0, 2]])
@@ -73,7 +73,7 @@ def test_labels_that_are_no_classes_are_one_line(labels):
     data.labels, data.classes = labels, ("cat", "dog")
     config = gvt.compose("classify.mnist")
     with pytest.raises(gvt.DataError, match=f"labels run from {min(labels)} to {max(labels)}, and"):
-        DataFacts.of(data, config)
+        DataInfo.of(data, config.data.range)
 
 
 @pytest.mark.parametrize(
