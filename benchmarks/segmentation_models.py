@@ -50,7 +50,7 @@ class Plain:
         self.network: nn.Module = smp.Unet(
             "tu-resnet18",
             encoder_weights=None,
-            in_channels=dataset.image_shape[0],
+            in_channels=dataset.info.image_shape[0],
             classes=classes,
             decoder_channels=WIDTHS,
         ).to(memory_format=torch.channels_last)

@@ -30,8 +30,8 @@ _HOMES = {
     "gvt.heads.multihead": "MultiHead",
     "gvt.heads.vocabulary": "Vocabulary",
     "gvt.interfaces": (
-        "Backbone Curves Dataset Discriminator FileDataset Generator Head Loss Metric Phase Step "
-        "Task TrainingLoop"
+        "Backbone Curves Dataset Discriminator FileDataset Generator Head Loss Metric "
+        "MixedDataset Phase Step Task TrainingLoop"
     ),
     "gvt.loop.evaluation": "Evaluation evaluate",
     "gvt.loop.listener": "Listener Run",

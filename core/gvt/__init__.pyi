@@ -47,6 +47,7 @@ from gvt.interfaces import (
     Head as Head,
     Loss as Loss,
     Metric as Metric,
+    MixedDataset as MixedDataset,
     Phase as Phase,
     Step as Step,
     Task as Task,
