@@ -49,7 +49,7 @@ class DataInfo:
         object_counts: Number of objects of each class; a run warns about a class without any.
         hint: What to do if one class is too few, as a clause that ends an error message.
         problems: Places of bad annotations that are corrected or left out, by kind; `gvt data
-            check` counts and names them. None if the data set reports none.
+            check` counts and names them. None for a data set that does not look for any.
         left_out: Number of objects that are left out on purpose, by what they are.
         lacks: Targets that are empty in all samples, such as `boxes`, each with the reason. Heads
             that need one cannot be trained on this split.

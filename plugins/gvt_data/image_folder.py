@@ -116,9 +116,8 @@ class ImageFolder:
             raise DataError(_empty(folder, split, shares))
         self.files = [path for path, _ in pictures]
         self._numbers = [numbers for _, numbers in pictures]
-        of_each: list[int] = []
+        numbers = [number for numbers in self._numbers for number in numbers]
         if labels is None:
-            of_each = [number for numbers in self._numbers for number in numbers]
             # Only so is this a gvt.ResidentDataset: labels differ in number, and stay lists.
             self.tensors = self._tensors
         self._several = labels is not None
@@ -127,7 +126,7 @@ class ImageFolder:
             self.reader.image_shape,
             fingerprint=fingerprint([p.relative_to(folder).as_posix() for p in self.files]),
             reader=self.reader.document(),
-            labels=torch.tensor(of_each) if of_each else None,
+            labels=torch.tensor(numbers) if numbers and labels is None else None,
             hint=found.hint,
             passed_over=by_suffix(found.others),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from gvt.config import RunConfig, compose
 from gvt.config.parameters import signature_of
@@ -37,15 +36,14 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
             are problems at which training would stop, or there is nothing to learn from. If any
             split was opened, its details are the table.
     """
-    ways, stops = _configured(recipe, overrides)
-    config = ways[0]
-    validate_components(config)
+    strict, lenient, stops = _configured(recipe, overrides)
+    validate_components(strict)
     splits: dict[str, Contents] = {}
     classes: Sequence[str] = ()
     errors: dict[str, ConfigError | DataError] = {}
-    for split in splits_of(config):
+    for split in splits_of(strict):
         try:
-            dataset = _opened(ways, split)
+            dataset = _opened(strict, lenient, split)
         except (ConfigError, DataError) as error:
             errors[split] = error
             continue
@@ -54,7 +52,7 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     if not splits:
         raise next(iter(errors.values()))
     report = table(splits, classes, _notes(splits, classes, errors))
-    if objection := _objection(splits, errors, stops, config.data.name):
+    if objection := _objection(splits, errors, stops, strict.data.name):
         raise DataError(objection, details=report)
     return report
 
@@ -91,33 +89,32 @@ def _objection(splits: Mapping[str, Contents], errors: Errors, stops: bool, name
     return ""
 
 
-def _configured(recipe: str, overrides: Sequence[str]) -> tuple[list[RunConfig], bool]:
-    """Return the ways to open the data, in their order, and whether training would stop."""
+def _configured(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, RunConfig, bool]:
+    """Return how all that is bad is seen, how it is left out, and whether training would stop."""
     config = compose(recipe, overrides)
     declared, _ = signature_of(default_registry().find("dataset", config.data.name).load())
     if "on_error" not in declared:
-        return [config], False
-    strict = compose(recipe, [*overrides, "data.on_error=error"])
+        return config, config, False
     stops = config.data.parameters.get("on_error", declared["on_error"].default) == "error"
-    return [strict, compose(recipe, [*overrides, "data.on_error=skip"]) if stops else config], stops
+    strict = compose(recipe, [*overrides, "data.on_error=error"])
+    skipping = compose(recipe, [*overrides, "data.on_error=skip"])
+    return strict, skipping if stops else config, stops
 
 
-def _opened(ways: Sequence[RunConfig], split: str) -> Dataset:
+def _opened(strict: RunConfig, lenient: RunConfig, split: str) -> Dataset:
     """Return a split, and show its warnings, except for those of `problems`: the table has them.
 
-    Where it cannot be opened with all that is bad, it is opened without, if it reports that.
+    One that cannot be opened with what is bad in it is opened without, if it reports `problems`.
     """
-    strict, *lenient = ways
-    try:
-        dataset, caught = _with_warnings(strict, split)
-    except DataError:
-        for config in lenient:
-            with suppress(DataError):
-                dataset, caught = _with_warnings(config, split)
-                if DataInfo.of(dataset).problems is not None:
-                    break
-        else:
-            raise
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            dataset = open_dataset(strict, split, quiet=True)
+        except DataError:
+            caught.clear()
+            dataset = open_dataset(lenient, split, quiet=True)
+            if DataInfo.of(dataset).problems is None:
+                raise
     listed = bool(DataInfo.of(dataset).problems)
     for warning in caught:
         if not listed or warning.category is not UserWarning:
@@ -125,11 +122,3 @@ def _opened(ways: Sequence[RunConfig], split: str) -> Dataset:
                 warning.message, warning.category, warning.filename, warning.lineno
             )
     return dataset
-
-
-def _with_warnings(
-    config: RunConfig, split: str
-) -> tuple[Dataset, Sequence[warnings.WarningMessage]]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        return open_dataset(config, split, quiet=True), caught

@@ -247,7 +247,7 @@ def test_a_run_goes_on_with_the_same_pictures_only(folder, tmp_path, change, sai
     )
     assert gvt.resume(run.folder, "train.steps=3", quiet=True).step == 3
     change(folder)
-    with pytest.raises(gvt.ConfigError, match=f"no longer what the run began with: .*{said}"):
+    with pytest.raises(gvt.ConfigError, match=f"differs from what the run started with: .*{said}"):
         gvt.resume(run.folder, "train.steps=4", quiet=True)
 
 
