@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -15,8 +15,8 @@ from gvt.interfaces import Dataset
 _FILLED_IN = {"filled_in": True}
 """Metadata of fields that gvt fills in; no attribute of a data set is read for them."""
 
-_UNSAVED = {"unsaved": True}
-"""Metadata of fields that checkpoints do not hold."""
+_LOCAL = {"local": True}
+"""Metadata of fields that stay with the data; checkpoints do not hold them."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,16 @@ class DataInfo:
     category_ids: tuple[int, ...] | None = None
     parts: Mapping[str, DataInfo] = field(default_factory=dict)
     channels: int | None = None
-    labels: Tensor | None = field(default=None, compare=False, metadata=_UNSAVED)
-    weights: Tensor | None = field(default=None, compare=False, metadata=_UNSAVED)
-    object_counts: tuple[int, ...] | None = field(default=None, compare=False, metadata=_UNSAVED)
-    hint: str = field(default="", compare=False, metadata=_UNSAVED)
+    labels: Tensor | None = field(default=None, compare=False, metadata=_LOCAL)
+    weights: Tensor | None = field(default=None, compare=False, metadata=_LOCAL)
+    object_counts: tuple[int, ...] | None = field(default=None, compare=False, metadata=_LOCAL)
+    hint: str = field(default="", compare=False, metadata=_LOCAL)
     problems: Mapping[str, Sequence[str]] | None = field(
-        default=None, compare=False, metadata=_UNSAVED
+        default=None, compare=False, metadata=_LOCAL
     )
-    left_out: Mapping[str, int] = field(default_factory=dict, compare=False, metadata=_UNSAVED)
-    lacks: Mapping[str, str] = field(default_factory=dict, compare=False, metadata=_UNSAVED)
-    passed_over: Mapping[str, int] = field(default_factory=dict, compare=False, metadata=_UNSAVED)
+    left_out: Mapping[str, int] = field(default_factory=dict, compare=False, metadata=_LOCAL)
+    lacks: Mapping[str, str] = field(default_factory=dict, compare=False, metadata=_LOCAL)
+    passed_over: Mapping[str, int] = field(default_factory=dict, compare=False, metadata=_LOCAL)
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = {
@@ -102,10 +102,8 @@ class DataInfo:
 
     def _check(self) -> None:
         for name in self.classes:
-            try:
-                name.encode()
-            except UnicodeEncodeError as error:  # the name of a file may hold any bytes
-                raise DataError(f"data: class {name!r} is not valid UTF-8; rename it") from error
+            if name.encode(errors="replace").decode() != name:  # that of a file may hold any bytes
+                raise DataError(f"data: class {name!r} is not valid UTF-8; rename it")
         ids, count = self.category_ids, len(self.classes)
         if ids is not None and not len(ids) == len({*ids}) == count:
             raise DataError(
@@ -131,14 +129,13 @@ class DataInfo:
 
     @classmethod
     def _of_attributes(cls, dataset: Dataset) -> DataInfo:
-        absent = object()
         declared = [f.name for f in fields(cls) if "filled_in" not in f.metadata]
-        values: dict[str, Any] = {name: getattr(dataset, name, absent) for name in declared}
-        if lacking := [name for name in ("classes", "image_shape") if values[name] is absent]:
+        values: dict[str, Any] = {name: getattr(dataset, name, MISSING) for name in declared}
+        if lacking := [name for name in ("classes", "image_shape") if values[name] is MISSING]:
             raise DataError(
                 f"data: {type(dataset).__name__} lacks {' and '.join(lacking)}; see gvt.DataInfo"
             )
-        values = {n: v for n, v in values.items() if v is not absent and v is not None}
+        values = {n: v for n, v in values.items() if v is not MISSING and v is not None}
         if "reader" in values:
             values["reader"] = values["reader"].document()
         if "parts" in values:
@@ -165,10 +162,11 @@ class DataInfo:
         """
         for name in _SAVED:
             now, then = getattr(self, name), getattr(before, name)
-            if name == "parts" and now.keys() == then.keys():
-                for part in now:
+            if name == "parts":
+                for part in (part for part in now if part in then):
                     now[part].check_same(then[part])
-            elif name != "reader" and then is not None and now != then:
+                now, then = [*now], [*then]
+            if name != "reader" and then is not None and now != then:
                 raise ConfigError(
                     f"data: differs from what the run started with: {_difference(name, then, now)}"
                     "; bring it back, or start a new run with init_from=CHECKPOINT"
@@ -186,12 +184,8 @@ class DataInfo:
     @property
     def injected(self) -> dict[str, Any]:
         """What constructors ask for by name."""
-        return {
-            "image_shape": self.image_shape,
-            "image_channels": self.image_channels,
-            "data_range": self.data_range,
-            **self.injected_classes,
-        }
+        of_images = {"image_shape": self.image_shape, "image_channels": self.image_channels}
+        return {**of_images, "data_range": self.data_range, **self.injected_classes}
 
     @property
     def injected_classes(self) -> dict[str, Any]:
@@ -203,7 +197,7 @@ class DataInfo:
         }
 
 
-_SAVED = tuple(f.name for f in fields(DataInfo) if "unsaved" not in f.metadata)
+_SAVED = tuple(f.name for f in fields(DataInfo) if "local" not in f.metadata)
 
 
 def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:
@@ -230,6 +224,4 @@ def _difference(name: str, then: Any, now: Any) -> str:
         return f"{now:,} samples, and it was {then:,}"
     if name == "fingerprint":
         return "its files have other names or another order"
-    if name == "parts":
-        now, then = (", ".join(of) or "none" for of in (now, then))
     return f"its {name.replace('_', ' ')} is {now}, and it was {then}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -55,11 +54,11 @@ class FileDataset(Protocol):
     """A data set of image files; opening it warns of what is easily overlooked in them.
 
     Attributes:
-        files: The image files, each once.
+        files: The paths of the image files, each once.
         reader: The `gvt.PictureReader` that reads them.
     """
 
-    files: Sequence[Path]
+    files: Sequence[Any]
     reader: Any
 
 

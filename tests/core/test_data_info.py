@@ -198,7 +198,7 @@ def test_of_parts_a_run_is_resumed_with_the_same_ones():
     older = replace(BEFORE, parts={name: DataInfo(part.classes, None) for name in "ab"})
     before.check_same(older)  # a checkpoint of an earlier version says less of its parts
     for change, said in (
-        ({"a": part}, "its parts is a, and it was a, b"),
+        ({"a": part}, r"its parts is \['a'\], and it was \['a', 'b'\]"),
         ({"a": part, "b": replace(part, classes=("cat",))}, "its classes are without dog"),
     ):
         with pytest.raises(gvt.ConfigError, match=said):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -202,9 +202,7 @@ def _weights(info: DataInfo, config: DataConfig) -> Tensor | None:
     return equally_often(labels)
 
 
-def _check_size(
-    dataset: Dataset, expected: tuple[int, int, int], transform: Callable[..., Any]
-) -> None:
+def _check_size(dataset: Dataset, size: Sequence[int], transform: Callable[..., Any]) -> None:
     """Check that training keeps the size that networks are built for and evaluation sees.
 
     Raises:
@@ -212,9 +210,9 @@ def _check_size(
     """
     with seeded(0):
         shape = tuple(transform_sample(transform, dataset[0]).image.shape)
-    if shape != expected:
+    if shape != size:
         raise ConfigError(
-            f"data.transforms: they turn images {expected} into {shape}, and evaluation "
+            f"data.transforms: they turn images {size} into {shape}, and evaluation "
             "would see the former; use transforms that keep the size"
         )
 
