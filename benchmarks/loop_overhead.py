@@ -18,7 +18,7 @@ import torch
 from by_hand import LOOPS, ByHand
 
 import gvt
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.device.placement import keep_freed_memory
 from gvt.seeding import seed_everything
 from gvt.session.build import build_task, open_dataset
@@ -88,7 +88,7 @@ def measure(recipe: str, rounds: int, block: int) -> dict[str, list[float]]:
     keep_freed_memory(placement.device)
     dataset = open_dataset(config, "train")
     seed_everything(config.train.seed)
-    task = build_task(config, DataFacts.of(dataset, config))
+    task = build_task(config, DataInfo.of(dataset, config.data.range))
     loader = gvt.Loader(dataset, config.data, config.train, placement)
     trainer = gvt.Trainer(task, loader, config.optimizers, config.train, placement)
     twin = copy.deepcopy(task)

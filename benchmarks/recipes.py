@@ -19,7 +19,7 @@ from collections.abc import Callable
 import torch
 
 import gvt
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.seeding import seed_everything
 from gvt.session.build import build_task, open_dataset
 
@@ -52,7 +52,7 @@ class Side:
         self.placement = gvt.Placement.resolve("cpu", train.precision, train.memory_format)
         seed_everything(0)
         dataset = open_dataset(config, "train")
-        self.task = build_task(config, DataFacts.of(dataset, config))
+        self.task = build_task(config, DataInfo.of(dataset, config.data.range))
         self.placement.place(self.task)
         loader = gvt.Loader(dataset, config.data, train, self.placement)
         groups = loader.groups()

@@ -21,8 +21,8 @@ from loop_overhead import OFF, UNTIMED
 from torch import Tensor, nn
 
 import gvt
-from gvt.data.facts import DataFacts
 from gvt.data.order import Order
+from gvt.data_info import DataInfo
 from gvt.device.placement import keep_freed_memory
 from gvt.seeding import seed_everything
 from gvt.session.build import build_task, open_dataset
@@ -50,7 +50,7 @@ class Plain:
         self.network: nn.Module = smp.Unet(
             "tu-resnet18",
             encoder_weights=None,
-            in_channels=dataset.image_shape[0],
+            in_channels=dataset.info.image_shape[0],
             classes=classes,
             decoder_channels=WIDTHS,
         ).to(memory_format=torch.channels_last)
@@ -103,7 +103,7 @@ def measure(rounds: int, block: int) -> dict[str, list[float]]:
     placement = gvt.Placement.resolve("cpu", train.precision, "channels_last")
     keep_freed_memory(placement.device)
     dataset = open_dataset(config, "train")
-    facts = DataFacts.of(dataset, config)
+    facts = DataInfo.of(dataset, config.data.range)
     seed_everything(train.seed)
     task = build_task(config, facts)
     loader = gvt.Loader(dataset, config.data, train, placement)

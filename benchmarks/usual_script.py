@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 import gvt
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.session.build import build_task, open_dataset
 
 Step = Callable[[Tensor, Tensor], dict[str, Tensor]]
@@ -91,7 +91,7 @@ def main() -> None:
     make_step, mean, deviation = SCRIPTS[recipe]
     config = gvt.compose(recipe)
     torch.manual_seed(0)
-    task = build_task(config, DataFacts.of(open_dataset(config, "train"), config)).train()
+    task = build_task(config, DataInfo.of(open_dataset(config, "train"), config.data.range)).train()
     _take_dropout_of_torch(task)
     step = make_step(task, config)
     normalised = transforms.Compose(

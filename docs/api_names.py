@@ -19,7 +19,7 @@ SECTIONS = {
         *("loop.evaluation", "gvt_predict"),
     ),
     "Interfaces": ("interfaces", "heads", "vision.layers", "deprecation"),
-    "Data": ("batch", "data", "vision.pictures"),
+    "Data": ("batch", "data", "data_info", "vision.pictures"),
     "The loop, in code": ("loop", "device", "runs.display", "seeding"),
     "Configuration": ("config", "session.build"),
     "Errors": ("errors",),

@@ -19,12 +19,14 @@ def main():
     test_digits = gvt.create("dataset", "mnist", split="test")
 
     # What a recipe gets filled in, code hands over: shapes, classes, feature maps.
-    backbone = gvt.create("backbone", "small_cnn", image_shape=digits.image_shape, widths=[16, 32])
+    backbone = gvt.create(
+        "backbone", "small_cnn", image_shape=digits.info.image_shape, widths=[16, 32]
+    )
     classifier = gvt.create(
         "head",
         "classifier",
         feature_info=backbone.feature_info,
-        num_classes=len(digits.classes),
+        num_classes=len(digits.info.classes),
         grid=5,
     )
     task = gvt.MultiHead(backbone, {"digit": classifier})

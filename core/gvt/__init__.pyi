@@ -22,6 +22,7 @@ from .config import (
 )
 from .config.pretrained import restoring as restoring
 from .data.loading import Loader as Loader
+from .data_info import DataInfo as DataInfo
 from .device.placement import Placement as Placement
 from .errors import (
     CheckpointError as CheckpointError,
@@ -44,10 +45,12 @@ from .interfaces import (
     Curves as Curves,
     Dataset as Dataset,
     Discriminator as Discriminator,
+    FileDataset as FileDataset,
     Generator as Generator,
     Head as Head,
     Loss as Loss,
     Metric as Metric,
+    MixedDataset as MixedDataset,
     Phase as Phase,
     Prediction as Prediction,
     ResidentDataset as ResidentDataset,

@@ -35,45 +35,42 @@ Prediction = dict[str, Any]
 class Dataset(Protocol):
     """A map-style data set of one split, built as `target(split=..., **parameters)`.
 
+    It has `info`, a `gvt.DataInfo`, or plain attributes with the names of its fields, of which
+    `classes` and `image_shape` are required. `gvt.DataInfo.of` reads either.
+
     Attributes:
-        classes: Names of the classes, in the order of their numbers.
-        image_shape: (C, H, W) of every image, None where sizes differ.
-        fingerprint: Optional; a short text that is another one where other samples, or the same
-            ones in another order, are read. A run goes on with the same one only.
         splits: Names of the splits that there are, on the class.
-        background: Optional; whether pixels of no class are `len(classes)` in `semantic`. Without
-            it every pixel is of a class, or 255.
-        labels: Optional; the class of every sample, (N,), by which samples are balanced and
-            classes weighted without reading them.
-        object_counts: Optional; how many objects of each class there are, in the order of
-            `classes`; a run warns of a class without one.
-        reader: Optional; the `gvt.PictureReader` that reads its image files. Other files are read
-            the same way for predictions.
-        files: Optional; the image files that `reader` reads, each once. A warning at opening names
-            what is easily overlooked in them, such as further pages.
-        hint: Optional; what to do if one class is too few, as a clause that an error ends with.
-        passed_over: Optional; how many files of each suffix stand beside the pictures and are not
-            read, as {".heic": 12, "": 1}; `gvt data check` tells them.
-        category_ids: Optional; of each class its number in COCO files, 1 and on without it.
-        channels: Optional; how many channels all images have, where their sizes differ.
-        problems: Optional; of each kind of bad annotation the places that are mended or left out;
-            `gvt data check` counts and names them.
-        left_out: Optional; how many objects are left out on purpose, by what they are.
-        lacks: Optional; the targets that teach nothing since they are empty in all samples, such
-            as `boxes`, each with the reason. Heads that need one cannot be trained on this split.
-        weights: Optional; how often each sample is drawn for training beside the others, (N,). An
-            epoch then has as many samples as before, drawn with replacement.
-        parts: Optional; of data that is mixed of several data sets these by name. `classes` has
-            all of theirs, samples are numbered by it, and each record says of which `part` it is.
     """
 
-    classes: Sequence[str]
-    image_shape: tuple[int, int, int] | None
     splits: ClassVar[tuple[str, ...]]
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+@runtime_checkable
+class FileDataset(Protocol):
+    """A data set of image files; opening it warns of what is easily overlooked in them.
+
+    Attributes:
+        files: The paths of the image files, each once.
+        reader: The `gvt.PictureReader` that reads them.
+    """
+
+    files: Sequence[Any]
+    reader: Any
+
+
+@runtime_checkable
+class MixedDataset(Protocol):
+    """A data set that is mixed of several.
+
+    Attributes:
+        parts: These data sets by name.
+    """
+
+    parts: Mapping[str, Dataset]
 
 
 @runtime_checkable

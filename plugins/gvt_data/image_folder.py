@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from gvt import DataError, PathText, PictureReader, Record, Sample
+from gvt import DataError, DataInfo, PathText, PictureReader, Record, Sample
 from gvt.printable import printable
 from gvt.vision.pictures import SUFFIXES, Fit, UnreadablePicture, by_suffix, counted, overlooked
 
@@ -68,10 +68,8 @@ class ImageFolder:
             unless given.
 
     Attributes:
-        labels: The class of each picture; None where there are no class folders.
         files: The pictures' files.
-        passed_over: How many files beside them each suffix has.
-        hint: What to do if one class is too few; empty where nothing is known.
+        reader: How they are read.
         tensors: Returns all images (N, C, H, W) uint8, and `class` (N,) if there are class
             folders; raises a DataError if pictures keep their own sizes, or one cannot be read.
 
@@ -106,11 +104,9 @@ class ImageFolder:
         self.split = split
         size = (size, size) if isinstance(size, int) else size
         self.reader = PictureReader(channels, size, fit, background, white=white, page=page)
-        self.image_shape = self.reader.image_shape
         folder = Path(root).expanduser()
         found = _found(folder, split, labels, classes, shares, split_seed)
-        self.classes, pictures, self.hint = found.classes, found.pictures, found.hint
-        self.passed_over = by_suffix(found.others)
+        pictures = found.pictures
         _warn_of(folder, split, found)
         if on_error == "skip":
             pictures = without_broken(pictures, self._broken, split)
@@ -118,13 +114,20 @@ class ImageFolder:
             raise DataError(_empty(folder, split, shares))
         self.files = [path for path, _ in pictures]
         self._numbers = [numbers for _, numbers in pictures]
-        self.labels: list[int] | None = None
+        numbers = [number for numbers in self._numbers for number in numbers]
         if labels is None:
-            self.labels = [number for numbers in self._numbers for number in numbers] or None
             # Only so is this a gvt.ResidentDataset: labels differ in number, and stay lists.
             self.tensors = self._tensors
         self._several = labels is not None
-        self.fingerprint = fingerprint([p.relative_to(folder).as_posix() for p in self.files])
+        self.info = DataInfo(
+            tuple(found.classes),
+            self.reader.image_shape,
+            fingerprint=fingerprint([p.relative_to(folder).as_posix() for p in self.files]),
+            reader=self.reader.document(),
+            labels=torch.tensor(numbers) if numbers and labels is None else None,
+            hint=found.hint,
+            passed_over=by_suffix(found.others),
+        )
         self._records: list[Record] = []
 
     @staticmethod
@@ -147,24 +150,25 @@ class ImageFolder:
         targets: dict[str, Any] = {}
         if self._several:
             targets = {"labels": numbers}
-        elif self.labels is not None:
+        elif self.info.labels is not None:
             targets = {"class": numbers[0]}
         return Sample(image, targets, record)
 
     def _tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
-        if self.image_shape is None:
+        shape, labels = self.info.image_shape, self.info.labels
+        if shape is None:
             raise DataError(
                 "data.resident: pictures of their own sizes cannot be kept as whole tensors; give "
                 "data.size, or data.resident=false"
             )
-        images = torch.empty((len(self), *self.image_shape), dtype=torch.uint8)
+        images = torch.empty((len(self), *shape), dtype=torch.uint8)
         records = []
         with threads() as pool:
             for index, (image, record) in enumerate(pool.map(self._read, range(len(self)))):
                 images[index] = image
                 records.append(record)
         self._records = records
-        return images, {} if self.labels is None else {"class": torch.tensor(self.labels)}
+        return images, {} if labels is None else {"class": labels}
 
     def record(self, index: int) -> Record:
         """Return the origin of one picture."""

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from pydantic import Field, PositiveInt
 
-from gvt import DataError, PictureReader, Sample
+from gvt import DataError, DataInfo, PictureReader, Sample
 from gvt.vision.pictures import Filter
 from gvt_registry import nearest
 
@@ -60,8 +60,9 @@ class ImageNet:
         on_error: Literal["error", "skip"] = "error",
     ) -> None:
         self.reader = PictureReader(3, (size, size), "crop", filter=filter, share=share)
-        self.image_shape = self.reader.image_shape
-        synsets, self.classes = _synsets_and_names()
+        synsets, classes = _synsets_and_names()
+        document = self.reader.document()
+        self.info = DataInfo(classes, self.reader.image_shape, reader=document)
         self._folder: ImageFolder | None = None
         if root is None:
             return
@@ -74,20 +75,21 @@ class ImageNet:
         self._folder = folder = ImageFolder(split, root, size=size, on_error=on_error)
         folder.reader = self.reader
         number_of = {synset: number for number, synset in enumerate(synsets)}
-        if folder.labels is None:
+        info, labels = folder.info, folder.info.labels
+        if labels is None:
             raise DataError(
                 f"data.root: the pictures in {root!r} are in no folders of their classes; expected "
                 "is ROOT/train/n01440764/1.JPEG"
             )
-        for name in folder.classes:
+        for name in info.classes:
             if name not in number_of:
                 raise DataError(
                     f"data.root: {name!r} in {root!r} is no class of ImageNet's, which are called "
                     f"like n01440764{nearest(name, synsets)}"
                 )
-        self.labels = [number_of[folder.classes[label]] for label in folder.labels]
-        self.fingerprint = folder.fingerprint
-        self.files, self.passed_over = folder.files, folder.passed_over
+        self._labels = torch.tensor([number_of[name] for name in info.classes])[labels]
+        self.info = replace(info, classes=classes, reader=document, labels=self._labels, hint="")
+        self.files = folder.files
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str | int]:
@@ -107,10 +109,10 @@ class ImageNet:
         if self._folder is None:
             raise IndexError("ImageNet's pictures are not here; give data.root")
         sample = self._folder[index]
-        return replace(sample, targets={"class": torch.tensor(self.labels[index])})
+        return replace(sample, targets={"class": self._labels[index]})
 
 
-def _synsets_and_names() -> tuple[Sequence[str], Sequence[str]]:
+def _synsets_and_names() -> tuple[Sequence[str], tuple[str, ...]]:
     """Return WordNet's names of the classes, and the first English one of each, in their order."""
     from timm.data import ImageNetInfo
 

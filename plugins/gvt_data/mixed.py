@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from pydantic import PositiveFloat
-from torch import Tensor
 
-from gvt import IGNORED, Dataset, Sample
+from gvt import IGNORED, DataInfo, Dataset, Sample
 from gvt.printable import printable
 
 from .listing import fingerprint
 from .splits import SPLITS
+
+T = TypeVar("T")
 
 _NUMBERED = ("class", "labels", "semantic")
 """Targets that count classes."""
@@ -39,11 +40,6 @@ class Mixed:
 
     Attributes:
         parts: The data sets by name.
-        weights: Of each sample how often it is drawn, where there are `shares`.
-        reader: That of the parts that have one, where it is the same one.
-        labels: The class of every sample, where all parts have such and the same classes.
-        category_ids: Of each class its number in COCO files, where all parts have the same ones.
-        lacks: The targets that some parts should have and no part has any of, each with the reason.
 
     Raises:
         ValueError: If there is no part, a share is for none of them or missing, a part has two
@@ -52,7 +48,6 @@ class Mixed:
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    weights: Tensor
 
     def __init__(
         self,
@@ -65,29 +60,15 @@ class Mixed:
         if shares is not None and shares.keys() != parts.keys():
             raise ValueError(f"shares are for {', '.join(shares)}; give one for each part")
         self.split, self.parts = split, parts
-        for part_name, part in parts.items():
-            _check_distinct(part_name, _classes(part))
-        names = [name for part in parts.values() for name in _classes(part)]
-        self.classes: Sequence[str] = tuple(dict.fromkeys(names))
-        shapes = {part.image_shape for part in parts.values()}
-        self.image_shape = next(iter(shapes)) if len(shapes) == 1 else None
-        channels = {_channels(part) for part in parts.values()}
-        if len(channels - {None}) > 1:
-            told = ", ".join(f"{name} {_channels(part)}" for name, part in parts.items())
-            raise ValueError(f"the parts' images have other numbers of channels: {told}")
-        self.channels = next(iter(channels)) if len(channels) == 1 else None
-        self.background = any(getattr(part, "background", False) for part in parts.values())
+        infos = {name: DataInfo.of(part) for name, part in parts.items()}
+        whole = merged(infos)
         self._ends = list(accumulate(len(part) for part in parts.values()))
-        self._tables = {name: self._table(part) for name, part in parts.items()}
-        self.fingerprint = fingerprint([_described(*item) for item in parts.items()])
-        readers = [r for part in parts.values() if (r := getattr(part, "reader", None)) is not None]
-        self.reader = readers[0] if readers and _all_equal(readers) else None
-        self.labels, self.category_ids = self._labels(), self._category_ids()
-        self.problems, self.left_out = self._gathered("problems"), self._gathered("left_out")
-        self.lacks = self._lacks()
+        self._tables = {name: _table(part, whole) for name, part in infos.items()}
+        weights = None
         if shares is not None:
             of_each = [torch.full((len(p),), shares[n] / max(1, len(p))) for n, p in parts.items()]
-            self.weights = torch.cat(of_each).double()
+            weights = torch.cat(of_each)
+        self.info = replace(whole, lacks=self._lacks(infos), weights=weights)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
@@ -115,45 +96,9 @@ class Mixed:
             record = replace(record, truth=Renumbered(record.truth, table))
         return replace(sample, targets=renumbered(sample.targets, table), record=record)
 
-    def _table(self, part: Dataset) -> np.ndarray:
-        """Return of each number in a part's targets that of all parts' classes.
-
-        Raises:
-            ValueError: If there is no room for one.
-        """
-        own = _classes(part)
-        table = np.full(max(IGNORED, len(own)) + 1, IGNORED)
-        if len(self.classes) >= IGNORED and self.background:
-            raise ValueError(
-                f"the parts have {len(self.classes)} classes together, and a map of classes has "
-                f"numbers for {IGNORED - 1}"
-            )
-        table[: len(own)] = [self.classes.index(name) for name in own]
-        if getattr(part, "background", False):
-            table[len(own)] = len(self.classes)
-        return table
-
-    def _labels(self) -> Tensor | None:
-        """Return the class of every sample, (N,) int64; None unless all parts are of the same."""
-        of_parts = [getattr(part, "labels", None) for part in self.parts.values()]
-        if not self._same_classes or any(labels is None for labels in of_parts):
-            return None
-        return torch.cat([torch.as_tensor(labels, dtype=torch.int64) for labels in of_parts])
-
-    def _category_ids(self) -> tuple[int, ...] | None:
-        of_parts = [getattr(part, "category_ids", None) for part in self.parts.values()]
-        if not self._same_classes or any(ids is None for ids in of_parts):
-            return None
-        ids = [tuple(map(int, of_one)) for of_one in of_parts]
-        return ids[0] if _all_equal(ids) else None
-
-    @property
-    def _same_classes(self) -> bool:
-        return _all_equal([_classes(part) for part in self.parts.values()])
-
-    def _lacks(self) -> dict[str, str]:
+    def _lacks(self, infos: Mapping[str, DataInfo]) -> dict[str, str]:
         """Return the targets that no part has any of, each with the reasons."""
-        lacks = {name: getattr(part, "lacks", {}) for name, part in self.parts.items()}
+        lacks = {name: info.lacks for name, info in infos.items()}
         keys = dict.fromkeys(key for of_part in lacks.values() for key in of_part)
         return {
             key: "; ".join(f"{name}: {of[key]}" for name, of in lacks.items() if key in of)
@@ -164,13 +109,69 @@ class Mixed:
             )
         }
 
-    def _gathered(self, attribute: str) -> dict[str, Any]:
-        """Return what the parts say of themselves, each entry with the part's name."""
-        return {
-            f"{name}: {key}": value
-            for name, part in self.parts.items()
-            for key, value in (getattr(part, attribute, None) or {}).items()
-        }
+
+def merged(infos: Mapping[str, DataInfo]) -> DataInfo:
+    """Return the information about several data sets as one, by their names.
+
+    A value that describes all images or classes is kept where all parts have the same one.
+
+    Raises:
+        ValueError: If a part has two classes of one name, or parts have grey and colour images.
+    """
+    parts = list(infos.values())
+    for name, part in infos.items():
+        _check_distinct(name, part.classes)
+    channels = {part.image_channels for part in parts}
+    if len(channels - {None}) > 1:
+        listed = ", ".join(f"{name} {part.image_channels}" for name, part in infos.items())
+        raise ValueError(f"the parts' images have other numbers of channels: {listed}")
+    labels = [part.labels for part in parts if part.labels is not None]
+    same_classes = _common(part.classes for part in parts) is not None
+    return DataInfo(
+        tuple(dict.fromkeys(name for part in parts for name in part.classes)),
+        _common(part.image_shape for part in parts),
+        fingerprint=fingerprint(
+            [f"{name} {part.samples} {part.fingerprint or ''}" for name, part in infos.items()]
+        ),
+        background=any(part.background for part in parts),
+        reader=_common(part.reader for part in parts if part.reader is not None),
+        category_ids=_common(part.category_ids for part in parts) if same_classes else None,
+        parts=infos,
+        channels=_common(channels),
+        labels=torch.cat(labels) if same_classes and len(labels) == len(parts) else None,
+        problems=_gathered({name: part.problems or {} for name, part in infos.items()}),
+        left_out=_gathered({name: part.left_out for name, part in infos.items()}),
+    )
+
+
+def _common(values: Iterable[T]) -> T | None:
+    """Return the value that all have; None if they differ, or there is none."""
+    first, *others = [*values] or [None]
+    return first if all(value == first for value in others) else None
+
+
+def _gathered(by_part: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """Return the entries of all parts, each with the part's name."""
+    return {f"{name}: {key}": value for name, of in by_part.items() for key, value in of.items()}
+
+
+def _table(part: DataInfo, whole: DataInfo) -> np.ndarray:
+    """Return the number of each of a part's classes among all classes.
+
+    Raises:
+        ValueError: If there is no room for one.
+    """
+    count = len(part.classes)
+    table = np.full(max(IGNORED, count) + 1, IGNORED)
+    if len(whole.classes) >= IGNORED and whole.background:
+        raise ValueError(
+            f"the parts have {len(whole.classes)} classes together, and a map of classes has "
+            f"numbers for {IGNORED - 1}"
+        )
+    table[:count] = [whole.classes.index(name) for name in part.classes]
+    if part.background:
+        table[count] = len(whole.classes)
+    return table
 
 
 @dataclass(frozen=True)
@@ -197,10 +198,6 @@ def renumbered(targets: Mapping[str, Any], table: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _classes(part: Dataset) -> list[str]:
-    return list(map(str, part.classes))
-
-
 def _check_distinct(part: str, classes: Sequence[str]) -> None:
     """Check that a part's classes can be told apart by their names.
 
@@ -213,20 +210,3 @@ def _check_distinct(part: str, classes: Sequence[str]) -> None:
             f"parts.{part}: {printable(twice[0])} names two of its classes, and classes are mixed "
             "by their names; rename one"
         )
-
-
-def _all_equal(values: Sequence[Any]) -> bool:
-    return all(value == values[0] for value in values)
-
-
-def _channels(part: Dataset) -> int | None:
-    """Return how many channels a part's images have; None if it does not say."""
-    if part.image_shape is not None:
-        return part.image_shape[0]
-    reader = getattr(part, "reader", None)
-    return getattr(part, "channels", None) if reader is None else reader.channels
-
-
-def _described(name: str, part: Dataset) -> str:
-    """Return what a fingerprint has of a part."""
-    return f"{name} {len(part)} {getattr(part, 'fingerprint', '')}"

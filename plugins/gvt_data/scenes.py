@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -53,7 +54,6 @@ class Scenes:
         seed: Another number makes other pictures.
 
     Attributes:
-        labels: The `class` of every picture.
         tensors: Returns all images (N, C, H, W) uint8 and the targets, where these are dense.
 
     Raises:
@@ -61,7 +61,6 @@ class Scenes:
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    background: ClassVar[bool] = True
     tensors: Callable[[], tuple[Tensor, Mapping[str, Tensor]]]
 
     def __init__(
@@ -96,9 +95,13 @@ class Scenes:
         self.split, self._seed = split, seed
         self._count = count if split == "train" else held_out
         self._targets = TARGETS if targets is None else tuple(targets)
-        self.classes: Sequence[str] = digits.classes
-        self.image_shape = (channels, height, width)
-        self.labels = [int(self._digits[self._largest(index)]) for index in range(self._count)]
+        labels = [int(self._digits[self._largest(index)]) for index in range(self._count)]
+        self.info = replace(
+            digits.info,
+            image_shape=(channels, height, width),
+            background=True,
+            labels=torch.tensor(labels),
+        )
         if set(self._targets) <= DENSE_KEYS:
             # Only so is this a gvt.ResidentDataset: boxes differ in number.
             self.tensors = self._tensors

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gvt import Record, Sample
+from gvt import DataInfo, Record, Sample
 
 
 class TensorSet:
@@ -29,7 +29,6 @@ class TensorSet:
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
-    image_shape: tuple[int, int, int]
 
     def __init__(
         self,
@@ -42,7 +41,6 @@ class TensorSet:
     ) -> None:
         kept = _numbers(names, classes)
         self._name, self.split = name, split
-        self.classes: Sequence[str] = [names[number] for number in kept]
         images, labels = read("test" if split == "test" else "train")
         if split != "test":
             part = _part(split, holdout, len(labels))
@@ -52,7 +50,8 @@ class TensorSet:
         labels = renumbered[labels.long()]
         chosen = labels >= 0
         self._images, self._labels = images[chosen], labels[chosen]
-        self.image_shape = (images.shape[1], images.shape[2], images.shape[3])
+        classes = tuple(names[number] for number in kept)
+        self.info = DataInfo(classes, tuple(images.shape[1:]), labels=self._labels)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -61,18 +60,13 @@ class TensorSet:
         """Return one image, (C, H, W) uint8, with its target `class`."""
         return Sample(self._images[index], {"class": self._labels[index]}, self.record(index))
 
-    @property
-    def labels(self) -> Tensor:
-        """The class of each image, (N,) int64."""
-        return self._labels
-
     def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return all images (N, C, H, W) uint8 and their `class` (N,)."""
         return self._images, {"class": self._labels}
 
     def record(self, index: int) -> Record:
         """Return the origin of one image."""
-        return Record(f"{self._name} {self.split} {index}", self.image_shape[1:])
+        return Record(f"{self._name} {self.split} {index}", self._images.shape[2:])
 
 
 def _numbers(names: Sequence[str], classes: Sequence[int | str] | None) -> list[int]:

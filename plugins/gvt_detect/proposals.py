@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 from safetensors import SafetensorError
 from torch import Tensor
 
-from gvt import DataError, Dataset, PathText, Sample
+from gvt import DataError, DataInfo, Dataset, FileDataset, MixedDataset, PathText, Sample
 
 from .proposing import Proposer, proposals_in
 
@@ -36,8 +36,8 @@ class WithProposals:
     sets of the same pictures in the same size, find it again; a file that is damaged is made anew.
     `windows` are not kept, since they are made faster than read.
 
-    Its splits are `train`, `val` and `test`, those of them that the other data set has. What else
-    that one says of itself, this one says, too.
+    Its splits are `train`, `val` and `test`, those of them that the other data set has. It has the
+    `info` of that one, and its files, but not its whole tensors, which have no proposals.
 
     Args:
         split: Of the other data set, which has been opened with it.
@@ -60,7 +60,11 @@ class WithProposals:
         cache: PathText | None = None,
     ) -> None:
         self.split, self.of, self.proposer, self.most = split, of, proposer, most
-        self.classes, self.image_shape = of.classes, of.image_shape
+        self.info = DataInfo.of(of)
+        if isinstance(of, FileDataset):
+            self.files, self.reader = of.files, of.reader
+        if isinstance(of, MixedDataset):
+            self.parts = of.parts
         self.folder = _usual_folder() if cache is None else Path(cache)
         self._opencv = _versions()
 
@@ -85,13 +89,6 @@ class WithProposals:
         """
         sample = self.of[index]
         return replace(sample, inputs={**sample.inputs, "proposals": self._proposals(sample)})
-
-    def __getattr__(self, name: str) -> Any:
-        # Not the whole tensors: those of a resident data set have no proposals. And nothing while
-        # a copy is made, which has no data set yet.
-        if name.startswith("_") or name in ("of", "tensors"):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        return getattr(self.of, name)
 
     def _proposals(self, sample: Sample) -> Tensor:
         if self.proposer == "windows":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gvt import (
     ConfigError,
     DataError,
+    DataInfo,
     Evaluation,
     Head,
     MultiHead,
@@ -21,7 +22,6 @@ from gvt import (
     evaluate,
 )
 from gvt import open as open_trained
-from gvt.data import DataFacts
 from gvt.printable import printable
 from gvt.session import Judged, PathLike, build_task, check_classes, open_dataset, split_of
 
@@ -82,21 +82,21 @@ def judge_predictions(
     config = opened.config
     split = split_of(config, split)
     dataset = open_dataset(config, split)
-    facts = opened.info if opened.checkpoint else DataFacts.of(dataset, config)
-    check_classes(dataset, facts.classes)
+    info = DataInfo.of(dataset, config.data.range)
+    trained = opened.info if opened.checkpoint else info
+    check_classes(dataset, trained.classes)
     # As for a checkpoint: no weights are wanted, and so no pretrained ones are read.
-    task = _about_boxes(build_task(config, facts, {}), config)
+    task = _about_boxes(build_task(config, trained, {}), config)
     heads: list[Any] = list(task.heads.values())
     masks = any("masks" in head.needs for head in heads)
-    numbers = getattr(dataset, "category_ids", None)
-    results = Results.read(file, facts.classes, numbers, masks=masks)
+    results = Results.read(file, info.classes, info.category_ids, masks=masks)
     handed = _Handed(results, list(task.heads), printable(file), split)
     placement = Placement.resolve("cpu", "float32", "contiguous", False)
     held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
     # No network wants a batch, and the masks of one image alone may be many.
     size = 1 if masks else config.evaluate.batch_size or config.data.batch_size
     batches = held_out.batches(size)
-    found = evaluate(task, batches, classes=facts.classes, results=handed)
+    found = evaluate(task, batches, classes=info.classes, results=handed)
     unused = results.unused()
     handed.report(unused)
     about = {
@@ -108,7 +108,7 @@ def judge_predictions(
     }
     apart = "these are a file's predictions"
     to = None if out is None else Path(out)
-    return Judged(found, split, None, facts.classes, about, None, apart, to)
+    return Judged(found, split, None, info.classes, about, None, apart, to)
 
 
 class _Handed:

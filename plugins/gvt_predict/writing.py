@@ -13,8 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 from PIL import Image
 
-from gvt import IGNORED, Prediction, UsageError
-from gvt.data import DataFacts
+from gvt import IGNORED, DataInfo, Prediction, UsageError
 from gvt.files import create, make_folder_inside, replacing
 from gvt.printable import printable
 from gvt.vision.coco import results_of
@@ -87,7 +86,7 @@ class Writer:
     """
 
     def __init__(
-        self, folder: Path, forms: Mapping[str, Form], facts: DataFacts, score: float
+        self, folder: Path, forms: Mapping[str, Form], facts: DataInfo, score: float
     ) -> None:
         self.folder = folder
         self._forms, self._facts, self._score = forms, facts, score

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gvt import Curves
 from gvt.files import replacing
-from gvt.runs import Curves, Points, kind_of, of_one_class
+from gvt.runs import Points, kind_of, of_one_class
 from gvt.vision.drawing import caption, figure_of
 
 MOST_POINTS = 1000

@@ -42,14 +42,6 @@ class _Resolved(_Section):
     heads: dict[str, Any] = {}
 
 
-class PartData(_Section):
-    """The fields of `gvt.data.facts.PartFacts`."""
-
-    classes: list[str]
-    background: bool = False
-    class_counts: list[Count] | None = None
-
-
 class Reader(_Section):
     """The fields of `gvt.PictureReader` that are needed without it."""
 
@@ -57,7 +49,7 @@ class Reader(_Section):
 
 
 class Data(_Section):
-    """The fields of `gvt.data.facts.DataFacts`."""
+    """The fields of `gvt.DataInfo` that are saved."""
 
     classes: list[str]
     image_shape: Annotated[list[Side], Field(min_length=3, max_length=3)] | None = None
@@ -68,7 +60,7 @@ class Data(_Section):
     class_counts: list[Count] | None = None
     reader: Reader | None = None
     category_ids: list[int] | None = None
-    parts: dict[str, PartData] = {}
+    parts: dict[str, Data] = {}
     channels: Side | None = None
 
 

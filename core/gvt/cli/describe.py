@@ -9,7 +9,7 @@ from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.injected import INJECTED, NETWORKS
 from gvt.config.parameters import signature_of
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError, UsageError
 from gvt.session.build import build_task, create, open_dataset
 from gvt_registry import KINDS, Offer, default_registry, nearest
@@ -52,10 +52,10 @@ def _recipe(name: str) -> list[str]:
     _, text, _ = load_recipe(name)
     config = compose(name)
     try:
-        facts = DataFacts.of(open_dataset(config, "train"), config)
+        info = DataInfo.of(open_dataset(config, "train"), config.data.range)
     except (ConfigError, DataError) as error:
         return [text.rstrip(), "", f"its size is not known without its data: {error}"]
-    task = build_task(config, facts)
+    task = build_task(config, info)
     sizes = [(n, f"{_count(m):,} parameters") for n, m in task.named_children()]
     sizes.append(("all", f"{_count(task):,} parameters"))
     return [text.rstrip(), "", aligned(sizes)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -12,9 +12,10 @@ from gvt.batch import Batch, Sample, Targets
 from gvt.config.schema import ComponentConfig
 from gvt.data.order import Order, Place
 from gvt.data.transforms import build_transforms, mixes
+from gvt.data_info import DataInfo
 from gvt.errors import ConfigError
 from gvt.geometry import SPATIAL_KEYS
-from gvt.interfaces import Dataset
+from gvt.interfaces import Dataset, MixedDataset
 from gvt.printable import printable
 from gvt.seeding import derive, seeded
 
@@ -37,10 +38,11 @@ class BatchTransform:
     """
 
     def __init__(self, configs: Sequence[ComponentConfig], dataset: Dataset) -> None:
-        self._transform = build_transforms(WHERE, configs, len(dataset.classes))
+        info = DataInfo.of(dataset)
+        self._transform = build_transforms(WHERE, configs, len(info.classes))
         self._mixes = self._transform is not None and mixes(self._transform)
         if self._mixes:
-            _check_same_classes(dataset)
+            _check_same_classes(info)
         if self._transform is not None:
             known = [set(sample.targets) for sample in first_samples(dataset)]
             anywhere, everywhere = set.union(*known), set.intersection(*known)
@@ -79,23 +81,22 @@ class BatchTransform:
 
 def first_samples(dataset: Dataset) -> list[Sample]:
     """Return the first sample of each part of mixed data, or of a data set that has no parts."""
-    parts: Mapping[str, Dataset] = getattr(dataset, "parts", None) or {}
-    if parts:
-        return [sample for part in parts.values() if len(part) for sample in first_samples(part)]
+    if isinstance(dataset, MixedDataset) and dataset.parts:
+        parts = dataset.parts.values()
+        return [sample for part in parts if len(part) for sample in first_samples(part)]
     with seeded(0):
         return [dataset[0]]
 
 
-def _check_same_classes(dataset: Dataset) -> None:
+def _check_same_classes(info: DataInfo) -> None:
     """Check that every picture of mixed data may be mixed with every other.
 
     Raises:
         ConfigError: If parts have other classes, since of a picture of two parts neither's head
             would be told all.
     """
-    parts: Mapping[str, Dataset] = getattr(dataset, "parts", None) or {}
-    if len({frozenset(map(str, part.classes)) for part in parts.values()}) > 1:
+    if len({frozenset(part.classes) for part in info.parts.values()}) > 1:
         raise ConfigError(
             f"{WHERE}: MixUp and CutMix mix pictures of all parts of the data, and "
-            f"{', '.join(map(printable, parts))} have other classes; leave them out"
+            f"{', '.join(map(printable, info.parts))} have other classes; leave them out"
         )

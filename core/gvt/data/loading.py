@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from gvt.data.mosaic import check_mosaic
 from gvt.data.order import Order, Place, equally_often
 from gvt.data.sources import Resident, Source, Streamed
 from gvt.data.transforms import build_transforms, mixes, transform_sample
+from gvt.data_info import DataInfo
 from gvt.device.placement import Placement, usable_cores
 from gvt.device.processes import World, processes_here
 from gvt.errors import ConfigError
@@ -61,6 +63,7 @@ class Loader:
         world: World | None = None,
     ) -> None:
         self._placement, self._world = placement, world or World()
+        info = DataInfo.of(dataset)
         self.order = Order(
             len(dataset),
             config.batch_size,
@@ -69,7 +72,7 @@ class Loader:
             config.shuffle,
             self._world.rank,
             self._world.size,
-            _weights(dataset, config),
+            _weights(info, config),
         )
         self.config = resolved(dataset, config, placement)
         transform = build_transforms("data.transforms", config.transforms)
@@ -82,8 +85,8 @@ class Loader:
         self._dataset, self._how = dataset, (transform, train.seed, config.mosaic)
         self._source = _source(dataset, self.config, placement, *self._how)
         self._held_out: dict[int, HeldOut] = {}
-        if transform is not None and dataset.image_shape is not None:
-            _check_size(dataset, transform)
+        if transform is not None and info.image_shape is not None:
+            _check_size(dataset, info.image_shape, transform)
         if config.mosaic:
             for sample in first_samples(dataset):
                 check_mosaic(sample)
@@ -169,39 +172,37 @@ def _source(
     return Streamed(dataset, placement, int(config.workers), transform, seed, mosaic)
 
 
-def _weights(dataset: Dataset, config: DataConfig) -> Tensor | None:
+def _weights(info: DataInfo, config: DataConfig) -> Tensor | None:
     """Return how often each sample is drawn, (N,) float64; None for an order of all.
 
     Raises:
         ConfigError: If it is to be by classes and the data set does not say them, or by weights
             that are no such, or by both, or by weights in a fixed order.
     """
-    weights = getattr(dataset, "weights", None)
+    weights, labels, count = info.weights, info.labels, info.samples
     if weights is not None:
         if config.balance:
             raise ConfigError(
                 f"data.balance: {config.name} says by itself how often each sample is drawn"
             )
-        drawn = torch.as_tensor(weights, dtype=torch.float64, device="cpu")
-        if drawn.shape != (len(dataset),) or not bool((drawn >= 0).all() and drawn.sum() > 0):
+        if weights.shape != (count,) or not bool((weights >= 0).all() and weights.sum() > 0):
             raise ConfigError(f"data: {config.name} has weights that are none of its samples")
         if not config.shuffle:
             raise ConfigError(
                 f"data.shuffle: {config.name} says how often each sample is drawn, which is at "
                 "random; it needs shuffle=true"
             )
-        return drawn
+        return weights
     if not config.balance:
         return None
-    labels = getattr(dataset, "labels", None)
-    if labels is None or len(labels) != len(dataset):
+    if labels is None or len(labels) != count:
         raise ConfigError(
             f"data.balance: {config.name} has no class for each of its samples (attribute labels)"
         )
-    return equally_often(torch.as_tensor(labels, dtype=torch.int64, device="cpu"))
+    return equally_often(labels)
 
 
-def _check_size(dataset: Dataset, transform: Callable[..., Any]) -> None:
+def _check_size(dataset: Dataset, size: Sequence[int], transform: Callable[..., Any]) -> None:
     """Check that training keeps the size that networks are built for and evaluation sees.
 
     Raises:
@@ -209,9 +210,9 @@ def _check_size(dataset: Dataset, transform: Callable[..., Any]) -> None:
     """
     with seeded(0):
         shape = tuple(transform_sample(transform, dataset[0]).image.shape)
-    if shape != dataset.image_shape:
+    if shape != size:
         raise ConfigError(
-            f"data.transforms: they turn images {dataset.image_shape} into {shape}, and evaluation "
+            f"data.transforms: they turn images {size} into {shape}, and evaluation "
             "would see the former; use transforms that keep the size"
         )
 
@@ -242,10 +243,9 @@ def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Data
 
 
 def _fits(dataset: Dataset, placement: Placement) -> bool:
-    if not isinstance(dataset, ResidentDataset) or dataset.image_shape is None:
+    shape = DataInfo.of(dataset).image_shape
+    if not isinstance(dataset, ResidentDataset) or shape is None:
         return False
     free = placement.free_bytes()
-    size = len(dataset)
-    for length in dataset.image_shape:
-        size *= length
+    size = len(dataset) * math.prod(shape)
     return size <= (UNKNOWN_MEMORY_LIMIT if free is None else RESIDENT_SHARE * free)

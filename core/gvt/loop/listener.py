@@ -12,6 +12,7 @@ from pathlib import Path
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
+from gvt.data_info import DataInfo
 from gvt.errors import HookError, UsageError
 from gvt.interfaces import Task
 from gvt_registry import GvtError, Plugins, hookspecs
@@ -20,7 +21,6 @@ from gvt_registry.plugins import RUN_HOOKS
 if TYPE_CHECKING:
     from gvt.batch import Batch
     from gvt.config import RunConfig
-    from gvt.data.facts import DataFacts
     from gvt.data.loading import Loader
 
 P = ParamSpec("P")
@@ -67,7 +67,7 @@ class Run:
     outcome: str = "running"
     stop_reason: GvtError | None = None
     stopped_early: str = ""
-    info: DataFacts | None = None
+    info: DataInfo | None = None
     loader: Loader | None = field(default=None, repr=False)
 
     @property

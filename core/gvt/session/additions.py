@@ -14,7 +14,7 @@ from gvt.config.injected import FACTS
 from gvt.config.parameters import signature_of
 from gvt.config.recorded import with_defaults
 from gvt.config.schema import HeadConfig
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.errors import CheckpointError, ConfigError, UsageError
 from gvt.files import make_folder
 from gvt.finite import check_weights, infinite_places
@@ -63,10 +63,9 @@ def add_head(
     facts: dict[str, Any] = {"feature_info": task.backbone.feature_info}
     vocabulary = None
     if task.origin is not None:
-        data = DataFacts.from_document(task.origin["data"])
-        part = part_of(section, config, data)
-        facts |= data.injected | (part.injected if part else {})
-        vocabulary = vocabulary_of(config, data)
+        info = DataInfo.from_document(task.origin["data"])
+        facts |= info.injected | part_of(section, config, info).injected_classes
+        vocabulary = vocabulary_of(config, info)
     elif learns_from is not None:
         raise ConfigError(
             f"{section}: a task put together in code does not know the parts of its data; build "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
@@ -25,10 +25,10 @@ from gvt.config.paths import expanded
 from gvt.config.pretrained import built_for
 from gvt.config.recorded import sections
 from gvt.config.schema import HeadConfig
-from gvt.data.facts import DataFacts, PartFacts
+from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError
 from gvt.heads.vocabulary import Vocabulary
-from gvt.interfaces import Dataset, Head, Task
+from gvt.interfaces import Dataset, FileDataset, Head, Task
 from gvt.printable import printable
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
@@ -127,9 +127,8 @@ def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Datas
             f"data: {config.data.name} has no samples in its split {split!r}"
             + ("; give data.root" if lacks_root else "")
         )
-    files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)
-    if files is not None and reader is not None and not quiet:
-        for note in reader.notes_on(files):
+    if isinstance(dataset, FileDataset) and dataset.files and dataset.reader and not quiet:
+        for note in dataset.reader.notes_on(dataset.files):
             warnings.warn(f"data: split {split}: {note}", stacklevel=2)
     return dataset
 
@@ -161,24 +160,23 @@ def _elsewhere(data: Unbuilt) -> str:
 
 
 def build_task(
-    config: RunConfig, facts: DataFacts, trained_with: Mapping[str, str] | None = None
+    config: RunConfig, info: DataInfo, trained_with: Mapping[str, str] | None = None
 ) -> Task:
     """Build the networks and the task around them.
 
     Args:
         config: The run.
-        facts: What networks have to know of the data.
+        info: What the data says of itself.
         trained_with: For a checkpoint, whose weights the task is given afterwards: the
             distribution of each `kind:name` then.
 
     Raises:
         ConfigError: If something does not fit together.
     """
-    available = dict(facts.injected)
+    available = dict(info.injected)
     if trained_with is None:
         for name, head in (config.heads or {}).items():
-            of_head = part_of(f"heads.{name}", head, facts) or facts
-            _check_classes(f"heads.{name}", head, of_head.classes, facts.hint)
+            _check_classes(f"heads.{name}", head, part_of(f"heads.{name}", head, info))
 
     def build(
         section: str, kind: str, component: ComponentConfig, of_part: Mapping[str, Any] = {}
@@ -197,9 +195,9 @@ def build_task(
     if config.heads:
         heads: dict[str, Head] = {}
         for name, head in config.heads.items():
-            part = part_of(f"heads.{name}", head, facts)
-            heads[name] = build(f"heads.{name}", "head", head, part.injected if part else {})
-        words = {name: vocabulary_of(head, facts) for name, head in config.heads.items()}
+            part = part_of(f"heads.{name}", head, info)
+            heads[name] = build(f"heads.{name}", "head", head, part.injected_classes)
+        words = {name: vocabulary_of(head, info) for name, head in config.heads.items()}
         known = {name: of_head for name, of_head in words.items() if of_head is not None}
         available |= {"heads": heads, "vocabularies": known}
     task = build("task", "task", config.task)
@@ -208,27 +206,27 @@ def build_task(
     return task
 
 
-def _check_classes(section: str, head: HeadConfig, classes: Sequence[str], hint: str) -> None:
+def _check_classes(section: str, head: HeadConfig, info: DataInfo) -> None:
     """Check that a head that tells the classes of whole images apart has two.
 
     Raises:
         ConfigError: If there is one only.
     """
     needs = getattr(_find("head", head).load(), "needs", ())
-    if tuple(needs) == ("class",) and len(classes) == 1:
+    if tuple(needs) == ("class",) and len(info.classes) == 1:
         raise ConfigError(
             f"{section}: {head.name} learns which class an image is of, and the data has only one, "
-            f"{printable(classes[0])}; {hint or 'give it images of at least two'}"
+            f"{printable(info.classes[0])}; {info.hint or 'give it images of at least two'}"
         )
 
 
-def part_of(section: str, head: HeadConfig, facts: DataFacts) -> PartFacts | None:
-    """Return what a head has to know of its part of the data; None if it learns from all.
+def part_of(section: str, head: HeadConfig, info: DataInfo) -> DataInfo:
+    """Return the information about the part of the data that a head learns from, perhaps all.
 
     Raises:
         ConfigError: If there is no such part, or it learns from parts that differ in their classes.
     """
-    parts = facts.parts
+    parts = info.parts
     if head.learns_from is None:
         lists = {part.classes for part in parts.values()}
         if len(lists) > 1 and "num_classes" in signature_of(_find("head", head).load())[0]:
@@ -236,20 +234,20 @@ def part_of(section: str, head: HeadConfig, facts: DataFacts) -> PartFacts | Non
                 f"{section}: the parts of the data have other classes; say which one it learns "
                 f"from: {section}.learns_from={' or '.join(parts)}"
             )
-        return None
+        return info
     if head.learns_from not in parts:
         hint = nearest(head.learns_from, parts) or f"; its parts: {', '.join(parts) or 'none'}"
         raise ConfigError(f"{section}.learns_from: the data has no part {head.learns_from!r}{hint}")
     return parts[head.learns_from]
 
 
-def vocabulary_of(head: HeadConfig, facts: DataFacts) -> Vocabulary | None:
+def vocabulary_of(head: HeadConfig, info: DataInfo) -> Vocabulary | None:
     """Return the classes of a head that learns from one part of the data; None for all parts."""
     if head.learns_from is None:
         return None
-    classes = facts.parts[head.learns_from].classes
-    numbers = tuple(facts.classes.index(of_part) for of_part in classes)
-    return Vocabulary(head.learns_from, classes, numbers, len(facts.classes))
+    classes = info.parts[head.learns_from].classes
+    numbers = tuple(info.classes.index(of_part) for of_part in classes)
+    return Vocabulary(head.learns_from, classes, numbers, len(info.classes))
 
 
 def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:

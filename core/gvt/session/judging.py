@@ -10,6 +10,7 @@ from typing import Any
 
 from gvt.checkpoint.training import LAST
 from gvt.config import RunConfig
+from gvt.data_info import DataInfo
 from gvt.device.placement import deterministic_algorithms, explained_memory, keep_freed_memory
 from gvt.errors import ConfigError, RunInUseError, UsageError
 from gvt.interfaces import Dataset
@@ -172,8 +173,8 @@ def check_classes(dataset: Dataset, trained: Sequence[str]) -> None:
     Raises:
         ConfigError: If it has others.
     """
-    classes = [str(name) for name in dataset.classes]
-    if classes != list(trained):
+    classes = DataInfo.of(dataset).classes
+    if classes != tuple(trained):
         raise ConfigError(
             f"data: its classes are {', '.join(classes) or 'none'}, but the networks were trained "
             f"for {', '.join(trained) or 'none'}"

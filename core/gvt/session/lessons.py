@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
-from gvt.data.facts import classes_without_samples
+from gvt.data_info import DataInfo
 from gvt.errors import DataError
 from gvt.heads.multihead import MultiHead
-from gvt.interfaces import Dataset, Head, Task
+from gvt.interfaces import Head, Task
 from gvt.printable import printable
 
 MOST_NAMES = 10
 """Largest number of classes that a warning names."""
 
 
-def check_lessons(task: Task, dataset: Dataset) -> None:
+def check_lessons(task: Task, info: DataInfo) -> None:
     """Check that the training data has the targets that each head needs.
 
     Raises:
-        DataError: If a target that a head needs is empty in all samples, according to `lacks` of
-            the data set.
+        DataError: If a target that a head needs is empty in all samples.
     """
-    parts: Mapping[str, Dataset] = getattr(dataset, "parts", {})
     vocabularies = task.vocabularies if isinstance(task, MultiHead) else {}
     learners: dict[str, Any] = {n: m for n, m in task.named_modules() if isinstance(m, Head)}
     if hasattr(task, "needs"):
         learners[""] = task
     for name, learner in learners.items():
         words = vocabularies.get(name.removeprefix("heads."))
-        source = dataset if words is None else parts.get(words.part, dataset)
-        lacks: Mapping[str, str] = getattr(source, "lacks", {})
+        lacks = (info if words is None else info.parts.get(words.part, info)).lacks
         for key in learner.needs:
             if key in lacks:
                 raise DataError(
@@ -40,9 +36,13 @@ def check_lessons(task: Task, dataset: Dataset) -> None:
                 )
 
 
-def warn_of_absent_classes(dataset: Dataset) -> None:
+def warn_of_absent_classes(info: DataInfo) -> None:
     """Warn about classes without a training sample, which are learned as never occurring."""
-    for part, names in classes_without_samples(dataset).items():
+    for part, of in (info.parts or {"": info}).items():
+        counts = of.class_counts or of.object_counts or ()
+        names = [name for name, count in zip(of.classes, counts, strict=False) if not count]
+        if not names:
+            continue
         of_part = f" of part {part}" if part else ""
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         listed = ", ".join(map(printable, names[:MOST_NAMES])) + more

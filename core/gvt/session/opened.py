@@ -15,7 +15,7 @@ from gvt.checkpoint.migration import migrated
 from gvt.checkpoint.training import load_weights, under
 from gvt.config.compose import compose, validate
 from gvt.config.schema import RunConfig
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
 from gvt.errors import UsageError
 from gvt.interfaces import Task
@@ -74,11 +74,11 @@ class Opened:
         return cls(config, run, checkpoint, header.document, is_averaged=is_averaged)
 
     @cached_property
-    def info(self) -> DataFacts:
+    def info(self) -> DataInfo:
         """What the networks know of their data; a recipe's training data is opened for it."""
         if self.origin is not None:
-            return DataFacts.from_document(self.origin["data"])
-        return DataFacts.of(build_dataset(self.config, "train"), self.config)
+            return DataInfo.from_document(self.origin["data"])
+        return DataInfo.of(build_dataset(self.config, "train"), self.config.data.range)
 
     @cached_property
     def placement(self) -> Placement:

@@ -17,8 +17,8 @@ from gvt.checkpoint.training import CheckpointFolder, State, under
 from gvt.config import RunConfig
 from gvt.config.paths import expanded
 from gvt.config.recorded import with_defaults
-from gvt.data.facts import DataFacts
 from gvt.data.loading import Loader
+from gvt.data_info import DataInfo
 from gvt.device.placement import Placement, explained_memory, keep_freed_memory
 from gvt.device.processes import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
@@ -83,14 +83,14 @@ def _build(
 ) -> tuple[Trainer, dict[str, Any], tuple[str, list[str]]]:
     """Return the trainer, what its checkpoints say, and the first lines of the display."""
     dataset = open_dataset(config, "train")
-    facts = DataFacts.of(dataset, config)
+    info = DataInfo.of(dataset, config.data.range)
     if state is not None:
-        facts.check_same(DataFacts.from_document(state[0]["data"]))
+        info.check_same(DataInfo.from_document(state[0]["data"]))
     if processes.is_first:
-        warn_of_absent_classes(dataset)
+        warn_of_absent_classes(info)
     seed_everything(derive(config.train.seed, "networks"))
-    task = build_task(config, facts, state[0]["components"] if state else None)
-    check_lessons(task, dataset)
+    task = build_task(config, info, state[0]["components"] if state else None)
+    check_lessons(task, info)
     notes = _initialise(task, config.init_from) if state is None else []
     loader = Loader(dataset, config.data, config.train, placement, processes)
     resolved = _resolved(config, placement, loader)
@@ -103,10 +103,10 @@ def _build(
         evaluation=config.evaluate,
         open_split=_splits(resolved, loader),
         world=processes,
-        classes=facts.classes,
+        classes=info.classes,
     )
-    trainer.run.config, trainer.run.info = resolved, facts
-    document = task.origin = _document(config, resolved, facts, placement, processes)
+    trainer.run.config, trainer.run.info = resolved, info
+    document = task.origin = _document(config, resolved, info, placement, processes)
     if state is not None:
         restore(trainer, state)
         state[1].clear()  # a second copy of everything, which a long run need not hold
@@ -177,7 +177,7 @@ def _resolved(config: RunConfig, placement: Placement, loader: Loader) -> RunCon
 def _document(
     config: RunConfig,
     resolved: RunConfig,
-    facts: DataFacts,
+    info: DataInfo,
     placement: Placement,
     processes: World,
 ) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _document(
         "recipe": config.recipe,
         "config": config.document(),
         "resolved": resolved.document(),
-        "data": facts.document(),
+        "data": info.document(),
         "components": {name: offer.origin for name, offer in offers.items()},
         "environment": environment(placement, processes.size, plugins, offers.values()),
     }

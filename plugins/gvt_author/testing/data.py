@@ -13,6 +13,8 @@ from gvt import (
     IGNORED,
     Batch,
     DataConfig,
+    DataError,
+    DataInfo,
     Loader,
     Record,
     ResidentDataset,
@@ -37,35 +39,32 @@ def samples(offer: Offer) -> None:
     dataset = built(offer)
     if "train" not in getattr(dataset, "splits", ()):
         raise Failed("it has no `splits` with a split 'train' among them; see gvt.Dataset")
-    shape, classes = getattr(dataset, "image_shape", ()), getattr(dataset, "classes", None)
-    if shape == () or classes is None:
-        raise Failed("it lacks image_shape or classes; see gvt.Dataset")
+    try:
+        info = DataInfo.of(dataset)
+    except DataError as error:
+        raise Failed(str(error).removeprefix("data: ")) from error
     for index in range(_count(dataset)):
         sample = dataset[index]
-        problem = _image_complaint(sample, shape) or _target_complaint(
-            sample, len(classes), getattr(dataset, "background", False)
+        problem = _image_complaint(sample, info.image_shape) or _target_complaint(
+            sample, len(info.classes), info.background
         )
         if problem:
             raise Failed(f"sample {index}: {problem}")
-    numbers = getattr(dataset, "category_ids", None)
-    if numbers is not None and len(set(numbers)) != len(classes):
-        raise Failed(
-            f"category_ids has {len(set(numbers))} different numbers for {len(classes)} classes"
-        )
 
 
 @rule("dataset")
 def resident(offer: Offer) -> None:
     """Where it has whole tensors, they hold what its samples do."""
-    dataset = built(offer)
+    dataset, info = _described(offer)
     is_resident = isinstance(dataset, ResidentDataset)
-    if not is_resident or dataset.image_shape is None:
+    if not is_resident or info.image_shape is None:
         raise Skipped("it has no whole tensors, or images of several sizes")
     images, targets = dataset.tensors()
-    if images.dtype != torch.uint8 or tuple(images.shape) != (len(dataset), *dataset.image_shape):
+    expected = (len(dataset), *info.image_shape)
+    if images.dtype != torch.uint8 or tuple(images.shape) != expected:
         raise Failed(
             f"tensors() gave images {tuple(images.shape)} of {images.dtype}; it takes "
-            f"{(len(dataset), *dataset.image_shape)} of torch.uint8"
+            f"{expected} of torch.uint8"
         )
     for index in range(_count(dataset)):
         sample = dataset[index]
@@ -98,7 +97,7 @@ def same_samples(offer: Offer) -> None:
 @rule("dataset")
 def workers(offer: Offer) -> None:
     """Two workers read the samples that none would."""
-    dataset = built(offer)
+    dataset, _ = _described(offer)
     train = TrainConfig(steps=2)
     batches = []
     for count in (0, 2):
@@ -118,6 +117,19 @@ def workers(offer: Offer) -> None:
                 f"batch {number}: {listed(names)} differs with two workers; a sample may depend on "
                 "its index and on torch's default generator only, not on what was read before"
             )
+
+
+def _described(offer: Offer) -> tuple[Any, DataInfo]:
+    """Return a data set and what it says of itself, for a rule that is about something else.
+
+    Raises:
+        Skipped: If it says something wrong, which the rule `shapes` is about.
+    """
+    dataset = built(offer)
+    try:
+        return dataset, DataInfo.of(dataset)
+    except DataError as error:
+        raise Skipped("what it says of itself is wrong; see the rule 'shapes'") from error
 
 
 def _count(dataset: Any) -> int:

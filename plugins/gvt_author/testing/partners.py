@@ -6,7 +6,17 @@ from functools import cache
 
 import torch
 
-from gvt import Backbone, Batch, ConfigError, Head, MultiHead, Task, evaluate, seed_everything
+from gvt import (
+    Backbone,
+    Batch,
+    ConfigError,
+    DataInfo,
+    Head,
+    MultiHead,
+    Task,
+    evaluate,
+    seed_everything,
+)
 from gvt.data import Streamed
 from gvt_author.testing.check import Failed, Skipped, rule, told
 from gvt_author.testing.data import samples
@@ -57,11 +67,7 @@ def learners(offer: Offer) -> None:
     indices = torch.arange(min(4, len(dataset)))
     batch = next(Streamed(dataset, CPU).batches([(0, indices)]))
     backbone = TinyBackbone((batch.images.shape[1], *batch.frame.canvas))
-    facts = {
-        "feature_info": backbone.feature_info,
-        "num_classes": len(dataset.classes),
-        "background": getattr(dataset, "background", False),
-    }
+    facts = {"feature_info": backbone.feature_info, **DataInfo.of(dataset).injected_classes}
     for partner in default_registry().offers("head"):
         if _alone(partner):
             continue  # broken by itself

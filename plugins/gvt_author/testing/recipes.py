@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gvt import Loader, RunConfig, Trainer, compose, derive, evaluate, seed_everything
+from gvt import DataInfo, Loader, RunConfig, Trainer, compose, derive, evaluate, seed_everything
 from gvt import run as run_recipe
 from gvt.checkpoint import CheckpointFolder
 from gvt.checkpoint import load as load_checkpoint
 from gvt.config import recipe_text, signature_of
-from gvt.data import DataFacts, HeldOut, resolved
+from gvt.data import HeldOut, resolved
 from gvt.loop import capture, restore
 from gvt.session import build_task, check_split, open_dataset, validate_components
 from gvt_author.testing.check import Failed, Skipped, rule, told
@@ -151,7 +151,7 @@ def _trained(
         validate_components(config)
         dataset = open_dataset(config, "train")
         seed_everything(derive(config.train.seed + seed, "networks"))
-        task = build_task(config, DataFacts.of(dataset, config))
+        task = build_task(config, DataInfo.of(dataset, config.data.range))
         half = min(STEPS // 2, max(2, *(phase.every for phase in task.phases)))
         often = {"steps": steps or 2 * half, "checkpoint_every": half}
         train = config.train.model_copy(update=often)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gvt import DataError, PictureReader, Sample
+from gvt import DataError, DataInfo, PictureReader, Sample
 from gvt.data import tidied
 from gvt.geometry import boxes_through
 from gvt.printable import printable
@@ -41,11 +41,10 @@ class BoxSet:
     own whatever became of it at the reader's size, and has the objects that are ignored.
 
     Attributes:
-        problems: What was found to be bad: of each kind the places, as in
-            `a.xml: object 3 (cat)`.
-        left_out: How many objects are left out on purpose, by what they are, and of how many
-            pictures the masks, since not all of their objects have outlines.
-        lacks: Why there are no boxes and labels, if no picture has an object to learn from.
+        info: Has `problems`, whose places are as in `a.xml: object 3 (cat)`. `left_out` also says
+            of how many pictures the masks are, since not all of their objects have outlines.
+        files: The pictures' files.
+        reader: How they are read.
 
     Args:
         split: `train`, `val` or `test`.
@@ -62,9 +61,6 @@ class BoxSet:
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    problems: Mapping[str, Sequence[str]] = {}
-    left_out: Mapping[str, int] = {}
-    lacks: Mapping[str, str] = {}
 
     def __init__(
         self,
@@ -79,20 +75,19 @@ class BoxSet:
         absent: str = "",
     ) -> None:
         self.split, self.reader, self._on_error = split, reader, on_error
-        self.classes: Sequence[str] = tuple(classes)
-        self.image_shape = reader.image_shape
-        self._pictures, self.problems = checked(
+        self._pictures, problems = checked(
             found, classes, on_error, split, problems or {}, reader.page
         )
         if not self._pictures:
-            places = [f"{kind}: {at}" for kind, of in self.problems.items() for at in of]
+            places = [f"{kind}: {at}" for kind, of in problems.items() for at in of]
             text = f"data: no picture of split {split} can be used"
             raise DataError(text, details="\n".join(places))
         counted = [t for p in self._pictures for t in p.of.things if not t.ignored]
         self._masks = any(thing.outline for thing in counted)
         without = sum(not p.outlined for p in self._pictures) if self._masks else 0
         repeated = [place for picture in self._pictures for place in picture.repeated]
-        self.left_out = {**(left_out or {}), **({REPEATED: len(repeated)} if repeated else {})}
+        left_out = {**(left_out or {}), **({REPEATED: len(repeated)} if repeated else {})}
+        lacks: Mapping[str, str] = {}
         if repeated:
             warnings.warn(
                 f"split {split}: objects annotated twice in one image, each counted once: "
@@ -100,31 +95,27 @@ class BoxSet:
                 stacklevel=3,
             )
         if not counted:
-            reason = self._why_empty() or absent or "no object is annotated"
-            self.lacks = dict.fromkeys(("boxes", "labels", "masks"), reason)
+            reason = _why_empty(problems, left_out) or absent or "no object is annotated"
+            lacks = dict.fromkeys(("boxes", "labels", "masks"), reason)
             if split != "train":
                 text = f"split {split}: no object to measure by, so that figures are NaN: {reason}"
                 warnings.warn(text, stacklevel=3)
         if without:
-            self.left_out = {**self.left_out, MASKS: without}
-        self.fingerprint = fingerprint([_described(picture) for picture in self._pictures])
+            left_out[MASKS] = without
         self.files = [picture.of.image for picture in self._pictures]
-
-    def _why_empty(self) -> str:
-        """Return what was left out of a split in which no object is left."""
-        reasons = [summary(self.problems, FEW)] if self.problems else []
-        reasons += [f"{count:,} {kind}" for kind, count in self.left_out.items() if count]
-        return f"left out: {', '.join(reasons)}" if reasons else ""
+        self.info = DataInfo(
+            tuple(classes),
+            reader.image_shape,
+            fingerprint=fingerprint([_described(picture) for picture in self._pictures]),
+            reader=reader.document(),
+            object_counts=_object_counts(self._pictures, len(classes)),
+            problems=problems,
+            left_out=left_out,
+            lacks=lacks,
+        )
 
     def __len__(self) -> int:
         return len(self._pictures)
-
-    @property
-    def object_counts(self) -> tuple[int, ...]:
-        """How many objects of each class count, in the order of `classes`."""
-        labels = [picture.labels[picture.counted] for picture in self._pictures]
-        counts = np.bincount(np.concatenate(labels), minlength=len(self.classes))
-        return tuple(int(count) for count in counts)
 
     def __getitem__(self, index: int) -> Sample:
         """Return one picture, (C, H, W) uint8, with its boxes, labels, and perhaps masks.
@@ -168,6 +159,19 @@ class BoxSet:
             image, _ = fitted(image, reader.size, reader.fit, "nearest", reader.share)
             mask[:] = pixels_of(image)[0]
         return masks
+
+
+def _why_empty(problems: Mapping[str, Sequence[str]], left_out: Mapping[str, int]) -> str:
+    """Return what was left out of a split in which no object is left."""
+    reasons = [summary(problems, FEW)] if problems else []
+    reasons += [f"{count:,} {kind}" for kind, count in left_out.items() if count]
+    return f"left out: {', '.join(reasons)}" if reasons else ""
+
+
+def _object_counts(pictures: Sequence[Boxed], classes: int) -> tuple[int, ...]:
+    """Return how many objects of each class count."""
+    labels = np.concatenate([picture.labels[picture.counted] for picture in pictures])
+    return tuple(np.bincount(labels, minlength=classes).tolist())
 
 
 def _described(picture: Boxed) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated as Constrained
 from typing import Any, Literal
@@ -43,10 +44,10 @@ class COCO(BoxSet):
     https://arxiv.org/abs/1405.0312. Programs for labelling write such files too. There is one for
     each split, or a single one. A split without a file is a share of the training split, or of the
     single one. Masks are polygons or run lengths; a picture has them where all of its objects do,
-    and `left_out` counts the others. Annotations with `iscrowd`, of areas with several objects,
-    are left out of training, and evaluation takes what is found there for neither right nor wrong;
-    `left_out` counts them.
-    Classes are the categories of all files, by their numbers, which `category_ids` has.
+    and `info.left_out` counts the others. Annotations with `iscrowd`, of areas with several
+    objects, are left out of training, and evaluation takes what is found there for neither right
+    nor wrong; `info.left_out` counts them.
+    Classes are the categories of all files, by their numbers, which `info.category_ids` has.
 
     Every box is checked when the data is opened; what stands over its image by a pixel at most is
     cut there without a word.
@@ -149,7 +150,7 @@ class COCO(BoxSet):
             problems=problems,
             left_out={"crowd": crowds} if crowds else None,
         )
-        self.category_ids = tuple(names)
+        self.info = replace(self.info, category_ids=tuple(names))
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 
-from gvt import ConfigError, DataError, Dataset, RunConfig, compose
+from gvt import ConfigError, DataError, DataInfo, Dataset, RunConfig, compose
 from gvt.config import signature_of
 from gvt.session import open_dataset, splits_of, validate_components
 from gvt.vision.pictures import UnreadablePicture
@@ -22,10 +22,10 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
     """Read every sample of every split once, and return a table of what is there.
 
     A data set with a parameter `on_error` is opened with `error`, since one that leaves out what
-    it cannot read has nothing to be counted. One that reports `problems` is opened with `skip`,
-    unless the recipe chooses another way to continue. A split that does not exist is a line below
-    the table, and so is a class that never occurs, and what is easily overlooked in image files.
-    Files beside the images that are not read are counted.
+    it cannot read has nothing to be counted. Where that fails, one that reports `problems` is
+    opened with `skip`, unless the recipe chooses another way to continue. A split that does not
+    exist is a line below the table, and so is a class that never occurs, and what is easily
+    overlooked in image files. Files beside the images that are not read are counted.
 
     Raises:
         ConfigError: If no split can be opened because of a setting.
@@ -33,23 +33,23 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
             are problems at which training would stop, or there is nothing to learn from. If any
             split was opened, its details are the table.
     """
-    config, stops = _configured(recipe, overrides)
-    validate_components(config)
+    strict, lenient, stops = _configured(recipe, overrides)
+    validate_components(strict)
     splits: dict[str, Contents] = {}
-    classes: list[str] = []
+    classes: Sequence[str] = ()
     errors: dict[str, ConfigError | DataError] = {}
-    for split in splits_of(config):
+    for split in splits_of(strict):
         try:
-            dataset = _opened(config, split)
+            dataset = _opened(strict, lenient, split)
         except (ConfigError, DataError) as error:
             errors[split] = error
             continue
-        classes = classes or [str(name) for name in dataset.classes]
         splits[split] = contents_of(dataset, split)
+        classes = classes or splits[split].info.classes
     if not splits:
         raise next(iter(errors.values()))
     report = table(splits, classes, _notes(splits, classes, errors))
-    if objection := _objection(splits, errors, stops, config.data.name):
+    if objection := _objection(splits, errors, stops, strict.data.name):
         raise DataError(objection, details=report)
     return report
 
@@ -80,33 +80,41 @@ def _objection(splits: Mapping[str, Contents], errors: Errors, stops: bool, name
         return f"{name}: bad annotations or images: {problems:,}; data.on_error is error"
     if isinstance(errors.get("train"), DataError):
         return str(errors["train"])
-    if "train" in splits and (lacks := splits["train"].lacks):
+    if "train" in splits and (lacks := splits["train"].info.lacks):
         kind, advice = next(iter(lacks.items()))
         return f"{name}: no image of the training split has any {kind}: {advice}"
     return ""
 
 
-def _configured(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, bool]:
-    """Return a configuration with which bad data is reported, and whether training would stop."""
+def _configured(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, RunConfig, bool]:
+    """Return how all that is bad is seen, how it is left out, and whether training would stop."""
     config = compose(recipe, overrides)
-    target = default_registry().find("dataset", config.data.name).load()
-    declared, _ = signature_of(target)
+    declared, _ = signature_of(default_registry().find("dataset", config.data.name).load())
     if "on_error" not in declared:
-        return config, False
+        return config, config, False
     stops = config.data.parameters.get("on_error", declared["on_error"].default) == "error"
-    if hasattr(target, "problems"):
-        return compose(recipe, [*overrides, "data.on_error=skip"]) if stops else config, stops
-    return compose(recipe, [*overrides, "data.on_error=error"]), stops
+    strict = compose(recipe, [*overrides, "data.on_error=error"])
+    skipping = compose(recipe, [*overrides, "data.on_error=skip"])
+    return strict, skipping if stops else config, stops
 
 
-def _opened(config: RunConfig, split: str) -> Dataset:
-    """Return a split, and show its warnings, except for those of `problems`: the table has them."""
+def _opened(strict: RunConfig, lenient: RunConfig, split: str) -> Dataset:
+    """Return a split, and show its warnings, except for those of `problems`: the table has them.
+
+    One that cannot be opened with what is bad in it is opened without, if it reports `problems`.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        dataset = open_dataset(config, split, quiet=True)
+        try:
+            dataset = open_dataset(strict, split, quiet=True)
+        except DataError:
+            caught.clear()
+            dataset = open_dataset(lenient, split, quiet=True)
+            if DataInfo.of(dataset).problems is None:
+                raise
+    listed = bool(DataInfo.of(dataset).problems)
     for warning in caught:
-        listed = getattr(dataset, "problems", None) and warning.category is UserWarning
-        if not listed:
+        if not listed or warning.category is not UserWarning:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from gvt import DataError, Dataset, Sample
+from gvt import DataError, DataInfo, Dataset, FileDataset, Sample
 from gvt.vision.pictures import notes_on
 
 
@@ -22,43 +22,43 @@ class Contents:
     """What is in one split.
 
     Attributes:
+        info: What the data set says of itself.
         images: How many samples were read.
         unreadable: Of each sample that could not be read, why.
         sizes: Samples by size, `WIDTHxHEIGHT` in pixels of the file.
         modes: Samples by colour mode.
         classes: Samples, or objects, by class name.
         pixels: Pixels by class index.
-        background: Whether pixels may be of no class.
         unlabelled: How many samples have no targets.
         boxes: Width and height of every box, in pixels.
         boxed: How many samples have boxes, or an empty list of them.
         empty: How many of these have none.
-        problems, left_out, lacks, passed_over: What the data set reports under these names.
         remarks: What is easily overlooked in its files.
         sources: The source of the first sample with given pixels, by their hash.
         twins: Sources of samples with the same pixels: a later one and the first.
     """
 
+    info: DataInfo
     images: int = 0
     unreadable: list[str] = field(default_factory=list)
     sizes: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     pixels: Counter[int] = field(default_factory=Counter)
-    background: bool = False
     unlabelled: int = 0
     boxes: list[tuple[float, float]] = field(default_factory=list)
     boxed: int = 0
     empty: int = 0
-    problems: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    lacks: Mapping[str, str] = field(default_factory=dict)
-    passed_over: Mapping[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     sources: dict[bytes, str] = field(default_factory=dict)
     twins: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, sample: Sample, classes: Sequence[str]) -> None:
+    @property
+    def problems(self) -> Mapping[str, Sequence[str]]:
+        """The places of bad annotations by kind."""
+        return self.info.problems or {}
+
+    def add(self, sample: Sample) -> None:
         """Count one sample, or nothing of it if it raises."""
         record, targets = sample.record, sample.targets
         channels = sample.image.shape[0]
@@ -81,7 +81,7 @@ class Contents:
         self.sources.setdefault(pixels, record.source)
         self.unlabelled += not targets
         for index in indices:
-            self.classes[class_name(index, classes)] += 1
+            self.classes[class_name(index, self.info.classes)] += 1
         self.pixels.update(areas)
         self.boxed += "boxes" in targets
         self.empty += "boxes" in targets and not sides
@@ -100,25 +100,17 @@ class Contents:
 
 def contents_of(dataset: Dataset, split: str) -> Contents:
     """Read every sample of a split. One that cannot be read is counted as such."""
-    contents = Contents(
-        background=bool(getattr(dataset, "background", False)),
-        problems=getattr(dataset, "problems", {}),
-        left_out=getattr(dataset, "left_out", {}),
-        lacks=getattr(dataset, "lacks", {}),
-        passed_over=getattr(dataset, "passed_over", {}),
-    )
-    files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)
-    if files is not None and reader is not None:
-        contents.remarks += notes_on(reader, files, every=True)
-    if hint := getattr(dataset, "hint", ""):
-        contents.remarks.append(f"all images are of one class; {hint}")
-    classes = [str(name) for name in dataset.classes]
+    contents = Contents(info := DataInfo.of(dataset))
+    if isinstance(dataset, FileDataset) and dataset.files and dataset.reader:
+        contents.remarks += notes_on(dataset.reader, dataset.files, every=True)
+    if info.hint:
+        contents.remarks.append(f"all images are of one class; {info.hint}")
     console = Console(stderr=True, force_terminal=None if sys.stderr.isatty() else False)
     hidden = not console.is_terminal
     indices = range(len(dataset))
     for index in track(indices, split, console=console, transient=True, disable=hidden):
         try:
-            contents.add(dataset[index], classes)
+            contents.add(dataset[index])
         except DataError as error:
             contents.unreadable.append(str(error))
         except Exception as error:  # anybody's data set, which may raise anything

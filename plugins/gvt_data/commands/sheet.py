@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gvt import Batch, Dataset, Loader, Placement, RunConfig, compose
+from gvt import Batch, DataInfo, Dataset, Loader, Placement, RunConfig, compose
 from gvt.data import HeldOut
 from gvt.session import open_dataset, validate_components
 from gvt.vision.drawing import save_samples
@@ -32,7 +32,7 @@ def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int,
     validate_components(config)
     dataset = open_dataset(config, split)
     batch = _first(dataset, config, split, min(count, len(dataset)))
-    save_samples(batch, [str(name) for name in dataset.classes], path)
+    save_samples(batch, DataInfo.of(dataset).classes, path)
     return len(batch)
 
 

@@ -60,10 +60,10 @@ def _samples(splits: Splits) -> list[Row]:
     ]
     for kind in dict.fromkeys(kind for s in contents for kind in s.problems):
         rows.append(_row(kind, (len(s.problems.get(kind, ())) for s in contents)))
-    for kind in dict.fromkeys(kind for s in contents for kind in s.left_out):
-        rows.append(_row(f"left out: {kind}", (s.left_out.get(kind, 0) for s in contents)))
-    if any(s.passed_over for s in contents):
-        rows.append(("passed over", *(counted(s.passed_over) or "none" for s in contents)))
+    for kind in dict.fromkeys(kind for s in contents for kind in s.info.left_out):
+        rows.append(_row(f"left out: {kind}", (s.info.left_out.get(kind, 0) for s in contents)))
+    if any(s.info.passed_over for s in contents):
+        rows.append(("passed over", *(counted(s.info.passed_over) or "none" for s in contents)))
     rows.append(("sizes", *(_most_common(s.sizes) for s in contents)))
     rows.append(("modes", *(_most_common(s.modes) for s in contents)))
     return rows
@@ -122,7 +122,7 @@ def _pixels_of_classes(splits: Splits, classes: Sequence[str]) -> list[Row]:
     """Return a row for each class with its share of the pixels, then for those of no class."""
     contents = splits.values()
     names = {index: f"pixels of {name}" for index, name in enumerate(classes)}
-    if any(s.background for s in contents):
+    if any(s.info.background for s in contents):
         names[len(classes)] = "background"
     for index in sorted({n for s in contents for n in s.pixels} - {*names, IGNORED}):
         names[index] = f"pixels of {class_name(index, classes)}"

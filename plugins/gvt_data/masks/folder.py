@@ -15,7 +15,6 @@ from gvt import DataError, PathText, PictureReader
 from gvt.printable import printable
 from gvt.vision.pictures import Fit
 
-from ..listing import fingerprint
 from ..splits import check_shares, divided, listed, own_name, picked
 from .file import MaskReader
 from .layout import EXPECTED, Folders
@@ -141,8 +140,6 @@ class MaskFolder(MaskSet):
         super().__init__(split, pairs, reader, MaskReader(meaning, most, page), tile, on_error)
         if not len(self):
             raise DataError(_empty(folder, split))
-        names = [f"{pair.name}{corner or ''}" for pair, corner in self.places]
-        self.fingerprint = fingerprint(names)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, object]:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gvt import IGNORED, DataError, PictureReader, Record, Sample
+from gvt import IGNORED, DataError, DataInfo, PictureReader, Record, Sample
 from gvt.printable import printable
 from gvt.vision.pictures import (
     Header,
@@ -27,6 +27,7 @@ from gvt.vision.pictures import (
 )
 
 from ..broken import threads, without_broken
+from ..listing import fingerprint
 from ..splits import SPLITS
 from .file import MaskReader, UnusableMask, check_lossless
 from .pairs import Pair
@@ -93,9 +94,6 @@ class MaskSet:
         if tile is not None and reader.size is not None:
             raise ValueError("size and tile: pictures brought to a size are not cut; give one")
         self.split, self.reader, self._masks = split, reader, masks
-        self.classes: Sequence[str] = masks.values.classes
-        self.background = masks.values.background
-        self.image_shape = reader.image_shape
         self._most_pixels = masks.most_pixels
         if on_error == "skip":
             pairs = without_broken(pairs, self._broken, split)
@@ -111,6 +109,13 @@ class MaskSet:
             for corner in (tiles(size, tile) if tile else [None])
         ]
         self._tile = tile
+        self.info = DataInfo(
+            tuple(masks.values.classes),
+            reader.image_shape,
+            fingerprint=fingerprint([f"{p.name}{corner or ''}" for p, corner in self.places]),
+            background=masks.values.background,
+            reader=reader.document(),
+        )
         self._kept: OrderedDict[int, Decoded] = OrderedDict()
         self._records: list[Record] = []
 

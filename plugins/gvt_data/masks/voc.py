@@ -14,7 +14,6 @@ from gvt import DataError, PictureReader
 from gvt.printable import printable
 from gvt.vision.pictures import SUFFIXES, Fit
 
-from ..listing import fingerprint
 from ..splits import check_shares, divided
 from ..voc_lists import files_by_name, split_lists
 from .file import MaskReader
@@ -91,7 +90,6 @@ class VOCSegmentation(MaskSet):
         masks = MaskReader(values, None if tile is None else MOST_PIXELS)
         reader = PictureReader(channels, (size, size) if isinstance(size, int) else size, fit)
         super().__init__(split, pairs, reader, masks, tile, on_error)
-        self.fingerprint = fingerprint([f"{p.name}{corner or ''}" for p, corner in self.places])
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Documents with right checksums that gvt did not write."""
 
 import copy
-import dataclasses
 import time
 
 import pytest
@@ -13,7 +12,7 @@ import gvt
 from gvt.checkpoint import file, model
 from gvt.checkpoint.document import read_header
 from gvt.cli.inspection import inspection
-from gvt.data.facts import DataFacts, PartFacts
+from gvt.data_info import DataInfo
 
 RECIPE = [
     *("data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=32", "train.steps=1"),
@@ -192,13 +191,8 @@ def test_keys_of_a_later_version_are_let_pass(run, forged):
     gvt.resume(path, quiet=True)
 
 
-def test_the_model_knows_all_facts_of_the_data():
-    for facts, section, unsaved in (
-        (DataFacts, model.Data, {"hint"}),
-        (PartFacts, model.PartData, set()),
-    ):
-        names = {field.name for field in dataclasses.fields(facts)}
-        assert names - unsaved == section.model_fields.keys()
+def test_the_model_knows_all_that_is_saved_of_the_data():
+    assert DataInfo((), None).document().keys() == model.Data.model_fields.keys()
 
 
 def test_optimiser_state_of_another_model_is_one_line(run, forged):

@@ -8,7 +8,7 @@ from torch import nn
 
 import gvt
 from gvt.config.parameters import check_parameters, components_in, signature_of
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.session.build import build_task, offers_used, open_dataset, validate_components
 from gvt_registry import default_registry
 
@@ -161,7 +161,7 @@ def doubled():
 
 def test_a_backbone_within_another_is_built_for_the_same_images(doubled):
     config = gvt.compose(doubled)
-    facts = DataFacts(tuple("0123456789"), (1, 28, 28))
+    facts = DataInfo(tuple("0123456789"), (1, 28, 28))
     built = build_task(config, facts).backbone
     assert built.inner.inner.feature_info == built.feature_info == {"stage1": (4, 2)}
     assert offers_used(config).keys() >= {"backbone:doubled", "backbone:small_cnn"}
@@ -190,7 +190,7 @@ def test_an_object_and_a_name_are_both_a_backbone_in_code(doubled):
 def test_a_loss_may_have_a_backbone_which_is_built_with_the_networks(doubled):
     gvt.register("loss", "perceptual")(Perceptual)
     doubled["heads"]["digit"]["loss"] = {"name": "perceptual", "backbone": "small_cnn"}
-    task = build_task(gvt.compose(doubled), DataFacts(tuple("0123456789"), (1, 28, 28)))
+    task = build_task(gvt.compose(doubled), DataInfo(tuple("0123456789"), (1, 28, 28)))
     assert task.heads["digit"].criterion.backbone.feature_info["stage1"] == (32, 2)
 
 

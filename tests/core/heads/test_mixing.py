@@ -112,8 +112,7 @@ class Stripped:
     splits = ("train", "val", "test")
 
     def __init__(self, split: str, of: gvt.Dataset) -> None:
-        self.of, self.classes, self.image_shape = of, of.classes, of.image_shape
-        self.background = of.background
+        self.of, self.info = of, of.info
 
     def __len__(self):
         return len(self.of)

@@ -86,9 +86,9 @@ def test_mixed_data_lacks_what_no_part_has():
     named = BOXED | {"targets": ["class"]}
     parts = {"one": {"name": "bare"}, "named": named}
     found = gvt.create("dataset", "mixed", split="train", parts=parts)
-    assert found.lacks["boxes"] == "one: left out: 4 crowd"
+    assert found.info.lacks["boxes"] == "one: left out: 4 crowd"
     found = gvt.create("dataset", "mixed", split="train", parts={**parts, "full": BOXED})
-    assert found.lacks == {}
+    assert found.info.lacks == {}
 
 
 def test_data_check_fails_with_the_table(tmp_path):

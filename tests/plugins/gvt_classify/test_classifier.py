@@ -9,13 +9,13 @@ from safetensors.torch import save_file
 
 import gvt
 from gvt.checkpoint.document import read_header
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.session.build import build_task
 
 
 def build(*overrides):
     config = gvt.compose("classify.mnist", overrides)
-    return build_task(config, DataFacts(tuple("0123456789"), (1, 28, 28)))
+    return build_task(config, DataInfo(tuple("0123456789"), (1, 28, 28)))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt.data.facts import DataFacts
 from gvt.data.sources import Resident, Streamed
+from gvt.data_info import DataInfo
 from gvt.geometry import boxes_through
 from gvt.session.build import open_dataset
 from gvt.vision.pictures import reader
@@ -43,7 +43,7 @@ def test_a_sample_is_the_picture(tmp_path):
     values = noise(tmp_path / "a" / "1.png", 7, 5)
     noise(tmp_path / "b" / "1.png", 4, 4)
     dataset = ImageFolder("train", str(tmp_path))
-    assert (dataset.classes, dataset.image_shape, len(dataset)) == (("a", "b"), None, 2)
+    assert (dataset.info.classes, dataset.info.image_shape, len(dataset)) == (("a", "b"), None, 2)
     sample = dataset[0]
     assert torch.equal(sample.image, torch.from_numpy(values).permute(2, 0, 1))
     assert int(sample.targets["class"]) == 0
@@ -55,7 +55,7 @@ def test_a_sample_is_the_picture(tmp_path):
 def test_pictures_without_class_folders_have_no_target(tmp_path):
     noise(tmp_path / "1.png", 6, 6)
     dataset = ImageFolder("train", str(tmp_path), size=4)
-    assert dataset.classes == ()
+    assert dataset.info.classes == ()
     assert dataset[0].targets == {}
     assert dataset.tensors()[1] == {}
 
@@ -83,16 +83,16 @@ def test_a_mark_is_found_where_the_record_says(tmp_path, fit, suffix):
 
 def test_classes_are_picked_and_ordered(folder):
     dataset = ImageFolder("train", str(folder), classes=["dog", "cat"])
-    assert dataset.classes == ("dog", "cat")
+    assert dataset.info.classes == ("dog", "cat")
     for sample in (dataset[index] for index in range(12)):
-        assert dataset.classes[sample.targets["class"]] in sample.record.source
+        assert dataset.info.classes[sample.targets["class"]] in sample.record.source
     assert len(ImageFolder("train", str(folder), classes=["cat"])) == 6
 
 
 def test_the_splits_part_the_pictures(folder):
     options = {"val": 0.3, "test": 0.3, "split_seed": 1}
     parts = [ImageFolder(split, str(folder), **options) for split in ImageFolder.splits]
-    assert {part.classes for part in parts} == {("cat", "dog")}
+    assert {part.info.classes for part in parts} == {("cat", "dog")}
     sources = [part.record(i).source for part in parts for i in range(len(part))]
     assert len(set(sources)) == len(sources) == 12
 
@@ -175,9 +175,9 @@ def test_folders_with_numbers_for_names(tmp_path):
     for name in ("3", "5", "05"):
         noise(tmp_path / name / "1.png", 4, 4)
     dataset = ImageFolder("train", str(tmp_path), classes=[5, "3"])
-    assert dataset.classes == ("5", "3")
+    assert dataset.info.classes == ("5", "3")
     config = gvt.compose("gan.folder", [f"data.root={tmp_path}", "data.classes=[5, '05']"])
-    assert open_dataset(config, "train").classes == ("5", "05")
+    assert open_dataset(config, "train").info.classes == ("5", "05")
     for wrong in ([4], [5, "5"]):
         with pytest.raises(ValueError, match=r"each once; there are 05, 3, 5$"):
             ImageFolder("train", str(tmp_path), classes=wrong)
@@ -247,7 +247,7 @@ def test_a_run_goes_on_with_the_same_pictures_only(folder, tmp_path, change, sai
     )
     assert gvt.resume(run.folder, "train.steps=3", quiet=True).step == 3
     change(folder)
-    with pytest.raises(gvt.ConfigError, match=f"no longer what the run began with: .*{said}"):
+    with pytest.raises(gvt.ConfigError, match=f"differs from what the run started with: .*{said}"):
         gvt.resume(run.folder, "train.steps=4", quiet=True)
 
 
@@ -301,8 +301,8 @@ def test_pictures_of_every_suffix_are_read(folder):
         (folder / f"owl{suffix}").rename(folder / "owl" / f"{number}{suffix}")
     (folder / "cat/x.png").unlink()
     dataset = ImageFolder("train", str(folder), size=8)
-    assert dataset.classes == ("cat", "dog", "owl")
-    assert np.bincount(dataset.labels).tolist() == [6, 6, 5]
+    assert dataset.info.classes == ("cat", "dog", "owl")
+    assert np.bincount(dataset.info.labels).tolist() == [6, 6, 5]
     assert {file.suffix for file in dataset.files} == {
         ".png",
         ".jfif",
@@ -311,7 +311,7 @@ def test_pictures_of_every_suffix_are_read(folder):
         ".pnm",
         ".Mpo",
     }
-    assert dataset.passed_over == {}
+    assert dataset.info.passed_over == {}
 
 
 def test_files_that_are_passed_over_are_told(folder):
@@ -331,7 +331,7 @@ def test_files_that_are_passed_over_are_told(folder):
         dataset = ImageFolder("train", str(folder))
     assert len(dataset) == 12
     everything = {".heic": 2, "": 1, ".001": 1, ".cr2": 1, ".md": 1, ".txt": 1}
-    assert dataset.passed_over == everything
+    assert dataset.info.passed_over == everything
 
 
 @pytest.mark.filterwarnings("error")
@@ -344,7 +344,7 @@ def test_what_belongs_beside_pictures_is_not_told(folder):
 def test_class_folders_without_pictures_are_told_once(folder):
     (folder / "owl").mkdir()
     with pytest.warns(UserWarning, match="folders without pictures, .*classes nor splits: owl"):
-        assert ImageFolder("train", str(folder), val=0.3).classes == ("cat", "dog")
+        assert ImageFolder("train", str(folder), val=0.3).info.classes == ("cat", "dog")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ImageFolder("val", str(folder), val=0.3)
@@ -355,7 +355,7 @@ def test_a_class_without_a_training_picture_is_counted(tmp_path):
     for name in ("train/cat/1.png", "train/dog/1.png", "val/owl/1.png"):
         noise(tmp_path / name, 8, 8)
     config = gvt.compose("classify.folder", [f"data.root={tmp_path}"])
-    facts = DataFacts.of(open_dataset(config, "train"), config)
+    facts = DataInfo.of(open_dataset(config, "train"), config.data.range)
     assert (facts.classes, facts.class_counts) == (("cat", "dog", "owl"), (1, 1, 0))
 
 

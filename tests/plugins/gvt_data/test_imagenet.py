@@ -28,9 +28,9 @@ def pictures(tmp_path):
 def test_without_pictures_it_has_what_a_network_has_to_know():
     data = imagenet()
     assert len(data) == 0
-    assert data.image_shape == (3, 224, 224)
-    assert len(data.classes) == len({*data.classes}) == 1000
-    assert [data.classes[n] for n in (0, 134, 281, 517, 638, 639, 967)] == [
+    assert data.info.image_shape == (3, 224, 224)
+    assert len(data.info.classes) == len({*data.info.classes}) == 1000
+    assert [data.info.classes[n] for n in (0, 134, 281, 517, 638, 639, 967)] == [
         "tench",
         "crane (bird)",
         "tabby",
@@ -56,21 +56,21 @@ def test_pictures_are_read_as_its_networks_are_evaluated(tmp_path):
 
 def test_folders_of_wordnet_s_names_are_numbered_as_imagenet_is(pictures):
     data = imagenet(root=str(pictures), size=32)
-    assert data.labels == [0, 1, 1]
-    assert [int(data[n].targets["class"]) for n in range(3)] == data.labels
+    assert data.info.labels.tolist() == [0, 1, 1]
+    assert [int(data[n].targets["class"]) for n in range(3)] == data.info.labels.tolist()
     blue = torch.tensor([0, 0, 255], dtype=torch.uint8).view(3, 1, 1).expand(3, 32, 32)
     assert torch.equal(data[1].image, blue)
-    assert len(data.classes) == 1000
+    assert len(data.info.classes) == 1000
     held_out = imagenet("val", root=str(pictures))
-    assert held_out.labels == [1]
-    assert held_out.fingerprint != data.fingerprint
+    assert held_out.info.labels.tolist() == [1]
+    assert held_out.info.fingerprint != data.info.fingerprint
 
 
 def test_broken_files_are_left_out_if_asked(pictures):
     (pictures / "train" / "n01440764" / "2.png").write_bytes(b"no picture")
     with pytest.warns(UserWarning, match="1 of 3"):
         data = imagenet(root=str(pictures), on_error="skip")
-    assert data.labels == [1, 1]
+    assert data.info.labels.tolist() == [1, 1]
 
 
 def test_other_folders_are_one_line(pictures, tmp_path):

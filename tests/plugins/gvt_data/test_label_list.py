@@ -27,8 +27,8 @@ def folder(tmp_path):
 
 def test_labels_are_those_of_the_list(folder):
     dataset = ImageFolder("train", str(folder), labels="labels.csv", size=4)
-    assert dataset.classes == ("cat", "dog")
-    assert dataset.labels is None
+    assert dataset.info.classes == ("cat", "dog")
+    assert dataset.info.labels is None
     samples = [dataset[index] for index in range(3)]
     found = {Path(s.record.source).name: s.targets for s in samples}
     assert {name: sorted(t["labels"].tolist()) for name, t in found.items()} == {
@@ -56,7 +56,7 @@ def test_they_stay_lists(folder):
 
 def test_some_of_the_labels_are_taken(folder):
     dataset = ImageFolder("train", str(folder), labels="labels.csv", classes=["dog"])
-    assert (dataset.classes, len(dataset)) == (("dog",), 3)
+    assert (dataset.info.classes, len(dataset)) == (("dog",), 3)
     assert sorted(len(dataset[i].targets["labels"]) for i in range(3)) == [0, 0, 1]
 
 
@@ -69,7 +69,7 @@ def test_split_folders_and_shares(folder):
     (folder / "mine.csv").write_text("train/1.png,dog\ntrain/2.png,dog\nval/3.png,cat\n")
     train, val = (ImageFolder(s, str(folder), labels="mine.csv") for s in ("train", "val"))
     assert (len(train), len(val)) == (2, 1)
-    assert train.classes == val.classes == ("cat", "dog")
+    assert train.info.classes == val.info.classes == ("cat", "dog")
     assert val[0].targets["labels"].tolist() == [0]
 
 
@@ -105,8 +105,8 @@ def test_the_class_of_each_picture_is_known_without_reading_it(folder):
     (folder / "3.png").unlink()
     (folder / "b").mkdir()
     (folder / "a" / "2.png").rename(folder / "b" / "2.png")
-    assert ImageFolder("train", str(folder)).labels == [0, 1]
-    assert ImageFolder("train", str(folder / "a")).labels is None
+    assert ImageFolder("train", str(folder)).info.labels.tolist() == [0, 1]
+    assert ImageFolder("train", str(folder / "a")).info.labels is None
 
 
 def labels_of(folder, text, **parameters):
@@ -116,8 +116,8 @@ def labels_of(folder, text, **parameters):
     found = {}
     for index, file in enumerate(dataset.files):
         numbers = dataset[index].targets["labels"].tolist()
-        found[file.name] = [dataset.classes[number] for number in numbers]
-    return dataset.classes, found
+        found[file.name] = [dataset.info.classes[number] for number in numbers]
+    return dataset.info.classes, found
 
 
 BOTH = {"1.png": ["cat", "dog"], "2.png": [], "3.png": ["dog"]}
@@ -213,4 +213,4 @@ def test_composed_and_decomposed_names_in_a_list_are_the_same(folder):
 def test_the_list_itself_is_not_passed_over(folder):
     (folder / "notes.txt").touch()
     dataset = ImageFolder("train", str(folder), labels="labels.csv")
-    assert dataset.passed_over == {".txt": 1}
+    assert dataset.info.passed_over == {".txt": 1}

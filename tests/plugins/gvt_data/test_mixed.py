@@ -1,5 +1,6 @@
 """Several data sets as one."""
 
+import json
 import pickle
 
 import pytest
@@ -7,8 +8,8 @@ import torch
 
 import gvt
 from gvt.config.schema import TrainConfig
-from gvt.data.facts import DataFacts
 from gvt.data.loading import Loader
+from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
 from gvt_data.mixed import Mixed
 
@@ -91,16 +92,16 @@ def test_samples_are_those_of_the_parts_one_behind_the_other():
     assert data[12].record.part == "mapped"
     assert data[12].targets.keys() == {"semantic", "boxes", "labels"}
     assert len(mixed("val")) == 8
-    assert data.image_shape is None  # they differ in size ...
-    assert data.channels == 3  # ... and not in this
-    assert data.background
+    assert data.info.image_shape is None  # they differ in size ...
+    assert data.info.channels == 3  # ... and not in this
+    assert data.info.background
     with pytest.raises(IndexError):
         data[24]
 
 
 def test_classes_are_those_of_all_and_a_name_is_one_class(with_cells):
     data = with_cells
-    assert data.classes == (*"0123456789", "white", "red")
+    assert data.info.classes == (*"0123456789", "white", "red")
     cells = data[12]
     assert cells.record.part == "cells"
     assert cells.targets["labels"].tolist() == [10, 11]
@@ -108,7 +109,7 @@ def test_classes_are_those_of_all_and_a_name_is_one_class(with_cells):
     semantic = data[0].targets["semantic"]
     assert 12 in semantic.unique().tolist()  # the background comes after all classes
     assert semantic.max() == 12
-    assert data.problems == {"cells: box without area": ["picture 7"]}
+    assert data.info.problems == {"cells: box without area": ["picture 7"]}
 
 
 def test_the_truth_of_a_part_is_renumbered_too_and_reaches_workers(with_cells):
@@ -126,20 +127,18 @@ def test_shares_say_how_often_each_part_is_drawn():
     assert drawn.max() < 24
     assert (drawn >= 12).double().mean() == pytest.approx(0.75, abs=0.02)
     assert len(drawn.unique()) == 24
-    assert not hasattr(mixed(), "weights")
+    assert mixed().info.weights is None
 
 
-def test_facts_of_the_parts_survive_a_checkpoint(with_cells):
-    class Config:
-        data = gvt.DataConfig(name="mixed")
-
-    facts = DataFacts.of(with_cells, Config)
-    assert facts.parts["cells"].classes == ("white", "3", "red")
-    assert facts.parts["digits"].background
-    assert facts.parts["digits"].injected["num_classes"] == 10
-    again = DataFacts.from_document(facts.document())
-    assert again == facts
-    again.check_same(facts)
+def test_the_info_of_the_parts_survives_a_checkpoint(with_cells):
+    info = DataInfo.of(with_cells, (0.0, 1.0))
+    assert info.parts["cells"].classes == ("white", "3", "red")
+    assert info.parts["cells"].samples == 3
+    assert info.parts["digits"].background
+    assert info.parts["digits"].injected["num_classes"] == 10
+    again = DataInfo.from_document(json.loads(json.dumps(info.document())))
+    assert again.document() == info.document()
+    again.check_same(info)
 
 
 @pytest.mark.parametrize(
@@ -170,18 +169,14 @@ def joined(**parts):
 
 def test_sets_that_are_only_joined_keep_what_is_said_of_their_classes():
     data = joined(one=Counted("train"), other=Counted("train", [2, 2, 0]))
-    assert data.labels.tolist() == [0, 1, 1, 2, 2, 0]
-    assert data.category_ids == (4, 9, 7)
+    assert data.info.labels.tolist() == [0, 1, 1, 2, 2, 0]
+    assert data.info.category_ids == (4, 9, 7)
     config = gvt.DataConfig(name="mixed", batch_size=6, balance=True, workers=0, resident=False)
     order = Loader(data, config, TrainConfig(steps=1), Placement.resolve("cpu")).order
     drawn = torch.cat([order.epoch(epoch) for epoch in range(500)])
-    shares = data.labels[drawn].bincount().double() / len(drawn)
+    shares = data.info.labels[drawn].bincount().double() / len(drawn)
     assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.04)
-
-    class Config:
-        data = config
-
-    assert DataFacts.of(data, Config).class_counts == (2, 2, 2)
+    assert data.info.class_counts == (2, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -195,13 +190,13 @@ def test_sets_that_are_only_joined_keep_what_is_said_of_their_classes():
 )
 def test_nothing_is_said_of_classes_that_parts_do_not_share(other, labels, ids):
     data = joined(one=Counted("train"), other=Counted("train", **other))
-    assert (data.labels is not None, data.category_ids is not None) == (labels, ids)
+    assert (data.info.labels is not None, data.info.category_ids is not None) == (labels, ids)
 
 
 def test_new_pictures_are_read_as_the_parts_that_have_a_reader_read_theirs():
     none, colour = Counted("train"), Counted("train", grey=False)
-    assert joined(one=none, two=colour, three=colour).reader == gvt.PictureReader(3, (48, 48))
-    assert joined(one=none).reader is None
+    assert joined(one=none, two=colour, three=colour).info.reader == colour.reader.document()
+    assert joined(one=none).info.reader is None
     sized = Counted("train")
     sized.reader = gvt.PictureReader(3, (32, 32))
-    assert joined(one=colour, two=none, three=sized).reader is None
+    assert joined(one=colour, two=none, three=sized).info.reader is None

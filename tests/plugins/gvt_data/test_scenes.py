@@ -54,7 +54,7 @@ def test_targets_agree_with_each_other(size, objects, overlap, channels, seed):
         for mask, box in zip(masks, targets["boxes"].tolist(), strict=True):
             y, x = mask.nonzero().unbind(1)
             assert box == [x.min(), y.min(), x.max() + 1, y.max() + 1]
-        assert int(targets["class"]) == dataset.labels[index] == int(labels[-1])
+        assert int(targets["class"]) == dataset.info.labels[index] == int(labels[-1])
 
 
 def test_the_class_is_the_largest_digit():

@@ -73,8 +73,8 @@ def test_grey_sets_are_read(tmp_path, dataset):
     train = dataset("train", str(tmp_path), holdout=10)
     val = dataset("val", str(tmp_path), holdout=10)
     assert (len(train), len(val), len(dataset("test", str(tmp_path)))) == (20, 10, 12)
-    assert train.image_shape == (1, 28, 28)
-    assert len(train.classes) == 10
+    assert train.info.image_shape == (1, 28, 28)
+    assert len(train.info.classes) == 10
     assert torch.equal(torch.cat([train.tensors()[0], val.tensors()[0]])[:, 0], images)
     assert torch.equal(train.tensors()[1]["class"], labels[:20])
     sample = val[3]
@@ -86,7 +86,7 @@ def test_grey_sets_are_read(tmp_path, dataset):
 def test_classes_by_number_and_by_name(tmp_path):
     mnist_like(tmp_path, FashionMNIST)
     dataset = FashionMNIST("train", str(tmp_path), classes=["Dress", 0])
-    assert dataset.classes == ["Dress", "T-shirt/top"]
+    assert dataset.info.classes == ("Dress", "T-shirt/top")
     assert dataset.tensors()[1]["class"].tolist() == [1, 0] * 3
     with pytest.raises(ValueError, match=r"classes \['Drees'\]: .*Pullover, Dress"):
         FashionMNIST("train", str(tmp_path), classes=["Drees"])
@@ -99,19 +99,19 @@ def test_emnist_is_upright_and_counts_from_zero(tmp_path, variant, count, first)
     prefixes = {part: f"emnist-{variant}-{part}" for part in ("train", "test")}
     images, labels = grey(tmp_path / "EMNIST" / "raw", prefixes, first, min(count, 26))["train"]
     dataset = EMNIST("train", str(tmp_path), variant=variant)
-    assert len(dataset.classes) == count
-    assert dataset.classes[0] == ("a" if first else "0")
+    assert len(dataset.info.classes) == count
+    assert dataset.info.classes[0] == ("a" if first else "0")
     assert torch.equal(dataset.tensors()[0][:, 0], images.mT)
     assert torch.equal(dataset.tensors()[1]["class"], labels - first)
-    letter = dataset.classes[4]
+    letter = dataset.info.classes[4]
     assert len(EMNIST("train", str(tmp_path), variant=variant, classes=[letter])) > 0
 
 
 def test_cifar_is_read(tmp_path, monkeypatch):
     _, images = cifar(tmp_path, monkeypatch)
     dataset = CIFAR10("train", str(tmp_path), classes=[9, "bird"])
-    assert dataset.image_shape == (3, 32, 32)
-    assert dataset.classes == ["truck", "bird"]
+    assert dataset.info.image_shape == (3, 32, 32)
+    assert dataset.info.classes == ("truck", "bird")
     assert dataset.tensors()[1]["class"].tolist() == [1, 0] * 5
     first = torch.from_numpy(images["data_batch_1"][2]).reshape(3, 32, 32)
     assert torch.equal(dataset[0].image, first)

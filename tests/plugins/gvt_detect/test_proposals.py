@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import gvt
-from gvt.interfaces import ResidentDataset
+from gvt.data_info import DataInfo
+from gvt.interfaces import FileDataset, MixedDataset, ResidentDataset
+from gvt_data.image_folder import ImageFolder
 from gvt_detect.proposals import WithProposals, keep, kept
 from gvt_detect.proposing import proposals_in
 
@@ -39,11 +41,17 @@ def test_samples_are_those_of_the_other_data_set_with_proposals(tmp_path):
 
 def test_what_the_other_says_of_itself_it_says_too(tmp_path):
     whole, inner = opened(tmp_path), gvt.create("dataset", split="train", **SCENES)
-    for name in ("classes", "image_shape", "background", "labels"):
-        assert getattr(whole, name) == getattr(inner, name)
-    assert not hasattr(whole, "fingerprint") and not hasattr(whole, "reader")
-    with pytest.raises(AttributeError, match="nothing_such"):
-        _ = whole.nothing_such
+    assert whole.info == DataInfo.of(inner)
+    assert torch.equal(whole.info.labels, inner.info.labels)
+    assert not isinstance(whole, FileDataset | MixedDataset)
+    parts = gvt.create("dataset", "mixed", split="train", parts={"one": SCENES, "two": SCENES})
+    mixed = opened(tmp_path, of=parts)
+    assert isinstance(mixed, MixedDataset)
+    assert (mixed.parts, mixed.info.parts) == (parts.parts, parts.info.parts)
+    folder = ImageFolder("train", **ImageFolder.gvt_example(tmp_path))
+    of_files = opened(tmp_path, of=folder)
+    assert isinstance(of_files, FileDataset)
+    assert (of_files.files, of_files.reader) == (folder.files, folder.reader)
 
 
 def test_whole_tensors_are_not_passed_on(tmp_path):

@@ -9,7 +9,7 @@ from torch import nn
 
 import gvt
 from gvt.cli.describe import describe
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.interfaces import Step
 from gvt.loop.optim import Optimizer
 from gvt.session.build import build_task, open_dataset
@@ -39,7 +39,7 @@ def size(module):
 
 def build(recipe, *overrides):
     config = gvt.compose(f"gan.{recipe}", overrides)
-    return build_task(config, DataFacts(("5",), GREY, config.data.range))
+    return build_task(config, DataInfo(("5",), GREY, config.data.range))
 
 
 def slope(x):

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 import gvt
 from gvt.config import compose
-from gvt.data.facts import DataFacts
+from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
 from gvt.session.build import build_task
 from gvt.session.opened import Opened
@@ -28,7 +28,7 @@ def predictor(pixels):
         config = compose(recipe, [f"predict.{override}" for override in overrides])
         names = tuple(classes or [*pixels.NAMES][: 2 if background else 3])
         document = None if reader is None else reader.document()
-        facts = DataFacts(names, shape, background=background, reader=document)
+        facts = DataInfo(names, shape, background=background, reader=document)
         torch.manual_seed(0)
         opened = Opened(config)
         opened.info, opened.placement = facts, Placement(torch.device("cpu"))

@@ -23,7 +23,7 @@ def opened(name, root, **parameters):
 @pytest.mark.parametrize("name", FORMATS)
 def test_boxes_are_the_same_in_all_formats(name, formats, scenes, tmp_path):
     dataset = opened(name, formats[name](tmp_path / "data"))
-    assert dataset.classes == ("cell", "dot")
+    assert dataset.info.classes == ("cell", "dot")
     assert len(dataset) == 3
     for sample, scene in zip((dataset[i] for i in range(3)), scenes, strict=True):
         assert sample.image.dtype == torch.uint8
@@ -31,13 +31,13 @@ def test_boxes_are_the_same_in_all_formats(name, formats, scenes, tmp_path):
         boxes = torch.tensor([box for _, box in scene.objects]).reshape(-1, 4).float()
         assert torch.allclose(sample.targets["boxes"], boxes, atol=1e-5)
         assert sample.targets["boxes"].dtype == torch.float32
-        labels = [dataset.classes.index(label) for label, _ in scene.objects]
+        labels = [dataset.info.classes.index(label) for label, _ in scene.objects]
         assert sample.targets["labels"].tolist() == labels
         assert sample.targets["labels"].dtype == torch.int64
         assert sample.record.source.endswith(f"{scene.name}.png")
         assert sample.record.size == scene.size
-    labels = [dataset.classes.index(label) for scene in scenes for label, _ in scene.objects]
-    assert dataset.object_counts == (labels.count(0), labels.count(1))
+    labels = [dataset.info.classes.index(label) for scene in scenes for label, _ in scene.objects]
+    assert dataset.info.object_counts == (labels.count(0), labels.count(1))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -56,7 +56,7 @@ def test_boxes_are_the_same_in_all_formats(name, formats, scenes, tmp_path):
 )
 def test_boxes_go_with_the_image(name, fit, size, boxes, formats, tmp_path):
     dataset = opened(name, formats[name](tmp_path / "data"), size=size, fit=fit)
-    assert dataset.image_shape == (None if fit == "within" else (3, *size))
+    assert dataset.info.image_shape == (None if fit == "within" else (3, *size))
     sample = dataset[0]
     assert torch.allclose(sample.targets["boxes"], torch.tensor(boxes).float(), atol=1e-4)
     back = boxes_through(sample.record.geometry.inverse(), sample.targets["boxes"])
@@ -96,7 +96,8 @@ def test_each_kind_of_bad_box_is_found_in_each_format(name, formats, scene, tmp_
         assert f"1 {kind}" in str(caught.value)
     with pytest.warns(UserWarning, match="split train: left out"):
         skipped = opened(name, root, on_error="skip", **told)
-    assert {kind: len(places) for kind, places in skipped.problems.items()} == dict.fromkeys(bad, 1)
+    counts = {kind: len(places) for kind, places in skipped.info.problems.items()}
+    assert counts == dict.fromkeys(bad, 1)
     assert skipped[0].targets["labels"].tolist() == [0, 1]
     with pytest.warns(UserWarning, match="cut at the image's edge"):
         clipped = opened(name, root, on_error="clip", **told)
@@ -154,12 +155,12 @@ def test_the_fingerprint_tells_files_and_boxes(name, formats, scenes, scene, tmp
         return opened(name, formats[name](tmp_path / str(len(list(tmp_path.iterdir()))), which))
 
     same, again = of(scenes), of(scenes)
-    assert same.fingerprint == again.fingerprint
+    assert same.info.fingerprint == again.info.fingerprint
     renamed = [scene("x", scenes[0].size, scenes[0].objects), *scenes[1:]]
     moved = [scene("a", scenes[0].size, [("cell", (2, 3, 22, 14)), scenes[0].objects[1]])]
     relabelled = [scene("a", scenes[0].size, [("dot", (2, 3, 22, 13)), scenes[0].objects[1]])]
     others = [renamed, [*moved, *scenes[1:]], [*relabelled, *scenes[1:]], scenes[:2]]
-    assert len({of(other).fingerprint for other in others} | {same.fingerprint}) == 5
+    assert len({of(other).info.fingerprint for other in others} | {same.info.fingerprint}) == 5
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -191,17 +192,17 @@ def test_classes_that_are_given_are_some_and_differ(name, classes, formats, tmp_
 def test_a_split_without_an_object_says_why(name, formats, scenes, scene, tmp_path):
     empty = formats[name](tmp_path / "empty", [scene("a", (30, 40))])
     told = {} if name == "coco" else {"classes": ["cell", "dot"]}
-    lacks = opened(name, empty, **told).lacks
+    lacks = opened(name, empty, **told).info.lacks
     assert set(lacks) == {"boxes", "labels", "masks"}
     expected = {"yolo": "1 of 1 images have no text file, as labels/train/a.txt would be"}
     assert {*lacks.values()} == {expected.get(name, "no object is annotated")}
     bad = [scene("a", (30, 40), [("cell", (5, 5, 5, 9)), ("dot", (50, 5, 60, 9))])]
     with pytest.warns(UserWarning, match="split train: left out"):
         skipped = opened(name, formats[name](tmp_path / "bad", bad), on_error="skip", **told)
-    assert skipped.lacks["boxes"].startswith(
+    assert skipped.info.lacks["boxes"].startswith(
         "left out: 1 box without area, 1 box outside the image ("
     )
-    assert opened(name, formats[name](tmp_path / "some", scenes)).lacks == {}
+    assert opened(name, formats[name](tmp_path / "some", scenes)).info.lacks == {}
 
 
 def test_a_split_of_crowds_has_nothing_to_learn_from(formats, scenes, as_document, tmp_path):
@@ -209,18 +210,18 @@ def test_a_split_of_crowds_has_nothing_to_learn_from(formats, scenes, as_documen
     for annotation in content["annotations"]:
         annotation["iscrowd"] = 1
     dataset = opened("coco", formats["coco"](tmp_path / "data", scenes, content))
-    assert dataset.lacks["boxes"] == "left out: 3 crowd"
+    assert dataset.info.lacks["boxes"] == "left out: 3 crowd"
     root = formats["voc"](tmp_path / "voc", scenes)
     for path in (root / "Annotations").iterdir():
         path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
-    assert opened("voc", root).lacks["boxes"] == "left out: 3 difficult"
-    assert opened("voc", root, difficult=True).lacks == {}
+    assert opened("voc", root).info.lacks["boxes"] == "left out: 3 difficult"
+    assert opened("voc", root, difficult=True).info.lacks == {}
 
 
 def test_a_held_out_split_without_an_object_warns(formats, scenes, scene, tmp_path):
     root = formats["yolo"](tmp_path / "data", scenes)
     draw = gvt.create("dataset", "yolo", split="train", root=str(root), val=0.5)
-    assert draw.lacks == {}
+    assert draw.info.lacks == {}
     for path in (root / "labels/train").iterdir():
         path.rename(tmp_path / path.name)
     with pytest.warns(UserWarning, match="split val: no object to measure by, so that figures are"):

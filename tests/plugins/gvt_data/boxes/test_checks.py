@@ -99,7 +99,7 @@ def test_whatever_a_file_says_targets_are_boxes(picture, boxes, fit, size, on_er
     assert (got[:, 2:] <= torch.tensor([width, height])).all()
     assert (got[:, 2:] - got[:, :2] >= 1).all()
     kinds = [fault(box, SIZE) for box in boxes]
-    assert sum(map(len, dataset.problems.values())) == sum(kind is not None for kind in kinds)
+    assert sum(map(len, dataset.info.problems.values())) == sum(kind is not None for kind in kinds)
     well = (None, PARTLY) if on_error == "clip" else (None,)
     kept = [clipped(box, SIZE) for box, kind in zip(boxes, kinds, strict=True) if kind in well]
     assert len(sample.record.truth()["boxes"]) == len(kept)

@@ -70,11 +70,11 @@ def test_a_picture_has_masks_where_all_its_objects_do(formats, as_document, tmp_
     dataset = COCO("train", str(formats["coco"](tmp_path / "data", content=content)))
     assert ["masks" in dataset[index].targets for index in range(3)] == [False, True, True]
     assert ["masks" in dataset[index].record.truth() for index in range(3)] == [False, True, True]
-    assert dataset.left_out == {"masks, where an object has no outline": 1}
+    assert dataset.info.left_out == {"masks, where an object has no outline": 1}
     for annotation in content["annotations"]:
         annotation.pop("segmentation")
     dataset = COCO("train", str(formats["coco"](tmp_path / "other", content=content)))
-    assert dataset.left_out == {}
+    assert dataset.info.left_out == {}
     assert not any("masks" in dataset[index].targets for index in range(3))
 
 
@@ -89,8 +89,8 @@ def test_crowds_are_left_out_and_counted(formats, as_document, tmp_path):
     dataset = COCO("train", root, size=(15, 20), fit="stretch")
     assert dataset[0].targets["labels"].tolist() == [0]
     assert dataset[0].targets["masks"].shape == (1, 15, 20)
-    assert dataset.left_out == {"crowd": 1}
-    assert dataset.problems == {}
+    assert dataset.info.left_out == {"crowd": 1}
+    assert dataset.info.problems == {}
     truth = dataset[0].record.truth()
     assert truth["ignored"].tolist() == [False, True]
     assert truth["labels"].tolist() == [0, 1]
@@ -98,14 +98,14 @@ def test_crowds_are_left_out_and_counted(formats, as_document, tmp_path):
     assert torch.equal(truth["masks"][1], torch.from_numpy(ring()))
     ordinary = as_document()
     other = COCO("train", str(formats["coco"](tmp_path / "other", content=ordinary)))
-    assert other.fingerprint != dataset.fingerprint
+    assert other.info.fingerprint != dataset.info.fingerprint
 
 
 def test_a_crowd_without_an_outline_takes_no_masks_away(formats, as_document, tmp_path):
     content = as_document()
     content["annotations"][1] |= {"iscrowd": 1, "segmentation": []}
     dataset = COCO("train", str(formats["coco"](tmp_path / "data", content=content)))
-    assert dataset.left_out == {"crowd": 1}
+    assert dataset.info.left_out == {"crowd": 1}
     assert len(dataset[0].targets["masks"]) == 1
     masks = dataset[0].record.truth()["masks"]  # of the crowd its box, (10, 5, 40, 30)
     assert masks[1].sum() == masks[1, 5:30, 10:40].sum() == 25 * 30
@@ -118,16 +118,16 @@ def test_numbers_of_images_and_classes_are_kept(formats, as_document, tmp_path):
         annotation["category_id"] = {10: 4, 11: 90}[annotation["category_id"]]
     root = str(formats["coco"](tmp_path / "data", content=content))
     dataset = COCO("train", root)
-    assert dataset.classes == ("cell", "dot")
-    assert dataset.category_ids == (4, 90)
+    assert dataset.info.classes == ("cell", "dot")
+    assert dataset.info.category_ids == (4, 90)
     assert [dataset[index].record.id for index in range(3)] == [1, 2, 3]
     assert dataset[0].targets["labels"].tolist() == [0, 1]
     turned = COCO("train", root, classes=["dot", "cell"])
-    assert turned.category_ids == (90, 4)
+    assert turned.info.category_ids == (90, 4)
     assert turned[0].targets["labels"].tolist() == [1, 0]
     with pytest.warns(UserWarning, match=r"2 unknown labels: .*annotation 2 \(dot\)"):
         only = COCO("train", root, classes=["cell"], on_error="skip")
-    assert only.category_ids == (4,)
+    assert only.info.category_ids == (4,)
     with pytest.raises(gvt.DataError, match="no category is called cat; there are cell, dot"):
         COCO("train", root, classes=["cat"])
 
@@ -213,7 +213,7 @@ def test_the_files_of_all_splits_agree(draws, as_document, tmp_path):
     extra = {**content, "categories": [*content["categories"], {"id": 2, "name": "ant"}]}
     (tmp_path / "val.json").write_text(json.dumps(extra))
     train, val = (COCO(split, str(tmp_path)) for split in ("train", "val"))
-    assert train.classes == val.classes == ("ant", "cell", "dot")
+    assert train.info.classes == val.info.classes == ("ant", "cell", "dot")
     for wrong, said in (
         ({"id": 10, "name": "ant"}, "category 10 is ant, and in another split's file cell"),
         ({"id": 2, "name": "cell"}, "give category cell the different numbers 2 and 10"),
@@ -346,4 +346,4 @@ def test_the_other_splits_files_are_read_once(draws, as_document, tmp_path, monk
     content = as_document()
     content["categories"].append({"id": 99, "name": "ant"})
     (tmp_path / "train.json").write_text(json.dumps(content))
-    assert COCO("val", str(tmp_path)).classes == ("cell", "dot", "ant")
+    assert COCO("val", str(tmp_path)).info.classes == ("cell", "dot", "ant")

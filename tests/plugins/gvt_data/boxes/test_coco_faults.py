@@ -67,7 +67,7 @@ def test_a_box_that_is_absent_is_the_one_around_the_outline(bbox, form, written)
     ):
         dataset = whole(root)
     assert boxes(dataset) == ORIGINAL
-    assert dataset.problems == {}
+    assert dataset.info.problems == {}
     with pytest.warns(AssumedWarning):
         assert boxes(whole(root, masks=False)) == ORIGINAL
 
@@ -112,7 +112,7 @@ def test_a_malformed_annotation_is_skipped_and_the_others_stay(entries, kind, pl
     with pytest.warns(UserWarning, match=f"left out: 1 {kind}: "):
         dataset = whole(root, on_error="skip")
     assert boxes(dataset) == {**ORIGINAL, "a.png": ORIGINAL["a.png"][1:]}
-    assert dataset.problems == {kind: [f"all.json: {place}"]}
+    assert dataset.info.problems == {kind: [f"all.json: {place}"]}
 
 
 def test_all_faults_are_listed_together(written):
@@ -182,10 +182,10 @@ def cells(used):
 
 def test_a_category_without_objects_does_not_count_beside_one_of_its_name(written):
     dataset = whole(written(cells([1, 2, 1])))
-    assert dataset.classes == ("cells", "zoo")
-    assert dataset.category_ids == (1, 2)
+    assert dataset.info.classes == ("cells", "zoo")
+    assert dataset.info.category_ids == (1, 2)
     assert dataset[0].targets["labels"].tolist() == [0, 1]
-    assert dataset.problems == {}
+    assert dataset.info.problems == {}
 
 
 def test_two_categories_of_one_name_with_objects_are_a_problem(written):
@@ -194,7 +194,7 @@ def test_two_categories_of_one_name_with_objects_are_a_problem(written):
         whole(root)
     with pytest.warns(UserWarning, match="2 unknown labels, 1 repeated category: .*annotation 2"):
         dataset = whole(root, on_error="skip")
-    assert dataset.category_ids == (0, 2)
+    assert dataset.info.category_ids == (0, 2)
     assert boxes(dataset) == {"a.png": ORIGINAL["a.png"][:1], "b.png": [], "c.png": []}
 
 
@@ -252,7 +252,7 @@ def test_composed_and_decomposed_names_are_the_same(written, tmp_path):
     dataset = whole(root, classes=[unicodedata.normalize("NFC", "Zell\xe9"), "dot"])
     prefix = unicodedata.normalize("NFD", name.format(""))
     assert boxes(dataset) == {f"{prefix}{file}": of for file, of in ORIGINAL.items()}
-    assert whole(root).classes == ("Zell\xe9", "dot")
+    assert whole(root).info.classes == ("Zell\xe9", "dot")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_composed_and_decomposed_names_are_the_same(written, tmp_path):
 def test_what_tools_write_differently_is_the_same(change, written):
     dataset = whole(written(change))
     assert boxes(dataset) == ORIGINAL
-    assert dataset.problems == {}
+    assert dataset.info.problems == {}
     assert [dataset[index].record.id for index in range(3)] == [1, 2, 3]
 
 

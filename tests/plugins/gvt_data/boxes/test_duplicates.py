@@ -38,8 +38,8 @@ def test_the_same_box_counts_once_and_that_is_told(name, formats, scene, tmp_pat
     assert sample.record.truth()["boxes"].tolist() == boxes
     assert sample.record.truth()["labels"].tolist() == [0, 1, 1]
     assert len(dataset[1].targets["boxes"]) == 1
-    assert dataset.left_out == {REPEATED: 2}
-    assert dataset.problems == {}
+    assert dataset.info.left_out == {REPEATED: 2}
+    assert dataset.info.problems == {}
     if name == "coco":
         assert sample.targets["masks"].shape == (3, 30, 40)
 
@@ -61,7 +61,7 @@ def test_a_perfect_detector_is_perfect(name, formats, scene, tmp_path):
     ]
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results))
-    read = Results.read(path, dataset.classes)
+    read = Results.read(path, dataset.info.classes)
     facts = {"feature_info": {"a": (4, 8)}, "num_classes": 2, "hidden": 4}
     metric = gvt.create("head", "faster_rcnn", **facts).metric()
     for index in range(2):
@@ -127,7 +127,7 @@ def test_a_box_beside_its_outline_does_not_cost_the_masks(formats, as_document, 
     root = formats["coco"](tmp_path / "data", scenes, content)
     dataset = COCO("train", str(root))
     assert dataset[0].targets["masks"].sum() == 200
-    assert MASKS not in dataset.left_out
+    assert MASKS not in dataset.info.left_out
 
 
 def test_the_fingerprint_is_that_of_each_once(formats, scene, tmp_path):
@@ -135,5 +135,5 @@ def test_the_fingerprint_is_that_of_each_once(formats, scene, tmp_path):
     twice = formats["yolo"](tmp_path / "twice", [scene("a", (30, 40), [("cell", BOX)] * 2)])
     with pytest.warns(UserWarning, match="twice"):
         found = opened("yolo", twice)
-    assert found.fingerprint == opened("yolo", once).fingerprint
+    assert found.info.fingerprint == opened("yolo", once).info.fingerprint
     assert torch.equal(found[0].targets["boxes"], opened("yolo", once)[0].targets["boxes"])

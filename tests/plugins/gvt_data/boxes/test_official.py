@@ -49,7 +49,7 @@ def test_figures_are_the_official_ones(fit, seed, formats, as_document, scene, t
     path.write_text(json.dumps(results))
     found = {"feature_info": {"a": (4, 8)}, "num_classes": 2, "hidden": 4}
     metric = gvt.create("head", "faster_rcnn", **found).metric()
-    read = Results.read(path, dataset.classes, dataset.category_ids)
+    read = Results.read(path, dataset.info.classes, dataset.info.category_ids)
     for index in range(len(dataset)):
         record = dataset[index].record
         metric.update([read.of(record)], [dict(record.truth())])

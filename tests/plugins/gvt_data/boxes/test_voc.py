@@ -26,7 +26,7 @@ def test_the_folder_is_found(tmp_path, above):
     VOC.gvt_example(root)
     train, val = (VOC(split, str([root, *root.parents][above])) for split in ("train", "val"))
     assert (len(train), len(val)) == (5, 3)
-    assert train.classes == val.classes == CLASSES
+    assert train.info.classes == val.info.classes == CLASSES
     if above == 2:
         (root.parent / "VOC2007/JPEGImages").mkdir(parents=True)
         with pytest.raises(gvt.DataError, match=r"has several: .*VOC2007, .*VOC2012; give one"):
@@ -57,7 +57,7 @@ def test_classes_are_those_of_all_splits(formats, scene, tmp_path):
     (root / "ImageSets/Main/val.txt").write_text("2\n")
     for split, label in (("train", 1), ("val", 0)):
         dataset = VOC(split, str(root))
-        assert dataset.classes == ("ape", "zebra")
+        assert dataset.info.classes == ("ape", "zebra")
         assert dataset[0].targets["labels"].tolist() == [label]
     assert VOC("train", str(root), classes=["zebra"])[0].targets["labels"].tolist() == [0]
 
@@ -68,7 +68,7 @@ def test_difficult_objects_are_left_out_unless_wanted(formats, tmp_path):
     path.write_text(path.read_text().replace("<difficult>0", "<difficult>1", 1))
     without = VOC("train", str(root))
     assert without[0].targets["labels"].tolist() == [1]
-    assert without.left_out == {"difficult": 1}
+    assert without.info.left_out == {"difficult": 1}
     truth = without[0].record.truth()
     assert truth["ignored"].tolist() == [True, False]
     assert truth["labels"].tolist() == [0, 1]
@@ -76,7 +76,7 @@ def test_difficult_objects_are_left_out_unless_wanted(formats, tmp_path):
     assert "masks" not in truth
     wanted = VOC("train", str(root), difficult=True)
     assert wanted[0].targets["labels"].tolist() == [0, 1]
-    assert wanted.left_out == {}
+    assert wanted.info.left_out == {}
     assert wanted[0].record.truth()["ignored"].tolist() == [False, False]
 
 
@@ -122,7 +122,7 @@ def test_a_folder_of_ones_own(scene, draws, as_xml, tmp_path, places):
         for index, source in enumerate(names[split]):
             box = dataset[index].targets["boxes"].tolist()
             assert box == [[1, 2, 3 + int(Path(source).stem), 9]]
-    assert all(dataset.classes == CLASSES for dataset in parts.values())
+    assert all(dataset.info.classes == CLASSES for dataset in parts.values())
     with pytest.raises(gvt.DataError, match=r"split test of .* has no pictures"):
         VOC("test", str(tmp_path))
     with pytest.raises(gvt.DataError, match="has no lists in ImageSets/Main"):
@@ -227,11 +227,11 @@ def test_the_blood_cells_have_two_bad_boxes():
                 VOC(split, root, corners="exact")
             with pytest.warns(UserWarning, match="left out: 1 box without area"):
                 dataset = VOC(split, root, corners="exact", on_error="skip")
-            assert dataset.problems == {"box without area": bad[split]}
+            assert dataset.info.problems == {"box without area": bad[split]}
         else:
             dataset = VOC(split, root, corners="exact")
-            assert dataset.problems == {}
-        assert dataset.classes == ("Platelets", "RBC", "WBC")
+            assert dataset.info.problems == {}
+        assert dataset.info.classes == ("Platelets", "RBC", "WBC")
         assert len(dataset) == count
         assert sum(len(picture.boxes) for picture in dataset._pictures) == boxes
 
@@ -243,7 +243,7 @@ def test_white_cells_are_where_their_boxes_say():
     inside, outside = [], []
     for index in range(12):
         sample = dataset[index]
-        white = sample.targets["labels"] == dataset.classes.index("WBC")
+        white = sample.targets["labels"] == dataset.info.classes.index("WBC")
         red = sample.image[0].float().numpy()  # their nuclei are stained: dark in red
         mask = np.zeros(red.shape, bool)
         for left, top, right, bottom in sample.targets["boxes"][white].int().tolist():

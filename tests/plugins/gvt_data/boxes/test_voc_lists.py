@@ -184,7 +184,7 @@ def test_the_box_of_a_polygon_is_the_one_around_it(polygon, corners, formats, tm
     with pytest.warns(AssumedWarning, match=r": 1 \(Annotations/a\.xml: object 1 \(cell\)\)"):
         dataset = VOC("train", root, corners=corners)
     assert dataset[0].targets["boxes"].tolist()[0] == [2, 3, 22, 13]
-    assert dataset.problems == {}
+    assert dataset.info.problems == {}
 
 
 @pytest.mark.parametrize(
@@ -221,10 +221,10 @@ def test_a_malformed_object_is_skipped_and_the_others_stay(
         VOC("train", root, corners="exact")
     with pytest.warns(UserWarning, match=f"left out: 1 {kind}: "):
         dataset = VOC("train", root, corners="exact", on_error="skip")
-    assert dataset.classes[-1] == "dot"
+    assert dataset.info.classes[-1] == "dot"
     assert dataset[0].targets["boxes"].tolist() == [[10, 5, 40, 30]]
     assert len(dataset) == 3
-    assert dataset.problems == {kind: [f"Annotations/a.xml: {place}"]}
+    assert dataset.info.problems == {kind: [f"Annotations/a.xml: {place}"]}
 
 
 def test_a_file_that_is_not_xml_is_skipped_with_its_picture(formats, tmp_path):
@@ -241,4 +241,4 @@ def test_a_file_that_is_not_xml_is_skipped_with_its_picture(formats, tmp_path):
 def test_an_object_that_labelme_has_deleted_is_none(formats, tmp_path):
     root = formats["voc"](tmp_path / "data")
     dataset = VOC("train", changed(root, "<name>cell", "<deleted>1</deleted><name>cell"))
-    assert dataset[0].targets["labels"].tolist() == [1 if len(dataset.classes) > 1 else 0]
+    assert dataset[0].targets["labels"].tolist() == [1 if len(dataset.info.classes) > 1 else 0]

@@ -39,7 +39,7 @@ def test_usual_layouts_are_found(picture, text, draws, tmp_path):
     write(tmp_path, picture, text, draws, range(3))
     dataset = YOLO("val", str(tmp_path))
     assert len(dataset) == 3
-    assert dataset.classes == ("cat", "dog")
+    assert dataset.info.classes == ("cat", "dog")
     assert dataset[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
     assert dataset[0].targets["labels"].tolist() == [1]
     with pytest.raises(gvt.DataError, match=r"split train of .* has no pictures"):
@@ -191,7 +191,7 @@ def test_a_picture_without_a_text_file_has_no_objects(draws, tmp_path):
     draws(tmp_path / "images/train/bare.jpg", (20, 40))
     dataset = YOLO("train", str(tmp_path), val=0.0)
     assert [len(dataset[index].targets["boxes"]) for index in range(2)] == [1, 0]
-    assert dataset.problems == {}
+    assert dataset.info.problems == {}
 
 
 def test_a_text_file_without_a_picture_is_named(draws, tmp_path):
@@ -218,9 +218,9 @@ def test_names_of_classes_are_found(file, text, draws, tmp_path):
     with pytest.raises(gvt.DataError, match=r"has no data\.yaml or classes\.txt.*give data\.clas"):
         YOLO("train", str(tmp_path), val=0.0)
     (tmp_path / file).write_text(text, encoding="utf-8")
-    assert YOLO("train", str(tmp_path), val=0.0).classes == ("cat", "dog")
+    assert YOLO("train", str(tmp_path), val=0.0).info.classes == ("cat", "dog")
     named = YOLO("train", str(tmp_path), classes=["a", "b", "c"], val=0.0)
-    assert named.classes == ("a", "b", "c")
+    assert named.info.classes == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_outlines_are_masks_where_all_lines_are_some(draws, tmp_path):
     (tmp_path / "labels/train/1.txt").write_text(outline + LINE)
     mixed = YOLO("train", str(tmp_path), val=0.0)
     assert not any("masks" in mixed[index].targets for index in range(3))
-    assert mixed.left_out == {"masks, where an object has no outline": 2}
+    assert mixed.info.left_out == {"masks, where an object has no outline": 2}
     assert mixed[0].targets["boxes"].tolist() == [[10, 4, 30, 16]]
 
 
@@ -314,7 +314,8 @@ def test_a_number_of_classes_that_is_not_that_of_the_names_is_an_error(yaml, dra
         gvt.DataError, match=r"data\.yaml: nc is \d, and there are 2 names: cat, do"
     ):
         YOLO("train", str(tmp_path), val=0.0)
-    assert YOLO("train", str(tmp_path), classes=["a", "b", "c"], val=0.0).classes == ("a", "b", "c")
+    named = YOLO("train", str(tmp_path), classes=["a", "b", "c"], val=0.0)
+    assert named.info.classes == ("a", "b", "c")
     (tmp_path / "data.yaml").write_text("nc: many\nnames: [cat, dog]")
     with pytest.raises(gvt.DataError, match=r"data\.yaml: nc: many is not the number of classes"):
         YOLO("train", str(tmp_path), val=0.0)
@@ -356,7 +357,7 @@ def test_the_cause_of_a_bad_line_is_named(on_error, line, kind, reason, draws, t
         return
     with pytest.warns(UserWarning, match=f"1 {kind}"):
         dataset = YOLO("train", str(tmp_path), val=0.0, on_error=on_error)
-    assert reason in dataset.problems[kind][0]
+    assert reason in dataset.info.problems[kind][0]
     assert dataset[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
 
 
@@ -478,5 +479,5 @@ def test_names_are_the_same_however_letters_are_composed(forms, listed, draws, t
     train = f"train: {json.dumps('Images')}\n" if listed else ""
     (tmp_path / "data.yaml").write_text(f"{train}names: [cat, {normalize('NFD', 'é')}]\n")
     dataset = YOLO("train", str(tmp_path), val=0.0)
-    assert dataset.classes == ("cat", normalize("NFC", "é"))
+    assert dataset.info.classes == ("cat", normalize("NFC", "é"))
     assert dataset[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]

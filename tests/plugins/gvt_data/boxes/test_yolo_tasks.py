@@ -62,7 +62,7 @@ def test_keypoints_that_are_declared_are_not_read_and_boxes_are(flags, said, dra
         dataset = YOLO("train", root, val=0.0, keypoints=keypoints)
     assert boxes_of(dataset) == expected()
     assert "masks" not in dataset[0].targets
-    assert dataset.problems == {}
+    assert dataset.info.problems == {}
 
 
 @pytest.mark.filterwarnings("ignore:.*keypoints behind")

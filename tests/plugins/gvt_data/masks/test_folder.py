@@ -48,7 +48,7 @@ def named(dataset):
 def test_a_sample_is_the_image_and_its_mask(tmp_path):
     mask = pair(tmp_path, "a", 7, 5)
     dataset = opened(tmp_path, channels=1)
-    assert (dataset.classes, dataset.background, dataset.image_shape) == (
+    assert (dataset.info.classes, dataset.info.background, dataset.info.image_shape) == (
         ("dark", "light"),
         False,
         None,
@@ -118,10 +118,10 @@ def spot(path, value):
 
 
 def test_classes_are_the_values_that_are_found(folder):
-    assert opened(folder, classes=None).classes == ("0", "1")
+    assert opened(folder, classes=None).info.classes == ("0", "1")
     Image.new("L", (20, 30), 7).save(folder / "masks" / "00.png")
     for split in ("train", "val"):
-        assert opened(folder, split, classes=None, val=0.3).classes == ("0", "1", "7")
+        assert opened(folder, split, classes=None, val=0.3).info.classes == ("0", "1", "7")
     assert opened(folder, classes=None)[0].targets["semantic"].unique().tolist() == [2]
 
 
@@ -132,7 +132,7 @@ def test_255_beside_other_values_is_asked_for_whatever_the_split(folder, classes
         with pytest.raises(gvt.DataError, match=r"0 \(.*%\), 1 \(.*%\), 255 \(< 0\.1 %\), and nob"):
             opened(folder, split, classes=classes, val=[3], on_error=on_error)
     dataset = opened(folder, "val", classes=classes, val=[3], ignore=255)
-    assert len(dataset.classes) == 2
+    assert len(dataset.info.classes) == 2
     assert (dataset[0].targets["semantic"] == 255).sum() == 1
 
 
@@ -213,12 +213,12 @@ def test_one_mask_with_noise_is_named_or_left_out(tmp_path):
         opened(tmp_path, classes=None)
     with pytest.warns(UserWarning, match=r"1 of 6 .*masks/3\.png"):
         dataset = opened(tmp_path, classes=None, on_error="skip")
-    assert dataset.classes == ("0", "200")
+    assert dataset.info.classes == ("0", "200")
 
 
 def test_a_background_is_no_class(folder):
     dataset = opened(folder, classes=["light"], background=0)
-    assert (dataset.classes, dataset.background) == (("light",), True)
+    assert (dataset.info.classes, dataset.info.background) == (("light",), True)
     plain = opened(folder)[0].targets["semantic"]
     assert torch.equal(dataset[0].targets["semantic"], 1 - plain)
 
@@ -232,7 +232,7 @@ def test_image_and_mask_are_fitted_alike(tmp_path, fit):
         Image.fromarray(block * (3 if name == "images" else 1)).save(tmp_path / name / "1.png")
     classes = [str(n) for n in range(40)]
     dataset = opened(tmp_path, classes=classes, size=(30, 32), fit=fit, channels=1)
-    assert dataset.image_shape == (1, 30, 32)
+    assert dataset.info.image_shape == (1, 30, 32)
     sample = dataset[0]
     semantic = sample.targets["semantic"]
     inside = semantic != 255
@@ -454,8 +454,8 @@ def test_where_the_folder_is_absent_its_source_is_said(tmp_path):
 
 
 def test_the_fingerprint_follows_names_and_tiles(folder):
-    before = opened(folder).fingerprint
-    assert opened(folder, size=8).fingerprint == before
-    assert opened(folder, tile=8).fingerprint != before
+    before = opened(folder).info.fingerprint
+    assert opened(folder, size=8).info.fingerprint == before
+    assert opened(folder, tile=8).info.fingerprint != before
     pair(folder, "10")
-    assert opened(folder).fingerprint != before
+    assert opened(folder).info.fingerprint != before

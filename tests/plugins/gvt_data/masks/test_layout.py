@@ -196,7 +196,7 @@ def test_a_page_of_image_and_mask(tmp_path, classes):
         sample = opened(page)[1]
         assert sample.image.unique().tolist() == [page]
         assert sample.targets["semantic"].unique().tolist() == [page - 1 if classes else 0]
-        assert opened(page).classes == (tuple("12345") if classes else (str(page),))
+        assert opened(page).info.classes == (tuple("12345") if classes else (str(page),))
     with pytest.raises(gvt.DataError) as caught:
         opened(5)
     assert "0.tif: cannot be read as a picture: it has 4 pages, and data.page is 5" in (

@@ -23,9 +23,9 @@ def test_the_folder_is_found(voc, above):
     root = [voc, *voc.parents][above]
     train, val = (VOCSegmentation(split, str(root)) for split in ("train", "val"))
     assert (len(train), len(val)) == (5, 3)
-    assert train.classes == CLASSES
+    assert train.info.classes == CLASSES
     assert len(CLASSES) == 20
-    assert train.background is True
+    assert train.info.background is True
 
 
 def test_masks_are_the_indices_of_the_palette(voc):

@@ -1,0 +1,227 @@
+"""What a data set says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gvt.errors import ConfigError, DataError
+from gvt.interfaces import Dataset
+
+_FILLED_IN = {"filled_in": True}
+"""Metadata of fields that gvt fills in; no attribute of a data set is read for them."""
+
+_LOCAL = {"local": True}
+"""Metadata of fields that stay with the data; checkpoints do not hold them."""
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a data set says of itself, and all that networks know of it.
+
+    A data set has one as `info`, or has plain attributes with the names of these fields.
+    Checkpoints hold what networks need, so that they load without their data.
+
+    Attributes:
+        classes: Names of the classes, in the order of their numbers.
+        image_shape: (C, H, W) of every image; None where sizes differ.
+        data_range: What real images are mapped to before a discriminator; filled in by the recipe.
+        samples: Number of samples; filled in. None in checkpoints that do not say.
+        fingerprint: A short text that changes with the samples or their order. A run is resumed
+            with the same one only.
+        background: Whether pixels of no class are `len(classes)` in `semantic`. Without it every
+            pixel is of a class, or 255.
+        class_counts: Samples of each class, counted from `labels`.
+        reader: How image files become images: the document of the `gvt.PictureReader`. Other
+            files are read the same way for predictions.
+        category_ids: The number of each class in COCO files; 1 and on without it.
+        parts: For mixed data, the information about each part by its name. `classes` has those of
+            all parts, samples are numbered by it, and each record names its `part`.
+        channels: Number of channels of all images, where their sizes differ.
+        labels: The class of each sample, (N,) int64, by which samples are balanced and classes
+            weighted without reading them. Not saved, like everything below.
+        weights: How often each sample is drawn for training relative to the others, (N,) float64.
+            An epoch has as many samples as before, drawn with replacement.
+        object_counts: Number of objects of each class; a run warns about a class without any.
+        hint: What to do if one class is too few, as a clause that ends an error message.
+        problems: Places of bad annotations that are corrected or left out, by kind; `gvt data
+            check` counts and names them. None for a data set that does not look for any.
+        left_out: Number of objects that are left out on purpose, by what they are.
+        lacks: Targets that are empty in all samples, such as `boxes`, each with the reason. Heads
+            that need one cannot be trained on this split.
+        passed_over: Number of files of each suffix that are beside the images and not read, as
+            {".heic": 12, "": 1}; `gvt data check` reports them.
+
+    Raises:
+        DataError: If the name of a class is not valid UTF-8, a label is not a class, or
+            `category_ids` does not have a different number for each class.
+    """
+
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int] | None
+    data_range: tuple[float, float] | None = field(default=None, metadata=_FILLED_IN)
+    samples: int | None = field(default=None, metadata=_FILLED_IN)
+    fingerprint: str | None = None
+    background: bool = False
+    class_counts: tuple[int, ...] | None = field(default=None, metadata=_FILLED_IN)
+    reader: Mapping[str, Any] | None = None
+    category_ids: tuple[int, ...] | None = None
+    parts: Mapping[str, DataInfo] = field(default_factory=dict)
+    channels: int | None = None
+    labels: Tensor | None = field(default=None, compare=False, metadata=_LOCAL)
+    weights: Tensor | None = field(default=None, compare=False, metadata=_LOCAL)
+    object_counts: tuple[int, ...] | None = field(default=None, compare=False, metadata=_LOCAL)
+    hint: str = field(default="", compare=False, metadata=_LOCAL)
+    problems: Mapping[str, Sequence[str]] | None = field(
+        default=None, compare=False, metadata=_LOCAL
+    )
+    left_out: Mapping[str, int] = field(default_factory=dict, compare=False, metadata=_LOCAL)
+    lacks: Mapping[str, str] = field(default_factory=dict, compare=False, metadata=_LOCAL)
+    passed_over: Mapping[str, int] = field(default_factory=dict, compare=False, metadata=_LOCAL)
+
+    def __post_init__(self) -> None:
+        values: dict[str, Any] = {
+            name: tuple(value)
+            for name, value in vars(self).items()
+            if isinstance(value, Sequence) and not isinstance(value, str)
+        }
+        values["classes"] = tuple(map(str, self.classes))
+        values["background"] = bool(self.background)
+        if self.labels is not None:
+            values["labels"] = torch.as_tensor(self.labels, dtype=torch.int64, device="cpu")
+            values["class_counts"] = _counts(values["labels"], len(self.classes))
+        if self.weights is not None:
+            values["weights"] = torch.as_tensor(self.weights, dtype=torch.float64, device="cpu")
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        for name in self.classes:
+            if name.encode(errors="replace").decode() != name:  # that of a file may hold any bytes
+                raise DataError(f"data: class {name!r} is not valid UTF-8; rename it")
+        ids, count = self.category_ids, len(self.classes)
+        if ids is not None and not len(ids) == len({*ids}) == count:
+            raise DataError(
+                f"data: category_ids has {len({*ids})} different numbers for {count} classes"
+            )
+
+    @classmethod
+    def of(cls, dataset: Dataset, data_range: tuple[float, float] | None = None) -> DataInfo:
+        """Return the information about a data set: its `info`, or its plain attributes.
+
+        Args:
+            dataset: The data set.
+            data_range: What a recipe maps real images to before a discriminator.
+
+        Raises:
+            DataError: If the data set lacks `classes` or `image_shape`, or one of its values is
+                wrong.
+        """
+        info = getattr(dataset, "info", None)
+        if not isinstance(info, cls):
+            info = cls._of_attributes(dataset)
+        return replace(info, samples=len(dataset), data_range=data_range)
+
+    @classmethod
+    def _of_attributes(cls, dataset: Dataset) -> DataInfo:
+        declared = [f.name for f in fields(cls) if "filled_in" not in f.metadata]
+        values: dict[str, Any] = {name: getattr(dataset, name, MISSING) for name in declared}
+        if lacking := [name for name in ("classes", "image_shape") if values[name] is MISSING]:
+            raise DataError(
+                f"data: {type(dataset).__name__} lacks {' and '.join(lacking)}; see gvt.DataInfo"
+            )
+        values = {n: v for n, v in values.items() if v is not MISSING and v is not None}
+        if "reader" in values:
+            values["reader"] = values["reader"].document()
+        if "parts" in values:
+            values["parts"] = {name: cls.of(part) for name, part in values["parts"].items()}
+        return cls(**{"image_shape": None, **values})
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> DataInfo:
+        """Return the information that a checkpoint holds; fields of later versions are dropped."""
+        parts = {name: cls.from_document(of) for name, of in document.get("parts", {}).items()}
+        values = {name: document[name] for name in _SAVED if name in document}
+        return cls(**{"image_shape": None, **values, "parts": parts})
+
+    def document(self) -> dict[str, Any]:
+        """Return what checkpoints hold, as plain data."""
+        parts = {name: part.document() for name, part in self.parts.items()}
+        return {name: getattr(self, name) for name in _SAVED} | {"parts": parts}
+
+    def check_same(self, before: DataInfo) -> None:
+        """Check that a run is resumed with the data that it started with.
+
+        Raises:
+            ConfigError: If the data differs; says in what.
+        """
+        for name in _SAVED:
+            now, then = getattr(self, name), getattr(before, name)
+            if name == "parts":
+                for part in (part for part in now if part in then):
+                    now[part].check_same(then[part])
+                now, then = [*now], [*then]
+            if name != "reader" and then is not None and now != then:
+                raise ConfigError(
+                    f"data: differs from what the run started with: {_difference(name, then, now)}"
+                    "; bring it back, or start a new run with init_from=CHECKPOINT"
+                )
+
+    @property
+    def image_channels(self) -> int | None:
+        """Number of channels of all images, also where sizes differ; None if it is not known."""
+        if self.image_shape is not None:
+            return self.image_shape[0]
+        if self.reader is None or self.channels is not None:
+            return self.channels
+        return int(self.reader["channels"])
+
+    @property
+    def injected(self) -> dict[str, Any]:
+        """What constructors ask for by name."""
+        of_images = {"image_shape": self.image_shape, "image_channels": self.image_channels}
+        return {**of_images, "data_range": self.data_range, **self.injected_classes}
+
+    @property
+    def injected_classes(self) -> dict[str, Any]:
+        """The values of `injected` that a head has from the part that it learns from."""
+        return {
+            "num_classes": len(self.classes),
+            "background": self.background,
+            "class_counts": self.class_counts,
+        }
+
+
+_SAVED = tuple(f.name for f in fields(DataInfo) if "local" not in f.metadata)
+
+
+def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:
+    """Return the number of samples of each class.
+
+    Raises:
+        DataError: If a label is not a class.
+    """
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise DataError(
+            f"data: its labels run from {int(labels.min())} to {int(labels.max())}, and there "
+            f"are {classes} classes from 0"
+        )
+    return tuple(torch.bincount(labels, minlength=classes).tolist())
+
+
+def _difference(name: str, then: Any, now: Any) -> str:
+    """Describe in a few words how a field differs."""
+    if name == "classes":
+        gone, new = (", ".join(sorted({*a} - {*b})) for a, b in ((then, now), (now, then)))
+        changes = [f"without {gone}" if gone else "", f"with {new}" if new else ""]
+        return "its classes are " + (" and ".join(filter(None, changes)) or "in another order")
+    if name == "samples":
+        return f"{now:,} samples, and it was {then:,}"
+    if name == "fingerprint":
+        return "its files have other names or another order"
+    return f"its {name.replace('_', ' ')} is {now}, and it was {then}"
