@@ -11,6 +11,7 @@ from torch import Tensor
 from gvt.errors import UsageError
 from gvt.geometry import SPATIAL_KEYS, scores_of_pixels
 from gvt.interfaces import Prediction
+from gvt.predictions import by_head
 from gvt.vision.drawing.palette import MOST_CLASSES
 
 
@@ -39,24 +40,18 @@ class Form:
 
 
 def forms_of(prediction: Prediction) -> dict[str, Form]:
-    """Return the form of each head's prediction by the head's name, "" where there is but one.
+    """Return the form of each head's prediction by the head's name.
 
     Raises:
         UsageError: If there is one that is neither of pictures, nor of pixels, nor of objects.
     """
-    return {head: _form(head, part) for head, part in by_head(prediction).items()}
+    parts = by_head(prediction)
+    return {h: _form(f"head {h}: " if len(parts) > 1 else "", p) for h, p in parts.items()}
 
 
-def by_head(prediction: Prediction) -> dict[str, Prediction]:
-    """Return what each head says by its name, "" where there is but one."""
-    nested: dict[str, Prediction] = {k: v for k, v in prediction.items() if isinstance(v, dict)}
-    return nested or {"": prediction}
-
-
-def _form(head: str, part: Mapping[str, Any]) -> Form:
+def _form(of: str, part: Mapping[str, Any]) -> Form:
     scores = part.get("scores")
     dense = scores_of_pixels(part)
-    of = f"head {head}: " if head else ""
     if dense is not None:
         if len(dense) > MOST_CLASSES:
             raise UsageError(

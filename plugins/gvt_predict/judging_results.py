@@ -127,7 +127,7 @@ class _Handed:
         self.asked, self.without = 0, list[str]()
 
     def __call__(self, record: Record) -> Prediction:
-        """Return the predictions for an image, for each of several heads.
+        """Return the predictions for an image, the same for each head.
 
         Raises:
             DataError: If the first image has no number, and the file names none but by theirs.
@@ -141,8 +141,6 @@ class _Handed:
         prediction = self._results.of(record)
         if not len(prediction["boxes"]):
             self.without.append(record.source)
-        if len(self._heads) == 1:
-            return prediction
         return dict.fromkeys(self._heads, prediction)
 
     def report(self, unused: Sequence[str]) -> None:

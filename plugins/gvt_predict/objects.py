@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gvt.errors import DataError
-from gvt.geometry import boxes_through, canvas_pixels, mask_boxes
+from gvt.geometry import boxes_to_original, canvas_pixels, mask_boxes
 from gvt.interfaces import Prediction
 from gvt.printable import printable
 from gvt.vision.coco import RLE, encoded_part
@@ -97,9 +97,7 @@ def objects_in(said: Prediction, geometry: Tensor, box: Box, source: str) -> Obj
             f"{printable(source)}: a predicted box or score is not a number; the networks are "
             "damaged, or their training failed"
         )
-    height, width = box.bottom - box.top, box.right - box.left
-    limit = boxes.new_tensor([width, height, width, height])
-    inside = boxes_through(geometry.inverse(), boxes).clamp(min=0).minimum(limit)
+    inside = boxes_to_original(boxes, geometry, (box.bottom - box.top, box.right - box.left))
     moved = inside + boxes.new_tensor([box.left, box.top, box.left, box.top])
     masks = _parts(said["masks"].cpu().bool(), geometry, box) if "masks" in said else None
     return Objects(moved, said["labels"].cpu(), scores, masks)

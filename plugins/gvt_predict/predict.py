@@ -13,6 +13,7 @@ from gvt import open as open_trained
 from gvt.device.placement import keep_freed_memory
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
+from gvt.predictions import short
 from gvt.printable import printable
 from gvt.session.finding import PathLike
 from gvt.vision.pictures.survey import notes_on
@@ -21,7 +22,7 @@ from gvt_predict.objects import Objects
 from gvt_predict.predictor import Predictor
 from gvt_predict.result import Predicted, summary_of
 from gvt_predict.settings import PredictConfig
-from gvt_predict.writing import Writer, check_folder
+from gvt_predict.writing import Writer, Written, check_folder
 
 CHANGEABLE = ("predict", "device")
 """Sections of a checkpoint's configuration that a prediction can have otherwise."""
@@ -165,35 +166,37 @@ class Job:
             # What to do about it is for those who train.
             return self._failed(source, str(error).partition("; mend or remove it")[0])
         size = (image.height, image.width)
+        # Before they are written, for values of masks change then.
         parts = {head: self._summary(part) for head, part in found.items()}
-        files: list[Path] = []
-        overlay: dict[str, Any] = {}
+        written = Written()
         if self._writer is not None:
             written = self._writer.pictures(source, image, found)
             self._writer.entries(source, size, found)
-            files = written.files
-            for head, masks in written.masks.items():
-                names = [self._relative(path) for path in masks]
-                several = self._predictor.forms[head].key == "masks"
-                parts[head] = {
-                    **({"masks": names} if several else {"mask": names[0]}),
-                    **parts[head],
-                }
-            if written.overlay is not None:
-                overlay = {"overlay": self._relative(written.overlay)}
         summary = {
             "file": printable(source.path),
             "height": size[0],
             "width": size[1],
-            **_with(overlay, parts),
+            **self._with_files(parts, written),
         }
         if self._writer is not None:
             self._writer.line(summary)
-        return Predicted(source.path, size, self._returned(found, size), summary, tuple(files))
+        return Predicted(source.path, size, self._returned(found, size), summary, written.files)
 
-    def _relative(self, path: Path) -> str:
-        assert self._writer is not None
-        return path.relative_to(self._writer.folder).as_posix()
+    def _with_files(self, parts: dict[str, dict[str, Any]], written: Written) -> dict[str, Any]:
+        """Return the summaries of the heads with names of files; of several under `heads`."""
+
+        def named(path: Path) -> str:
+            assert self.out is not None
+            return path.relative_to(self.out).as_posix()
+
+        overlay = {} if written.overlay is None else {"overlay": named(written.overlay)}
+        masks: dict[str, dict[str, Any]] = {head: {} for head in parts}
+        for head, paths in written.masks.items():
+            several = self._predictor.forms[head].key == "masks"
+            masks[head] = {"masks": [*map(named, paths)]} if several else {"mask": named(paths[0])}
+        if len(parts) == 1:
+            return {**short(masks), **overlay, **short(parts)}
+        return {**overlay, "heads": {head: masks[head] | part for head, part in parts.items()}}
 
     def _failed(self, source: Source, error: str) -> Predicted:
         if self._writer is not None:
@@ -206,24 +209,11 @@ class Job:
     def _returned(
         self, found: dict[str, Prediction | Objects], size: tuple[int, int]
     ) -> dict[str, Any]:
-        """Return what is said of a picture, without the masks that are in files."""
+        """Return the predictions for a picture, without the masks that are in files."""
         returned: dict[str, Any] = {}
         for head, part in found.items():
             if isinstance(part, Objects):
                 returned[head] = part.prediction(size if self._writer is None else None)
             elif self._writer is None or not self._predictor.forms[head].is_dense:
                 returned[head] = part
-        return _flat(returned)
-
-
-def _flat(by_head: dict[str, Any]) -> dict[str, Any]:
-    """Return what one head says as it is, and what several say by their names."""
-    return dict(by_head.get("", by_head))
-
-
-def _with(overlay: dict[str, Any], parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what is said with the picture that it is drawn on; of several heads, before them."""
-    if "" not in parts:
-        return {**overlay, "heads": parts}
-    masks = {key: value for key, value in parts[""].items() if key in ("mask", "masks")}
-    return {**masks, **overlay, **parts[""]}
+        return returned if len(found) > 1 else next(iter(returned.values()), {})

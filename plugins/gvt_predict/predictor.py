@@ -150,7 +150,7 @@ class Predictor:
             place = (..., slice(box.top, box.bottom), slice(box.left, box.right))
             for head, of_pixels in scores.items():
                 key = self.forms[head].key
-                said = self._scorer.decide(head, of_pixels)[key].cpu()
+                said = self._opened.task.decide(head, of_pixels)[key].cpu()
                 if inside is not None:
                     said = said.masked_fill(~inside, 0 if key == "masks" else IGNORED)
                 maps[head][place] = said.numpy()

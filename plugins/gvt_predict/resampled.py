@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from gvt.geometry import canvas_points
 from gvt_predict.tiles import SCORES_BYTES, Box, Scores
 
 
@@ -29,7 +29,7 @@ class _Side:
 
     @classmethod
     def of(cls, count: int, canvas: int, scale: float, shift: float) -> _Side:
-        points = (torch.arange(count, dtype=torch.float64) + 0.5) * scale + shift
+        points = canvas_points(count, scale, shift)
         places = (points - 0.5).clamp(0, canvas - 1)
         before = places.floor().long()
         after = (before + 1).clamp(max=canvas - 1)

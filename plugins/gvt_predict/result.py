@@ -115,13 +115,11 @@ def text_of(predicted: Predicted) -> str:
     """Return what is said of a picture, for people: the file, and what is in it."""
     name, (height, width) = printable(predicted.path), predicted.size or (0, 0)
     parts: Mapping[str, Any] = predicted.summary.get("heads", {})
-    lines = [
-        f"{head}: {line}" if head else line
-        for head, part in (parts or {"": predicted.summary}).items()
-        for line in _lines(part)
-    ]
-    if len(lines) == 1 and not parts:
-        return f"{name}  {width}x{height}  {lines[0]}"
+    lines = [f"{head}: {line}" for head, part in parts.items() for line in _lines(part)]
+    if not parts:
+        lines = [*_lines(predicted.summary)]
+        if len(lines) == 1:
+            return f"{name}  {width}x{height}  {lines[0]}"
     return "\n".join([f"{name}  {width}x{height}", *(f"  {line}" for line in lines)])
 
 

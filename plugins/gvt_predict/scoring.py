@@ -12,7 +12,8 @@ from torch import Tensor
 from gvt.batch import Batch, Frame, Record
 from gvt.device.placement import Placement
 from gvt.interfaces import Prediction, Task
-from gvt_predict.forms import Form, by_head, forms_of
+from gvt.predictions import by_head
+from gvt_predict.forms import Form, forms_of
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 """The dimensions of images along which each copy is flipped; the first two are for classes."""
@@ -28,7 +29,7 @@ class Scorer:
     """
 
     def __init__(self, task: Task, placement: Placement, flips: bool = False) -> None:
-        self.task = task
+        self._task = task
         self._placement, self._flips = placement, flips
         self._least = _coarsest_stride(task)
 
@@ -72,10 +73,6 @@ class Scorer:
                         of_image[head] = dict(part)
         return found
 
-    def decide(self, head: str, scores: Tensor) -> Prediction:
-        """Return what a head decides of the scores of pixels, (C, H, W)."""
-        return self.task.decide(head, scores)
-
     def _copies(self, forms: Mapping[str, Form]) -> int:
         if not self._flips:
             return 1
@@ -92,7 +89,7 @@ class Scorer:
             records=[Record(source, size)] * len(pixels),
         )
         with torch.no_grad(), self._placement.autocast():
-            return self.task.predict(batch)
+            return self._task.predict(batch)
 
     def _filled(self, pixels: Tensor) -> Tensor:
         bottom, right = (max(0, self._least - side) for side in pixels.shape[-2:])

@@ -33,6 +33,7 @@ import torch
 
 import gvt
 from gvt.checkpoint import file as checkpoint_file
+from gvt.predictions import by_head, short
 from gvt.session.build import build_dataset
 
 STEP = 4
@@ -254,7 +255,7 @@ def outputs(task: gvt.Task, images: np.ndarray) -> dict[str, np.ndarray]:
         else:
             predictions = task.predict(gvt.Batch(batch_images, frame))
             for number, prediction in enumerate(predictions):
-                arrays |= dict(_flat(f"{number}", prediction))
+                arrays |= dict(_flat(f"{number}", short(by_head(prediction))))
     return arrays
 
 
