@@ -104,7 +104,7 @@ def judge_predictions(
     }
     apart = "these are a file's predictions"
     to = None if out is None else Path(out)
-    return Judged(found, split, None, facts.classes, about, None, apart, to)
+    return Judged(found, split, None, about, None, apart, to)
 
 
 class _Handed:

@@ -1,4 +1,4 @@
-"""Metrics and losses over held-out data, and the samples that were judged worst."""
+"""Metrics and losses over held-out data, and the samples with the worst predictions."""
 
 from __future__ import annotations
 
@@ -88,17 +88,18 @@ def evaluate(
     classes: Sequence[str] = (),
     results: Callable[[Record], Prediction] | None = None,
 ) -> Evaluation:
-    """Return what a task makes of held-out data, or how it judges what others made of it.
+    """Evaluate a task, or predictions from elsewhere by its metrics, on held-out data.
 
-    Predictions are compared with the truth in pixels of the original images. A loss is the mean
+    Predictions are compared with the targets in pixels of the original images. A loss is the mean
     over the samples that had it.
 
     Args:
-        task: What is judged.
+        task: The task, with its metrics.
         batches: The data.
         world: The processes that share it.
         classes: Names of the classes, for metrics that have a value for each.
-        results: Where predictions come from instead of the task, in pixels of the original images.
+        results: Returns the prediction for a record, in pixels of the original image, in place
+            of the task's.
     """
     world = world or World()
     metric = task.metric()
@@ -120,13 +121,7 @@ def evaluate(
                 if results is None:
                     original = to_original(predictions, batch.records)
                 metric.update(original, _truth(targets, batch))
-                parts = [by_head(prediction) for prediction in predictions]
-                for head, errors in task.errors(predictions, targets).items():
-                    name = short_name(head, parts[0], "mistakes")
-                    worst = mistakes.get(name, [])
-                    least = worst[-1].error if len(worst) == WORST else 0.0
-                    found = _wrong(batch, [p[head] for p in parts], targets, errors, least)
-                    mistakes[name] = _worst([*worst, *found])
+                _add_mistakes(mistakes, task, batch, predictions, targets)
             for name, (loss, count) in losses.items():
                 check_single(name, loss)
                 totals[name] += float(loss) * count
@@ -174,6 +169,23 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             submodule.training = mode
 
 
+def _add_mistakes(
+    mistakes: dict[str, list[Mistake]],
+    task: Task,
+    batch: Batch,
+    predictions: list[Prediction],
+    targets: list[dict[str, Any]],
+) -> None:
+    """Add the worst samples of a batch to those of each head, and keep the worst of all."""
+    parts = [by_head(prediction) for prediction in predictions]
+    for head, errors in task.errors(predictions, targets).items():
+        name = short_name(head, parts[0], "mistakes")
+        worst = mistakes.get(name, [])
+        least = worst[-1].error if len(worst) == WORST else 0.0
+        found = _wrong(batch, [p[head] for p in parts], targets, errors, least)
+        mistakes[name] = sorted([*worst, *found], key=lambda mistake: -mistake.error)[:WORST]
+
+
 def _wrong(
     batch: Batch,
     predictions: list[Prediction],
@@ -181,8 +193,8 @@ def _wrong(
     errors: Tensor,
     least: float,
 ) -> Iterator[Mistake]:
-    """Yield those samples of a batch that are among its worst, with an error above the least."""
-    # What is no number is as wrong as can be.
+    """Yield the worst samples of a batch, each with an error above the least."""
+    # NaN counts as the largest error.
     errors = errors.float().cpu().nan_to_num(nan=float("inf"))
     values, rows = errors.topk(min(WORST, len(errors)))
     for error, row in zip(values.tolist(), rows.tolist(), strict=True):
@@ -190,8 +202,8 @@ def _wrong(
             height, width = batch.frame.sizes[row]
             image = _copied(batch.images[row, :, :height, :width].float())
             source = batch.records[row].source if batch.records else ""
-            said, truth = (_kept(known[row], height, width) for known in (predictions, targets))
-            yield Mistake(error, image, said, truth, source)
+            prediction, target = (_kept(p[row], height, width) for p in (predictions, targets))
+            yield Mistake(error, image, prediction, target, source)
 
 
 def _kept(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
@@ -212,10 +224,6 @@ def _kept(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
 def _copied(value: Any) -> Any:
     """Return a copy on the CPU, which does not hold the batch that it is a view of."""
     return value.detach().cpu().clone() if isinstance(value, Tensor) else value
-
-
-def _worst(mistakes: list[Mistake]) -> list[Mistake]:
-    return sorted(mistakes, key=lambda mistake: -mistake.error)[:WORST]
 
 
 @dataclass
