@@ -16,7 +16,7 @@ KIT = "For a plugin's tests"
 SECTIONS = {
     "Running, and what was run": (
         *("session.api", "session.opened", "session.saved", "session.judging", "session.additions"),
-        "loop.evaluation",
+        *("loop.evaluation", "gvt_predict"),
     ),
     "Interfaces": ("interfaces", "heads", "vision.layers", "deprecation"),
     "Data": ("batch", "data", "vision.pictures"),
@@ -28,7 +28,7 @@ SECTIONS = {
 """Sections of the page and the modules of `gvt` whose names they list; others are `Others`."""
 
 AT_RUN_TIME = {"register": "gvt_registry.registry.Registry.register"}
-"""What `gvt.__getattr__` makes, and no import statement names."""
+"""What is a method of an object, by the name that it has in `gvt`."""
 
 
 PROTOCOL = ("__call__", "__getitem__", "__len__")
@@ -77,7 +77,7 @@ def public_names(sources: Sequence[Path], root: Path) -> list[Name]:
     of_plugins = _names_of_plugins(sources)
     for path, thing in _exported(packages, of_plugins):
         found += _described(path, thing, root)
-    titles = [*SECTIONS, "Others", "Registry", HOOKS]
+    titles = [*SECTIONS, "Others", *dict.fromkeys(n.section for n in found), "Registry", HOOKS]
     return sorted(found, key=lambda name: titles.index(name.section))
 
 
@@ -110,14 +110,12 @@ def _names_of_plugins(sources: Sequence[Path]) -> dict[str, str]:
 
 
 def _exported(packages: Any, of_plugins: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    gvt = packages["gvt"]
-    homes: dict[str, str] = ast.literal_eval(str(gvt["_HOMES"].value))
-    exports = [n for n in gvt.exports if isinstance(n, str)]
-    for name in [*exports, *" ".join(homes.values()).split()]:
-        if name in AT_RUN_TIME:
-            yield f"gvt.{name}", packages[AT_RUN_TIME[name]]
-        elif name != "__version__":
-            yield f"gvt.{name}", _target(gvt[name])
+    public: set[str] = set()
+    for module, name in _names_of_core(packages["gvt"]):
+        target = packages[AT_RUN_TIME[name]] if name in AT_RUN_TIME else _target(module[name])
+        if target.path not in public:  # `gvt` has some names of its submodules
+            public.add(target.path)
+            yield f"{module.path}.{name}", target
     for name, place in of_plugins.items():
         if ":" in place:  # a module is in a section of its own
             yield f"gvt.{name}", _target(packages[place.replace(":", ".")])
@@ -131,6 +129,22 @@ def _exported(packages: Any, of_plugins: Mapping[str, str]) -> Iterator[tuple[st
     for name, hook in packages["gvt_registry.hookspecs"].members.items():
         if name.startswith("gvt_"):
             yield name, hook
+
+
+def _names_of_core(module: Any) -> Iterator[tuple[Any, str]]:
+    """Return the public names of `gvt`, then those of its public submodules, each with its module.
+
+    The names of a package are in its stub, `__init__.pyi`; those of another module in `__all__`.
+    """
+    stub = module.filepath.with_name("__init__.pyi")
+    if module.is_init_module and stub.exists():
+        for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom):
+                yield from ((module, alias.name) for alias in node.names)
+    else:
+        yield from ((module, str(name)) for name in module.exports or ())
+    for _, submodule in sorted(module.modules.items()):
+        yield from _names_of_core(submodule)
 
 
 def _target(thing: Any) -> Any:
@@ -164,17 +178,13 @@ def _described(path: str, thing: Any, root: Path) -> Iterator[Name]:
 
 
 def _section(path: str, thing: Any) -> str:
-    if path.startswith("gvt_registry"):
-        return "Registry"
-    if thing.module.path.startswith("gvt_author."):
-        return KIT
-    if thing.module.path.startswith("gvt_predict"):
-        return next(iter(SECTIONS))
+    module, home = path.rpartition(".")[0], thing.module.path
+    if module.startswith("gvt."):
+        return f"`{module}`" if home.startswith("gvt.") else KIT
     if path.startswith("gvt_"):
-        return HOOKS
-    home = thing.module.path.removeprefix("gvt.")
+        return {"gvt_registry": "Registry", "gvt_author.testing": KIT}.get(module, HOOKS)
     for title, modules in SECTIONS.items():
-        if any(home == m or home.startswith(f"{m}.") for m in modules):
+        if any(f"{home}.".startswith((f"gvt.{m}.", f"{m}.")) for m in modules):
             return title
     return "Registry" if home.startswith("gvt_registry") else "Others"
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import gvt
-from gvt.cli import main
+from gvt.cli.main import main
 
 QUICK_RECIPES = {
     *("gan.mnist", "classify.mnist", "classify.folder", "segment.folder", "detect.scenes_yolo"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import ast
+import fnmatch
 import importlib.metadata
+import pkgutil
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from textwrap import dedent
 
@@ -54,12 +56,31 @@ def test_the_page_has_every_name_and_every_link_on_it_leads_somewhere(now):
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) == set(anchors)
 
 
-def test_the_stub_for_type_checkers_has_every_name_from_its_module():
-    stub = ast.parse((ROOT / "core/gvt/__init__.pyi").read_text(encoding="utf-8"))
-    imports = [part for part in stub.body if isinstance(part, ast.ImportFrom)]
-    lazy = {(home, name) for home, names in gvt._HOMES.items() for name in names.split()}
-    assert {(i.module, a.name) for i in imports for a in i.names if a.name == a.asname} == lazy
-    assert len(lazy) == len(gvt._HOME_OF)
+def submodules(now):
+    """Return the public submodules of `gvt` with their names."""
+    names = {}
+    for name in now[0]:
+        module, _, short = name.path.rpartition(".")
+        if not name.owner and module.startswith("gvt.") and module != "gvt.testing":
+            names.setdefault(module, []).append(short)
+    return names
+
+
+def test_every_public_name_of_a_submodule_can_be_imported(now):
+    for module, names in submodules(now).items():
+        for name in names:
+            assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
+def test_the_contract_for_plugins_forbids_all_but_the_public_submodules(now):
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (contract,) = (c for c in settings["contracts"] if "public names" in c["name"])
+    assert set(contract["source_modules"]) == {*settings["root_packages"]} - {"gvt", "gvt_registry"}
+    modules = {name for _, name, _ in pkgutil.walk_packages(gvt.__path__, "gvt.")}
+    forbidden = {
+        m for m in modules for f in contract["forbidden_modules"] if fnmatch.fnmatchcase(m, f)
+    }
+    assert modules - forbidden == {*submodules(now), "gvt.__main__", "gvt.vision"}
 
 
 def test_what_changed_since_the_last_record_is_announced(now):
@@ -73,12 +94,28 @@ def test_what_changed_since_the_last_record_is_announced(now):
 
 BEFORE = {
     "gvt/__init__.py": """
-        _HOMES = {"gvt.nets": "Net Settings scale", "gvt_registry": "Component"}
-        __all__ = [*_HOMES]
+        __all__ = []
         """,
     "gvt/__init__.pyi": """
-        from gvt.nets import Net as Net, Settings as Settings, scale as scale
-        from gvt_registry import Component as Component
+        from .components import Component as Component
+        from .nets import Net as Net, Settings as Settings, scale as scale
+        """,
+    "gvt/components.py": """
+        from gvt_registry import Component
+        __all__ = ["Component"]
+        """,
+    "gvt/drawing/__init__.py": "",
+    "gvt/drawing/__init__.pyi": """
+        from .lines import line as line
+        """,
+    "gvt/drawing/lines.py": """
+        from gvt.nets import Net
+        def line(start, end): "Draw a line."
+        """,
+    "gvt/screen.py": """
+        __all__ = ["clear"]
+        def clear(): ...
+        def hidden(): ...
         """,
     "gvt/nets.py": """
         from pydantic import BaseModel
@@ -132,7 +169,9 @@ def test_a_snapshot_has_names_kinds_and_defaults_of_all_that_is_public(tmp_path)
         "gvt.Net.size": "= 3",
         "gvt.Net.forward": "(images)",
         "gvt.Settings": "(*, name, steps=10)",
+        "gvt.drawing.line": "(start, end)",
         "gvt.scale": "(images, by=2, *, mode='crop')",
+        "gvt.screen.clear": "()",
         "gvt_author.testing.report": "(plugin)",
         "gvt_registry.API_VERSION": "= 1",
         "gvt_registry.Component": "()",

@@ -1,13 +1,16 @@
-"""The public names of gvt for type checkers; `__init__.py` imports them when they are used."""
+"""Public names of gvt, each with its module; imported when first used."""
 
-from gvt.batch import (
+from .batch import (
+    DENSE_KEYS as DENSE_KEYS,
+    IGNORED as IGNORED,
     Batch as Batch,
     Frame as Frame,
     Record as Record,
     Sample as Sample,
     Targets as Targets,
 )
-from gvt.config import (
+from .components import Component as Component, register as register
+from .config import (
     DataConfig as DataConfig,
     EvaluateConfig as EvaluateConfig,
     OptimizerConfig as OptimizerConfig,
@@ -17,10 +20,10 @@ from gvt.config import (
     TrainConfig as TrainConfig,
     compose as compose,
 )
-from gvt.config.pretrained import restoring as restoring
-from gvt.data import Loader as Loader
-from gvt.device.placement import Placement as Placement
-from gvt.errors import (
+from .config.pretrained import restoring as restoring
+from .data.loading import Loader as Loader
+from .device.placement import Placement as Placement
+from .errors import (
     CheckpointError as CheckpointError,
     ConfigError as ConfigError,
     DataError as DataError,
@@ -33,10 +36,10 @@ from gvt.errors import (
     RunInUseError as RunInUseError,
     UsageError as UsageError,
 )
-from gvt.heads.metrics import StackedMetric as StackedMetric
-from gvt.heads.multihead import MultiHead as MultiHead
-from gvt.heads.vocabulary import Vocabulary as Vocabulary
-from gvt.interfaces import (
+from .heads.metrics import StackedMetric as StackedMetric
+from .heads.multihead import MultiHead as MultiHead
+from .heads.vocabulary import Vocabulary as Vocabulary
+from .interfaces import (
     Backbone as Backbone,
     Curves as Curves,
     Dataset as Dataset,
@@ -46,26 +49,29 @@ from gvt.interfaces import (
     Loss as Loss,
     Metric as Metric,
     Phase as Phase,
+    Prediction as Prediction,
+    ResidentDataset as ResidentDataset,
     Step as Step,
     Task as Task,
     TrainingLoop as TrainingLoop,
 )
-from gvt.loop.evaluation import Evaluation as Evaluation, evaluate as evaluate
-from gvt.loop.listener import Listener as Listener, Run as Run
-from gvt.loop.trainer import Trainer as Trainer
-from gvt.runs.display import Display as Display
-from gvt.seeding import derive as derive, random_source as random_source
-from gvt.session.additions import add_head as add_head, save as save
-from gvt.session.api import resume as resume, run as run
-from gvt.session.build import create as create
-from gvt.session.judging import evaluate_checkpoint as evaluate_checkpoint
-from gvt.session.opened import Opened as Opened, open as open
-from gvt.session.saved import load as load, sample as sample
-from gvt.vision.layers import Dropout as Dropout
-from gvt.vision.pictures.reader import PictureReader as PictureReader
-from gvt_registry import Component as Component, Registry
-
-_registry: Registry
+from .loop.evaluation import Evaluation as Evaluation, Mistake as Mistake, evaluate as evaluate
+from .loop.listener import Listener as Listener, Run as Run
+from .loop.trainer import Trainer as Trainer
+from .runs.display import Display as Display
+from .seeding import (
+    derive as derive,
+    random_source as random_source,
+    seed_everything as seed_everything,
+    seeded as seeded,
+)
+from .session.additions import add_head as add_head, save as save
+from .session.api import resume as resume, run as run
+from .session.build import create as create
+from .session.judging import evaluate_checkpoint as evaluate_checkpoint
+from .session.opened import Opened as Opened, open as open
+from .session.saved import load as load, sample as sample
+from .vision.layers import Dropout as Dropout
+from .vision.pictures.reader import PictureReader as PictureReader
 
 __version__: str
-register = _registry.register

@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line; Ctrl-C is one line also while gvt is being imported."""
     try:
-        from gvt.cli import main as command_line
+        from gvt.cli.main import main as command_line
 
         command_line()
     except KeyboardInterrupt:

@@ -15,6 +15,16 @@ from gvt.errors import DataError
 from gvt.interfaces import Prediction
 from gvt.predictions import by_head
 
+__all__ = [
+    "SPATIAL_KEYS",
+    "boxes_through",
+    "boxes_to_original",
+    "canvas_pixels",
+    "canvas_points",
+    "mask_boxes",
+    "scores_of_pixels",
+]
+
 SPATIAL_KEYS = frozenset({"boxes", "masks", "semantic"})
 
 

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from gvt.interfaces import Prediction
 
+__all__ = ["by_head", "short", "short_name"]
+
 T = TypeVar("T")
 
 

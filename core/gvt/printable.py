@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import sys
 
+__all__ = ["emit", "printable"]
+
 MOST = 200
 """Characters of one value in a message."""
 

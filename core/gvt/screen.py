@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
+__all__ = ["Screen"]
+
 _CLOSED = OSError(errno.EBADF, "it is closed")
 
 

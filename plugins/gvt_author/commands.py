@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gvt.cli.options import debug_option, plugin_option
+from gvt.cli import debug_option, plugin_option
 from gvt.printable import emit
 from gvt_registry import KINDS
 

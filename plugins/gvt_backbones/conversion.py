@@ -15,9 +15,8 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from gvt import ConfigError, DataError
-from gvt.atomic import replacing
-from gvt.checkpoint.bounded import shortened
-from gvt.regular import check_regular
+from gvt.checkpoint import shortened
+from gvt.files import check_regular, replacing
 
 from .timm_networks import check_name, config_of, read_weights
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gvt.cli.options import Output, debug_option
+from gvt.cli import Output, debug_option
 from gvt.printable import emit
 
 

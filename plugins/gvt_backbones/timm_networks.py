@@ -16,7 +16,7 @@ import timm
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from gvt.regular import check_regular
+from gvt.files import check_regular
 from gvt_registry import nearest
 
 _FLEXIBLE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True})

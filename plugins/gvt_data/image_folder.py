@@ -15,9 +15,7 @@ from torch import Tensor
 
 from gvt import DataError, PathText, PictureReader, Record, Sample
 from gvt.printable import printable
-from gvt.vision.pictures.fitting import Fit
-from gvt.vision.pictures.folders import by_suffix, counted, overlooked
-from gvt.vision.pictures.reading import SUFFIXES, UnreadablePicture
+from gvt.vision.pictures import SUFFIXES, Fit, UnreadablePicture, by_suffix, counted, overlooked
 
 from .broken import threads, without_broken
 from .label_list import read_label_list

@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field, PositiveInt
 
 from gvt import DataError, PictureReader, Sample
-from gvt.vision.pictures.fitting import Filter
+from gvt.vision.pictures import Filter
 from gvt_registry import nearest
 
 from .image_folder import ImageFolder

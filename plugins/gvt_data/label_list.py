@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures.reading import SUFFIXES
+from gvt.vision.pictures import SUFFIXES
 
 from .label_cells import Table, check_words, labels_in
 from .layout import beside

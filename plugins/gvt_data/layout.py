@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures.folders import is_passed_over
+from gvt.vision.pictures import is_passed_over
 
 from .listing import composed, pictures_and_others
 from .splits import by_split_folder, divided, split_folders, split_of

@@ -8,8 +8,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from gvt import DataError
-from gvt.vision.pictures.folders import composed, files_in
-from gvt.vision.pictures.reading import SUFFIXES
+from gvt.vision.pictures import SUFFIXES, composed, files_in
 
 __all__ = [
     "composed",

@@ -14,8 +14,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from gvt import Dataset, Sample
-from gvt.batch import IGNORED
+from gvt import IGNORED, Dataset, Sample
 from gvt.printable import printable
 
 from .listing import fingerprint

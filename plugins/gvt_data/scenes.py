@@ -11,8 +11,7 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from gvt import Record, Sample, derive
-from gvt.batch import DENSE_KEYS
+from gvt import DENSE_KEYS, Record, Sample, derive
 
 from .mnist import MNIST
 from .scene import PAPER, Array, Placed, Rules, drawn, largest, planned

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gvt import DataError, derive
 from gvt.printable import printable
-from gvt.vision.pictures.reading import SUFFIXES
+from gvt.vision.pictures import SUFFIXES
 
 from .listing import composed, composed_path
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gvt.batch import Frame
+from gvt import Frame
 
 from .maps import check_sizes
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 import gvt
-from gvt.loop.evaluation import SURE
+from gvt.loop import SURE
 
 # COCO's own, to the last digit: torchmetrics rounds its defaults to float32, which moves figures.
 _IOUS = np.linspace(0.5, 0.95, 10).tolist()

@@ -16,7 +16,7 @@ from torchvision.models.detection.rpn import (
     concat_box_prediction_layers,
 )
 
-from gvt.batch import Frame
+from gvt import Frame
 
 from .detections import inside
 from .maps import check_sizes

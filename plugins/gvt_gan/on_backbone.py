@@ -20,7 +20,7 @@ from gvt import (
     Targets,
     Task,
 )
-from gvt.heads.multihead import taught
+from gvt.heads import taught
 from gvt.predictions import short_name
 
 from .ranges import Range, between

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from gvt.cli.extension import Extension
-from gvt.cli.options import Output, debug_option, plugin_option, shifted
+from gvt.cli import Extension, Output, debug_option, plugin_option, shifted
 from gvt.printable import emit
 from gvt.screen import Screen
 
@@ -41,8 +40,8 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
     A KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.score,
     predict.batch_size or device; of a recipe any setting.
     """
-    from gvt.errors import DataError, Interrupted
-    from gvt.loop.signals import stop_requests
+    from gvt import DataError, Interrupted
+    from gvt.loop import stop_requests
     from gvt_predict.predict import Job
     from gvt_predict.result import text_of
 
@@ -90,7 +89,7 @@ def score(
     """With --predictions the boxes of a file are scored by the same code, such as another tool's or
     those of gvt predict. RUN may then also be a recipe, of which nothing need be trained.
     """
-    from gvt.cli.evaluation import show
+    from gvt.cli import show
     from gvt_predict.judging_results import judge_predictions
 
     if raw:

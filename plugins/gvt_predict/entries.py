@@ -8,7 +8,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from gvt.atomic import create
+from gvt.files import create
 
 _BEGIN, _END = b"[\n", b"\n]\n"
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from gvt.errors import UsageError
+from gvt import UsageError
 from gvt.printable import printable
-from gvt.vision.pictures.folders import by_suffix, composed, counted, files_in, overlooked
-from gvt.vision.pictures.reading import SUFFIXES
+from gvt.vision.pictures import SUFFIXES, by_suffix, composed, counted, files_in, overlooked
 
 
 @dataclass(frozen=True)

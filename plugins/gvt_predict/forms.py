@@ -8,11 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from gvt.errors import UsageError
+from gvt import Prediction, UsageError
 from gvt.geometry import SPATIAL_KEYS, scores_of_pixels
-from gvt.interfaces import Prediction
 from gvt.predictions import by_head
-from gvt.vision.drawing.palette import MOST_CLASSES
+from gvt.vision.drawing import MOST_CLASSES
 
 
 @dataclass(frozen=True)

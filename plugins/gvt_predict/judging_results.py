@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gvt import (
+    ConfigError,
+    DataError,
+    Evaluation,
+    Head,
+    MultiHead,
+    Placement,
+    Prediction,
+    Record,
+    RunConfig,
+    Task,
+    evaluate,
+)
 from gvt import open as open_trained
-from gvt.batch import Record
-from gvt.config import RunConfig
-from gvt.data.facts import DataFacts
-from gvt.device.placement import Placement
-from gvt.errors import ConfigError, DataError
-from gvt.heads.multihead import MultiHead
-from gvt.interfaces import Head, Prediction, Task
-from gvt.loop.evaluation import Evaluation, evaluate
+from gvt.data import DataFacts
 from gvt.printable import printable
-from gvt.session.build import build_task, open_dataset
-from gvt.session.finding import PathLike
-from gvt.session.judging import Judged, check_classes, split_of
+from gvt.session import Judged, PathLike, build_task, check_classes, open_dataset, split_of
 
 if TYPE_CHECKING:
     from gvt.vision.coco import Results
@@ -70,7 +74,7 @@ def judge_predictions(
     out: PathLike | None = None,
 ) -> Judged:
     """Do what `evaluate_predictions` does, without writing anything yet."""
-    from gvt.data.loading import HeldOut, resolved
+    from gvt.data import HeldOut, resolved
     from gvt.vision.coco import Results
 
     file = Path(predictions)

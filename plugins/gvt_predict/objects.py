@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.errors import DataError
+from gvt import DataError, Prediction
 from gvt.geometry import boxes_to_original, canvas_pixels, mask_boxes
-from gvt.interfaces import Prediction
 from gvt.printable import printable
 from gvt.vision.coco import RLE, encoded_part
 from gvt_predict.tiles import Box

@@ -11,10 +11,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torchvision.ops import box_iou
 
-from gvt.batch import IGNORED
-from gvt.vision.drawing.outlines import edges, outline
-from gvt.vision.drawing.palette import Color, color_of, paint, text_color
-from gvt.vision.drawing.tiles import caption
+from gvt import IGNORED
+from gvt.vision.drawing import Color, caption, color_of, edges, outline, paint, text_color
 from gvt_predict.merging import SAME
 from gvt_predict.objects import Objects, Part
 

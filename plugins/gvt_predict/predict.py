@@ -9,14 +9,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from gvt import DataError, Prediction
 from gvt import open as open_trained
-from gvt.device.placement import keep_freed_memory
-from gvt.errors import DataError
-from gvt.interfaces import Prediction
+from gvt.device import keep_freed_memory
 from gvt.predictions import short
 from gvt.printable import printable
-from gvt.session.finding import PathLike
-from gvt.vision.pictures.survey import notes_on
+from gvt.session import PathLike
+from gvt.vision.pictures import notes_on
 from gvt_predict.files import Source, find_pictures, passed_over
 from gvt_predict.objects import Objects
 from gvt_predict.predictor import Predictor

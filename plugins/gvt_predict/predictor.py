@@ -11,11 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gvt import Opened
-from gvt.batch import IGNORED
-from gvt.device.placement import deterministic_algorithms, explained_memory
-from gvt.errors import OutOfMemoryError, UsageError
-from gvt.interfaces import Prediction
+from gvt import IGNORED, Opened, OutOfMemoryError, Prediction, UsageError
+from gvt.device import deterministic_algorithms, explained_memory
 from gvt_predict.merging import merged
 from gvt_predict.objects import Objects, objects_in
 from gvt_predict.reader import reader_of

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from gvt import Opened
-from gvt.errors import UsageError
-from gvt.vision.pictures.reader import PictureReader
+from gvt import Opened, PictureReader, UsageError
 
 
 def reader_of(opened: Opened, *, own_size: bool) -> PictureReader:

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from gvt.batch import IGNORED
-from gvt.interfaces import Prediction
-from gvt.loop.evaluation import BACKGROUND
+from gvt import IGNORED, Prediction
+from gvt.loop import BACKGROUND
 from gvt.printable import printable
 from gvt_predict.objects import Objects
 

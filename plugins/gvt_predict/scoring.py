@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gvt.batch import Batch, Frame, Record
-from gvt.device.placement import Placement
-from gvt.interfaces import Prediction, Task
+from gvt import Batch, Frame, Placement, Prediction, Record, Task
 from gvt.predictions import by_head
 from gvt_predict.forms import Form, forms_of
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gvt.config.schema import BatchSize, Section
+from gvt.config import BatchSize, Section
 
 MAX_TILE = 1 << 14
 """Pixels of a tile's side that a recipe can ask for at most."""

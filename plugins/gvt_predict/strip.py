@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from gvt.vision.drawing.palette import Color, color_of
-from gvt.vision.drawing.tiles import caption
+from gvt.vision.drawing import Color, caption, color_of
 from gvt_predict.overlay import letters_on, strokes
 
 _BLACK: Color = (0, 0, 0)

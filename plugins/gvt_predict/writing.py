@@ -13,14 +13,12 @@ from typing import Any, TextIO
 import numpy as np
 from PIL import Image
 
-from gvt.atomic import create, make_folder_inside, replacing
-from gvt.batch import IGNORED
-from gvt.data.facts import DataFacts
-from gvt.errors import UsageError
-from gvt.interfaces import Prediction
+from gvt import IGNORED, Prediction, UsageError
+from gvt.data import DataFacts
+from gvt.files import create, make_folder_inside, replacing
 from gvt.printable import printable
 from gvt.vision.coco import results_of
-from gvt.vision.drawing.palette import indexed_palette
+from gvt.vision.drawing import indexed_palette
 from gvt_predict.entries import EntryFile, is_entry_file
 from gvt_predict.files import Source, check_distinct
 from gvt_predict.forms import Form

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gvt import Evaluation
-from gvt.runs.folder import RunFolder
+from gvt.runs import RunFolder
 
 from .drawing import drawing
 from .evaluations import draw_evaluation

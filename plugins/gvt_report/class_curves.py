@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gvt.atomic import replacing
-from gvt.interfaces import Curves
-from gvt.vision.drawing.figures import figure_of
-from gvt.vision.drawing.tiles import LONGEST_TITLE, caption
+from gvt import Curves
+from gvt.files import replacing
+from gvt.vision.drawing import LONGEST_TITLE, caption, figure_of
 
 from .plots import DASHES, LONGEST_CURVE
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gvt.cli.options import Output, debug_option, plugin_option
+from gvt.cli import Output, debug_option, plugin_option
 from gvt.printable import emit
 
 
@@ -54,8 +54,8 @@ def report(runs: tuple[str, ...], out: Path | None) -> None:
     """
     from contextlib import nullcontext
 
-    from gvt.runs.writer import sole_writer
-    from gvt.session.finding import find_run
+    from gvt.runs import sole_writer
+    from gvt.session import find_run
     from gvt_report.report import write_report
     from gvt_report.summary import summarise
 

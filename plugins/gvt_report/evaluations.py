@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gvt.loop.evaluation import BACKGROUND, Evaluation
-from gvt.vision.drawing.figures import save_matrix
-from gvt.vision.drawing.samples import save_mistakes
+from gvt import Evaluation
+from gvt.loop import BACKGROUND
+from gvt.vision.drawing import save_matrix, save_mistakes
 
 from .class_curves import save_curves
 from .drawing import drawing

@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from gvt import Evaluation, Run
-from gvt.runs.folder import RunFolder
-from gvt.vision.drawing.samples import save_samples
+from gvt.runs import RunFolder
+from gvt.vision.drawing import save_samples
 
 from .drawing import drawing
 from .evaluations import draw_evaluation

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from gvt.atomic import replacing
-from gvt.runs.log import Curves, Points, kind_of, of_one_class
-from gvt.vision.drawing.figures import figure_of
-from gvt.vision.drawing.tiles import caption
+from gvt.files import replacing
+from gvt.runs import Curves, Points, kind_of, of_one_class
+from gvt.vision.drawing import caption, figure_of
 
 MOST_POINTS = 1000
 """Points of one curve in an SVG; of longer ones the extremes of neighbours are kept."""

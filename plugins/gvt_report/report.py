@@ -15,9 +15,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from gvt.atomic import replacing
-from gvt.runs.folder import RunFolder
-from gvt.runs.log import Points, of_one_class
+from gvt.files import replacing
+from gvt.runs import Points, RunFolder, of_one_class
 
 from .plots import COLORS, DASHES, curves_svg, panels, window_of
 from .sheets import last_sheets

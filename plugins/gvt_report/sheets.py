@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from gvt.atomic import replacing
-from gvt.errors import UsageError
-from gvt.vision.drawing.tiles import PADDING, as_images, tiled
+from gvt import UsageError
+from gvt.files import replacing
+from gvt.vision.drawing import PADDING, as_images, tiled
 
 MOST_MOMENTS = 100
 """Moments in `progress.png`; of longer runs so many are chosen, evenly."""

@@ -11,11 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from gvt.config.text import parse, read
-from gvt.errors import UsageError
-from gvt.loop.evaluation import Evaluation
-from gvt.runs.folder import RunFolder
-from gvt.runs.log import Log, read_log
+from gvt import Evaluation, UsageError
+from gvt.config import parse, read
+from gvt.runs import Log, RunFolder, read_log
 
 Numbers = dict[str, tuple[int, float]]
 """(step, value) by name."""

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gvt import Batch, ConfigError, Head, Loss, Metric, Targets
-from gvt.batch import IGNORED
+from gvt import IGNORED, Batch, ConfigError, Head, Loss, Metric, Targets
 
 from .losses import CrossEntropy
 from .metrics import LabelMetric, SegmentationMetric, counted, label_masks

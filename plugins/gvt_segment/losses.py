@@ -15,8 +15,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
-from gvt import ConfigError
-from gvt.batch import IGNORED
+from gvt import IGNORED, ConfigError
 
 ClassWeights = Annotated[list[NonNegativeFloat], Field(min_length=1)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.batch import IGNORED
+from gvt import IGNORED
 
 
 class SegmentationMetric:

@@ -26,8 +26,8 @@ def gvt_run_started(run: Any) -> None:
     """Open the event file, and say what runs."""
     if run.folder is None or not _is_installed():
         return
-    from gvt.atomic import make_folder_inside
-    from gvt.config.text import dump
+    from gvt.config import dump
+    from gvt.files import make_folder_inside
     from gvt_tensorboard.writer import EventWriter
 
     make_folder_inside(run.folder, run.folder / "tensorboard")

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-from gvt.vision.drawing.figures import save_matrix
+from gvt.vision.drawing import save_matrix
 
 GREY = 0.5
 """Of the lines between the pictures of a sheet."""

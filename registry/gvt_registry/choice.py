@@ -1,4 +1,4 @@
-"""Which plugins may be imported: what is blocked, and by whom, and which ones alone are wanted."""
+"""Which plugins may be imported: those that are blocked, and the only ones to import."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ONLY_OPTION = "--only-plugins"
 
 @dataclass(frozen=True)
 class Choice:
-    """What is said about plugins before any of them is imported.
+    """The plugins to import and to block.
 
     Attributes:
-        blocked: Where each blocked plugin is named.
-        only: The plugins beside which none is wanted; None for all.
-        source: Where these are named.
+        blocked: Each blocked plugin with the place that names it.
+        only: The only plugins to import; None for all.
+        source: The place that names these.
     """
 
     blocked: Mapping[str, str]
@@ -31,13 +31,13 @@ class Choice:
 
     @classmethod
     def made(cls, only: tuple[str, ...] | None) -> Choice:
-        """Return what the user's file and the environment say.
+        """Read the choice from the user's settings and the environment.
 
         Args:
-            only: The plugins named on the command line, which go before the environment's.
+            only: The plugins named on the command line, which override the environment's.
 
         Raises:
-            UsageError: If the user's file cannot be read, or says something unknown.
+            UsageError: If the settings cannot be read, or have an unknown key or a wrong value.
         """
         path = settings_file()
         blocked = dict.fromkeys(_blocked_in(path), str(path))
@@ -46,70 +46,63 @@ class Choice:
             return cls(blocked, named, ONLY_VARIABLE)
         return cls(blocked, only)
 
-    def check(self, known: Iterable[str]) -> None:
-        """Check that there is a plugin of every name that is wanted.
+    def check(self, names: Iterable[str]) -> None:
+        """Check that `only` names plugins that exist.
 
         Raises:
-            UsageError: If there is not; names the nearest, or all.
+            UsageError: If one does not; names the nearest, or all.
         """
-        known = sorted(known)
+        names = sorted(names)
         for name in self.only or ():
-            if name not in known:
-                hint = nearest(name, known) or f"; there are {', '.join(known)}"
+            if name not in names:
+                hint = nearest(name, names) or f"; there are {', '.join(names)}"
                 raise UsageError(f"{self.source}: no plugin is called {name!r}{hint}")
 
     def objection(self, *names: str) -> str:
-        """Return why a plugin of these names is not to be imported, or an empty text."""
+        """Return why a plugin of these names is not imported, or an empty string."""
         for name in names:
             if name in self.blocked:
                 return f"named in {self.blocked[name]}"
         return f"not named in {self.source}" if self.leaves_out(*names) else ""
 
     def leaves_out(self, *names: str) -> bool:
-        """Return whether a plugin of these names is only not wanted, and nobody blocks it."""
-        named = {*names}
-        return (
-            self.only is not None and named.isdisjoint(self.only) and named.isdisjoint(self.blocked)
-        )
+        """Return whether a plugin of these names is not blocked, but `only` does not name it."""
+        return self.only is not None and {*names}.isdisjoint((*self.only, *self.blocked))
 
 
 def settings_file() -> Path:
-    """Return where the user's settings are, whether or not there is such a file."""
+    """Return the path of the user's settings, whether or not the file exists."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("gvt", appauthor=False)) / "config.toml"
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Return the names in a list with commas."""
+    """Return the names in a comma-separated list."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def _blocked_in(path: Path) -> list[str]:
     """Return the plugins that the user's settings block.
 
-    A file that is wrong stops everything: what it was to keep out is not let in.
+    Wrong settings are an error, since otherwise what they block would be imported.
 
     Raises:
-        UsageError: If the file cannot be read, is no TOML, or has an unknown key or a wrong value.
+        UsageError: If the file cannot be read, is not TOML, or has an unknown key or wrong value.
     """
     settings = _read(path)
-    _check_keys(path, "", settings, ("plugins",))
     plugins = settings.get("plugins", {})
     if not isinstance(plugins, dict):
         raise UsageError(f"{path}: plugins is {plugins!r}; write a table, [plugins]")
-    _check_keys(path, "plugins.", plugins, ("block",))
+    for table, prefix, key in ((settings, "", "plugins"), (plugins, "plugins.", "block")):
+        for name in table:
+            if name != key:
+                hint = nearest(name, [key]) or f"; there is {prefix}{key}"
+                raise UsageError(f"{path}: no setting is called {prefix + name!r}{hint}")
     names = plugins.get("block", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError(f'{path}: plugins.block is {names!r}; write names, such as ["a", "b"]')
     return names
-
-
-def _check_keys(path: Path, prefix: str, found: Iterable[str], known: tuple[str, ...]) -> None:
-    for key in found:
-        if key not in known:
-            hint = nearest(key, known) or f"; there is {', '.join(prefix + k for k in known)}"
-            raise UsageError(f"{path}: no setting is called {prefix + key!r}{hint}")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -125,4 +118,4 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: is no TOML: {error}") from error
+        raise UsageError(f"{path}: is not TOML: {error}") from error

@@ -1,4 +1,4 @@
-"""What a plugin offers: a kind, a name, and where the code is."""
+"""Components: a kind, a name, and where the code is."""
 
 from __future__ import annotations
 
@@ -9,33 +9,26 @@ from gvt_registry.errors import UsageError, nearest
 from gvt_registry.target import load_target
 
 KINDS = (
-    "recipe",
-    "task",
-    "dataset",
-    "generator",
-    "discriminator",
-    "backbone",
-    "head",
-    "loss",
-    "metric",
+    *("recipe", "task", "dataset", "generator", "discriminator"),
+    *("backbone", "head", "loss", "metric"),
 )
-"""The kinds of component. Few, on purpose: whatever torch or torchvision names keeps that name."""
+"""The kinds of component. Optimisers, schedules and transforms have torch's names instead."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """One thing with a name.
+    """A named part that a plugin offers.
 
     Attributes:
         kind: One of `KINDS`.
         name: What people type: `dcgan`, `gan.mnist`. Unique within its kind.
-        target: Where it is, as text, so that listing imports nothing: `"package.module:Attr"`,
-            or `"package:folder/file.yaml"` for a recipe. In code and in notebooks it may be the
+        target: Where it is, as a string, so that listing imports nothing: `"package.module:Attr"`,
+            or `"package:folder/file.yaml"` for a recipe. In code and notebooks it may be the
             object itself.
         summary: One line for `gvt list`.
 
     Raises:
-        UsageError: If the kind is unknown, or the name or the target is not of that form.
+        UsageError: If the kind is unknown, or the name or the target is malformed.
     """
 
     kind: str
@@ -48,9 +41,11 @@ class Component:
             hint = nearest(str(self.kind), KINDS) or f"; the kinds are {', '.join(KINDS)}"
             raise UsageError(f"component {self.name!r}: unknown kind {self.kind!r}{hint}")
         if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
-            raise UsageError(f"{self.kind}: {self.name!r} is no name for a component")
+            raise UsageError(f"{self.kind}: {self.name!r} is not a name for a component")
         if not isinstance(self.summary, str):
-            raise UsageError(f"{self.kind} {self.name!r}: its summary {self.summary!r} is no text")
+            raise UsageError(
+                f"{self.kind} {self.name!r}: its summary {self.summary!r} is not a string"
+            )
         if isinstance(self.target, str) and not all(self.target.partition(":")):
             raise UsageError(
                 f"{self.kind} {self.name!r}: target {self.target!r} is not of the form "
@@ -65,7 +60,7 @@ class Offer:
     Attributes:
         component: The component.
         plugin: Name of the plugin.
-        distribution: Name of its distribution, or where its code stands if it has none.
+        distribution: Name of its distribution, or the place of its code if it has none.
         version: Version of the distribution, empty if it has none.
     """
 
@@ -76,7 +71,7 @@ class Offer:
 
     @property
     def origin(self) -> str:
-        """The distribution and its version, for people."""
+        """The distribution and its version, for display."""
         return f"{self.distribution} {self.version}".strip()
 
     def load(self) -> Any:

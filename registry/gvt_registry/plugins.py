@@ -1,8 +1,9 @@
-"""Loading plugins one by one, so that a broken one takes nothing else down."""
+"""Load plugins one by one, so that a broken one affects no other."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -11,7 +12,6 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -27,10 +27,9 @@ HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("gvt_"))
 """The names of all hooks."""
 
 RUN_HOOKS = tuple(n for n in HOOKS if "run" in inspect.signature(vars(hookspecs)[n]).parameters)
-"""The names of those that are events of a run."""
+"""The names of the hooks that are events of a run."""
 
-
-OWN_DISTRIBUTION = "gvt"
+COMPONENTS, OWN_DISTRIBUTION = "gvt_components", "gvt"
 
 
 class Plugins:
@@ -52,15 +51,15 @@ class Plugins:
 
     @property
     def only(self) -> tuple[str, ...] | None:
-        """The entry points beside which none is imported; None for all of them."""
+        """The only entry points that are imported; None for all of them."""
         self._load_entry_points()
         return self._only
 
     def restrict(self, names: Iterable[str]) -> None:
-        """Import no entry points but these and gvt's own applications.
+        """Import only these entry points and gvt's own applications.
 
-        An application offers no components: it is a part of the tool, which choosing families of
-        components leaves as it is. Plugin files are not concerned.
+        An application is a plugin without components, a part of the tool. Plugin files are not
+        affected.
 
         Raises:
             UsageError: If the entry points are imported already, or no name is given.
@@ -73,10 +72,10 @@ class Plugins:
         self._only = only
 
     def load_file(self, path: str | Path) -> Plugin:
-        """Load a plugin from a Python file, which is imported under the file's own name.
+        """Load a plugin from a Python file, imported as a module of the file's name.
 
         Raises:
-            UsageError: If there is no such file, its name is taken by a module, or it is broken.
+            UsageError: If there is no such file, a module has its name, or it is broken.
         """
         file = Path(path)
         if not file.is_file():
@@ -87,16 +86,20 @@ class Plugins:
         for known in self._plugins:
             if known.distribution == resolved:
                 return known
-        # By their names alone: which of them are to be imported may be said later.
+        # Names alone: which of them are imported may be decided later.
         if any(p.name == file.stem for p in (*self._plugins, *self._installed)):
             raise UsageError(f"plugin file {str(path)!r}: a plugin {file.stem!r} exists; rename it")
         if _is_another_module(file):
             raise UsageError(f"plugin file {str(path)!r}: a module {file.stem!r} exists; rename it")
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         plugin = Plugin(file.stem, resolved, path=file.resolve(), sha256=sha256)
-        self._load(plugin, lambda: _import_file(file.stem, file))
+        # Processes that are spawned, such as workers on Windows and macOS, import it by its name.
+        sys.path.append(str(file.resolve().parent))
+        importlib.invalidate_caches()
+        self._load(plugin, lambda: importlib.import_module(file.stem))
         if plugin.state != "ok":
-            # Nothing of it stays, so that it can be mended and loaded again.
+            # Remove all of it, so that it can be corrected and loaded again.
+            sys.path.pop()
             sys.modules.pop(file.stem, None)
             if self._manager.has_plugin(file.stem):
                 self._manager.unregister(name=file.stem)
@@ -105,29 +108,27 @@ class Plugins:
                 details=plugin.details,
             )
         self._plugins.append(plugin)
-        # Processes that are spawned, such as workers on Windows and macOS, import it by its name.
-        sys.path.append(str(file.resolve().parent))
         return plugin
 
     def implementations(self, hook: str) -> list[tuple[Plugin, Callable[..., Any]]]:
-        """Return who implements a hook and is still listened to, in the order of loading.
+        """Return the plugins that implement a hook and are not muted, in the order of loading.
 
         Each function returned takes keyword arguments and passes on those that it declares.
         """
-        by_module = {id(p.module): p for p in self if p.module is not None}
-        found = []
-        for impl in getattr(self._manager.hook, hook).get_hookimpls():
-            plugin = by_module.get(id(impl.plugin))  # none once another hook of it has failed
-            if plugin is not None and hook not in plugin.muted:
-                found.append((plugin, _passing_declared(impl.function, impl.argnames)))
-        order = {id(p): i for i, p in enumerate(self._plugins)}
-        return sorted(found, key=lambda pair: order[id(pair[0])])
+        self._load_entry_points()
+        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        of_module = {id(impl.plugin): impl for impl in implementations}
+        return [
+            (plugin, _passing_declared(impl.function, impl.argnames))
+            for plugin in self._plugins  # its module is None once another hook of it has failed
+            if (impl := of_module.get(id(plugin.module))) and hook not in plugin.muted
+        ]
 
     def call(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """Call a hook implementation by implementation and yield each plugin's answer.
 
-        One that raises is switched off for that hook, with the reason among its warnings, and
-        stops nobody else. The hooks of a run are called by `gvt.loop.listener`, run by run.
+        An implementation that raises is muted for that hook, with the reason among the plugin's
+        warnings, and the others are still called. `gvt.loop.listener` calls the hooks of a run.
         """
         for plugin, function in self.implementations(hook):
             try:
@@ -152,27 +153,27 @@ class Plugins:
     def _load_entry_points(self) -> None:
         if not self._pending_entry_points:
             return
-        choice, found = Choice.made(self._only), self._installed
-        choice.check(p.name for p in (*found, *self._plugins))
+        choice, plugins = Choice.made(self._only), self._installed
+        choice.check(p.name for p in (*plugins, *self._plugins))
         self._pending_entry_points, self._only = False, choice.only
-        # They stand before the files, whichever was loaded first.
-        self._plugins, files = [], self._plugins
-        for plugin in found:
+        self._plugins, files = [], self._plugins  # files come last, whichever was loaded first
+        for plugin in plugins:
             self._plugins.append(plugin)
             if plugin.point is None:
-                continue  # broken, as it was found
+                continue  # its entry points cannot be read
             names = plugin.point.name, plugin.name
-            stays = choice.leaves_out(*names) and _is_own_application(plugin)
-            if (objection := choice.objection(*names)) and not stays:
-                plugin.state, plugin.problem = "blocked", objection
-                plugin.left_out = choice.leaves_out(*names)
-            else:
-                self._load(plugin, plugin.point.load)
+            left_out = choice.leaves_out(*names)
+            if left_out and (module := own_module(plugin)) and not hasattr(module, COMPONENTS):
+                left_out = False  # an application
+            elif objection := choice.objection(*names):
+                plugin.state, plugin.problem, plugin.left_out = "blocked", objection, left_out
+                continue
+            self._load(plugin, plugin.point.load)
         self._plugins += files
 
     @cached_property
     def _installed(self) -> list[Plugin]:
-        """The plugins of the entry points, which are found before any of them is imported."""
+        """The plugins of the entry points, before any of them is imported."""
         return installed() if self._pending_entry_points else []
 
     def _load(self, plugin: Plugin, load: Callable[[], Any]) -> None:
@@ -180,7 +181,7 @@ class Plugins:
         try:
             module = load()
             if not hasattr(module, "__dict__"):
-                raise TypeError(f"its entry point leads to {module!r}, which is no module")
+                raise TypeError(f"its entry point leads to {module!r}, which is not a module")
             plugin.api = getattr(module, "gvt_api", API_VERSION)
             if plugin.api != API_VERSION:
                 plugin.state = "incompatible"
@@ -208,17 +209,14 @@ class Plugins:
                 yield f"{name} is not called: it lacks @gvt_registry.hookimpl"
 
 
-def _is_own_application(plugin: Plugin) -> bool:
-    """Return whether a plugin is one of gvt's own and offers no components.
-
-    It is imported to find out; the code of others is not.
-    """
+def own_module(plugin: Plugin) -> Any:
+    """Import a plugin of gvt's own, whatever its state; None for a broken one or another's code."""
     if plugin.distribution != OWN_DISTRIBUTION or plugin.point is None:
-        return False
+        return None
     try:
-        return not hasattr(plugin.point.load(), "gvt_components")
-    except Exception:  # a broken one is left out like any other
-        return False
+        return plugin.point.load()
+    except Exception:
+        return None
 
 
 def _passing_declared(
@@ -238,16 +236,3 @@ def _is_another_module(file: Path) -> bool:
     return spec is not None and (
         spec.origin is None or Path(spec.origin).resolve() != file.resolve()
     )
-
-
-def _import_file(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # a .py file that exists has a loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

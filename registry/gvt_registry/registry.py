@@ -1,4 +1,4 @@
-"""Looking components up by kind and name."""
+"""Look up components by kind and name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gvt_registry.choice import BLOCK_VARIABLE
 from gvt_registry.component import KINDS, Component, Offer
 from gvt_registry.errors import AmbiguousComponent, UnknownComponent, nearest
 from gvt_registry.plugin import Plugin
-from gvt_registry.plugins import OWN_DISTRIBUTION, Plugins
+from gvt_registry.plugins import COMPONENTS, Plugins, own_module
 from gvt_registry.target import Target, targets
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ IN_CODE = "registered in code"
 
 
 class Registry:
-    """Every component that the plugins and the running program offer."""
+    """All components of the plugins and of the running program."""
 
     def __init__(self, plugins: Plugins | None = None) -> None:
         self.plugins = Plugins() if plugins is None else plugins
@@ -29,22 +29,22 @@ class Registry:
         self._in_code: dict[tuple[str, str], Offer] = {}
 
     def offers(self, kind: str | None = None) -> list[Offer]:
-        """Return what is offered, of one kind or of all, in the order of kinds and names."""
-        found = [*self._from_plugins(), *self._in_code.values()]
-        wanted = [o for o in found if kind in (None, o.component.kind)]
-        return sorted(wanted, key=lambda o: (KINDS.index(o.component.kind), o.component.name))
+        """Return the components of one kind, or of all, sorted by kind and name."""
+        offers = [*self._from_plugins(), *self._in_code.values()]
+        offers = [o for o in offers if kind in (None, o.component.kind)]
+        return sorted(offers, key=lambda o: (KINDS.index(o.component.kind), o.component.name))
 
     def find(self, kind: str, name: str, *, trained_with: str = "") -> Offer:
-        """Return the one component of this kind and name.
+        """Return the component of a kind and name.
 
         Args:
             kind: One of `KINDS`.
             name: The component's name.
-            trained_with: For a checkpoint: the distribution that brought the component then.
+            trained_with: For a checkpoint, the distribution that its component came from.
 
         Raises:
-            UnknownComponent: If nobody offers it; names the nearest, and the broken plugins.
-            AmbiguousComponent: If two plugins do; names both distributions.
+            UnknownComponent: If no plugin offers it; names the nearest, and the broken plugins.
+            AmbiguousComponent: If two plugins offer it; names both distributions.
         """
         offers = self.offers(kind)
         matches = [o for o in offers if o.component.name == name]
@@ -53,7 +53,7 @@ class Registry:
         if matches:
             both = " and ".join(sorted({f"{o.origin} (plugin {o.plugin})" for o in matches}))
             plugins = [o.plugin for o in matches if o.plugin != IN_CODE]
-            # Of two with one entry-point name, blocking the plain name would block both.
+            # Two plugins may have one entry-point name; blocking that name would block both.
             blocked = next((p for p in plugins if ":" in p), plugins[0])
             raise AmbiguousComponent(
                 f"{kind} {name!r} is offered twice, by {both}; block one of them with "
@@ -62,20 +62,20 @@ class Registry:
         raise self._unknown(kind, name, [o.component.name for o in offers], trained_with)
 
     def targets(self, hook: str) -> dict[str, Target]:
-        """Return what plugins offer by name through `gvt_sections` or `gvt_names`."""
+        """Return the targets of `gvt_sections` or `gvt_names` by their names."""
         return targets(self.plugins, hook)
 
     def unavailable(self, hook: str = "", name: object = None) -> str:
-        """Return which plugins cannot be used, and why; an empty text if all can.
+        """Return which plugins cannot be used, and why; an empty string if all can.
 
         Args:
-            hook: The hook that would offer what is asked for; that of nothing unless given.
+            hook: The hook that would offer `name`.
             name: A name in the hook's answer, or the (kind, name) of a component.
         """
         plugins = [p for p in self.plugins if p.state != "ok"]
         text = f"Not available: {_named(plugins)}" if plugins else ""
         for plugin in plugins:
-            if hook and plugin.left_out and name in _own_offers(plugin, hook):
+            if hook and plugin.left_out and name in _left_out_offers(plugin, hook):
                 text += f". It is {plugin.name} that offers it"
         return text
 
@@ -86,10 +86,10 @@ class Registry:
         self, component: str, name: str, summary: str = ""
     ) -> Callable[[Callable[..., T]], Callable[..., T]]: ...
     def register(self, component: Component | str, name: str = "", summary: str = "") -> Any:
-        """Offer a component from running code, without packaging.
+        """Register a component from running code, without packaging.
 
-        Either `register(Component(...))`, or a decorator: `@register("generator", "mine")`.
-        Registering the same name again replaces it, as running a notebook's cell twice does.
+        Call `register(Component(...))`, or decorate: `@register("generator", "mine")`. A name that
+        is registered again is replaced, so that a notebook's cell can run twice.
         """
         if isinstance(component, Component):
             offer = Offer(component, plugin=IN_CODE, distribution=IN_CODE)
@@ -105,48 +105,38 @@ class Registry:
         return decorate
 
     def _from_plugins(self) -> Iterator[Offer]:
-        for plugin, ask in self.plugins.implementations("gvt_components"):
+        for plugin, ask in self.plugins.implementations(COMPONENTS):
             if plugin.name not in self._collected:
                 self._collected[plugin.name] = _collect(plugin, ask)
             yield from self._collected[plugin.name]
 
-    def _unknown(
-        self, kind: str, name: str, known: list[str], trained_with: str
-    ) -> UnknownComponent:
-        hint = nearest(name, known)
+    def _unknown(self, kind: str, name: str, names: list[str], origin: str) -> UnknownComponent:
+        hint = nearest(name, names)
         message = f"no {kind} is called {name!r}{hint}"
-        if trained_with:
-            message += f"; it was trained with {trained_with}: {_how_to_get(trained_with)}"
+        if origin:
+            message += f"; it was trained with {origin}: {_how_to_get(origin)}"
         elif not hint:
-            message += f"; known: {', '.join(known)}" if known else "; no plugin offers any"
-        if unavailable := self.unavailable("gvt_components", (kind, name)):
+            message += f"; known: {', '.join(names)}" if names else "; no plugin offers any"
+        if unavailable := self.unavailable(COMPONENTS, (kind, name)):
             message += f"{'' if message.endswith('?') else '.'} {unavailable}"
-        # With a near name at hand this is a typing error, and a traceback would only hide it.
+        # A near name suggests a typing error, which a traceback would only hide.
         broken = [p for p in self.plugins if p.state != "ok" and p.details]
         details = "" if hint else "\n".join(p.details for p in broken)
         return UnknownComponent(message, details=details)
 
 
 def _named(unavailable: list[Plugin]) -> str:
-    """Return plugins by their names, those with one reason together."""
+    """Return the names of plugins with the reasons, grouped by reason."""
     by_reason: dict[str, list[str]] = {}
     for plugin in unavailable:
         by_reason.setdefault(f"{plugin.state}: {plugin.problem}", []).append(plugin.name)
     return ", ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
-def _own_offers(plugin: Plugin, hook: str) -> set[object]:
-    """Return what a plugin of our own that is left out would offer: names, or kinds and names.
-
-    Others are not asked: their code is not to be run.
-    """
-    if plugin.point is None or plugin.distribution != OWN_DISTRIBUTION:
-        return set()
-    try:
-        offers = getattr(plugin.point.load(), hook)()
-        return {(o.kind, o.name) if isinstance(o, Component) else o for o in offers}
-    except Exception:  # it may be broken, and this is only a hint
-        return set()
+def _left_out_offers(plugin: Plugin, hook: str) -> set[object]:
+    """Return the names, or kinds and names, that a left-out plugin of gvt's own would offer."""
+    offers: Any = getattr(own_module(plugin), hook, tuple)()
+    return {(o.kind, o.name) if isinstance(o, Component) else o for o in offers}
 
 
 def _how_to_get(origin: str) -> str:
@@ -164,7 +154,7 @@ def _collect(plugin: Plugin, ask: Callable[..., Any]) -> list[Offer]:
         components = list(offered)
         for component in components:
             if not isinstance(component, Component):
-                raise TypeError(f"gvt_components returned {component!r}, which is no Component")
+                raise TypeError(f"gvt_components returned {component!r}, which is not a Component")
     except (Exception, SystemExit) as error:
         plugin.fail(error)
         return []
@@ -173,5 +163,5 @@ def _collect(plugin: Plugin, ask: Callable[..., Any]) -> list[Offer]:
 
 @cache
 def default_registry() -> Registry:
-    """The registry of this process."""
+    """Return the registry of this process."""
     return Registry()

@@ -22,7 +22,7 @@ from typing import Any
 
 from gvt.checkpoint.bounded import check_cost, check_length, parse, shortened
 from gvt.errors import CheckpointError
-from gvt.regular import open_regular
+from gvt.files import open_regular
 
 FORMAT_VERSION = 2
 METADATA_KEY = "gvt"

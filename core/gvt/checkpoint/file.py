@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gvt.atomic import NotSyncedError, replacing
 from gvt.checkpoint.document import (
     FORMAT_VERSION,
     TensorTable,
@@ -27,7 +26,7 @@ from gvt.checkpoint.document import (
     opened,
 )
 from gvt.errors import CheckpointError
-from gvt.regular import open_regular
+from gvt.files import NotSyncedError, open_regular, replacing
 
 _DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,

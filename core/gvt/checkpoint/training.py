@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from gvt.atomic import make_folder, remove_unfinished
 from gvt.checkpoint import file
 from gvt.checkpoint.bounded import shortened
 from gvt.checkpoint.document import read_header
 from gvt.errors import CheckpointError
+from gvt.files import make_folder, remove_unfinished
 from gvt.finite import has_finite_losses
 
 State = tuple[dict[str, Any], dict[str, Tensor]]

@@ -1,6 +1,5 @@
 """From samples to batches on the device, in an order that is a function of (seed, epoch)."""
 
-from gvt.data.loading import Loader
-from gvt.data.order import Order
+import lazy_loader
 
-__all__ = ["Loader", "Order"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,8 +20,8 @@ from gvt_registry.plugins import RUN_HOOKS
 if TYPE_CHECKING:
     from gvt.batch import Batch
     from gvt.config import RunConfig
-    from gvt.data import Loader
     from gvt.data.facts import DataFacts
+    from gvt.data.loading import Loader
 
 P = ParamSpec("P")
 Rows = Sequence[tuple[int, Mapping[str, float]]]

@@ -15,7 +15,7 @@ from torch import Tensor
 from gvt.batch import Batch
 from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
-from gvt.data import Loader
+from gvt.data.loading import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
 from gvt.device.processes import World
 from gvt.errors import ConfigError, DataError, Interrupted, NonFiniteError

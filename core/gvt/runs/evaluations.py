@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gvt.atomic import attempting, replacing
+from gvt.files import attempting, replacing
 from gvt.interfaces import Curves
 from gvt.loop.evaluation import Evaluation
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gvt.atomic import make_folder, replacing, sync_folder
 from gvt.config.text import dump
 from gvt.errors import UsageError
+from gvt.files import make_folder, replacing, sync_folder
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gvt.atomic import open_to_append
+from gvt.files import open_to_append
 
 
 def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gvt.atomic import attempting
+from gvt.files import attempting
 from gvt.loop.evaluation import Evaluation
 from gvt.loop.listener import Listener, Rows, Run
 from gvt.runs.evaluations import save_evaluation

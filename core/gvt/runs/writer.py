@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gvt.atomic import replacing
 from gvt.errors import RunInUseError
+from gvt.files import replacing
 
 LOCK, NOTE = ".lock", ".writer.json"
 """Files in a run's folder: the lock, which stays there, and who holds it."""

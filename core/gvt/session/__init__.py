@@ -1,1 +1,5 @@
 """From a configuration, or a checkpoint, to something that computes."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gvt.atomic import make_folder
 from gvt.checkpoint import file as checkpoint_file
 from gvt.config.compose import validate
 from gvt.config.injected import FACTS
@@ -17,6 +16,7 @@ from gvt.config.recorded import with_defaults
 from gvt.config.schema import HeadConfig
 from gvt.data.facts import DataFacts
 from gvt.errors import CheckpointError, ConfigError, UsageError
+from gvt.files import make_folder
 from gvt.finite import check_weights, infinite_places
 from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Head, Task

@@ -11,18 +11,18 @@ from typing import Any
 
 from torch import nn
 
-from gvt.atomic import remove_unfinished
 from gvt.batch import Batch
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, State, under
 from gvt.config import RunConfig
 from gvt.config.paths import expanded
 from gvt.config.recorded import with_defaults
-from gvt.data import Loader
 from gvt.data.facts import DataFacts
+from gvt.data.loading import Loader
 from gvt.device.placement import Placement, explained_memory, keep_freed_memory
 from gvt.device.processes import World, local_rank, processes_here, world
 from gvt.errors import CheckpointError
+from gvt.files import remove_unfinished
 from gvt.interfaces import Dataset
 from gvt.loop.listener import Listener, PluginHooks, Run
 from gvt.loop.optim import resolved_schedule

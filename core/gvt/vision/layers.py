@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+__all__ = ["DoubleConv", "Dropout"]
+
 _LEVELS = 1 << 16
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from gvt.errors import UsageError
+from gvt import UsageError
 from gvt_author.scaffold.names import Names
 from gvt_registry import API_VERSION, nearest
 

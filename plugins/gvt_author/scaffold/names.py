@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from gvt.errors import UsageError
+from gvt import UsageError
 from gvt_registry import default_registry
 
 _DISTRIBUTION = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")

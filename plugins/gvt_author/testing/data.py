@@ -9,11 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.batch import IGNORED, Batch, Record, Sample, Targets
-from gvt.config import DataConfig, TrainConfig
-from gvt.data import Loader
-from gvt.interfaces import ResidentDataset
-from gvt.seeding import seeded
+from gvt import (
+    IGNORED,
+    Batch,
+    DataConfig,
+    Loader,
+    Record,
+    ResidentDataset,
+    Sample,
+    Targets,
+    TrainConfig,
+    seeded,
+)
 from gvt_author.testing.check import Failed, Skipped, rule
 from gvt_author.testing.objects import truth_complaint
 from gvt_author.testing.training import different, listed

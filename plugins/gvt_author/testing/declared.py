@@ -7,8 +7,7 @@ import re
 import typing
 from typing import Any
 
-from gvt.config.parameters import signature_of
-from gvt.config.recorded import unrecorded
+from gvt.config import signature_of, unrecorded
 from gvt_author.testing.check import Failed, Skipped, rule
 from gvt_registry import KINDS, Offer
 

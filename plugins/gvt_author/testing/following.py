@@ -9,15 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.batch import Batch
-from gvt.checkpoint.training import CheckpointFolder
-from gvt.config import DataConfig, EvaluateConfig, OptimizerConfig, TrainConfig
-from gvt.data import Loader
-from gvt.heads.multihead import MultiHead
-from gvt.interfaces import Phase, Prediction, Step, Task
-from gvt.loop.listener import PluginHooks
-from gvt.loop.trainer import Trainer
-from gvt.seeding import seed_everything
+from gvt import (
+    Batch,
+    DataConfig,
+    EvaluateConfig,
+    Loader,
+    MultiHead,
+    OptimizerConfig,
+    Phase,
+    Prediction,
+    Step,
+    Task,
+    TrainConfig,
+    Trainer,
+    seed_everything,
+)
+from gvt.checkpoint import CheckpointFolder
+from gvt.loop import PluginHooks
 from gvt_author.testing.stand_ins import Pictures, TinyBackbone, TinyHead, batch_of
 from gvt_author.testing.trial import CPU, SHAPE
 from gvt_registry import Plugin, Plugins, default_registry

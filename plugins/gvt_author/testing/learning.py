@@ -10,13 +10,9 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from gvt.batch import Batch
-from gvt.checkpoint import file
-from gvt.checkpoint.training import load_weights
-from gvt.device.placement import Placement
-from gvt.loop.evaluation import evaluate
-from gvt.loop.state import capture
-from gvt.seeding import seed_everything
+from gvt import Batch, Placement, evaluate, seed_everything
+from gvt.checkpoint import load, load_weights, save
+from gvt.loop import capture
 from gvt_author.testing.check import Failed, Skipped, rule
 from gvt_author.testing.networks import MODULES
 from gvt_author.testing.shapes import predictions_complaint
@@ -155,8 +151,8 @@ def state(offer: Offer) -> None:
     one, other = tried(offer, seed=0), tried(offer, seed=1)
     with TemporaryDirectory(prefix="gvt-state-") as folder:
         path = Path(folder) / "state.safetensors"
-        file.save(path, one.task.state_dict(), {})
-        load_weights(other.task, file.load(path)[1])
+        save(path, one.task.state_dict(), {})
+        load_weights(other.task, load(path)[1])
     batch = one.batch()
     if names := different(observed(one.task, batch), observed(other.task, batch)):
         raise Failed(

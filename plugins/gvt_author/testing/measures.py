@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.seeding import seed_everything
+from gvt import seed_everything
 from gvt_author.testing.check import Failed, rule
 from gvt_author.testing.stand_ins import CLASSES
 from gvt_author.testing.training import different

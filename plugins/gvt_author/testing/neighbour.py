@@ -9,12 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gvt.batch import Batch, Sample, Targets
-from gvt.data.sources import Streamed
-from gvt.heads.multihead import MultiHead
-from gvt.interfaces import Head
-from gvt.loop.evaluation import evaluating
-from gvt.seeding import seed_everything
+from gvt import Batch, Head, MultiHead, Sample, Targets, seed_everything
+from gvt.data import Streamed
+from gvt.loop import evaluating
 from gvt_author.testing.check import Failed, Skipped, rule, told
 from gvt_author.testing.stand_ins import TARGETS, Pictures, TinyBackbone, own_targets
 from gvt_author.testing.training import check_finite, different, listed, phases

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gvt.device.placement import Placement, available
-from gvt.loop.evaluation import evaluating
+from gvt import Placement
+from gvt.device import available
+from gvt.loop import evaluating
 from gvt_author.testing.check import Failed, Skipped, rule, told
 from gvt_author.testing.shapes import complaint
 from gvt_author.testing.training import check_finite, phases

@@ -6,13 +6,8 @@ from functools import cache
 
 import torch
 
-from gvt.batch import Batch
-from gvt.data.sources import Streamed
-from gvt.errors import ConfigError
-from gvt.heads.multihead import MultiHead
-from gvt.interfaces import Backbone, Head, Task
-from gvt.loop.evaluation import evaluate
-from gvt.seeding import seed_everything
+from gvt import Backbone, Batch, ConfigError, Head, MultiHead, Task, evaluate, seed_everything
+from gvt.data import Streamed
 from gvt_author.testing.check import Failed, Skipped, rule, told
 from gvt_author.testing.data import samples
 from gvt_author.testing.stand_ins import (

@@ -31,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     if "gvt_check" not in metafunc.fixturenames:
         return
-    from gvt.errors import UsageError
+    from gvt import UsageError
     from gvt_author.testing import checks
 
     names = metafunc.config.getini("gvt_plugins")

@@ -9,20 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gvt.checkpoint.file import load as load_checkpoint
-from gvt.checkpoint.training import CheckpointFolder
-from gvt.config import RunConfig, compose
-from gvt.config.compose import recipe_text
-from gvt.config.parameters import signature_of
-from gvt.data import Loader
-from gvt.data.facts import DataFacts
-from gvt.data.loading import HeldOut, resolved
-from gvt.loop.evaluation import evaluate
-from gvt.loop.state import capture, restore
-from gvt.loop.trainer import Trainer
-from gvt.seeding import derive, seed_everything
-from gvt.session.api import run as run_recipe
-from gvt.session.build import build_task, check_split, open_dataset, validate_components
+from gvt import Loader, RunConfig, Trainer, compose, derive, evaluate, seed_everything
+from gvt import run as run_recipe
+from gvt.checkpoint import CheckpointFolder
+from gvt.checkpoint import load as load_checkpoint
+from gvt.config import recipe_text, signature_of
+from gvt.data import DataFacts, HeldOut, resolved
+from gvt.loop import capture, restore
+from gvt.session import build_task, check_split, open_dataset, validate_components
 from gvt_author.testing.check import Failed, Skipped, rule, told
 from gvt_author.testing.training import STEPS, different, listed
 from gvt_author.testing.trial import CPU, example

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from functools import partial
 
-from gvt.errors import UsageError
+from gvt import UsageError
 from gvt_author.testing.check import RULES, Check, Failed, Skipped
 from gvt_registry import Plugin, default_registry, nearest
 

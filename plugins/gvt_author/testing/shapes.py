@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.batch import Batch
-from gvt.interfaces import Phase
-from gvt.loop.evaluation import evaluating
+from gvt import Batch, Phase
+from gvt.loop import evaluating
 from gvt.predictions import by_head
 from gvt_author.testing.objects import detections_complaint, is_tensor
 from gvt_author.testing.stand_ins import CLASSES

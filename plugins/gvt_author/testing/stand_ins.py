@@ -11,11 +11,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gvt.batch import IGNORED, Batch, Record, Sample, Targets
-from gvt.data.sources import Streamed
-from gvt.device.placement import Placement
-from gvt.interfaces import Backbone, Discriminator, Generator, Head, Phase, Step, Task
-from gvt.seeding import random_source
+from gvt import (
+    IGNORED,
+    Backbone,
+    Batch,
+    Discriminator,
+    Generator,
+    Head,
+    Phase,
+    Placement,
+    Record,
+    Sample,
+    Step,
+    Targets,
+    Task,
+    random_source,
+)
+from gvt.data import Streamed
 
 Shape = tuple[int, int, int]
 

@@ -9,17 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt.batch import Batch
-from gvt.checkpoint.file import load as load_checkpoint
-from gvt.checkpoint.training import CheckpointFolder
-from gvt.config import DataConfig, OptimizerConfig, TrainConfig
-from gvt.data import Loader
-from gvt.device.placement import Placement
-from gvt.interfaces import Phase, Step, Task
-from gvt.loop.evaluation import evaluating
-from gvt.loop.state import restore
-from gvt.loop.trainer import Trainer
-from gvt.seeding import seed_everything
+from gvt import (
+    Batch,
+    DataConfig,
+    Loader,
+    OptimizerConfig,
+    Phase,
+    Placement,
+    Step,
+    Task,
+    TrainConfig,
+    Trainer,
+    seed_everything,
+)
+from gvt.checkpoint import CheckpointFolder
+from gvt.checkpoint import load as load_checkpoint
+from gvt.loop import evaluating, restore
 from gvt_author.testing.check import Failed, Skipped
 from gvt_author.testing.trial import CPU, Trial, leaves
 

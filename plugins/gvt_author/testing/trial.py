@@ -12,12 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gvt.batch import Batch
-from gvt.config.parameters import signature_of
-from gvt.device.placement import Placement
-from gvt.heads.multihead import MultiHead
-from gvt.interfaces import Step, Task
-from gvt.seeding import seed_everything
+from gvt import Batch, MultiHead, Placement, Step, Task, seed_everything
+from gvt.config import signature_of
 from gvt_author.testing.check import Skipped
 from gvt_author.testing.stand_ins import (
     CLASSES,

@@ -13,12 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from gvt import DataError, PictureReader, Sample
-from gvt.data.objects import tidied
+from gvt.data import tidied
 from gvt.geometry import boxes_through
 from gvt.printable import printable
-from gvt.vision.pictures.fitting import fitted
-from gvt.vision.pictures.reader import pixels_of
-from gvt.vision.pictures.reading import UnreadablePicture
+from gvt.vision.pictures import UnreadablePicture, fitted, pixels_of
 
 from ..listing import fingerprint
 from ..splits import SPLITS

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures.reading import UnreadablePicture, read_header
+from gvt.vision.pictures import UnreadablePicture, read_header
 
 from ..broken import threads
 from .annotation import Annotated, Thing

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from gvt import DataError, PathText, PictureReader
 from gvt.printable import printable
-from gvt.vision.pictures.fitting import Fit
+from gvt.vision.pictures import Fit
 
 from ..listing import composed
 from ..splits import check_shares, divided

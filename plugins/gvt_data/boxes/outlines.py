@@ -16,7 +16,7 @@ def why_not_drawn(outline: Any, size: tuple[int, int]) -> str | None:
         outline: Polygons or an RLE, as COCO has them, in pixels.
         size: The image's (H, W).
     """
-    from gvt.vision.coco import drawable  # brings pycocotools, which boxes alone do not need
+    from gvt.vision.coco import drawable
 
     try:
         drawable(outline, *size)

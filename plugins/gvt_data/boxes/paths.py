@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures.reading import SUFFIXES
+from gvt.vision.pictures import SUFFIXES
 
 from ..listing import composed, files_below
 from ..splits import split_of

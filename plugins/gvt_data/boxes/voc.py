@@ -15,8 +15,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from gvt import DataError, PictureReader
 from gvt.printable import printable
-from gvt.vision.pictures.fitting import Fit
-from gvt.vision.pictures.reading import SUFFIXES
+from gvt.vision.pictures import SUFFIXES, Fit
 
 from ..broken import threads
 from ..masks.voc import CLASSES

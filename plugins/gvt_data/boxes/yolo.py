@@ -15,7 +15,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from gvt import DataError, PictureReader
 from gvt.printable import printable
-from gvt.vision.pictures.fitting import Fit
+from gvt.vision.pictures import Fit
 
 from ..broken import threads
 from ..splits import check_shares, divided

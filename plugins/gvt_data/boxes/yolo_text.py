@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt import ConfigError, DataError
-from gvt.config.text import parse
+from gvt.config import parse
 from gvt.printable import printable
 
 from ..listing import composed

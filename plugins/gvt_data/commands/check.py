@@ -5,12 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 
-from gvt.config import RunConfig, compose
-from gvt.config.parameters import signature_of
-from gvt.errors import ConfigError, DataError
-from gvt.interfaces import Dataset
-from gvt.session.build import open_dataset, splits_of, validate_components
-from gvt.vision.pictures.reading import UnreadablePicture
+from gvt import ConfigError, DataError, Dataset, RunConfig, compose
+from gvt.config import signature_of
+from gvt.session import open_dataset, splits_of, validate_components
+from gvt.vision.pictures import UnreadablePicture
 from gvt_registry import default_registry
 
 from .contents import Contents, contents_of

@@ -13,10 +13,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from gvt.batch import Sample
-from gvt.errors import DataError
-from gvt.interfaces import Dataset
-from gvt.vision.pictures.survey import notes_on
+from gvt import DataError, Dataset, Sample
+from gvt.vision.pictures import notes_on
 
 
 @dataclass

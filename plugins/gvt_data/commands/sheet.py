@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gvt.batch import Batch
-from gvt.config import RunConfig, compose
-from gvt.data.loading import HeldOut, Loader
-from gvt.device.placement import Placement
-from gvt.interfaces import Dataset
-from gvt.session.build import open_dataset, validate_components
-from gvt.vision.drawing.samples import save_samples
+from gvt import Batch, Dataset, Loader, Placement, RunConfig, compose
+from gvt.data import HeldOut
+from gvt.session import open_dataset, validate_components
+from gvt.vision.drawing import save_samples
 
 
 def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int, path: Path) -> int:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from gvt.batch import IGNORED
-from gvt.cli.listing import aligned
-from gvt.vision.pictures.folders import counted
+from gvt import IGNORED
+from gvt.cli import aligned
+from gvt.vision.pictures import counted
 
 from .contents import Contents, class_name
 

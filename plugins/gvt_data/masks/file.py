@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from gvt.printable import printable
-from gvt.vision.pictures.reading import UnreadablePicture, picture_file
+from gvt.vision.pictures import UnreadablePicture, picture_file
 
 from .tally import Array, Tally, Value, bands, keys_of, percent, tallied, written
 from .values import UNKNOWN, WHITE, MaskValues, of_white

@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt
 
 from gvt import DataError, PathText, PictureReader
 from gvt.printable import printable
-from gvt.vision.pictures.fitting import Fit
+from gvt.vision.pictures import Fit
 
 from ..listing import fingerprint
 from ..splits import check_shares, divided, listed, own_name, picked

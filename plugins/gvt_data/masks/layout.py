@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures.folders import is_passed_over
+from gvt.vision.pictures import is_passed_over
 
 from ..listing import pictures_below
 from ..splits import SPLITS, split_folders, split_of

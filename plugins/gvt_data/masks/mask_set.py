@@ -14,16 +14,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gvt import DataError, PictureReader, Record, Sample
-from gvt.batch import IGNORED
+from gvt import IGNORED, DataError, PictureReader, Record, Sample
 from gvt.printable import printable
-from gvt.vision.pictures.fitting import fitted
-from gvt.vision.pictures.reader import pixels_of
-from gvt.vision.pictures.reading import (
+from gvt.vision.pictures import (
     Header,
     UnreadablePicture,
+    fitted,
     pages_in,
     picture_file,
+    pixels_of,
     read_header,
 )
 

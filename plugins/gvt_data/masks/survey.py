@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures.reading import UnreadablePicture
+from gvt.vision.pictures import UnreadablePicture
 
 from ..broken import threads
 from .file import UnusableMask, of_noise, tally_of

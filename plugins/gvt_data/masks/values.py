@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from PIL import ImageColor
 
-from gvt import DataError
-from gvt.batch import IGNORED
+from gvt import IGNORED, DataError
 
 from .tally import Tally, Value, percent, written
 

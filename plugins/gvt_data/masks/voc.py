@@ -12,8 +12,7 @@ from pydantic import Field, PositiveInt
 
 from gvt import DataError, PictureReader
 from gvt.printable import printable
-from gvt.vision.pictures.fitting import Fit
-from gvt.vision.pictures.reading import SUFFIXES
+from gvt.vision.pictures import SUFFIXES, Fit
 
 from ..listing import fingerprint
 from ..splits import check_shares, divided

@@ -325,7 +325,7 @@ def test_a_folder_that_could_not_be_synced_does_not_promise_the_previous_one(
     def fail(folder):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("gvt.atomic.sync_folder", fail)
+    monkeypatch.setattr("gvt.files.sync_folder", fail)
     with pytest.raises(gvt.CheckpointError, match="is written, and its folder could not") as caught:
         file.save(checkpoint, {"task/a": torch.ones(3)}, DOCUMENT)
     assert "untouched" not in str(caught.value)

@@ -19,7 +19,7 @@ RECIPE = [
 KILLS = """
     import os, signal, sys
     from pathlib import Path
-    from gvt.atomic import replacing
+    from gvt.files import replacing
     from gvt.checkpoint import file
     from gvt.checkpoint.training import CheckpointFolder
 

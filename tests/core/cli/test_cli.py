@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gvt
-from gvt.cli import main
+from gvt.cli.main import main
 from gvt_registry import KINDS, default_registry
 
 OFFERS = [  # our own, whatever else is installed
@@ -129,7 +129,7 @@ def assert_one_error(done, code, *words):
 def heavy_imports(*arguments):
     """Run gvt in a fresh process, and return what it printed and which heavy modules it has."""
     program = (
-        "import sys; from gvt.cli import main\n"
+        "import sys; from gvt.cli.main import main\n"
         "try: main()\n"
         f"finally: print(*sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)"
     )

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gvt.cli import main
+from gvt.cli.main import main
 from gvt_registry import Registry
 
 PLUGIN = """

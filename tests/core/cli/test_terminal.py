@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt.cli import main
+from gvt.cli.main import main
 from gvt.config import text
 from gvt.printable import on_one_line, shown
 

@@ -8,8 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import gvt
-from gvt.data import Order
-from gvt.data.order import equally_often
+from gvt.data.order import Order, equally_often
 
 sizes = st.integers(1, 7)
 

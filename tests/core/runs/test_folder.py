@@ -166,7 +166,7 @@ def test_what_describes_a_run_replaces_links(tmp_path):
 
 def test_folders_of_a_new_run_are_synced(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr("gvt.atomic.sync_folder", synced.append)
+    monkeypatch.setattr("gvt.files.sync_folder", synced.append)
     monkeypatch.setattr("gvt.runs.folder.sync_folder", synced.append)
     run = RunFolder.create(tmp_path / "runs", "r")
     assert synced == [tmp_path, tmp_path / "runs", run.path.parent]

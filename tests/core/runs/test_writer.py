@@ -11,7 +11,7 @@ import filelock
 import pytest
 
 import gvt
-from gvt.cli import main
+from gvt.cli.main import main
 from gvt.runs.writer import LOCK, NOTE, sole_writer
 
 HOLDER = """

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import gvt
-from gvt.cli import main
+from gvt.cli.main import main
 
 MODEL = "test_resnet"
 

@@ -7,8 +7,8 @@ import torch
 
 import gvt
 from gvt.config.schema import TrainConfig
-from gvt.data import Loader
 from gvt.data.facts import DataFacts
+from gvt.data.loading import Loader
 from gvt.device.placement import Placement
 from gvt_data.mixed import Mixed
 

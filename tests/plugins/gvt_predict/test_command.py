@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt.cli import main
+from gvt.cli.main import main
 
 PIXELS = Path(__file__).parent / "pixels.py"
 SHARP = "heads.where.weights=500"

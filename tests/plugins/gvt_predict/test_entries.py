@@ -44,7 +44,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(tmp_path, monkeypatch):
                 raise OSError(28, "No space left on device")
             return super().write(bytes(content)[:room])
 
-    monkeypatch.setattr("gvt.atomic.FileIO", Narrow)
+    monkeypatch.setattr("gvt.files.FileIO", Narrow)
     path = tmp_path / "predictions.json"
     file = EntryFile(path)
     file.add([{"number": 1}])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from gvt.atomic import replacing
+from gvt.files import replacing
 from gvt.vision.drawing.tiles import LONGEST_TITLE, caption
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
-from gvt.atomic import replacing
 from gvt.batch import IGNORED, Batch
+from gvt.files import replacing
 from gvt.geometry import SPATIAL_KEYS
 from gvt.loop.evaluation import Mistake
 from gvt.vision.drawing.colour import as_rgb

@@ -12,7 +12,8 @@ from gvt.printable import printable
 from gvt.vision.drawing.colour import as_rgb
 
 PADDING = 2
-LONGEST_NAME, LONGEST_TITLE = 24, 60
+LONGEST_NAME = 24
+LONGEST_TITLE = 60
 """Characters of a name on a picture, and of a line above it."""
 
 

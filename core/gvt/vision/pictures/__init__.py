@@ -1,1 +1,5 @@
 """Picture files as networks see them, and where each pixel went."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gvt.errors import DataError, GvtError
+from gvt.files import open_regular
 from gvt.printable import printable
-from gvt.regular import open_regular
 
 SUFFIXES = frozenset(
     {

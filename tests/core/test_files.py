@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gvt.atomic import (
+from gvt.files import (
     NotSyncedError,
     attempting,
     create,
@@ -127,7 +127,7 @@ def test_no_folder_is_made_through_a_link_inside_another(tmp_path):
 
 def test_folders_are_synced_where_they_are_made(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr("gvt.atomic.sync_folder", synced.append)
+    monkeypatch.setattr("gvt.files.sync_folder", synced.append)
     make_folder(tmp_path / "a" / "b" / "c")
     assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
     make_folder(tmp_path / "a" / "b" / "c")
@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_synced_is_told_from_a_file_that_was_not_written
     def fail(folder):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("gvt.atomic.sync_folder", fail)
+    monkeypatch.setattr("gvt.files.sync_folder", fail)
     path = tmp_path / "a.txt"
     with pytest.raises(NotSyncedError) as caught, replacing(path) as file:
         file.write(b"new")

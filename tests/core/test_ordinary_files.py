@@ -10,7 +10,7 @@ import pytest
 import gvt
 from gvt.checkpoint import file
 from gvt.checkpoint.document import check_data, read_header
-from gvt.regular import NotAFileError, open_regular
+from gvt.files import NotAFileError, open_regular
 from gvt.vision.pictures.reading import read_picture
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes in folders")

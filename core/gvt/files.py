@@ -1,24 +1,42 @@
-"""Writing files: each is at every moment absent, the old one, or the new one.
+"""Write files whole, and open only ordinary files for reading.
 
-Nothing here follows a symbolic link at a file's place: an unpacked folder may hold links that lead
-anywhere. A link is replaced or refused, and what it leads to stays as it was.
+A file that is written is at every moment absent, the old one, or the new one. No symbolic link at
+its place is followed, since an unpacked folder may hold links that lead anywhere: a link is
+replaced or refused, and its target stays as it was. A pipe or a device is not opened for reading,
+since it may never end.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedRandom, FileIO
+from io import BufferedRandom, BufferedReader, FileIO
 from pathlib import Path
+
+__all__ = ["check_regular", "create", "make_folder_inside", "replacing"]
 
 UNFINISHED = ".unfinished."
 """What the name of a file begins with until it is complete."""
 
 # Windows has neither links without special rights nor O_NOFOLLOW, but translates line ends.
-_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_WRITING = _FLAGS | getattr(os, "O_NOFOLLOW", 0)
+_READING = _FLAGS | getattr(os, "O_NONBLOCK", 0)
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class NotAFileError(OSError):
+    """A path leads to a pipe, a socket or a device. The error has no `errno`."""
 
 
 class NotSyncedError(OSError):
@@ -67,7 +85,7 @@ def create(path: Path) -> FileIO:
         OSError: If it cannot be created, or somebody creates it at the same moment.
     """
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _WRITING, 0o666)
     return FileIO(descriptor, "w+")
 
 
@@ -79,7 +97,7 @@ def open_to_append(path: Path) -> FileIO:
     """
     if path.is_symlink():  # where O_NOFOLLOW is missing, and for a clearer message
         raise _link(path)
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _FLAGS
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _WRITING
     return FileIO(os.open(path, flags, 0o666), "a+")
 
 
@@ -144,6 +162,41 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open an ordinary file for reading; a named pipe, a socket or a device is never waited for.
+
+    Raises:
+        NotAFileError: If it is not one.
+        OSError: If it cannot be opened, as for want of rights.
+    """
+    check_regular(path)  # first, since a device may act on being opened
+    descriptor = os.open(path, os.O_RDONLY | _READING)
+    try:
+        _check_mode(os.fstat(descriptor).st_mode, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return BufferedReader(FileIO(descriptor, "r"))
+
+
+def check_regular(path: Path) -> None:
+    """Check that a path leads to an ordinary file.
+
+    Raises:
+        NotAFileError: If it leads to a named pipe, a socket or a device.
+        OSError: If there is none, or it is a folder.
+    """
+    _check_mode(path.stat().st_mode, path)
+
+
+def _check_mode(mode: int, path: Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise NotAFileError(f"it is {kind}, not an ordinary file")
 
 
 def _link(path: Path) -> OSError:

@@ -1,0 +1,11 @@
+"""Public names of `gvt.cli`, each with its module; imported when first used."""
+
+from .evaluation import show as show
+from .extension import Extension as Extension
+from .listing import aligned as aligned
+from .options import (
+    Output as Output,
+    debug_option as debug_option,
+    plugin_option as plugin_option,
+    shifted as shifted,
+)

@@ -1,0 +1,3 @@
+"""Public names of `gvt.heads`, each with its module; imported when first used."""
+
+from .multihead import taught as taught

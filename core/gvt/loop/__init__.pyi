@@ -1,0 +1,6 @@
+"""Public names of `gvt.loop`, each with its module; imported when first used."""
+
+from .evaluation import BACKGROUND as BACKGROUND, SURE as SURE, evaluating as evaluating
+from .listener import PluginHooks as PluginHooks
+from .signals import stop_requests as stop_requests
+from .state import capture as capture, restore as restore
