@@ -1,15 +1,12 @@
-"""Predictions by head, and the shorter form and names for a single head."""
+"""Predictions by head, and the names of what each head makes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
-from typing import TypeVar
 
 from gvt.interfaces import Prediction
 
-__all__ = ["by_head", "short", "short_name"]
-
-T = TypeVar("T")
+__all__ = ["by_head", "short_name"]
 
 
 def by_head(prediction: Prediction) -> dict[str, Prediction]:
@@ -21,11 +18,6 @@ def by_head(prediction: Prediction) -> dict[str, Prediction]:
     if prediction and all(isinstance(part, Mapping) for part in prediction.values()):
         return prediction
     return {"": prediction}
-
-
-def short(parts: Mapping[str, T]) -> T | Mapping[str, T]:
-    """Return what belongs to the only head, or by head what belongs to several."""
-    return next(iter(parts.values())) if len(parts) == 1 else parts
 
 
 def short_name(head: str, heads: Sized, name: str) -> str:

@@ -233,8 +233,8 @@ def test_a_large_picture_is_cut_into_parts_that_are_brought_to_the_size(predicto
     image = things(boxes, (200, 400))
     asked = []
     task = predictor({"a": THINGS}, "tile=120", reader=reader)
-    said = task._said
-    task._said = lambda image, boxes, *rest: asked.extend(boxes) or said(image, boxes, *rest)
+    scored = task._scored
+    task._scored = lambda image, boxes, *rest: asked.extend(boxes) or scored(image, boxes, *rest)
     found = task(image, "it")["a"]
     assert {(box.bottom - box.top, box.right - box.left) for box in asked} == {(60, 120)}
     assert len(found) == len(boxes)
