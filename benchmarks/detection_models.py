@@ -153,7 +153,7 @@ def predicting(
         return theirs(images)
 
     for own, other in zip(gvts(), torchvisions(), strict=True):
-        torch.testing.assert_close(own["boxes"], other["boxes"], rtol=1e-5, atol=1e-3)
+        torch.testing.assert_close(own["objects"]["boxes"], other["boxes"], rtol=1e-5, atol=1e-3)
     return [gvts, torchvisions]
 
 

@@ -13,8 +13,17 @@ from torch import Tensor
 from gvt.batch import Batch, Record
 from gvt.errors import DataError
 from gvt.interfaces import Prediction
+from gvt.predictions import by_head
 
-__all__ = ["SPATIAL_KEYS", "boxes_through", "canvas_pixels", "mask_boxes", "scores_of_pixels"]
+__all__ = [
+    "SPATIAL_KEYS",
+    "boxes_through",
+    "boxes_to_original",
+    "canvas_pixels",
+    "canvas_points",
+    "mask_boxes",
+    "scores_of_pixels",
+]
 
 SPATIAL_KEYS = frozenset({"boxes", "masks", "semantic"})
 
@@ -29,9 +38,14 @@ def to_original(predictions: list[Prediction], records: Sequence[Record]) -> lis
     Raises:
         DataError: If a sample's geometry is not known, so that nothing can be mapped back.
     """
-    if not any(map(_is_spatial, predictions)):
+    parts = [by_head(prediction) for prediction in predictions]
+    if all(SPATIAL_KEYS.isdisjoint(part) for heads in parts for part in heads.values()):
         return predictions
-    return [_one_to_original(p, r) for p, r in zip(predictions, records, strict=True)]
+    mapped = [
+        {head: _one_to_original(part, record) for head, part in heads.items()}
+        for heads, record in zip(parts, records, strict=True)
+    ]
+    return [heads.get("", heads) for heads in mapped]
 
 
 def to_canvas(predictions: list[Prediction], batch: Batch) -> list[Prediction]:
@@ -56,6 +70,19 @@ def boxes_through(matrix: Tensor, boxes: Tensor) -> Tensor:
     points = corners[..., :2] / corners[..., 2:]
     hull = torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=-1)
     return hull.to(boxes.device, boxes.dtype)
+
+
+def boxes_to_original(boxes: Tensor, geometry: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return boxes (M, 4) of a canvas in pixels of the original, clipped to its (H, W).
+
+    Args:
+        boxes: The boxes, in pixels of the canvas.
+        geometry: (3, 3), from original to canvas coordinates.
+        size: The original's (H, W).
+    """
+    height, width = size
+    limit = boxes.new_tensor([width, height, width, height])
+    return boxes_through(geometry.inverse(), boxes).clamp(min=0).minimum(limit)
 
 
 def mask_boxes(masks: Tensor) -> Tensor:
@@ -85,32 +112,19 @@ def scores_of_pixels(prediction: Mapping[str, Any]) -> Tensor | None:
     return scores if dense else None
 
 
-def _is_spatial(prediction: Prediction) -> bool:
-    return any(
-        _is_spatial(value) if isinstance(value, dict) else key in SPATIAL_KEYS
-        for key, value in prediction.items()
-    )
-
-
 def _one_to_original(prediction: Prediction, record: Record) -> Prediction:
-    by_head = {k: v for k, v in prediction.items() if isinstance(v, dict)}
-    if by_head:
-        return {**prediction, **{k: _one_to_original(v, record) for k, v in by_head.items()}}
-    if not _is_spatial(prediction):
+    if SPATIAL_KEYS.isdisjoint(prediction):
         return prediction
     if record.geometry is None:
         raise DataError(
             f"{record.source}: its geometry was changed by a transform that cannot be undone, "
             "so predictions cannot be placed in the original image"
         )
-    height, width = record.size
     mapped = dict(prediction)
     if scores_of_pixels(prediction) is not None:
         del mapped["scores"]
     if "boxes" in prediction:
-        boxes = boxes_through(record.geometry.inverse(), prediction["boxes"])
-        limit = boxes.new_tensor([width, height, width, height])
-        mapped["boxes"] = boxes.clamp(min=0).minimum(limit)
+        mapped["boxes"] = boxes_to_original(prediction["boxes"], record.geometry, record.size)
     if "masks" in prediction:
         mapped["masks"] = _sampled(prediction["masks"], record, outside=0)
     if "semantic" in prediction:
@@ -150,16 +164,20 @@ def _picked(maps: Tensor, matrix: Tensor, size: tuple[int, int], outside: int) -
     return values
 
 
-def canvas_pixels(count: int, scale: float, shift: float) -> Tensor:
-    """Return the canvas pixels, (count,) int64, into which the original's along one side fall.
+def canvas_points(count: int, scale: float, shift: float) -> Tensor:
+    """Return the centres of the original's pixels along one side on the canvas, (count,) float64.
 
     Args:
-        count: The original's pixels along that side; their centres are looked at.
-        scale: What a place in the original is multiplied with.
-        shift: What is added then.
+        count: The number of pixels of the original along that side.
+        scale: The factor from original to canvas coordinates.
+        shift: The offset that is added to the product.
     """
-    centres = torch.arange(count, dtype=torch.float64) + 0.5
-    return (centres * scale + shift).floor().long()
+    return (torch.arange(count, dtype=torch.float64) + 0.5) * scale + shift
+
+
+def canvas_pixels(count: int, scale: float, shift: float) -> Tensor:
+    """Return the canvas pixels, (count,) int64, that `canvas_points` lie in."""
+    return canvas_points(count, scale, shift).floor().long()
 
 
 def _turned(maps: Tensor, matrix: Tensor, size: tuple[int, int], outside: int) -> Tensor:

@@ -342,11 +342,14 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> list[Prediction]:
-        """Return one prediction an image, in pixels of the padded canvas."""
+        """Return one prediction an image, in pixels of the padded canvas.
+
+        That is `{head: Prediction}`, or of a task without heads the `Prediction` itself.
+        """
         raise NotImplementedError(f"{type(self).__name__} makes no predictions")
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
-        """Return what a head, or "" where there is but one, decides of scores (K, H, W)."""
+        """Return what a head, "" for a task without heads, decides from scores (K, H, W)."""
         raise NotImplementedError(f"{type(self).__name__} makes no predictions for pixels")
 
     def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
@@ -363,7 +366,10 @@ class Task(nn.Module):
     def errors(
         self, predictions: list[Prediction], targets: list[dict[str, Any]]
     ) -> dict[str, Tensor]:
-        """Return by name how wrong each prediction is, (N,), 0 where it is right."""
+        """Return by head how wrong each prediction is, (N,), 0 where it is right.
+
+        A task without heads returns it under "".
+        """
         return {}
 
     def untaught(self, losses: Collection[str]) -> list[str]:

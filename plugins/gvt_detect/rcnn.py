@@ -166,11 +166,11 @@ class RCNN(Task):
     def errors(
         self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]
     ) -> dict[str, Tensor]:
-        """Return as `mistakes` 1 - F1 of each image's sure detections, 0 if nobody knows."""
+        """Return 1 - F1 of each image's sure detections, 0 without true boxes."""
         found = torch.zeros(len(targets))
         rows = [i for i, target in enumerate(targets) if set(self.needs) <= target.keys()]
         found[rows] = mistakes([predictions[i] for i in rows], [targets[i] for i in rows])
-        return {"mistakes": found}
+        return {"": found}
 
     def _labelled(self, batch: Batch) -> Batch | None:
         """Return the images of a batch that say where their objects are, None if none does."""

@@ -21,6 +21,7 @@ from gvt import (
     Task,
 )
 from gvt.heads import taught
+from gvt.predictions import short_name
 
 from .ranges import Range, between
 from .realness import Realness
@@ -98,12 +99,14 @@ class OnBackbone(Discriminator):
         logits = self._logits(features, batch)
         losses: dict[str, Tensor] = {}
         for name, head in self.heads.items():
-            prefix = "" if len(self.heads) == 1 else f"{name}/"
             lesson = taught(head, features, batch)
             if lesson is None:
                 continue
             found = head.loss(head(*lesson[:2]), lesson[2])
-            losses |= {f"{prefix}{n}": self.weights[name] * loss for n, loss in found.items()}
+            losses |= {
+                short_name(name, self.heads, key): self.weights[name] * loss
+                for key, loss in found.items()
+            }
         return logits, losses
 
     def supervised(self) -> Task | None:

@@ -16,26 +16,26 @@ _ANSWER = b"\nfinishing this picture; once more leaves it out\n"
 _IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
 
 
-@click.command(short_help="Predict your own pictures.")
+@click.command(short_help="Run a trained model on your own images.")
 @click.argument("trained")
 @click.argument("words", nargs=-1, required=True, metavar="FILES_OR_FOLDERS... [KEY=VALUE]...")
 @click.option(
     "-o",
     "--out",
     type=Output(),
-    help="A folder for what is predicted; masks and objects go into predictions unless given.",
+    help="A folder for the predictions; without it masks and objects go into predictions/.",
 )
-@click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
+@click.option("--raw", is_flag=True, help="Use the weights as trained, not their moving average.")
 @plugin_option
 @debug_option
 def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -> None:
-    """Say what trained networks make of pictures of any size.
+    """Run a trained model on your own images, of any size.
 
-    TRAINED is a run's folder, a checkpoint, or a recipe whose networks are given weights. What a
-    picture shows is printed, with probabilities. Where each pixel is classified, a folder gets
-    STEM.png, a mask in which each class is a number, and STEM_overlay.png. Where objects are
-    found, it gets STEM_overlay.png with those of at least predict.score, and predictions.json,
-    all of them as COCO's results. Any folder gets predictions.jsonl, a line a picture.
+    TRAINED is a run's folder, a checkpoint, or a recipe whose networks are given weights. Classes
+    are printed with their probabilities. If each pixel is classified, a folder gets STEM.png, a
+    mask in which each class is a number, and STEM_overlay.png. If objects are found, it gets
+    STEM_overlay.png with those of at least predict.score, and predictions.json, all of them as
+    COCO's results. Any folder gets predictions.jsonl, a line an image.
 
     A KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.score,
     predict.batch_size or device; of a recipe any setting.

@@ -1,4 +1,4 @@
-"""A JSON list that grows: at every moment the file holds all that was added, and is whole."""
+"""A JSON list that grows: at any time the file is a complete list of all that was added."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_entry_file(path: Path) -> bool:
 
 
 class EntryFile:
-    """Writes entries into a list, and its end behind them, with one call of the system.
+    """Appends entries to a list; one system call writes them with the list's end.
 
     Args:
         path: The file; made, or replaced, with the first call of `add`.
@@ -53,13 +53,13 @@ class EntryFile:
             self._file.close()
 
     def _write(self, content: bytes) -> None:
-        """Put content in the place of the end, and the end behind it."""
+        """Write content over the list's end, and the end after it."""
         assert self._file is not None
         self._file.seek(self._length)
         whole = content + _END
         try:
             written = self._file.write(whole)
-            if written < len(whole):  # what is left does not fit, and says why
+            if written < len(whole):  # the rest does not fit, and writing it raises why
                 self._file.write(whole[written:])
         except OSError as error:
             self._file.seek(self._length)

@@ -1,4 +1,4 @@
-"""Which picture files are meant, and what is made of each is called."""
+"""The picture files to predict, and the names of the files written for each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Source:
 
     Attributes:
         path: The file.
-        stem: What is made of it is called so: its name without the suffix, below a folder that
-            was searched with the folders in between, as `day/scan`.
+        stem: What its output files' names begin with: its name without the suffix, below a folder
+            that was searched with the folders in between, as `day/scan`.
         number: Its place among the pictures, from 1.
     """
 
@@ -28,28 +28,28 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What the picture is called where others read it: as the stem, with the suffix."""
+        """The picture's name in files that are written: the stem with the suffix."""
         name = (self.stem.parent / self.path.name).as_posix()
-        return name.encode("utf-8", "replace").decode()  # a name may have bytes that are no text
+        return name.encode("utf-8", "replace").decode()  # a name may have bytes that are not text
 
 
 def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source]:
-    """Return the picture files that are named, or lie in folders that are, in order.
+    """Return the picture files that are named, and those in named folders, in order.
 
-    Folders are searched as data sets of files are, by `gvt.vision.pictures.folders.files_in`, but
-    for `out`, where earlier predictions may be. A file that is named is taken whatever its suffix.
+    Folders are searched as data sets of files are, by `gvt.vision.pictures.files_in`, except
+    `out`, which may hold earlier predictions. A file that is named may have any suffix.
 
     Args:
         paths: Files and folders.
         out: The folder that predictions go into.
 
     Raises:
-        UsageError: If nothing is named, there is none of a name, or a folder has no picture.
+        UsageError: If nothing is named, a path does not exist, or a folder has no picture.
         DataError: If a folder cannot be listed.
     """
     if not paths:
         raise UsageError("no pictures: name files, or a folder of them")
-    found: dict[Path, Source] = {}
+    sources: dict[Path, Source] = {}
     for path in paths:
         if path.is_dir():
             pictures, others = _in_folder(path, out)
@@ -63,12 +63,12 @@ def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source
         else:
             raise UsageError(f"{printable(path)}: there is no such file or folder")
         for source in inside:
-            found.setdefault(source.path.resolve(), source)
-    return [replace(source, number=number) for number, source in enumerate(found.values(), 1)]
+            sources.setdefault(source.path.resolve(), source)
+    return [replace(source, number=number) for number, source in enumerate(sources.values(), 1)]
 
 
 def passed_over(paths: Iterable[Path], out: Path | None = None) -> list[str]:
-    """Return a line for each folder with files that may be pictures and are not predicted.
+    """Return a line for each folder with possible pictures that are not predicted.
 
     Args:
         paths: As for `find_pictures`.
@@ -85,7 +85,7 @@ def _in_folder(folder: Path, out: Path | None) -> tuple[list[PurePosixPath], lis
     """Return the pictures in a folder and its other files, relative to it."""
     left_out = out.resolve() if out is not None else None
     if left_out is not None and folder.resolve().is_relative_to(left_out):
-        left_out = None  # whoever names a folder there means it
+        left_out = None  # a folder inside `out` was named on purpose
     pictures: list[PurePosixPath] = []
     others: list[PurePosixPath] = []
     for name in files_in(folder):
@@ -95,21 +95,21 @@ def _in_folder(folder: Path, out: Path | None) -> tuple[list[PurePosixPath], lis
 
 
 def check_distinct(sources: Iterable[Source], endings: Iterable[str]) -> None:
-    """Check that no two pictures' predictions are files of one name.
+    """Check that no two pictures' output files have the same name.
 
     Args:
         sources: The pictures.
-        endings: What is put behind a picture's stem for each file.
+        endings: What follows a picture's stem in the name of each output file.
 
     Raises:
-        UsageError: If two are; names the pictures.
+        UsageError: If two have; names the pictures.
     """
     endings = list(endings)
     owners: dict[str, Source] = {}
     for source in sources:
         for ending in endings:
             name = f"{source.stem}{ending}"
-            # Some file systems take names that differ in capitals, or in form, for one.
+            # Some file systems ignore differences in case, or in Unicode form.
             other = owners.setdefault(composed(name).casefold(), source)
             if other is not source:
                 raise UsageError(

@@ -1,4 +1,4 @@
-"""What kind of predictions each head makes: of the picture, of its pixels, or of objects."""
+"""The kind of predictions that each head makes: of an image, of its pixels, or of objects."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from torch import Tensor
 
 from gvt import Prediction, UsageError
 from gvt.geometry import SPATIAL_KEYS, scores_of_pixels
+from gvt.predictions import by_head
 from gvt.vision.drawing import MOST_CLASSES
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a head says.
+    """The form of a head's predictions.
 
     Attributes:
-        key: `class` or `labels`, of the picture; `semantic` or `masks`, of each pixel; `boxes`, of
+        key: `class` or `labels`, of the image; `semantic` or `masks`, of each pixel; `boxes`, of
             objects.
-        channels: Scores of a picture, of a pixel, or of an object.
+        channels: Number of scores of an image, of a pixel, or of an object.
     """
 
     key: str
@@ -28,48 +29,42 @@ class Form:
 
     @property
     def is_dense(self) -> bool:
-        """Whether it is of each pixel."""
+        """Whether there is a prediction for each pixel."""
         return self.key in ("semantic", "masks")
 
     @property
     def is_of_objects(self) -> bool:
-        """Whether it is of objects, each with a box and perhaps a mask."""
+        """Whether objects are predicted, each with a box and perhaps a mask."""
         return self.key == "boxes"
 
 
 def forms_of(prediction: Prediction) -> dict[str, Form]:
-    """Return the form of each head's prediction by the head's name, "" where there is but one.
+    """Return the form of each head's prediction by the head's name.
 
     Raises:
-        UsageError: If there is one that is neither of pictures, nor of pixels, nor of objects.
+        UsageError: If a prediction is neither of an image, nor of pixels, nor of objects.
     """
-    return {head: _form(head, part) for head, part in by_head(prediction).items()}
+    parts = by_head(prediction)
+    return {h: _form(f"head {h}: " if len(parts) > 1 else "", p) for h, p in parts.items()}
 
 
-def by_head(prediction: Prediction) -> dict[str, Prediction]:
-    """Return what each head says by its name, "" where there is but one."""
-    nested: dict[str, Prediction] = {k: v for k, v in prediction.items() if isinstance(v, dict)}
-    return nested or {"": prediction}
-
-
-def _form(head: str, part: Mapping[str, Any]) -> Form:
+def _form(place: str, part: Mapping[str, Any]) -> Form:
     scores = part.get("scores")
     dense = scores_of_pixels(part)
-    of = f"head {head}: " if head else ""
     if dense is not None:
         if len(dense) > MOST_CLASSES:
             raise UsageError(
-                f"{of}it tells {len(dense)} classes of pixels apart, and the PNG of a mask holds "
-                f"{MOST_CLASSES}"
+                f"{place}it tells {len(dense)} classes of pixels apart, and the PNG of a mask "
+                f"holds {MOST_CLASSES}"
             )
         return Form("semantic" if "semantic" in part else "masks", len(dense))
-    if isinstance(scores, Tensor) and scores.ndim == 1 and {"boxes", "labels"} <= part.keys():
-        return Form("boxes", 1)
-    if isinstance(scores, Tensor) and scores.ndim == 1 and SPATIAL_KEYS.isdisjoint(part):
+    if isinstance(scores, Tensor) and scores.ndim == 1:
+        if {"boxes", "labels"} <= part.keys():
+            return Form("boxes", 1)
         for key in ("class", "labels"):
-            if key in part:
+            if key in part and SPATIAL_KEYS.isdisjoint(part):
                 return Form(key, len(scores))
     raise UsageError(
-        f"{of}predictions of {', '.join(part) or 'nothing'} cannot be written; what can are those "
-        "with scores of the picture's classes, of each pixel's, or of boxes with labels"
+        f"{place}predictions of {', '.join(part) or 'nothing'} cannot be written; what can are "
+        "those with scores of the picture's classes, of each pixel's, or of boxes with labels"
     )

@@ -1,4 +1,4 @@
-"""Scoring boxes from a file, such as another tool's, with the very metrics of our own."""
+"""Scoring boxes from a file, such as another tool's, with the metrics of a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gvt.vision.coco import Results
 
 MOST_NAMES = 5
-"""Images that a warning names one by one."""
+"""Largest number of images that a warning names."""
 
 
 def evaluate_predictions(
@@ -42,9 +42,9 @@ def evaluate_predictions(
     """Score a file of COCO's results on a split, by the same code that evaluates a checkpoint.
 
     The file may be the `predictions.json` of `gvt predict`, or any tool's. Data and metrics are
-    those of a run or of a recipe, which need not be trained. Of several heads those that predict
-    boxes judge it. A run's own evaluation stays as it is. Images that the file does not name have
-    no detections; how many they are, and what the file says of other images, is a warning.
+    those of a run or of a recipe, which need not be trained. With several heads, those that predict
+    boxes score it. A run's own evaluation stays as it is. Images that the file does not name have
+    no detections; a warning counts them, and images of the file that are not in the split.
 
     Args:
         predictions: The JSON file. An entry names its image by `file_name` or `image_id`, and its
@@ -52,8 +52,8 @@ def evaluate_predictions(
         of: A run's folder, a checkpoint, a recipe's name or the path of a YAML file; the latest
             run unless given.
         overrides: Such as `data.root=...`; of a recipe any.
-        split: What it is scored on; the recipe's `evaluate.final`, else `evaluate.split`.
-        out: A folder that numbers and pictures go into.
+        split: The split; the recipe's `evaluate.final`, else `evaluate.split`, unless given.
+        out: A folder for figures and plots.
 
     Raises:
         UsageError: If there is no such run or recipe, the split is unknown, or an override would
@@ -85,7 +85,7 @@ def judge_predictions(
     info = DataInfo.of(dataset, config.data.range)
     trained = opened.info if opened.checkpoint else info
     check_classes(dataset, trained.classes)
-    # As for a checkpoint: no weights are wanted, and so no pretrained ones are read.
+    # Built as for a checkpoint, so that no pretrained weights are read: no weights are needed.
     task = _about_boxes(build_task(config, trained, {}), config)
     heads: list[Any] = list(task.heads.values())
     masks = any("masks" in head.needs for head in heads)
@@ -93,7 +93,7 @@ def judge_predictions(
     handed = _Handed(results, list(task.heads), printable(file), split)
     placement = Placement.resolve("cpu", "float32", "contiguous", False)
     held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
-    # No network wants a batch, and the masks of one image alone may be many.
+    # No model needs a batch, and one image alone may have many masks.
     size = 1 if masks else config.evaluate.batch_size or config.data.batch_size
     batches = held_out.batches(size)
     found = evaluate(task, batches, classes=info.classes, results=handed)
@@ -108,21 +108,21 @@ def judge_predictions(
     }
     apart = "these are a file's predictions"
     to = None if out is None else Path(out)
-    return Judged(found, split, None, info.classes, about, None, apart, to)
+    return Judged(found, split, None, about, None, apart, to)
 
 
 class _Handed:
-    """Hands out what a file says of an image, and counts.
+    """Returns a file's predictions for an image, and counts.
 
     Args:
-        results: What the file says.
-        heads: Names of the heads that judge it.
-        file: What a message calls it.
-        split: What it is scored on.
+        results: The content of the file.
+        heads: Names of the task's heads.
+        file: The file's name in messages.
+        split: The split that it is scored on.
 
     Attributes:
-        asked: Images that were asked for.
-        without: Sources of those that the file says nothing of.
+        asked: Number of images that were asked for.
+        without: Sources of the images without predictions.
     """
 
     def __init__(self, results: Results, heads: Sequence[str], file: str, split: str) -> None:
@@ -131,10 +131,10 @@ class _Handed:
         self.asked, self.without = 0, list[str]()
 
     def __call__(self, record: Record) -> Prediction:
-        """Return the predictions for an image, for each of several heads.
+        """Return the predictions for an image, the same for each head.
 
         Raises:
-            DataError: If the first image has no number, and the file names none but by theirs.
+            DataError: If the first image has no number, and the file names images by number only.
         """
         if not self.asked and record.id is None and self._results.is_numbered:
             raise DataError(
@@ -145,15 +145,13 @@ class _Handed:
         prediction = self._results.of(record)
         if not len(prediction["boxes"]):
             self.without.append(record.source)
-        if len(self._heads) == 1:
-            return prediction
         return dict.fromkeys(self._heads, prediction)
 
     def report(self, unused: Sequence[str]) -> None:
-        """Warn of what does not meet between the file and the split.
+        """Warn of images that are only in the file, or only in the split.
 
         Raises:
-            DataError: If nothing does.
+            DataError: If they have no image in common.
         """
         file, split = self._file, self._split
         if unused and self.without and len(self.without) == self.asked:
@@ -182,10 +180,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _about_boxes(task: Task, config: RunConfig) -> MultiHead:
-    """Return a task with the heads that predict boxes; in the places of others are silent ones.
+    """Return the task with its heads for boxes, and in place of the others heads without metrics.
 
     Raises:
-        ConfigError: If none does, or their figures are of something else.
+        ConfigError: If no head measures boxes.
     """
     heads: dict[str, Any] = dict(task.heads.items()) if isinstance(task, MultiHead) else {}
     judging = {name: head for name, head in heads.items() if "boxes" in head.needs}
@@ -193,5 +191,5 @@ def _about_boxes(task: Task, config: RunConfig) -> MultiHead:
         raise ConfigError(
             f"{config.recipe}: none of its heads measures boxes, and a file of results holds boxes"
         )
-    # A head as it is by default has neither metric nor errors, and figures keep their names.
+    # `Head` itself has neither a metric nor errors; with it the names of metrics stay.
     return MultiHead(task.backbone, {name: judging.get(name, Head()) for name in heads})

@@ -1,4 +1,4 @@
-"""One picture, of any size, to what the heads say of it."""
+"""From a picture of any size to the predictions of the heads."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from gvt_predict.settings import PredictConfig
 from gvt_predict.tiles import Box, Scores, blended, grid
 
 PROBE = 256
-"""Side in pixels of the image that heads are tried on where none is prescribed."""
+"""Side in pixels of the image that heads are tried on, if the model prescribes none."""
 
 TILE_OF_PIXELS, TILE_OF_OBJECTS = 512, 1024
-"""Sides of tiles unless told: objects are the better known the more is around them."""
+"""Default sides of tiles: objects are found the better, the more is around them."""
 
 _Gathered = dict[str, dict[Box, Any]]
-"""By head what it says of each part of a picture besides its pixels."""
+"""By head the predictions for each part of a picture, except those of pixels."""
 
 
 class Predictor:
-    """Trained networks, asked about one picture after the other.
+    """Predicts pictures with a trained model, one after the other.
 
     Args:
-        opened: The networks.
-        settings: How pictures are predicted.
+        opened: The model.
+        settings: The section `predict`.
 
     Attributes:
-        forms: Of each head's predictions, by the head's name.
-        reader: How picture files become images. Objects are looked for in all of a picture: where
-            no pixels are classified, and the training's reader crops, this one pads.
+        forms: The form of each head's predictions, by the head's name.
+        reader: The reader of picture files. Objects are found in all of a picture: if no pixels
+            are classified, and the training's reader crops, this one pads.
 
     Raises:
-        UsageError: If the task makes no predictions, or some that cannot be written, or tiles are
-            wanted where there are none.
+        UsageError: If the task makes no predictions, or some that cannot be written, or
+            `predict.tile` is set for a model that takes no tiles.
     """
 
     def __init__(self, opened: Opened, settings: PredictConfig) -> None:
@@ -62,8 +62,8 @@ class Predictor:
                 error
             )
         reader = reader_of(opened, own_size=self.is_drawn)
-        # A tile is narrower where the picture is. Cropped it would lose what is at its ends, and
-        # stretched show things in other proportions than wider ones.
+        # A tile is narrower if the picture is. Cropped, it would lose its ends; stretched, it would
+        # show objects in other proportions than wider tiles.
         is_of_objects = self._has_objects and not self.is_dense
         is_lossy = reader.size is not None and reader.fit in ("crop", "stretch")
         self._of_tiles = replace(reader, fit="pad") if is_of_objects and is_lossy else reader
@@ -77,7 +77,7 @@ class Predictor:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether a head says something of places in a picture."""
+        """Whether a head predicts places in a picture: pixels or objects."""
         return self.is_dense or self._has_objects
 
     @property
@@ -85,15 +85,15 @@ class Predictor:
         return any(form.is_of_objects for form in self.forms.values())
 
     def __call__(self, image: Image.Image, source: str) -> dict[str, Prediction | Objects]:
-        """Return by head what is said of a picture, on the CPU.
+        """Return the predictions for a picture by head, on the CPU.
 
-        Of the whole picture that is `class` () with scores (K,), or `labels` (M,) with scores
-        (K,); of pixels, in the picture's own size, `semantic` (H, W) uint8, 255 where the network
-        was shown nothing, or `masks` (K, H, W) bool; and of objects all that the head found.
+        For the whole picture that is `class` () with scores (K,), or `labels` (M,) with scores
+        (K,); for pixels, in the picture's own size, `semantic` (H, W) uint8, 255 where the model
+        was shown nothing, or `masks` (K, H, W) bool; and for objects all that the head finds.
 
         Args:
-            image: Upright and opaque, of the reader's channels, in its own size.
-            source: What an error names.
+            image: Upright and opaque, with the reader's channels, in its own size.
+            source: The picture's name in errors.
 
         Raises:
             DataError: If a predicted box or score is not a number.
@@ -114,7 +114,7 @@ class Predictor:
             ) from error
 
     def _sides(self, tile: int | str) -> tuple[int, int] | None:
-        """Return (H, W) of the tiles in a picture's own pixels; None where there are none."""
+        """Return (H, W) of the tiles in a picture's own pixels; None if there are none."""
         if self.reader.size is None:
             side = TILE_OF_PIXELS if self.is_dense else TILE_OF_OBJECTS
             side = tile if isinstance(tile, int) else side
@@ -125,7 +125,7 @@ class Predictor:
         if not self.is_dense:
             longer = max(height, width)
             return max(1, round(tile * height / longer)), max(1, round(tile * width / longer))
-        # That is what `auto` was called in the checkpoints of heads that classify pixels.
+        # Checkpoints of heads that classify pixels may have this number for `auto`.
         if tile == TILE_OF_PIXELS:
             return None
         raise UsageError(
@@ -147,33 +147,33 @@ class Predictor:
             place = (..., slice(box.top, box.bottom), slice(box.left, box.right))
             for head, of_pixels in scores.items():
                 key = self.forms[head].key
-                said = self._scorer.decide(head, of_pixels)[key].cpu()
+                decided = self._opened.task.decide(head, of_pixels)[key].cpu()
                 if inside is not None:
-                    said = said.masked_fill(~inside, 0 if key == "masks" else IGNORED)
-                maps[head][place] = said.numpy()
-        found: dict[str, Prediction | Objects] = {}
+                    decided = decided.masked_fill(~inside, 0 if key == "masks" else IGNORED)
+                maps[head][place] = decided.numpy()
+        predictions: dict[str, Prediction | Objects] = {}
         for head, form in self.forms.items():
             if form.is_dense:
-                found[head] = {form.key: torch.from_numpy(maps[head])}
+                predictions[head] = {form.key: torch.from_numpy(maps[head])}
             elif form.is_of_objects:
-                found[head] = merged(gathered[head], size)
+                predictions[head] = merged(gathered[head], size)
             else:
-                found[head] = self._of_whole(head, [*gathered[head].values()])
-        return found
+                predictions[head] = self._of_whole(head, [*gathered[head].values()])
+        return predictions
 
     def _parts(
         self, image: Image.Image, source: str, gathered: _Gathered
     ) -> Iterator[tuple[Box, Scores, Tensor | None]]:
-        """Yield the scores of pixels part by part, and gather what else is said."""
+        """Yield the scores of pixels part by part, and gather all other predictions."""
         size, settings = (image.height, image.width), self._settings
         if not self.is_dense:
             boxes = grid(size, self._tile or size, settings.overlap)
             for first in range(0, len(boxes), settings.batch_size):
                 batch = boxes[first : first + settings.batch_size]
-                self._said(image, batch, source, gathered)
+                self._scored(image, batch, source, gathered)
         elif self._tile is None:
             whole = Box(0, 0, *size)
-            ((scores, geometry),) = self._said(image, [whole], source, gathered)
+            ((scores, geometry),) = self._scored(image, [whole], source, gathered)
             yield from resampled(scores, geometry, size)
         else:
             channels = sum(form.channels for form in self.forms.values() if form.is_dense)
@@ -183,31 +183,31 @@ class Predictor:
                 settings.overlap,
                 channels,
                 settings.batch_size,
-                lambda boxes: [s for s, _ in self._said(image, boxes, source, gathered)],
+                lambda boxes: [s for s, _ in self._scored(image, boxes, source, gathered)],
             ):
                 yield box, scores, None
 
-    def _said(
+    def _scored(
         self, image: Image.Image, boxes: Sequence[Box], source: str, gathered: _Gathered
     ) -> list[tuple[Scores, Tensor]]:
-        """Return of parts the scores of canvas pixels, and how they got there; gather the rest."""
+        """Return the scores of canvas pixels with the geometry of each part; gather the rest."""
         whole = boxes[0] == Box(0, 0, image.height, image.width)
         reader = self.reader if whole else self._of_tiles
         fitted = [reader.fitted(_cut(image, box)) for box in boxes]
-        said = self._scorer([pixels for pixels, _ in fitted], self.forms, source)
+        predictions = self._scorer([pixels for pixels, _ in fitted], self.forms, source)
         of_pixels: list[tuple[Scores, Tensor]] = []
-        for box, (_, geometry), found in zip(boxes, fitted, said, strict=True):
-            scores = {h: found[h]["scores"] for h in found if self.forms[h].is_dense}
+        for box, (_, geometry), parts in zip(boxes, fitted, predictions, strict=True):
+            scores = {h: parts[h]["scores"] for h in parts if self.forms[h].is_dense}
             of_pixels.append((scores, geometry))
-            for head in found.keys() - scores.keys():
-                part: Prediction | Objects = found[head]
+            for head in parts.keys() - scores.keys():
+                part: Prediction | Objects = parts[head]
                 if self.forms[head].is_of_objects:
-                    part = objects_in(found[head], geometry, box, source)
+                    part = objects_in(parts[head], geometry, box, source)
                 gathered.setdefault(head, {})[box] = part
         return of_pixels
 
     def _of_whole(self, head: str, parts: Sequence[Prediction]) -> Prediction:
-        """Return what is said of a picture, where need be from what is said of its tiles.
+        """Return the prediction for a picture from those of its tiles.
 
         A class has the mean of its scores there, a label the greatest.
         """

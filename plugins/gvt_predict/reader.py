@@ -1,4 +1,4 @@
-"""How picture files become images for trained networks."""
+"""The reader of picture files for a trained model."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from gvt import Opened, PictureReader, UsageError
 
 
 def reader_of(opened: Opened, *, own_size: bool) -> PictureReader:
-    """Return how picture files become images.
+    """Return the reader of picture files for a trained model.
 
-    That is how the training read them. If it read no files, images have the channels that the
-    networks were trained with. They keep their own size if pixels are classified or objects are
-    found; else they are made as large as the training's, with all of the image, and black beside
-    it. If nothing is known they are in colour and of their own size.
+    It is the reader of the training data. If the training read no files, images have the channels
+    that the model was trained with. They keep their own size if the model takes any; else they
+    are fitted to the size of the training's images, and padded with black. Without any of these
+    facts they are in colour and keep their own size.
 
     Args:
-        opened: The networks.
-        own_size: Whether images of any size will do.
+        opened: The model.
+        own_size: Whether the model takes images of any size.
 
     Raises:
-        UsageError: If the networks are for images of neither one nor three channels.
+        UsageError: If the model takes images of neither one nor three channels.
     """
     info = opened.info
     if info.reader is not None:

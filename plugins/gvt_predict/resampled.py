@@ -1,25 +1,25 @@
-"""Scores of pixels from a canvas back to the picture that was brought to it."""
+"""Scores of pixels, from the canvas back to the picture that was fitted to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from gvt.geometry import canvas_points
 from gvt_predict.tiles import SCORES_BYTES, Box, Scores
 
 
 @dataclass(frozen=True)
 class _Side:
-    """Where the pixel centres of a picture lie along one side of a canvas.
+    """The pixel centres of a picture along one side of a canvas.
 
     Attributes:
         before: The canvas pixel at or before each centre.
-        after: The one behind it.
-        share: How much of the latter there is in the value between them.
-        inside: Whether the centre lies on the canvas at all.
+        after: The next canvas pixel.
+        share: The weight of `after` in the value between them.
+        inside: Whether the centre lies on the canvas.
     """
 
     before: Tensor
@@ -29,7 +29,7 @@ class _Side:
 
     @classmethod
     def of(cls, count: int, canvas: int, scale: float, shift: float) -> _Side:
-        points = (torch.arange(count, dtype=torch.float64) + 0.5) * scale + shift
+        points = canvas_points(count, scale, shift)
         places = (points - 0.5).clamp(0, canvas - 1)
         before = places.floor().long()
         after = (before + 1).clamp(max=canvas - 1)
@@ -54,10 +54,10 @@ def resampled(
 ) -> Iterator[tuple[Box, Scores, Tensor]]:
     """Yield the scores of a picture's pixels in parts, each pixel once, from those of a canvas.
 
-    They are interpolated linearly between canvas pixels.
+    Scores are interpolated linearly between canvas pixels.
 
     Args:
-        scores: Of the canvas, (C, h, w) by head.
+        scores: The scores on the canvas, (C, h, w) by head.
         geometry: (3, 3), from picture to canvas coordinates; rows stay rows.
         size: The picture's (H, W).
 
@@ -69,7 +69,7 @@ def resampled(
     rows = _Side.of(height, canvas[0], float(geometry[1, 1]), float(geometry[1, 2]))
     columns = _Side.of(width, canvas[1], float(geometry[0, 0]), float(geometry[0, 2]))
     channels = sum(map(len, scores.values()))
-    # Of these values there are up to four copies at a time.
+    # There are up to four copies of these values at a time.
     count = max(1, SCORES_BYTES // (16 * channels * max(width, canvas[1])))
     for top in range(0, height, count):
         bottom = min(top + count, height)

@@ -1,4 +1,4 @@
-"""What is known of a picture in the end, and how it is said in JSON and to people."""
+"""The result for an image, and its forms in JSON and as text."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from gvt.printable import printable
 from gvt_predict.objects import Objects
 
 MOST_TOLD = 5
-"""Names told of a picture's class, the likeliest ones."""
+"""Largest number of classes in `top`, the likeliest first."""
 
 _ROWS = 64
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What is said of one picture.
+    """The result for one image.
 
     Attributes:
         path: The file.
-        size: Its (H, W), upright; None where it could not be read.
-        prediction: Of the whole picture `class` () with scores (K,), or `labels` (M,) with
-            scores (K,); of its pixels `semantic` (H, W) uint8, where 255 says nothing, or `masks`
-            (K, H, W) bool, if they were not written to a folder; of objects in it `boxes` (M, 4)
-            xyxy in its pixels, `labels` (M,), `scores` (M,) falling, and perhaps `masks`
-            (M, H, W) bool, if they were not. Of several heads a dict by their names.
-        summary: The same in plain data with the classes' names, as in `predictions.jsonl`; of
-            several heads under `heads`.
-        files: What was written of it, besides the line there.
+        size: Its (H, W), upright; None if it could not be read.
+        prediction: For the whole image `class` () with scores (K,), or `labels` (M,) with scores
+            (K,); for its pixels `semantic` (H, W) uint8, 255 where nothing is predicted, or
+            `masks` (K, H, W) bool, unless they were written to a folder; for objects `boxes`
+            (M, 4) xyxy in its pixels, `labels` (M,), `scores` (M,) falling, and perhaps `masks`
+            (M, H, W) bool, unless they were written. With several heads a dict by their names.
+        summary: The same as plain data with the names of the classes, as in `predictions.jsonl`;
+            with several heads under `heads`.
+        files: The files written for it, besides the line there.
         error: Why it could not be read or predicted; empty if it could.
     """
 
@@ -50,17 +50,17 @@ class Predicted:
 def summary_of(
     part: Prediction | Objects, classes: Sequence[str], background: bool, score: float = 0.0
 ) -> dict[str, Any]:
-    """Return what a head says in plain data; of pixels the share of each class that there is.
+    """Return a head's prediction as plain data; for pixels the share of each class.
 
     Args:
         part: The head's prediction.
         classes: Names of the classes.
-        background: Whether pixels may be of none.
-        score: The least score of an object that is told.
+        background: Whether pixels may be of no class.
+        score: The least score of an object that is listed.
     """
     if isinstance(part, Objects):
-        told = part.above(score)
-        rows = (value.tolist() for value in (told.labels, told.scores, told.boxes))
+        listed = part.above(score)
+        rows = (value.tolist() for value in (listed.labels, listed.scores, listed.boxes))
         return {
             "objects": [
                 {"class": _name(label, classes), "score": sure, "box": box}
@@ -79,15 +79,15 @@ def summary_of(
         return {"classes": [_share(_name(n, classes), s) for n, s in enumerate(shares) if s]}
     if "semantic" in part:
         counts = torch.zeros(256, dtype=torch.int64)
-        for rows in part["semantic"].split(_ROWS):  # it counts in copies of eight times the size
+        for rows in part["semantic"].split(_ROWS):  # bincount makes copies of eight times the size
             counts += torch.bincount(rows.flatten(), minlength=256)
         total = int(counts.sum())
-        found = []
+        entries = []
         for number in counts.nonzero().flatten().tolist():
             name = None if number == IGNORED else _name(number, classes)
             value = value_of(number, len(classes), background)
-            found.append({**_share(name, int(counts[number]) / total), "value": value})
-        return {"classes": sorted(found, key=lambda entry: -entry["share"])}
+            entries.append({**_share(name, int(counts[number]) / total), "value": value})
+        return {"classes": sorted(entries, key=lambda entry: -entry["share"])}
     scores = [_number(score) for score in part["scores"].tolist()]
     labels = sorted(part["labels"].tolist(), key=lambda n: -(scores[n] or 0))
     return {
@@ -97,30 +97,28 @@ def summary_of(
 
 
 def words_of(part: Prediction, classes: Sequence[str]) -> str:
-    """Return what a head says of a whole picture in few words: a class, or all labels."""
+    """Return a head's prediction for a whole image in few words: a class, or all labels."""
     summary = summary_of(part, classes, background=False)
-    told = [summary] if "class" in part else summary["labels"]
-    return ", ".join(f"{printable(t['class'])} {_sure(t['score'], 2)}" for t in told) or "nothing"
+    rows = [summary] if "class" in part else summary["labels"]
+    return ", ".join(f"{printable(r['class'])} {_sure(r['score'], 2)}" for r in rows) or "nothing"
 
 
 def value_of(number: int, classes: int, background: bool) -> int:
-    """Return the entry of a class of pixels in an indexed PNG: with a background, that is 0."""
+    """Return the value of a class of pixels in an indexed PNG; a background is 0."""
     if not background or number == IGNORED:
         return number
     return 0 if number == classes else number + 1
 
 
 def text_of(predicted: Predicted) -> str:
-    """Return what is said of a picture, for people: the file, and what is in it."""
+    """Return the result for an image as text: the file, its size, and the predictions."""
     name, (height, width) = printable(predicted.path), predicted.size or (0, 0)
     parts: Mapping[str, Any] = predicted.summary.get("heads", {})
-    lines = [
-        f"{head}: {line}" if head else line
-        for head, part in (parts or {"": predicted.summary}).items()
-        for line in _lines(part)
-    ]
-    if len(lines) == 1 and not parts:
-        return f"{name}  {width}x{height}  {lines[0]}"
+    lines = [f"{head}: {line}" for head, part in parts.items() for line in _lines(part)]
+    if not parts:
+        lines = [*_lines(predicted.summary)]
+        if len(lines) == 1:
+            return f"{name}  {width}x{height}  {lines[0]}"
     return "\n".join([f"{name}  {width}x{height}", *(f"  {line}" for line in lines)])
 
 
@@ -137,25 +135,25 @@ def _lines(part: Mapping[str, Any]) -> Iterator[str]:
             or "nothing"
         )
         return
-    told = part["top"] if "top" in part else part["labels"]
-    if not told:
+    entries = part["top"] if "top" in part else part["labels"]
+    if not entries:
         yield "nothing"
-    longest = max((len(_shown(entry["class"])) for entry in told), default=0)
-    for entry in told:
+    longest = max((len(_shown(entry["class"])) for entry in entries), default=0)
+    for entry in entries:
         yield f"{_shown(entry['class']).ljust(longest)}  {_sure(entry['score'], 3)}"
 
 
 def _counted(objects: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many objects of each class there are, and how sure that is."""
-    scores: dict[str, list[float]] = {}
-    for found in objects:
-        scores.setdefault(found["class"], []).append(found["score"])
-    kinds = []
-    for name, sure in sorted(scores.items(), key=lambda item: -len(item[1])):
-        most, least = f"{max(sure):.3f}", f"{min(sure):.3f}"
-        between = most if most == least else f"{most} to {least}"
-        kinds.append(f"{len(sure)} {printable(name)} ({between})")
-    return ", ".join(kinds) or "nothing"
+    """Return the number of objects of each class, with the range of their scores."""
+    by_class: dict[str, list[float]] = {}
+    for entry in objects:
+        by_class.setdefault(entry["class"], []).append(entry["score"])
+    counts = []
+    for name, scores in sorted(by_class.items(), key=lambda item: -len(item[1])):
+        most, least = f"{max(scores):.3f}", f"{min(scores):.3f}"
+        span = most if most == least else f"{most} to {least}"
+        counts.append(f"{len(scores)} {printable(name)} ({span})")
+    return ", ".join(counts) or "nothing"
 
 
 def _sure(score: float | None, digits: int) -> str:
@@ -175,5 +173,5 @@ def _name(number: int, classes: Sequence[str]) -> str:
 
 
 def _number(value: float) -> float | None:
-    """Return a number that JSON knows."""
+    """Return a number as JSON can hold it: None if it is not finite."""
     return value if math.isfinite(value) else None

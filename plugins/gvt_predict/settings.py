@@ -14,7 +14,7 @@ MAX_TILE = 1 << 14
 
 
 class PredictConfig(Section):
-    """Predictions for people's pictures.
+    """Predictions for image files.
 
     Attributes:
         tile: Longer side in pixels of the tiles that a larger picture is predicted in, where each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
@@ -64,14 +64,14 @@ class Written:
         overlay: The picture with all that is said of places in it; None where nothing is.
     """
 
-    masks: Mapping[str, Sequence[Path]]
-    overlay: Path | None
+    masks: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    overlay: Path | None = None
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> tuple[Path, ...]:
         """All of them, the overlay last."""
         masks = [path for paths in self.masks.values() for path in paths]
-        return masks if self.overlay is None else [*masks, self.overlay]
+        return (*masks,) if self.overlay is None else (*masks, self.overlay)
 
 
 class Writer:
@@ -91,9 +91,12 @@ class Writer:
         self.folder = folder
         self._forms, self._facts, self._score = forms, facts, score
         self._names = _file_names(facts.classes)
+        # Behind a picture's stem, and behind `predictions`; a single head needs no name there.
+        several = len(forms) > 1
+        self._suffixes = {head: f"_{_file_name(head)}" if several else "" for head in forms}
         self._lines: TextIO | None = None
         self._entries = {
-            head: EntryFile(folder / f"{ENTRIES}{_of(head)}.json")
+            head: EntryFile(folder / f"{ENTRIES}{self._suffixes[head]}.json")
             for head, form in forms.items()
             if form.is_of_objects
         }
@@ -108,7 +111,7 @@ class Writer:
         for head, form in self._forms.items():
             named = {f"PICTURE{ending}" for ending in self._endings(head, form)}
             if form.is_of_objects:
-                named.add(f"{ENTRIES}{_of(head)}.json")
+                named.add(f"{ENTRIES}{self._suffixes[head]}.json")
             for name in sorted(named):
                 if name.casefold() == f"PICTURE{_OVERLAY}".casefold():
                     raise UsageError(
@@ -161,7 +164,7 @@ class Writer:
         """
         self.begin()
         if not self._is_drawn:
-            return Written({}, None)
+            return Written()
         canvas = image if image.mode == "RGB" else image.convert("RGB")
         classes = self._facts.classes
         masks: dict[str, list[Path]] = {}
@@ -230,9 +233,10 @@ class Writer:
 
     def _endings(self, head: str, form: Form) -> list[str]:
         """Return what the files of a head's masks are called behind the picture's stem."""
+        suffix = self._suffixes[head]
         if form.key == "semantic":
-            return [f"{_of(head)}.png"]
-        return [f"{_of(head)}_{n}.png" for n in self._names] if form.key == "masks" else []
+            return [f"{suffix}.png"]
+        return [f"{suffix}_{n}.png" for n in self._names] if form.key == "masks" else []
 
     def _path(self, source: Source, ending: str) -> Path:
         return self.folder / f"{source.stem}{ending}"
@@ -280,10 +284,6 @@ def _file_names(classes: Sequence[str]) -> list[str]:
         names.append(f"{safe}_{number}" if safe.casefold() in taken else safe)
         taken.add(names[-1].casefold())
     return names
-
-
-def _of(head: str) -> str:
-    return f"_{_file_name(head)}" if head else ""
 
 
 def _file_name(name: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from gvt import Evaluation, Mistake
+from gvt import Evaluation
 from gvt.loop import BACKGROUND
 from gvt.vision.drawing import save_matrix, save_mistakes
 
@@ -44,14 +43,7 @@ def draw_evaluation(
         with drawing(path := _picture(folder, split, name)):
             path.unlink(missing_ok=True)
             if mistakes:
-                own = [_of_head(mistake, name) for mistake in mistakes]
-                save_mistakes(own, classes, path, title=f"{heading}{share}: {name}")
-
-
-def _of_head(mistake: Mistake, name: str) -> Mistake:
-    """Return of a mistake, if it is of one of several heads, what that head said."""
-    said = mistake.prediction.get(name.rpartition("/")[0])
-    return replace(mistake, prediction=said) if isinstance(said, dict) else mistake
+                save_mistakes(mistakes, classes, path, title=f"{heading}{share}: {name}")
 
 
 def _picture(folder: Path, split: str, name: str) -> Path:

@@ -22,9 +22,7 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -33,6 +31,7 @@ import torch
 
 import gvt
 from gvt.checkpoint import file as checkpoint_file
+from gvt.predictions import by_head, short_name
 from gvt.session.build import build_dataset
 
 STEP = 4
@@ -254,7 +253,12 @@ def outputs(task: gvt.Task, images: np.ndarray) -> dict[str, np.ndarray]:
         else:
             predictions = task.predict(gvt.Batch(batch_images, frame))
             for number, prediction in enumerate(predictions):
-                arrays |= dict(_flat(f"{number}", prediction))
+                parts = by_head(prediction)
+                arrays |= {
+                    f"{number}/{short_name(head, parts, key)}": value.numpy()
+                    for head, part in parts.items()
+                    for key, value in part.items()
+                }
     return arrays
 
 
@@ -300,17 +304,6 @@ def _held_out(config: gvt.RunConfig) -> list[np.ndarray]:
     """Return the first two test images of a run's data, (C, H, W) uint8."""
     dataset = build_dataset(config, "test")
     return [np.asarray(dataset[number].image) for number in range(2)]
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the tensors of a prediction with their names in it."""
-    if isinstance(value, Mapping):
-        for key, inside in value.items():
-            yield from _flat(f"{name}/{key}", inside)
-    elif isinstance(value, torch.Tensor):
-        yield name, value.numpy()
-    else:
-        raise TypeError(f"{name} is a {type(value).__name__}, not a tensor")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,9 +11,10 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Targets
-from gvt.heads.multihead_metric import MultiHeadMetric, is_lesson
+from gvt.heads.multihead_metric import MultiHeadMetric, judged
 from gvt.heads.vocabulary import Vocabulary
 from gvt.interfaces import Backbone, Head, Metric, Phase, Prediction, Step, Task
+from gvt.predictions import short_name
 
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.ParameterDict())})
 """What the containers of heads call their own."""
@@ -23,9 +24,8 @@ class MultiHead(Task):
     """One backbone pass a batch, and every head on its features.
 
     A head learns from those samples that carry the targets it needs, and its losses are means over
-    these; a batch without any teaches it nothing. With one head, losses, metrics and predictions
-    bear their own names, with several `head/name`, and a prediction is a dict of the heads'
-    predictions.
+    these; a batch without any teaches it nothing. A prediction is `{head: {key: value}}`. Losses
+    and metrics are called `head/name`, or `name` if there is one head.
 
     Args:
         backbone: Images to named feature maps.
@@ -111,7 +111,7 @@ class MultiHead(Task):
         return head
 
     def remove_head(self, name: str) -> Head:
-        """Take a head away, and return it; with one left, names are those of a single head.
+        """Remove a head, and return it; with one left, losses and metrics have the short names.
 
         Raises:
             ValueError: If there is none of that name, or no other.
@@ -130,24 +130,19 @@ class MultiHead(Task):
 
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return every head's weighted losses."""
-        features = self.backbone(batch.images)
-        found: dict[str, Tensor] = {}
-        for name, head in self._heads():
-            lesson = taught(head, features, batch, self.vocabularies.get(name))
-            if lesson is not None:
-                own_features, own_batch, targets = lesson
-                found |= self._losses(name, head, head(own_features, own_batch), targets)
-        return found
+        losses: dict[str, Tensor] = {}
+        for name, features, own_batch, targets in self._lessons(batch, self.backbone(batch.images)):
+            losses |= self._losses(name, self.heads[name](features, own_batch), targets)
+        return losses
 
     def predict(self, batch: Batch) -> list[Prediction]:
-        """Return one prediction an image."""
+        """Return one prediction an image, `{head: {key: value}}`."""
         return self._predict(self._outputs(self.backbone(batch.images), batch))
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
-        """Return what a head, "" for the only one, decides of the scores of pixels (K, H, W)."""
-        name = head or next(iter(self.heads))
-        decider: Any = self.heads[name]
-        words = self.vocabularies.get(name)
+        """Return what a head decides from the scores of pixels (K, H, W)."""
+        decider: Any = self.heads[head]
+        words = self.vocabularies.get(head)
         if words is None:
             return decider.decide(scores)  # type: ignore[no-any-return]
         return words.outside(decider.decide(words.own_scores(scores)))
@@ -157,64 +152,47 @@ class MultiHead(Task):
         features = self.backbone(batch.images)
         outputs = self._outputs(features, batch)
         losses: dict[str, tuple[Tensor, int]] = {}
-        for name, head in self._heads():
-            lesson = taught(head, features, batch, self.vocabularies.get(name))
-            if lesson is None:
-                continue
-            # Only where some samples lack targets is a head run on the others alone again.
-            own_features, own_batch, targets = lesson
-            of_taught = outputs[name] if own_batch is batch else head(own_features, own_batch)
-            found = self._losses(name, head, of_taught, targets)
-            losses |= {n: (loss, len(own_batch)) for n, loss in found.items()}
+        for name, own_features, own_batch, targets in self._lessons(batch, features):
+            # A head is run again only where some samples lack targets, on the others alone.
+            is_whole = own_batch is batch
+            of_taught = outputs[name] if is_whole else self.heads[name](own_features, own_batch)
+            own_losses = self._losses(name, of_taught, targets)
+            losses |= {n: (loss, len(own_batch)) for n, loss in own_losses.items()}
         return self._predict(outputs), losses
 
     def metric(self) -> Metric | None:
-        """Return a metric that gives each head's metric its share."""
-        metrics = {n: m for n, h in self._heads() if (m := h.metric()) is not None}
-        needs = {n: h.needs for n, h in self._heads()}
-        if not metrics:
-            return None
-        return MultiHeadMetric(metrics, needs, self.vocabularies, single=self._single)
+        """Return a metric that gives each head's metric its share; None if no head has one."""
+        metric = MultiHeadMetric(dict(self._heads()), self.vocabularies)
+        return metric if metric.metrics else None
 
     def errors(
         self, predictions: list[Prediction], targets: list[dict[str, Any]]
     ) -> dict[str, Tensor]:
-        """Return as `mistakes`, or `head/mistakes`, how wrong each head is about each image."""
+        """Return by head how wrong it is about each image, (N,), 0 without targets for it."""
         found: dict[str, Tensor] = {}
         for name, head in self._heads():
             words = self.vocabularies.get(name)
-            rows = [i for i, t in enumerate(targets) if is_lesson(t, head.needs, words)]
-            if not rows:
-                continue
-            own = [predictions[i] if self._single else predictions[i][name] for i in rows]
-            truth = [targets[i] for i in rows]
-            if words is not None:
-                own, truth = [words.own(p) for p in own], [words.own(t) for t in truth]
-            errors = head.errors(own, truth)
+            rows, *pair = judged(name, head.needs, words, predictions, targets)
+            errors = head.errors(*pair) if rows else None
             if errors is not None:
-                all_errors = errors.new_zeros(len(targets))
-                all_errors[rows] = errors
-                found["mistakes" if self._single else f"{name}/mistakes"] = all_errors
+                found[name] = errors.new_zeros(len(targets))
+                found[name][rows] = errors
         return found
 
     def untaught(self, losses: Collection[str]) -> list[str]:
-        """Return what is to be said of the heads that had none of these losses."""
-        if self._single:
-            return []
-        found = []
+        """Return a message for each of several heads that had none of these losses."""
+        if len(self.heads) == 1:
+            return []  # the trainer says of the whole task that it learned nothing
+        messages = []
         for name, head in self._heads():
             if not any(loss.startswith(f"{name}/") for loss in losses):
                 words = self.vocabularies.get(name)
                 of_part = "" if words is None else f" of part {words.part}"
-                found.append(
+                messages.append(
                     f"head {name} learned nothing in a whole epoch: no sample{of_part} has "
                     f"{', '.join(head.needs) or 'what it needs'}"
                 )
-        return found
-
-    @property
-    def _single(self) -> bool:
-        return len(self.heads) == 1
+        return messages
 
     def _heads(self) -> list[tuple[str, Head]]:
         return list(self.heads.items())  # type: ignore[arg-type]
@@ -234,22 +212,29 @@ class MultiHead(Task):
         by_head = {name: head.predict(outputs[name]) for name, head in self._heads()}
         for name, words in self.vocabularies.items():
             by_head[name] = [words.outside(prediction) for prediction in by_head[name]]
-        if self._single:
-            return next(iter(by_head.values()))
         return [dict(zip(by_head, p, strict=True)) for p in zip(*by_head.values(), strict=True)]
 
-    def _losses(self, name: str, head: Head, outputs: Any, targets: Targets) -> dict[str, Tensor]:
-        prefix = "" if self._single else f"{name}/"
-        weight: float | Tensor = self.weights[name]
-        found = head.loss(outputs, targets)
-        if self.log_variances is None:
-            return {f"{prefix}{k}": v if weight == 1 else weight * v for k, v in found.items()}
-        if not found:
-            return {}
-        log_variance = self.log_variances[name]
-        weight = weight * (-log_variance).exp()
-        weighted = {f"{prefix}{k}": weight * v for k, v in found.items()}
-        return {**weighted, f"{prefix}log_deviation": log_variance / 2}
+    def _lessons(
+        self, batch: Batch, features: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, Mapping[str, Tensor], Batch, Targets]]:
+        """Yield the heads that a batch teaches, each with what `taught` returns for it."""
+        for name, head in self._heads():
+            lesson = taught(head, features, batch, self.vocabularies.get(name))
+            if lesson is not None:
+                yield name, *lesson
+
+    def _losses(self, name: str, outputs: Any, targets: Targets) -> dict[str, Tensor]:
+        head: Any = self.heads[name]
+        losses: dict[str, Tensor] = head.loss(outputs, targets)
+        weight = self.weights[name]
+        if self.log_variances is not None and losses:
+            log_variance = self.log_variances[name]
+            factor = weight * (-log_variance).exp()
+            losses = {key: factor * loss for key, loss in losses.items()}
+            losses["log_deviation"] = log_variance / 2
+        elif weight != 1:
+            losses = {key: weight * loss for key, loss in losses.items()}
+        return {short_name(name, self.heads, key): loss for key, loss in losses.items()}
 
 
 def _check_module(name: str, head: object) -> None:

@@ -1,76 +1,91 @@
-"""What several heads' metrics are given, and what they say."""
+"""The metric of several heads, and the samples that each of them is judged on."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from gvt.heads.vocabulary import Vocabulary
-from gvt.interfaces import Curves, Metric
+from gvt.interfaces import Curves, Head, Metric, Prediction
+from gvt.predictions import short_name
 
 
 class MultiHeadMetric:
-    """Gives every head's metric the predictions of that head and the truths that it needs.
+    """Gives every head's metric the predictions of that head and the targets that it needs.
 
     Args:
-        metrics: By the heads' names.
-        needs: Of each head the keys that a truth has to have.
-        vocabularies: Of each head that learns from one part of mixed data the classes there.
-        single: Whether there is but one head, whose predictions and figures bear their own names.
+        heads: The heads by name; those without a metric are left out.
+        vocabularies: The classes of each head that learns from one part of mixed data.
     """
 
-    def __init__(
-        self,
-        metrics: Mapping[str, Metric],
-        needs: Mapping[str, tuple[str, ...]],
-        vocabularies: Mapping[str, Vocabulary],
-        single: bool,
-    ) -> None:
-        self._metrics, self._needs = metrics, needs
-        self._vocabularies, self._single = vocabularies, single
+    def __init__(self, heads: Mapping[str, Head], vocabularies: Mapping[str, Vocabulary]) -> None:
+        self.metrics = {n: m for n, head in heads.items() if (m := head.metric()) is not None}
+        self._heads, self._vocabularies = heads, vocabularies
         self._judged: set[str] = set()
 
     def to(self, device: torch.device) -> MultiHeadMetric:
-        """Move what the metrics have counted."""
-        for metric in self._metrics.values():
+        """Move the metrics' state."""
+        for metric in self.metrics.values():
             metric.to(device)
         return self
 
     def update(self, predictions: list[Any], targets: list[Any]) -> None:
         """Add a batch, one dict an image."""
-        for name, metric in self._metrics.items():
-            words = self._vocabularies.get(name)
-            pairs = [
-                (p if self._single else p[name], t)
-                for p, t in zip(predictions, targets, strict=True)
-                if is_lesson(t, self._needs[name], words)
-            ]
-            if words is not None:
-                pairs = [(words.own(p), words.own(t)) for p, t in pairs]
-            if pairs:
+        for name, metric in self.metrics.items():
+            needs, words = self._heads[name].needs, self._vocabularies.get(name)
+            rows, *pair = judged(name, needs, words, predictions, targets)
+            if rows:
                 self._judged.add(name)
-                metric.update([p for p, _ in pairs], [t for _, t in pairs])
+                metric.update(*pair)
 
     def compute(self) -> dict[str, Any]:
-        """Return what the metrics say of everything added, by name; NaN of heads without truth."""
-        judged = _of_all_processes(self._judged)
-        found = {
-            name: self._figures(name, metric, name in judged)
-            for name, metric in self._metrics.items()
+        """Return the metrics' values over everything added, by name; NaN without targets."""
+        judged_anywhere = _of_all_processes(self._judged)
+        return {
+            short_name(name, self._heads, key): value
+            for name, metric in self.metrics.items()
+            for key, value in self._figures(name, metric, name in judged_anywhere).items()
         }
-        if self._single:
-            return dict(next(iter(found.values())))
-        return {f"{n}/{k}": v for n, values in found.items() for k, v in values.items()}
 
-    def _figures(self, name: str, metric: Metric, judged: bool) -> Mapping[str, Any]:
-        value = metric.compute() if judged else _unknown(metric)
-        figures = value if isinstance(value, Mapping) else {"metric": value}
+    def _figures(self, name: str, metric: Metric, is_judged: bool) -> Mapping[str, Any]:
+        figures = _computed(metric) if is_judged else _unknown(metric)
         words = self._vocabularies.get(name)
         return figures if words is None else words.named(figures)
+
+
+def judged(
+    head: str,
+    needs: Sequence[str],
+    vocabulary: Vocabulary | None,
+    predictions: Sequence[Prediction],
+    targets: Sequence[dict[str, Any]],
+) -> tuple[list[int], list[Prediction], list[dict[str, Any]]]:
+    """Return the samples that a head is judged on: rows, the head's predictions, and targets.
+
+    A sample has all the targets that the head needs, and is of the part of mixed data that the
+    head learns from, whose numbers of classes predictions and targets then have.
+
+    Args:
+        head: The head's name.
+        needs: The target keys that it needs.
+        vocabulary: Its classes, if it learns from one part of mixed data.
+        predictions: Predictions by head, one an image.
+        targets: Targets, one dict an image.
+    """
+    rows = [
+        row
+        for row, (_, target) in enumerate(zip(predictions, targets, strict=True))
+        if set(needs) <= target.keys()
+        and (vocabulary is None or target.get("part") == vocabulary.part)
+    ]
+    own, truth = [predictions[row][head] for row in rows], [targets[row] for row in rows]
+    if vocabulary is not None:
+        own, truth = [vocabulary.own(p) for p in own], [vocabulary.own(t) for t in truth]
+    return rows, own, truth
 
 
 def _of_all_processes(names: set[str]) -> set[str]:
@@ -82,19 +97,14 @@ def _of_all_processes(names: set[str]) -> set[str]:
     return set().union(*gathered)
 
 
+def _computed(metric: Metric) -> Mapping[str, Any]:
+    value = metric.compute()
+    return value if isinstance(value, Mapping) else {"metric": value}
+
+
 def _unknown(metric: Metric) -> dict[str, Any]:
-    """Return NaN for all numbers that a metric has, which nothing was added to, and no table."""
+    """Return NaN for each number of a metric that nothing was added to, and no table."""
     with warnings.catch_warnings(action="ignore"):  # torchmetrics', of having nothing to compute
-        value = metric.compute()
-    figures = value if isinstance(value, Mapping) else {"metric": value}
+        figures = _computed(metric)
     numbers = {n: torch.as_tensor(v) for n, v in figures.items() if not isinstance(v, Curves)}
     return {n: torch.full(v.shape, torch.nan) for n, v in numbers.items() if v.ndim < 2}
-
-
-def is_lesson(
-    target: Mapping[str, Any], needs: tuple[str, ...], vocabulary: Vocabulary | None
-) -> bool:
-    """Whether a truth has what a head needs, and is of the part of the data that teaches it."""
-    return set(needs) <= target.keys() and (
-        vocabulary is None or target.get("part") == vocabulary.part
-    )

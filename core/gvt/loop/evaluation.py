@@ -1,4 +1,4 @@
-"""Metrics and losses over held-out data, and the samples that were judged worst."""
+"""Metrics and losses over held-out data, and the samples with the worst predictions."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gvt.device.processes import World
 from gvt.geometry import SPATIAL_KEYS, scores_of_pixels, to_canvas, to_original
 from gvt.interfaces import Curves, Prediction, Task
 from gvt.loop.losses import check_single
+from gvt.predictions import by_head, short_name
 
 BACKGROUND = "background"
 """The name of pixels that are of no class."""
@@ -27,17 +28,19 @@ SURE = 0.5
 """Boxes with a lower score are not kept for it: a detector has many, and they hide the rest."""
 
 _OF_BOXES = frozenset({"boxes", "labels", "scores", "masks"})
+_OF_PIXELS = frozenset({"semantic", "masks"})
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample with what was wrongly said of it.
+    """A sample with a wrong prediction of one head.
 
     Attributes:
-        error: How wrong that is, by the head's own measure.
+        error: How wrong the prediction is, by the head's own measure.
         image: (C, H, W) in [0, 1], on the CPU.
-        prediction: What was said, in pixels of the image; of boxes those that are sure enough.
-        target: The truth, likewise.
+        prediction: The head's prediction, in pixels of the image; of boxes those that are sure
+            enough.
+        target: The targets, likewise.
         source: Where the sample came from.
     """
 
@@ -56,8 +59,8 @@ class Evaluation:
         metrics: Metrics by name and, as `loss/...`, mean losses.
         tables: (K, K) tables over the classes by name, on the CPU; rows are the truth.
         curves: Curves of the classes by name, on the CPU.
-        mistakes: By name the worst samples, the worst one first; of several processes those of
-            this one's share of the data.
+        mistakes: The worst samples of each head, the worst one first, by `mistakes` or
+            `head/mistakes`; with several processes those of this one's share of the data.
         processes: How many there were.
         classes: Names of the classes.
     """
@@ -85,17 +88,18 @@ def evaluate(
     classes: Sequence[str] = (),
     results: Callable[[Record], Prediction] | None = None,
 ) -> Evaluation:
-    """Return what a task makes of held-out data, or how it judges what others made of it.
+    """Evaluate a task, or predictions from elsewhere by its metrics, on held-out data.
 
-    Predictions are compared with the truth in pixels of the original images. A loss is the mean
+    Predictions are compared with the targets in pixels of the original images. A loss is the mean
     over the samples that had it.
 
     Args:
-        task: What is judged.
+        task: The task, with its metrics.
         batches: The data.
         world: The processes that share it.
         classes: Names of the classes, for metrics that have a value for each.
-        results: Where predictions come from instead of the task, in pixels of the original images.
+        results: Returns the prediction for a record, in pixels of the original image, in place
+            of the task's.
     """
     world = world or World()
     metric = task.metric()
@@ -117,11 +121,7 @@ def evaluate(
                 if results is None:
                     original = to_original(predictions, batch.records)
                 metric.update(original, _truth(targets, batch))
-                for name, errors in task.errors(predictions, targets).items():
-                    worst = mistakes.get(name, [])
-                    least = worst[-1].error if len(worst) == WORST else 0.0
-                    found = _wrong(batch, predictions, targets, errors, least)
-                    mistakes[name] = _worst([*worst, *found])
+                _add_mistakes(mistakes, task, batch, predictions, targets)
             for name, (loss, count) in losses.items():
                 check_single(name, loss)
                 totals[name] += float(loss) * count
@@ -169,6 +169,23 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             submodule.training = mode
 
 
+def _add_mistakes(
+    mistakes: dict[str, list[Mistake]],
+    task: Task,
+    batch: Batch,
+    predictions: list[Prediction],
+    targets: list[dict[str, Any]],
+) -> None:
+    """Add the worst samples of a batch to those of each head, and keep the worst of all."""
+    parts = [by_head(prediction) for prediction in predictions]
+    for head, errors in task.errors(predictions, targets).items():
+        name = short_name(head, parts[0], "mistakes")
+        worst = mistakes.get(name, [])
+        least = worst[-1].error if len(worst) == WORST else 0.0
+        found = _wrong(batch, [p[head] for p in parts], targets, errors, least)
+        mistakes[name] = sorted([*worst, *found], key=lambda mistake: -mistake.error)[:WORST]
+
+
 def _wrong(
     batch: Batch,
     predictions: list[Prediction],
@@ -176,8 +193,8 @@ def _wrong(
     errors: Tensor,
     least: float,
 ) -> Iterator[Mistake]:
-    """Yield those samples of a batch that are among its worst, with an error above the least."""
-    # What is no number is as wrong as can be.
+    """Yield the worst samples of a batch, each with an error above the least."""
+    # NaN counts as the largest error.
     errors = errors.float().cpu().nan_to_num(nan=float("inf"))
     values, rows = errors.topk(min(WORST, len(errors)))
     for error, row in zip(values.tolist(), rows.tolist(), strict=True):
@@ -185,8 +202,8 @@ def _wrong(
             height, width = batch.frame.sizes[row]
             image = _copied(batch.images[row, :, :height, :width].float())
             source = batch.records[row].source if batch.records else ""
-            said, truth = (_kept(known[row], height, width) for known in (predictions, targets))
-            yield Mistake(error, image, said, truth, source)
+            prediction, target = (_kept(p[row], height, width) for p in (predictions, targets))
+            yield Mistake(error, image, prediction, target, source)
 
 
 def _kept(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
@@ -194,36 +211,19 @@ def _kept(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
 
     Scores of pixels, larger than the image by the number of classes, are not shown.
     """
-    kept: dict[str, Any] = {}
-    dense = scores_of_pixels(known)
-    sure = _sure(known)
-    for key, value in known.items():
-        if isinstance(value, Mapping):
-            kept[key] = _kept(value, height, width)
-        elif isinstance(value, Tensor) and value is not dense:
-            of_sure = value if sure is None or key not in _OF_BOXES else value[sure]
-            cut = of_sure[..., :height, :width] if key in ("semantic", "masks") else of_sure
-            kept[key] = _copied(cut)
-        elif not isinstance(value, Tensor):
-            kept[key] = value
-    return kept
-
-
-def _sure(known: Mapping[str, Any]) -> Tensor | None:
-    """Return which of a prediction's boxes are sure enough to be shown; None if it has none."""
-    if "boxes" not in known or "scores" not in known:
-        return None
-    sure: Tensor = known["scores"] >= SURE
-    return sure
+    kept = dict(known)
+    if scores_of_pixels(known) is not None:
+        del kept["scores"]
+    if "boxes" in known and "scores" in known:
+        sure = known["scores"] >= SURE
+        kept |= {key: kept[key][sure] for key in _OF_BOXES & kept.keys()}
+    kept |= {key: kept[key][..., :height, :width] for key in _OF_PIXELS & kept.keys()}
+    return {key: _copied(value) for key, value in kept.items()}
 
 
 def _copied(value: Any) -> Any:
     """Return a copy on the CPU, which does not hold the batch that it is a view of."""
     return value.detach().cpu().clone() if isinstance(value, Tensor) else value
-
-
-def _worst(mistakes: list[Mistake]) -> list[Mistake]:
-    return sorted(mistakes, key=lambda mistake: -mistake.error)[:WORST]
 
 
 @dataclass

@@ -68,7 +68,6 @@ class Judged:
         found: The evaluation.
         split: What was evaluated.
         step: The step of the checkpoint; None for predictions of a file.
-        classes: Names of the classes.
         about: What the figures depend on besides: checkpoint, average, precision, overrides.
         run: The run that the checkpoint stands in.
         apart: Why it is not the run's own evaluation; empty if it is.
@@ -78,7 +77,6 @@ class Judged:
     found: Evaluation
     split: str
     step: int | None
-    classes: Sequence[str]
     about: Mapping[str, Any]
     run: RunFolder | None
     apart: str
@@ -114,7 +112,7 @@ class Judged:
     def _written(self, folder: Path, run_folder: Path | None) -> list[Path]:
         """Write the figures, and tell plugins of them."""
         split, step, found = self.split, self.step, self.found
-        written = save_evaluation(folder, split, step, found, self.classes, about=self.about)
+        written = save_evaluation(folder, split, step, found, found.classes, about=self.about)
         told = {"folder": folder, "split": split, "step": step, "found": found}
         plugins = default_registry().plugins
         for plugin, answer in plugins.call(
@@ -148,9 +146,8 @@ def judge(
         "overrides": list(overrides),
     }
     assert opened.origin is not None
-    step, classes = opened.origin["training"]["step"], opened.origin["data"]["classes"]
-    to = None if out is None else Path(out)
-    return Judged(found, split, step, classes, about, opened.run, apart, to)
+    step, to = opened.origin["training"]["step"], None if out is None else Path(out)
+    return Judged(found, split, step, about, opened.run, apart, to)
 
 
 def split_of(config: RunConfig, split: str | None) -> str:
@@ -184,7 +181,7 @@ def check_classes(dataset: Dataset, trained: Sequence[str]) -> None:
 def _apart(run: RunFolder | None, path: Path, overrides: Sequence[str], averaged: bool) -> str:
     """Return in what an evaluation differs from the run's own; nothing if it does not."""
     if run is None:
-        return f"{path} stands in no run"
+        return f"{path} does not belong to a run"
     if path.name != LAST:
         return f"{path.name} is not the run's last checkpoint"
     if not averaged:

@@ -110,9 +110,8 @@ def _done(heads: Mapping[str, Head], whole: Batch, halves: Batch) -> Values:
     for _, of_training in phases(task.train(), halves):
         check_finite(of_training, "in train mode")
         losses |= {f"train/{name}": loss.detach() for name, loss in of_training.items()}
-    if len(heads) == 1:  # whose name is in no prediction and in no loss
+    if len(heads) == 1:  # whose name is in no loss
         (name,) = heads
-        predictions = [{name: prediction} for prediction in predictions]
         losses = {key.replace("/", f"/{name}/", 1): loss for key, loss in losses.items()}
     gradients = {n: p.grad for n, p in task.named_parameters() if p.grad is not None}
     return {

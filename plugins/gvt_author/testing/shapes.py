@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gvt import Batch, Phase
 from gvt.loop import evaluating
+from gvt.predictions import by_head
 from gvt_author.testing.objects import detections_complaint, is_tensor
 from gvt_author.testing.stand_ins import CLASSES
 from gvt_author.testing.training import phases, predictions
@@ -109,17 +110,20 @@ def _losses_complaint(trial: Trial) -> str | None:
 def predictions_complaint(trial: Trial, batch: Batch) -> str | None:
     """Return what is wrong with the predictions for a batch, in one line."""
     found = predictions(trial.task, batch)
-    if not found and trial.task is trial.component:
+    if trial.task is not trial.component:
+        found = [prediction["head"] for prediction in found]  # as the trial calls it
+    elif not found:
         return None  # a task need not make any
     if len(found) != N or not all(isinstance(p, Mapping) for p in found):
         return f"it made {len(found)} predictions for {N} images; it takes one dict an image"
     for prediction, size in zip(found, batch.frame.sizes, strict=True):
-        if "boxes" in prediction:
-            problem = detections_complaint(prediction, size, batch.frame.canvas, CLASSES)
-        else:
-            problem = _of_whole_complaint(prediction, batch.frame.canvas)
-        if problem:
-            return problem
+        for part in by_head(prediction).values():
+            if "boxes" in part:
+                problem = detections_complaint(part, size, batch.frame.canvas, CLASSES)
+            else:
+                problem = _of_whole_complaint(part, batch.frame.canvas)
+            if problem:
+                return problem
     return None
 
 

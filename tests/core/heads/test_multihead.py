@@ -152,11 +152,41 @@ def test_evaluation_compares_what_has_a_truth_and_predicts_all(task):
     assert found["map/pairs"] == 8
 
 
-def test_a_single_head_keeps_its_own_names():
+def test_a_single_head_has_short_names_and_predicts_by_head_like_several():
     task = gvt.MultiHead(Backbone(), {"name": Classes()})
     assert losses_of(task, batch()).keys() == {"ce"}
-    assert task.predict(batch())[0].keys() == {"class"}
+    (prediction,) = {tuple(p) for p in task.predict(batch())}
+    assert prediction == ("name",)
+    assert task.predict(batch())[0]["name"].keys() == {"class"}
     assert evaluate(task, [batch()]).metrics.keys() == {"pairs", "loss/ce"}
+
+
+class Wrong(Maps):
+    def errors(self, predictions, targets):
+        return torch.stack([p["semantic"].float().mean() for p in predictions]) + 1
+
+
+def test_mistakes_have_the_prediction_of_their_own_head():
+    one = gvt.MultiHead(Backbone(), {"map": Wrong()})
+    both = gvt.MultiHead(Backbone(), {"name": Classes(), "map": Wrong(), "other": Wrong()})
+    partial = batch(map_of=(True, False, True, True))
+    assert both.errors(both.predict(partial), partial.targets.per_image(4)).keys() == {
+        "map",
+        "other",
+    }
+    for task, names in (
+        (one, {"map": "mistakes"}),
+        (both, {n: f"{n}/mistakes" for n in ("map", "other")}),
+    ):
+        mistakes = evaluate(task, [partial]).mistakes
+        assert list(mistakes) == list(names.values())
+        predictions = task.predict(partial)
+        for head, name in names.items():
+            assert sorted(m.source for m in mistakes[name]) == ["image 0", "image 2", "image 3"]
+            for mistake in mistakes[name]:
+                expected = predictions[int(mistake.source[-1])][head]["semantic"]
+                assert mistake.prediction.keys() == {"semantic"}
+                assert torch.equal(mistake.prediction["semantic"], expected)
 
 
 def test_prediction_needs_no_targets(task):

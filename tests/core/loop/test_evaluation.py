@@ -29,7 +29,7 @@ class Nearest(gvt.Task):
 
     def errors(self, predictions, targets):
         pairs = zip(predictions, targets, strict=True)
-        return {"mistakes": torch.stack([(p["class"] - t["class"]).abs() for p, t in pairs])}
+        return {"": torch.stack([(p["class"] - t["class"]).abs() for p, t in pairs])}
 
     def metric(self):
         from torchmetrics import MetricCollection, classification
@@ -119,7 +119,7 @@ def test_metrics_of_a_split_are_named_by_it_and_never_as_training_losses():
 
 def test_what_is_no_number_is_as_wrong_as_can_be(monkeypatch):
     def errors(task, predictions, targets):
-        return {"mistakes": torch.tensor([0.5, float("nan"), 0.0])}
+        return {"": torch.tensor([0.5, float("nan"), 0.0])}
 
     monkeypatch.setattr(Nearest, "errors", errors)
     mistakes = evaluate(Nearest(), [batch([0, 1, 2], [0, 1, 2])]).mistakes["mistakes"]
@@ -165,7 +165,7 @@ class Dense(Nearest):
         return gvt.StackedMetric(BinaryAccuracy(), "semantic", "semantic")
 
     def errors(self, predictions, targets):
-        return {"mistakes": torch.ones(len(targets))}
+        return {"": torch.ones(len(targets))}
 
 
 def test_mistakes_of_pixels_are_without_padding_and_without_scores():
@@ -202,7 +202,7 @@ class Detector(Nearest):
         return Boxes()
 
     def errors(self, predictions, targets):
-        return {"mistakes": torch.tensor([float(p["boxes"].sum()) for p in predictions])}
+        return {"": torch.tensor([float(p["boxes"].sum()) for p in predictions])}
 
 
 class Boxes:

@@ -34,7 +34,7 @@ def test_the_network_is_the_textbooks():
     for weight, bias in (weights[0:2], weights[2:4]):
         x = torch.max_pool2d(torch.conv2d(x, weight, bias).relu(), 2)
     x = (x.flatten(1) @ weights[4].T + weights[5]).relu() @ weights[6].T + weights[7]
-    predictions = task.predict(gvt.Batch(images, frame))
+    predictions = [of_heads["digit"] for of_heads in task.predict(gvt.Batch(images, frame))]
     torch.testing.assert_close(torch.stack([p["scores"] for p in predictions]), x.softmax(1))
     assert [int(p["class"]) for p in predictions] == x.argmax(1).tolist()
 

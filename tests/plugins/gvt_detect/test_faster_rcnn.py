@@ -426,7 +426,7 @@ def test_it_learns_where_things_are_and_what_they_are(learn):
     task = gvt.MultiHead(backbone, {"boxes": head})
     learn(task, batch, steps=120, lr=2e-3)
     with torch.no_grad():
-        predictions = task.predict(batch)
+        predictions = [of_heads["boxes"] for of_heads in task.predict(batch)]
     for prediction, of_boxes, of_labels in zip(predictions, boxes, labels, strict=True):
         found = prediction["boxes"][: len(of_boxes)]
         overlaps, which = box_iou(of_boxes, found).max(dim=1)

@@ -60,7 +60,7 @@ def test_it_learns_masks_that_lie_in_the_picture():
         optimizer.step()
     assert list(losses) == ["objectness", "rpn_box", "classification", "box", "mask"]
     with torch.no_grad():
-        predictions = task.predict(batch)
+        predictions = [of_heads["masks"] for of_heads in task.predict(batch)]
     for row, prediction in enumerate(predictions):
         truth = batch.targets["masks"][row] > 0
         masks = prediction["masks"]
@@ -120,7 +120,7 @@ def test_a_batch_without_a_single_object_trains():
 def test_where_nothing_is_found_there_are_no_masks():
     task = task_of(score_threshold=1.0)
     with torch.no_grad():
-        prediction = task.predict(discs())[1]
+        prediction = task.predict(discs())[1]["masks"]
     assert (prediction["masks"].shape, prediction["masks"].dtype) == ((0, *CANVAS), torch.bool)
 
 
@@ -142,7 +142,7 @@ def test_under_autocast_the_mask_loss_is_float32():
         losses = task("supervised", discs(), gvt.Step(0))
         predictions = task.predict(discs())
     assert losses["mask"].dtype == torch.float32 and losses["mask"].isfinite()
-    assert predictions[0]["masks"].dtype == torch.bool
+    assert predictions[0]["masks"]["masks"].dtype == torch.bool
 
 
 def test_no_mask_layers_is_one_clear_line():

@@ -148,7 +148,7 @@ def test_images_whose_boxes_nobody_knows_are_predicted_only():
     assert average_precision(task, judged[1:], targets[1:]) == 1
     empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     assert average_precision(task, judged, [empty, targets[1]]) < 1
-    mistakes = task.errors(predictions, targets)["mistakes"]
+    mistakes = task.errors(predictions, targets)[""]
     assert mistakes[0] == 0 and mistakes.shape == (2,)
     assert task.evaluate(batch_of(present=[False, False]))[1] == {}
 

@@ -315,4 +315,4 @@ def test_it_learns_four_pictures(learn):
         predictions = task.predict(batch)
     metric.update(predictions, targets.per_image(4))
     assert metric.compute()["ap50"] > 0.95
-    assert task.errors(predictions, targets.per_image(4))["mistakes"].max() == 0
+    assert task.errors(predictions, targets.per_image(4))["boxes"].max() == 0

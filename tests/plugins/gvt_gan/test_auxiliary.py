@@ -203,7 +203,7 @@ def test_held_out_reals_are_classified_and_fakes_judged(task):
     assert found["accuracy"] == pytest.approx((logits.argmax(1) == truth).float().mean().item())
     assert found["loss/cross_entropy"] == pytest.approx(F.cross_entropy(logits, truth).item())
     assert found["loss/generator"] == pytest.approx(F.softplus(-said).mean().item(), rel=1e-5)
-    assert set(task.errors(task.predict(data), data.targets.per_image(6))) == {"mistakes"}
+    assert set(task.errors(task.predict(data), data.targets.per_image(6))) == {"digit"}
 
 
 def test_a_discriminator_that_only_judges_makes_no_predictions():

@@ -48,7 +48,7 @@ def entries_of(run, split="test", head="squares"):
         batch = gvt.Batch(sample.image[None], frame, records=[sample.record])
         with torch.no_grad():
             (prediction,) = to_original(run.task.eval().predict(batch), [sample.record])
-        record, said = sample.record, prediction.get(head, prediction)
+        record, said = sample.record, prediction[head]
         found += results_of(said, record.id, record.source, dataset.classes)
     return found
 
@@ -87,7 +87,7 @@ def test_a_runs_own_predictions_get_its_own_figures(recipe, runs, tmp_path):
     worst, own_worst = (e.mistakes[f"{prefix}mistakes"] for e in (found, evaluated))
     assert [(m.source, m.error) for m in worst] == [(m.source, m.error) for m in own_worst]
     for mistake, other in zip(worst, own_worst, strict=True):
-        said, before = (m.prediction.get("squares", m.prediction) for m in (mistake, other))
+        said, before = mistake.prediction, other.prediction
         assert torch.allclose(said["boxes"], before["boxes"], atol=1e-4)
         assert torch.equal(mistake.image, other.image)
         assert all(torch.equal(said[k], before[k]) for k in said.keys() & {"labels", "masks"})

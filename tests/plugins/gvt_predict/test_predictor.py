@@ -58,9 +58,9 @@ def same(said, expected, share=0.99):
 @pytest.mark.parametrize("size", [(50, 130), (33, 20), (1, 90), (5, 3)])
 def test_tiles_and_flips_say_what_the_whole_says_where_pixels_decide(predictor, size, flips):
     image, reader = picture(*size), gvt.PictureReader()
-    whole = predictor({"a": SHARP}, reader=reader)(image, "a picture")[""]["semantic"]
+    whole = predictor({"a": SHARP}, reader=reader)(image, "a picture")["a"]["semantic"]
     overrides = ("tile=32", "overlap=0.4", f"flips={flips}", "batch_size=3")
-    tiled = predictor({"a": SHARP}, *overrides, reader=reader)(image, "it")[""]["semantic"]
+    tiled = predictor({"a": SHARP}, *overrides, reader=reader)(image, "it")["a"]["semantic"]
     assert (whole.dtype, tuple(whole.shape)) == (torch.uint8, size)
     assert same(tiled.numpy(), whole.numpy())
     assert same(whole.numpy(), shades(image), 0.95)
@@ -69,7 +69,7 @@ def test_tiles_and_flips_say_what_the_whole_says_where_pixels_decide(predictor, 
 def test_a_picture_brought_to_a_size_comes_back_in_its_own(predictor):
     image = picture(3, 4).resize((120, 90), Image.Resampling.BICUBIC)
     reader = gvt.PictureReader(size=(45, 60), fit="stretch")
-    said = predictor({"a": SHARP}, reader=reader)(image, "it")[""]["semantic"].numpy()
+    said = predictor({"a": SHARP}, reader=reader)(image, "it")["a"]["semantic"].numpy()
     assert same(said, shades(image), 0.9)
 
 
@@ -90,10 +90,10 @@ def test_without_a_reader_pixels_keep_the_pictures_size_and_whole_ones_the_train
     shape = (1, 28, 28)
     of_pixels = predictor({"a": SHARP}, shape=shape)
     assert of_pixels.reader == gvt.PictureReader(1)
-    assert of_pixels(picture(40, 30).convert("L"), "it")[""]["semantic"].shape == (40, 30)
+    assert of_pixels(picture(40, 30).convert("L"), "it")["a"]["semantic"].shape == (40, 30)
     whole = predictor({"a": {"name": "whole"}}, shape=shape)
     assert whole.reader == gvt.PictureReader(1, (28, 28), fit="pad")
-    assert whole(picture(40, 30).convert("L"), "it")[""]["scores"].shape == (3,)
+    assert whole(picture(40, 30).convert("L"), "it")["a"]["scores"].shape == (3,)
     nothing = predictor({"a": {"name": "whole"}})
     assert nothing.reader == gvt.PictureReader(3)
     assert predictor({"a": {"name": "things"}}, shape=shape).reader == gvt.PictureReader(1)
@@ -110,7 +110,7 @@ def test_a_class_does_not_depend_on_left_and_right_where_flips_are_wanted(predic
     plain, flipped = (
         predictor(head, f"flips={flips}", reader=gvt.PictureReader()) for flips in ("false", "true")
     )
-    scores = [one(of, "it")[""]["scores"] for one in (plain, flipped) for of in (image, mirrored)]
+    scores = [one(of, "it")["a"]["scores"] for one in (plain, flipped) for of in (image, mirrored)]
     assert not torch.allclose(scores[0], scores[1])
     torch.testing.assert_close(scores[2], scores[3])
     torch.testing.assert_close(scores[2], (scores[0] + scores[1]) / 2)
@@ -134,7 +134,7 @@ def test_of_tiles_a_class_takes_the_mean_and_labels_whatever_is_in_one(predictor
 
 def test_a_picture_smaller_than_the_coarsest_feature_is_filled_up(predictor):
     image = picture(5, 40)
-    said = predictor({"a": SHARP}, reader=gvt.PictureReader(), stride=16)(image, "it")[""]
+    said = predictor({"a": SHARP}, reader=gvt.PictureReader(), stride=16)(image, "it")["a"]
     assert same(said["semantic"].numpy(), shades(image), 0.95)
 
 
@@ -180,12 +180,10 @@ BOXES = [
 def test_objects_are_found_in_tiles_as_in_the_whole(predictor, masks, heads):
     image, reader = things(BOXES, (200, 180), (255, 170, 85)), gvt.PictureReader()
     parts = {name: {"name": name} for name in heads} | {"things": {**THINGS, "masks": masks}}
-    # Only one head has no name.
-    name = "things" if len(heads) > 1 else ""
-    whole = predictor(parts, reader=reader)(image, "it")[name]
+    whole = predictor(parts, reader=reader)(image, "it")["things"]
     assert boxes_of(whole) == sorted(map(tuple, BOXES))
     overrides = ("tile=64", "batch_size=3", "flips=true")
-    tiled = predictor(parts, *overrides, reader=reader)(image, "it")[name]
+    tiled = predictor(parts, *overrides, reader=reader)(image, "it")["things"]
     assert boxes_of(tiled) == boxes_of(whole)
     one, other = (
         sorted(zip(found.boxes.tolist(), found.labels.tolist(), strict=True))
@@ -204,7 +202,7 @@ def test_a_picture_no_larger_than_a_tile_is_predicted_as_a_whole(predictor):
     tasks = [
         predictor({"a": THINGS}, f"tile={tile}", reader=reader) for tile in (200, 1000, "auto")
     ]
-    found = [task(image, "it")[""].prediction() for task in tasks]
+    found = [task(image, "it")["a"].prediction() for task in tasks]
     for other in found[1:]:
         for key, value in found[0].items():
             assert torch.equal(value, other[key])
@@ -217,7 +215,7 @@ def test_objects_in_a_picture_that_was_brought_to_a_size_are_in_its_own_pixels(p
     found = predictor({"a": {**THINGS, "masks": True}}, reader=reader)(
         things(boxes, (120, 180)), "it"
     )
-    objects = found[""]
+    objects = found["a"]
     assert len(objects) == 2
     for box, expected in zip(boxes_of(objects), sorted(boxes), strict=True):
         assert np.abs(np.array(box) - expected).max() <= 4
@@ -235,9 +233,9 @@ def test_a_large_picture_is_cut_into_parts_that_are_brought_to_the_size(predicto
     image = things(boxes, (200, 400))
     asked = []
     task = predictor({"a": THINGS}, "tile=120", reader=reader)
-    said = task._said
-    task._said = lambda image, boxes, *rest: asked.extend(boxes) or said(image, boxes, *rest)
-    found = task(image, "it")[""]
+    scored = task._scored
+    task._scored = lambda image, boxes, *rest: asked.extend(boxes) or scored(image, boxes, *rest)
+    found = task(image, "it")["a"]
     assert {(box.bottom - box.top, box.right - box.left) for box in asked} == {(60, 120)}
     assert len(found) == len(boxes)
     for box, expected in zip(boxes_of(found), sorted(boxes), strict=True):
@@ -249,15 +247,15 @@ def test_tiles_of_pictures_that_are_brought_to_a_size_are_for_objects_alone(pred
     with pytest.raises(gvt.UsageError, match=r"predict\.tile=100: pictures are brought to 30 x 60"):
         predictor({"a": SHARP, "b": THINGS}, "tile=100", reader=reader)
     said = predictor({"a": SHARP}, "tile=512", reader=reader)(picture(9, 9), "it")
-    assert said[""]["semantic"].shape == (9, 9)
+    assert said["a"]["semantic"].shape == (9, 9)
     whole = predictor({"a": {"name": "whole"}}, "tile=16", reader=reader)(picture(99, 99), "it")
-    assert whole[""]["scores"].shape == (3,)
+    assert whole["a"]["scores"].shape == (3,)
 
 
 def test_a_picture_without_objects_has_none(predictor):
     found = predictor({"a": {**THINGS, "masks": True}}, "tile=32", reader=gvt.PictureReader())(
         Image.new("RGB", (70, 50)), "it"
-    )[""]
+    )["a"]
     assert {k: tuple(v.shape) for k, v in found.prediction((50, 70)).items()} == {
         "boxes": (0, 4), "labels": (0,), "scores": (0,), "masks": (0, 50, 70),
     }  # fmt: skip
@@ -273,7 +271,7 @@ def test_tiles_of_a_long_picture_lose_neither_its_ends_nor_proportions(predictor
     boxes = [(top, left, bottom, right) for left, top, right, bottom in LONG] if turned else LONG
     image = things(boxes, (2000, 200) if turned else (200, 2000))
     reader = gvt.PictureReader(size=(240, 320), fit=fit)
-    found = predictor({"a": THINGS}, "tile=640", reader=reader)(image, "it")[""]
+    found = predictor({"a": THINGS}, "tile=640", reader=reader)(image, "it")["a"]
     assert len(found) == len(boxes)
     for box, expected in zip(boxes_of(found), sorted(boxes), strict=True):
         assert np.abs(np.array(box) - expected).max() <= 4
@@ -299,7 +297,7 @@ def test_what_is_square_is_shown_so_in_tiles_though_they_are_narrower(predictor,
 def test_objects_at_the_edges_of_a_picture_are_shown_though_the_training_cropped(predictor, fit):
     boxes = [(0, 40, 40, 80), (460, 20, 500, 60)]
     task = predictor({"a": THINGS}, reader=gvt.PictureReader(size=(60, 60), fit=fit, share=0.875))
-    found = task(things(boxes, (100, 500)), "it")[""]
+    found = task(things(boxes, (100, 500)), "it")["a"]
     assert len(found) == 2
     for box, expected in zip(boxes_of(found), sorted(boxes), strict=True):
         assert np.abs(np.array(box) - expected).max() <= 9

@@ -46,19 +46,6 @@ def test_pictures_bear_their_split_and_step(processes, said, tmp_path, monkeypat
     }
 
 
-def test_the_sheet_of_a_head_shows_what_that_head_said(tmp_path, monkeypatch):
-    label, boxes = {"class": torch.tensor(0)}, {"boxes": torch.zeros(1, 4)}
-    mistake = Mistake(1.0, torch.zeros(1, 8, 8), {"label": label, "boxes": boxes}, {}, "")
-    drawn = {}
-    monkeypatch.setattr(
-        evaluations, "save_mistakes", lambda own, classes, path, title: drawn.update({title: own})
-    )
-    names = ("label/mistakes", "boxes/mistakes", "mistakes")
-    judged = Evaluation({}, mistakes={name: [mistake] for name in names})
-    draw_evaluation(tmp_path, "val", None, judged, CLASSES)
-    assert [own[0].prediction for own in drawn.values()] == [label, boxes, mistake.prediction]
-
-
 def test_each_table_curve_and_sheet_is_a_picture(tmp_path):
     x = torch.linspace(0, 1, 101)
     rows = torch.stack([1 - x / 3, torch.full_like(x, torch.nan)])

@@ -96,8 +96,8 @@ def test_every_head_has_every_mode(name, mode):
     metric = task.metric()
     metric.update(predictions, truths)
     assert 0 <= metric.compute()["mean_iou"] <= 1
-    assert task.errors(predictions, truths)["mistakes"].shape == (2,)
-    for prediction in predictions:
+    assert task.errors(predictions, truths)["mask"].shape == (2,)
+    for prediction in (of_heads["mask"] for of_heads in predictions):
         again = head.decide(prediction["scores"])
         assert again.keys() == prediction.keys()
         assert all(torch.equal(again[key], prediction[key]) for key in again)
