@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from io import BufferedRandom, BufferedReader, FileIO
 from pathlib import Path
 
-__all__ = ["check_regular", "create", "make_folder_inside", "replacing"]
+__all__ = ["attempting", "check_regular", "create", "make_folder_inside", "replacing"]
 
 UNFINISHED = ".unfinished."
 """What the name of a file begins with until it is complete."""

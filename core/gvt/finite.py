@@ -65,12 +65,11 @@ def check_weights(
 
 
 def has_finite_losses(metrics: Mapping[str, float]) -> bool:
-    """Return whether all held-out losses (`loss/NAME` or `SPLIT/loss/NAME`) are finite.
+    """Return whether all held-out losses of a checkpoint, `SPLIT/loss/NAME`, are finite.
 
     Other metrics may be NaN, such as those of a class that does not occur.
     """
-    losses = (v for n, v in metrics.items() if n.startswith("loss/") or "/loss/" in n)
-    return all(map(math.isfinite, losses))
+    return all(math.isfinite(value) for name, value in metrics.items() if "/loss/" in name)
 
 
 def _has_fractions(tensor: Tensor) -> bool:

@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from gvt import Curves
-from gvt.files import replacing
-from gvt.vision.drawing import LONGEST_TITLE, caption, figure_of
+from gvt.vision.drawing import LONGEST_TITLE, caption
 
-from .plots import DASHES, LONGEST_CURVE
+from .plots import LONGEST_CURVE, saved_figure, style
 
 MOST_CURVES = 20
 """Classes that are each drawn in a colour of their own; of more the lowest ones are."""
 
 LOWEST = 10
-
-_COLORS = 10  # of matplotlib, C0 to C9
 
 
 def save_curves(curves: Curves, classes: Sequence[str], path: Path, title: str = "") -> None:
@@ -38,16 +35,14 @@ def save_curves(curves: Curves, classes: Sequence[str], path: Path, title: str =
     named = there
     if len(there) > MOST_CURVES:
         named = sorted(there, key=lambda n: float(means[n]))[:LOWEST]
-    with figure_of((8, 4.8)) as figure:
+    with saved_figure(path, (8, 4.8)) as figure:
         axes = figure.add_subplot()
         x = curves.x.numpy()
         for number in set(there) - set(named):
             axes.plot(x, curves.y[number].numpy(), color="0.8", linewidth=0.8, zorder=1)
         for place, number in enumerate(named):
-            dashes = DASHES[place // _COLORS % len(DASHES)]
             label = _label(names[number], float(means[number]))
-            color = f"C{place % _COLORS}"
-            axes.plot(x, curves.y[number].numpy(), dashes, color=color, label=label)
+            axes.plot(x, curves.y[number].numpy(), label=label, **style(place))
         if len(there) > 1:
             mean = curves.y[there].double().nanmean(dim=0)
             label = _label(f"mean of {len(there)} classes", float(mean.nanmean()))
@@ -59,8 +54,6 @@ def save_curves(curves: Curves, classes: Sequence[str], path: Path, title: str =
         if there:
             lowest = f"lowest {len(named)} of {len(there)}" if len(named) < len(there) else None
             figure.legend(loc="outside right upper", title=lowest, fontsize=9, frameon=False)
-        with replacing(path) as file:
-            figure.savefig(file, format="png", dpi=120)
 
 
 def _label(name: str, mean: float) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gvt.files import attempting
+
 
 @contextmanager
 def drawing(path: Path) -> Iterator[None]:
@@ -16,8 +18,7 @@ def drawing(path: Path) -> Iterator[None]:
         path: The file, which the warning names.
     """
     try:
-        yield
-    except OSError as error:
-        warnings.warn(f"{path}: not written: {error.strerror or error}", stacklevel=3)
+        with attempting(path):
+            yield
     except Exception as error:  # a picture is worth less than the run that it shows
         warnings.warn(f"{path}: not drawn: {type(error).__name__}: {error}", stacklevel=3)

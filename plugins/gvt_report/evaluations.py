@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from gvt import Evaluation
@@ -13,9 +12,7 @@ from .class_curves import save_curves
 from .drawing import drawing
 
 
-def draw_evaluation(
-    folder: Path, split: str, step: int | None, found: Evaluation, classes: Sequence[str]
-) -> None:
+def draw_evaluation(folder: Path, split: str, step: int | None, found: Evaluation) -> None:
     """Draw `SPLIT_<name>.png` for each table, curves and sheet of mistakes.
 
     A picture that cannot be drawn is a warning, and the others are still drawn.
@@ -25,10 +22,10 @@ def draw_evaluation(
         split: The split that was evaluated.
         step: Steps done by then; None for what no training led to.
         found: The evaluation.
-        classes: Names of the classes.
     """
     if not folder.is_dir():
         return  # which whoever wrote the figures has warned of
+    classes = found.classes
     heading = split if step is None else f"{split}, step {step:,}"
     for name, table in found.tables.items():
         with drawing(path := _picture(folder, split, name)):

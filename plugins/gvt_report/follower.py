@@ -1,4 +1,4 @@
-"""Drawing a run as it goes, and its report at the end."""
+"""Drawing a run as it goes, its report at the end, and evaluations after it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gvt.vision.drawing import save_samples
 
 from .drawing import drawing
 from .evaluations import draw_evaluation
-from .plots import save_losses_plot, save_scatter
+from .plots import charts_of, save_losses_plot, save_scatter
 from .report import write_report
 from .sheets import drop_sheets_after, save_progress, save_sheet, sheet_path
 from .summary import summarise
@@ -72,16 +72,15 @@ class Follower:
     def end(self, run: Run) -> None:
         """Draw what is drawn once, and write the report."""
         folder = self._folder
-        classes = () if run.info is None else run.info.classes
         self._draw_progress(run.step)
         for split, (step, found) in self._evaluations.items():
-            draw_evaluation(folder.evaluations, split, step, found, classes)
+            draw_evaluation(folder.evaluations, split, step, found)
         if not folder.config.is_file():
             return  # a run in code, with nothing to report on
         with drawing(folder.report):
             summary = summarise(folder)
             with drawing(folder.losses_plot):
-                save_losses_plot(summary.log.curves, folder.losses_plot, classes)
+                save_losses_plot(charts_of(summary.log), folder.losses_plot)
             phases = [phase.name for phase in run.task.phases]
             if len(phases) == 2:
                 with drawing(folder.scatter_plot):
@@ -95,3 +94,22 @@ class Follower:
             with drawing(path):
                 save_progress(samples, name, size, path, until=step)
             self._progress_drawn_at = time.monotonic()
+
+
+def draw_after(
+    folder: Path, split: str, step: int | None, found: Evaluation, run_folder: Path | None
+) -> None:
+    """Draw an evaluation apart from a run, and update the report of a run whose own it is.
+
+    Args:
+        folder: Where its figures are.
+        split: The split that was evaluated.
+        step: The step of the checkpoint; None for predictions of a file.
+        found: The evaluation.
+        run_folder: The run whose own evaluation it is, if any.
+    """
+    draw_evaluation(folder, split, step, found)
+    if run_folder is not None:
+        run = RunFolder(run_folder)
+        with drawing(run.report):
+            write_report([summarise(run)], run.report)

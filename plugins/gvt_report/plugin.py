@@ -66,6 +66,6 @@ def gvt_checkpoint_evaluated(
     folder: Path, split: str, step: int | None, found: Evaluation, run_folder: Path | None
 ) -> None:
     """Draw an evaluation, and bring the report of the run up to date if it is the run's own."""
-    from gvt_report.after import draw_after
+    from gvt_report.follower import draw_after
 
     draw_after(folder, split, step, found, run_folder)

@@ -24,16 +24,15 @@ def sheet_path(folder: Path, name: str, step: int) -> Path:
     return folder / f"{name}_{step:08d}.png"
 
 
-def last_sheets(folder: Path) -> dict[str, Path]:
-    """Return of each kind of sheet in a folder the one of the last step."""
-    found = sorted((m[1], int(m[2]), p) for p in folder.glob("*.png") if (m := _SHEET(p.name)))
-    return {name: path for name, _, path in found}
+def sheets(folder: Path) -> list[tuple[str, int, Path]]:
+    """Return name, step and path of each sheet in a folder, in their order."""
+    return sorted((m[1], int(m[2]), p) for p in folder.glob("*.png") if (m := _SHEET(p.name)))
 
 
 def drop_sheets_after(folder: Path, step: int) -> None:
-    """Delete the sheets of later steps, which a run that goes on from there draws anew."""
-    for path in folder.glob("*.png"):
-        if (match := _SHEET(path.name)) and int(match[2]) > step:
+    """Delete the sheets of later steps, which a run that is resumed from there draws anew."""
+    for _, later, path in sheets(folder):
+        if later > step:
             path.unlink()
 
 
@@ -108,18 +107,20 @@ def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, u
         size: Height and width of one picture.
         path: Where to.
         until: The last step that is shown; a resumed run may find sheets of a later one.
+
+    Raises:
+        OSError: If it cannot be written, or there is no sheet.
     """
-    named = [m for p in samples.iterdir() if (m := _SHEET(p.name)) and m[1] == name]
-    steps = sorted(step for m in named if (step := int(m[2])) <= until)
-    if len(steps) > MOST_MOMENTS:
-        chosen = np.linspace(0, len(steps) - 1, MOST_MOMENTS).round().astype(int)
-        steps = [steps[i] for i in chosen]
-    if not steps:
-        return
+    paths = [path for of, step, path in sheets(samples) if of == name and step <= until]
+    if not paths:
+        raise OSError(f"{samples} has no sheet {name!r}")
+    if len(paths) > MOST_MOMENTS:
+        chosen = np.linspace(0, len(paths) - 1, MOST_MOMENTS).round().astype(int)
+        paths = [paths[i] for i in chosen]
     height, width = size
     tiles = []
-    for step in steps:
-        with Image.open(sheet_path(samples, name, step)) as sheet:
+    for sheet_of_step in paths:
+        with Image.open(sheet_of_step) as sheet:
             edge = 0 if sheet.size == (width, height) else PADDING
             tiles.append(sheet.crop((edge, edge, edge + width, edge + height)))
     _save_tiles(tiles, math.ceil(math.sqrt(len(tiles))), path)

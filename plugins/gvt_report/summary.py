@@ -1,11 +1,11 @@
-"""What the folder of a run says of it: how it stands, its settings and numbers."""
+"""The content of a run folder: how the run stands, its settings and its numbers."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +13,25 @@ from typing import Any
 
 from gvt import Evaluation, UsageError
 from gvt.config import parse, read
-from gvt.runs import Log, RunFolder, read_log
-
-Numbers = dict[str, tuple[int, float]]
-"""(step, value) by name."""
+from gvt.loop import Figure, from_document
+from gvt.runs import Log, RunFolder, guessed, read_log
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)(?:_(\d+))?").fullmatch
+
+
+@dataclass(frozen=True)
+class Number:
+    """The last value of a figure.
+
+    Attributes:
+        step: Steps done by then.
+        value: The value.
+        figure: What it measures.
+    """
+
+    step: int
+    value: float
+    figure: Figure
 
 
 @dataclass(frozen=True)
@@ -33,8 +46,7 @@ class Summary:
         settings: The same, flat, by dotted paths.
         environment: What it computed on, likewise.
         log: Its `metrics.jsonl`.
-        evaluated: The numbers in `evaluation/`, by split and metric.
-        classes: Names of the classes, as evaluations have them.
+        last: The last number of each name, from the log or a later evaluation.
         unreadable: Files there that cannot be read, with the reason.
     """
 
@@ -45,16 +57,8 @@ class Summary:
     settings: Mapping[str, str]
     environment: Mapping[str, str]
     log: Log
-    evaluated: Numbers
-    classes: tuple[str, ...]
+    last: Mapping[str, Number]
     unreadable: list[tuple[str, str]]
-
-    @property
-    def last(self) -> Numbers:
-        """The last number of each name, be it of the log or of a later evaluation."""
-        last = {name: points[-1] for name, points in self.log.curves.items()}
-        later = {n: p for n, p in self.evaluated.items() if n not in last or p[0] >= last[n][0]}
-        return last | later
 
     @property
     def outcome(self) -> str:
@@ -64,33 +68,25 @@ class Summary:
     @property
     def standing(self) -> str:
         """How it stands, in a line."""
-        ending = self.log.ending
+        step, ending = self.log.step, self.log.ending
         if ending is None:
-            written = (
-                f"the last step written down is {self.log.step:,}"
-                if self.log.step
-                else ("no step is written down yet")
-            )
-            return f"Running, or killed: {written}."
+            written = f"the last step written down is {step:,}"
+            return f"Running, or killed: {written if step else 'no step is written down yet'}."
         words = {"success": "Finished", "interrupt": "Interrupted", "failure": "Failed"}
-        word = words.get(self.outcome, self.outcome)
+        word, early = words.get(self.outcome, self.outcome), ending.get("stopped_early")
         took = timedelta(seconds=round(ending.get("seconds", 0)))
-        early = ending.get("stopped_early")
-        return (
-            f"{word} at step {self.log.step:,} of {ending.get('total_steps', 0):,}, after {took}"
-            + (f": {early}." if early else ".")
-        )
+        total = f"{ending.get('total_steps', 0):,}"
+        return f"{word} at step {step:,} of {total}, after {took}{f': {early}' * bool(early)}."
 
     @property
     def error(self) -> str:
         """What it failed with."""
-        if self.outcome != "failure" or self.log.ending is None:
-            return ""
-        return str(self.log.ending.get("error") or "")
+        ending = self.log.ending or {}
+        return str(ending.get("error") or "") if self.outcome == "failure" else ""
 
     @property
     def resume(self) -> str:
-        """The command that goes on with it; nothing for one that is complete."""
+        """The command that resumes it; empty for a run that is complete."""
         if self.outcome == "success":
             return ""
         written = (self.log.ending or {}).get("resume")
@@ -101,8 +97,8 @@ def summarise(folder: RunFolder) -> Summary:
     """Return what is known of a run.
 
     Raises:
-        UsageError: If the folder is no run.
-        ConfigError: If its config.yaml is no YAML.
+        UsageError: If the folder is not a run's.
+        ConfigError: If its config.yaml is not YAML.
     """
     if not folder.config.is_file():
         raise UsageError(
@@ -111,47 +107,61 @@ def summarise(folder: RunFolder) -> Summary:
         )
     text = read(folder.config, str(folder.config))
     config = parse(text, str(folder.config))
-    recipe = config.get("recipe") if isinstance(config, Mapping) else None
-    name = folder.path.resolve().name
-    at = _TIME(name)
-    time = name if at is None else f"{at[1]} {at[2]}:{at[3]}:{at[4]}{f' ({at[5]})' * bool(at[5])}"
-    log = read_log(folder.metrics)
-    evaluated, classes, unreadable = _evaluated(folder.evaluations, log.step)
+    path = folder.path.resolve()
+    at = _TIME(path.name)
+    evaluations, unreadable = _evaluations(folder.evaluations)
+    classes = next((found.classes for *_, found in evaluations[::-1] if found.classes), ())
+    log = read_log(folder.metrics, classes)
     return Summary(
-        folder,
-        str(recipe or folder.path.resolve().parent.name),
-        time,
-        text,
-        dict(_flat(config)),
-        _environment(folder.environment),
-        log,
-        evaluated,
-        classes,
-        unreadable,
+        folder=folder,
+        recipe=str(
+            (config.get("recipe") if isinstance(config, Mapping) else "") or path.parent.name
+        ),
+        time=f"{at[1]} {at[2]}:{at[3]}:{at[4]}{f' ({at[5]})' * bool(at[5])}" if at else path.name,
+        config=text,
+        settings=dict(_flat(config)),
+        environment=_environment(folder.environment),
+        log=log,
+        last=_last(log, evaluations, classes),
+        unreadable=unreadable,
     )
 
 
-def _evaluated(folder: Path, until: int) -> tuple[Numbers, tuple[str, ...], list[tuple[str, str]]]:
-    """Return the numbers of evaluations, the names of the classes, and files without either.
+def _last(
+    log: Log, evaluations: Sequence[tuple[str, int, Evaluation]], classes: Sequence[str]
+) -> dict[str, Number]:
+    """Return the last number of each name.
 
-    One of a later step is of weights that the run has since gone back behind, and counts no more.
+    An evaluation of a later step than the log's last does not count: it is of weights that the
+    run has since gone back behind.
     """
-    found: Numbers = {}
-    classes: tuple[str, ...] = ()
-    unreadable = []
+    last = {name: Number(*points[-1], log.figures[name]) for name, points in log.curves.items()}
+    for split, step, found in evaluations:
+        for name, (metric, value) in zip(found.named(split), found.metrics.items(), strict=True):
+            if (last[name].step if name in last else 0) <= step <= log.step:
+                last[name] = Number(
+                    step, value, found.figures.get(metric) or guessed(name, classes)
+                )
+    return last
+
+
+def _evaluations(
+    folder: Path,
+) -> tuple[list[tuple[str, int, Evaluation]], list[tuple[str, str]]]:
+    """Return (split, step, evaluation) of what is in a folder, and what cannot be read there."""
+    evaluations, unreadable = [], []
     for path in sorted(folder.glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            split, step = str(document["split"]), int(document["step"])
             # What is not finite is null, which is all that JSON has for it.
             values = {n: float("nan" if v is None else v) for n, v in document["metrics"].items()}
-            classes = tuple(map(str, document.get("classes", ()))) or classes
+            classes = tuple(map(str, document.get("classes", ())))
+            figures = from_document(document.get("figures"))
+            found = Evaluation(values, classes=classes, figures=figures)
+            evaluations.append((str(document["split"]), int(document["step"]), found))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             unreadable.append((str(path), f"{type(error).__name__}: {error}"))
-            continue
-        if step <= until:
-            found |= {n: (step, v) for n, v in Evaluation(values).named(split).items()}
-    return found, classes, unreadable
+    return evaluations, unreadable
 
 
 def _environment(path: Path) -> dict[str, str]:

@@ -1,41 +1,42 @@
-"""The best evaluation of a run, and how long another one is waited for."""
+"""Best-checkpoint tracking and early stopping."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
 
 from gvt.config import EvaluateConfig
 from gvt.errors import ConfigError
-from gvt.finite import has_finite_losses
+from gvt.loop.evaluation import Evaluation
 from gvt.loop.listener import Run
 
 
-def note_best(config: EvaluateConfig, run: Run, metrics: Mapping[str, float]) -> bool:
+def note_best(config: EvaluateConfig, run: Run, found: Evaluation) -> bool:
     """Return whether an evaluation is the run's best so far, and note it in the run if so.
 
-    One whose metric or any held-out loss is not finite never is, and is warned of.
+    An evaluation whose metric or any of whose losses is not finite is never the best; it is a
+    warning.
 
     Raises:
-        ConfigError: If it has no metric of the wanted name.
+        ConfigError: If it has no metric of the name in the configuration.
     """
     if config.best is None:
         return False
+    metrics = found.metrics
+    losses = [name for name in metrics if found.figure(name).kind == "loss"]
     if config.best not in metrics:
-        known = ", ".join(name for name in metrics if name.startswith("loss/"))
-        raise ConfigError(f"evaluate.best: no metric is called {config.best!r}; there are {known}")
+        raise ConfigError(
+            f"evaluate.best: no metric is called {config.best!r}; there are {', '.join(losses)}"
+        )
+    for name in (config.best, *losses):
+        if not math.isfinite(metrics[name]):
+            warnings.warn(
+                f"evaluation of step {run.step}: {name} is {metrics[name]}, so it cannot be the "
+                "best one",
+                stacklevel=2,
+            )
+            return False
     value = metrics[config.best]
-    if not math.isfinite(value) or not has_finite_losses(metrics):
-        losses = {n: v for n, v in metrics.items() if n.startswith("loss/")}
-        name, broken = next(
-            (n, v) for n, v in {config.best: value, **losses}.items() if not math.isfinite(v)
-        )
-        warnings.warn(
-            f"evaluation of step {run.step}: {name} is {broken}, so it cannot be the best one",
-            stacklevel=2,
-        )
-        return False
     sign = 1 if config.mode == "max" else -1
     if run.best is not None and sign * value <= sign * run.best["value"]:
         return False

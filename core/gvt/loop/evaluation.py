@@ -15,6 +15,7 @@ from gvt.batch import Batch, Record
 from gvt.device.processes import World
 from gvt.geometry import SPATIAL_KEYS, scores_of_pixels, to_canvas, to_original
 from gvt.interfaces import Curves, Prediction, Task
+from gvt.loop.figures import Figure
 from gvt.loop.losses import check_single
 from gvt.predictions import by_head, short_name
 
@@ -59,6 +60,7 @@ class Evaluation:
         metrics: Metrics by name and, as `loss/...`, mean losses.
         tables: (K, K) tables over the classes by name, on the CPU; rows are the truth.
         curves: Curves of the classes by name, on the CPU.
+        figures: What each metric measures, by its name; one that is not in it is a plain metric.
         mistakes: The worst samples of each head, the worst one first, by `mistakes` or
             `head/mistakes`; with several processes those of this one's share of the data.
         processes: How many there were.
@@ -71,6 +73,11 @@ class Evaluation:
     processes: int = 1
     classes: tuple[str, ...] = ()
     curves: dict[str, Curves] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+
+    def figure(self, name: str) -> Figure:
+        """Return what a metric measures."""
+        return self.figures.get(name, Figure())
 
     def named(self, split: str) -> dict[str, float]:
         """Return the metrics by the names that they have in a run, `<split>/<metric>`.
@@ -129,8 +136,16 @@ def evaluate(
     totals, counts = world.add(totals), world.add(counts)
     with world.together():  # torchmetrics gathers what the processes have counted
         said = _Said() if metric is None else _sorted_out(metric.compute(), classes)
-    metrics = said.numbers | {f"loss/{name}": totals[name] / counts[name] for name in totals}
-    return Evaluation(metrics, said.tables, mistakes, world.size, tuple(classes), said.curves)
+    means = {f"loss/{name}": totals[name] / counts[name] for name in totals}
+    return Evaluation(
+        metrics=said.numbers | means,
+        tables=said.tables,
+        mistakes=mistakes,
+        processes=world.size,
+        classes=tuple(classes),
+        curves=said.curves,
+        figures=said.figures | dict.fromkeys(means, Figure("loss")),
+    )
 
 
 def _with_parts(targets: list[dict[str, Any]], records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -231,6 +246,7 @@ class _Said:
     """What a metric computed: numbers by name, and apart from them tables and curves."""
 
     numbers: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     tables: dict[str, Tensor] = field(default_factory=dict)
     curves: dict[str, Curves] = field(default_factory=dict)
 
@@ -245,6 +261,7 @@ def _sorted_out(value: Any, classes: Sequence[str], name: str = "") -> _Said:
         for key, part in value.items():
             more = _sorted_out(part, classes, key)
             said.numbers |= more.numbers
+            said.figures |= more.figures
             said.tables |= more.tables
             said.curves |= more.curves
         return said
@@ -257,6 +274,7 @@ def _sorted_out(value: Any, classes: Sequence[str], name: str = "") -> _Said:
         names: Sequence[object] = [*classes, BACKGROUND][:count]
         if len(set(names)) != count or count < len(classes):
             names = range(count)  # of something else, or names that stand for several
-        values = zip(names, value.flatten(), strict=True)
-        return _Said({f"{name}/{i}": float(v) for i, v in values})
+        of_class = {f"{name}/{i}": Figure("metric", str(i)) for i in names}
+        numbers = map(float, value.flatten())
+        return _Said(dict(zip(of_class, numbers, strict=True)), of_class)
     return _Said({name or "metric": float(value)})

@@ -23,7 +23,7 @@ from gvt.finite import first_infinite, infinite_places
 from gvt.interfaces import Head, Phase, Step, Task
 from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
-from gvt.loop.evaluation import evaluate, evaluating
+from gvt.loop.evaluation import Evaluation, evaluate, evaluating
 from gvt.loop.listener import Event, Listener, P, Run, unless_asked_again
 from gvt.loop.losses import LossBuffer
 from gvt.loop.norms import explained_norms
@@ -290,14 +290,14 @@ class Trainer:
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
-    def _evaluate(self, split: str) -> dict[str, float]:
+    def _evaluate(self, split: str) -> Evaluation:
         assert self.open_split is not None  # the rehearsal needed it, too
         self._settle()
         with self._averaged(), self.placement.autocast():
             found = evaluate(self.task, self.open_split(split), self.world, self._classes)
         self.run.metrics |= found.named(split)
         self._tell(hookspecs.gvt_evaluated, self.run.step, split, found.metrics, found)
-        return found.metrics
+        return found
 
     def _draw(self) -> None:
         self._settle()

@@ -5,8 +5,7 @@ from .log import (
     Curves as Curves,
     Log as Log,
     Points as Points,
-    kind_of as kind_of,
-    of_one_class as of_one_class,
+    guessed as guessed,
     read_log as read_log,
 )
 from .writer import sole_writer as sole_writer

@@ -16,7 +16,6 @@ from gvt.errors import NonFiniteError
 from gvt.loop.evaluation import Evaluation
 from gvt.loop.listener import Listener, Rows, Run
 from gvt.printable import shown
-from gvt.runs.log import of_one_class
 from gvt.screen import Screen
 
 PLAIN_SECONDS = 5.0
@@ -105,11 +104,10 @@ class Display(Listener):
 
     def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
         """Print the metrics, without those of single classes, which the report has."""
-        named = zip(found.named(split), found.metrics.items(), strict=True)
         shown = "  ".join(
             f"{name} {value:.4f}"
-            for full, (name, value) in named
-            if not of_one_class(full, found.classes)
+            for name, value in found.metrics.items()
+            if found.figure(name).of_class is None
         )
         self.note(f"step {run.step}  {split}: {shown}")
         self._read_at = time.monotonic()  # evaluating is no training

@@ -11,6 +11,7 @@ from typing import Any
 from gvt.files import attempting, replacing
 from gvt.interfaces import Curves
 from gvt.loop.evaluation import Evaluation
+from gvt.loop.figures import to_document
 
 
 def save_evaluation(
@@ -51,14 +52,17 @@ def save_evaluation(
 
 
 def _laid_out(head: Mapping[str, Any], found: Evaluation) -> str:
-    """Return JSON for people, in which each row of a table, and each curve, is one line."""
-    tables = [f"    {json.dumps(n)}: {_rows(t.tolist(), 4)}" for n, t in found.tables.items()]
-    sections = {"tables": tables}
+    """Return JSON for people, with a line for each figure, row of a table and curve."""
+    figures = to_document({name: found.figure(name) for name in found.metrics})
+    sections = {
+        "figures": {name: json.dumps(figure) for name, figure in figures.items()},
+        "tables": {name: _rows(table.tolist(), 4) for name, table in found.tables.items()},
+    }
     if found.curves:
-        sections["curves"] = [f"    {json.dumps(n)}: {_curves(c)}" for n, c in found.curves.items()]
+        sections["curves"] = {name: _curves(curves) for name, curves in found.curves.items()}
     plain = json.dumps(_strict(head), indent=2, allow_nan=False).removesuffix("\n}")
     for name, parts in sections.items():
-        inside = ",\n".join(parts)
+        inside = ",\n".join(f"    {json.dumps(key)}: {part}" for key, part in parts.items())
         plain += f',\n  "{name}": {{\n{inside}\n  }}'
     return plain + "\n}\n"
 

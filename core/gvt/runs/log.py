@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt.loop.evaluation import BACKGROUND
+from gvt.loop.figures import Figure, from_document
 
 Points = list[tuple[int, float]]
 Curves = dict[str, Points]
@@ -18,25 +19,32 @@ Curves = dict[str, Points]
 
 @dataclass(frozen=True)
 class Log:
-    """What `metrics.jsonl` says.
+    """The content of a `metrics.jsonl`.
 
     Attributes:
-        curves: (step, value) by name; what a resumed run did again counts once.
+        curves: (step, value) by name; steps that a resumed run did again count once.
+        figures: What each curve shows, by name.
         ending: The line of the run's end; None if it is running, or was killed.
         step: The last step of any line, 0 if there is none.
     """
 
     curves: Curves
+    figures: Mapping[str, Figure]
     ending: Mapping[str, Any] | None
     step: int
 
 
-def read_log(metrics: Path) -> Log:
-    """Return what a file of metrics says; no file says nothing.
+def read_log(metrics: Path, classes: Sequence[str] = ()) -> Log:
+    """Return the content of a file of metrics; it is empty if there is no such file.
 
     A line that was cut off, as by a kill, is left out.
+
+    Args:
+        metrics: The file.
+        classes: Names of the classes, for logs that do not contain what their figures are.
     """
     curves: Curves = defaultdict(list)
+    figures: dict[str, Figure] = {}
     ending, last = None, 0
     for row in _rows(metrics) if metrics.exists() else ():
         step = last = row["step"]
@@ -47,29 +55,29 @@ def read_log(metrics: Path) -> Log:
                 curves[name] = [p for p in points if p[0] <= step]
         if event is not None:
             continue
+        figures |= from_document(row.pop("figures", None))
         for name, value in row.items():
             if name not in ("step", "epoch") and isinstance(value, int | float):
                 curves[name].append((step, float(value)))
-    return Log({name: points for name, points in curves.items() if points}, ending, last)
+    curves = {name: points for name, points in curves.items() if points}
+    return Log(curves, {n: figures.get(n) or guessed(n, classes) for n in curves}, ending, last)
 
 
-def of_one_class(name: str, classes: Sequence[str] = ()) -> bool:
-    """Whether a number is one element of a vector, such as `val/iou/3` or `val/iou/cat`."""
-    if re.search(r"/\d+$", name) is not None:
-        return True
-    if kind_of(name) != "Held-out metrics":
-        return False
-    metric = name.partition("/")[2]  # without the split
-    return any("/" in metric and metric.endswith(f"/{c}") for c in (*classes, BACKGROUND))
+def guessed(name: str, classes: Sequence[str] = ()) -> Figure:
+    """Return what a number measures by its name, for logs that do not contain it.
 
-
-def kind_of(name: str) -> str:
-    """Return what a number is, by its name: of which kind the curves of a plot are."""
-    if name.startswith("train/"):
-        return "Training losses"
-    if name.startswith("lr/"):
-        return "Learning rates"
-    return "Held-out losses" if "/loss/" in name else "Held-out metrics"
+    Args:
+        name: Its name in the log.
+        classes: Names of the classes.
+    """
+    group, _, metric = name.partition("/")
+    if group in ("train", "lr"):
+        return Figure("training loss" if group == "train" else "learning rate")
+    if metric.startswith("loss/"):
+        return Figure("loss")
+    index = re.search(r"/(\d+)$", metric)
+    ends = [c for c in (*classes, BACKGROUND) if metric.endswith(f"/{c}")]
+    return Figure("metric", index[1] if index else max(ends, key=len, default=None))
 
 
 def _rows(metrics: Path) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gvt.files import attempting
 from gvt.loop.evaluation import Evaluation
+from gvt.loop.figures import Figure, to_document
 from gvt.loop.listener import Listener, Rows, Run
 from gvt.runs.evaluations import save_evaluation
 from gvt.runs.folder import RunFolder
@@ -27,6 +28,7 @@ class Recorder(Listener):
         self._folder = folder
         self._display_lost, self._noted_display = display_lost, False
         self._evaluations: dict[str, tuple[int, Evaluation]] = {}
+        self._figures: dict[str, Figure] = {}
         self._started = time.monotonic()
 
     def run_started(self, run: Run) -> None:
@@ -37,17 +39,21 @@ class Recorder(Listener):
 
     def losses_read(self, run: Run, rows: Rows) -> None:
         """Append a line for every step."""
-        lines = [
-            {"step": step, "epoch": (step - 1) // run.steps_per_epoch}
-            | {f"train/{name}": value for name, value in losses.items()}
-            for step, losses in rows
-        ]
-        lines[-1] |= {f"lr/{key}": rate for key, rate in run.learning_rates.items()}
-        self._append(*lines)
+        rates = {f"lr/{key}": rate for key, rate in run.learning_rates.items()}
+        figures = dict.fromkeys(rates, Figure("learning rate"))
+        lines: list[dict[str, Any]] = []
+        for step, losses in rows:
+            named = {f"train/{name}": loss for name, loss in losses.items()}
+            figures |= dict.fromkeys(named, Figure("training loss"))
+            lines.append({"step": step, "epoch": (step - 1) // run.steps_per_epoch, **named})
+        lines[-1] |= rates
+        self._append(*lines, figures=figures)
 
     def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
         """Append a line with the metrics, and keep the evaluation for the end."""
-        self._append({"step": run.step, **found.named(split)})
+        named = found.named(split)
+        figures = dict(zip(named, map(found.figure, found.metrics), strict=True))
+        self._append({"step": run.step, **named}, figures=figures)
         self._evaluations[split] = (run.step, found)
 
     def run_ended(self, run: Run, error: BaseException | None) -> None:
@@ -73,7 +79,14 @@ class Recorder(Listener):
         for split, (step, found) in self._evaluations.items():
             save_evaluation(folder.evaluations, split, step, found, classes, about=about)
 
-    def _append(self, *lines: Mapping[str, Any]) -> None:
+    def _append(
+        self, *lines: Mapping[str, Any], figures: Mapping[str, Figure] | None = None
+    ) -> None:
+        """Append lines, the first one with what those figures measure that are new in the log."""
+        new = {n: f for n, f in (figures or {}).items() if self._figures.get(n) != f}
+        if new:
+            self._figures |= new
+            lines = ({**lines[0], "figures": to_document(new)}, *lines[1:])
         lost = "" if self._noted_display else self._display_lost()
         if lost:
             self._noted_display = True

@@ -11,6 +11,7 @@ from gvt.checkpoint import file
 from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import EvaluateConfig
 from gvt.loop.best import note_best
+from gvt.loop.figures import Figure
 from gvt.loop.listener import Run
 from gvt.loop.state import restore
 
@@ -133,15 +134,19 @@ def test_smaller_may_be_better():
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_what_is_not_finite_is_never_the_best(value, mode):
     config, run = EvaluateConfig(split="val", best="f1", mode=mode), Run(nn.Identity(), 9, 3, 1)
+
+    def is_best(**metrics):
+        return note_best(config, run, gvt.Evaluation(metrics, figures={"held_out": Figure("loss")}))
+
     with pytest.warns(UserWarning, match=rf"step 0: f1 is {value}, so it cannot be the best"):
-        assert not note_best(config, run, {"f1": value, "loss/a": 1.0})
-    with pytest.warns(UserWarning, match=rf"loss/a is {value}"):
-        assert not note_best(config, run, {"f1": 0.5, "loss/a": value})
+        assert not is_best(f1=value, held_out=1.0)
+    with pytest.warns(UserWarning, match=rf"held_out is {value}"):
+        assert not is_best(f1=0.5, held_out=value)
     assert run.best is None
     run.step = 3
-    assert note_best(config, run, {"f1": 0.5, "iou/absent": float("nan"), "loss/a": 1.0})
+    assert is_best(f1=0.5, iou_of_absent=float("nan"), held_out=1.0)
     with pytest.warns(UserWarning, match="f1"):
-        assert not note_best(config, run, {"f1": value})
+        assert not is_best(f1=value)
     assert run.best == {"value": 0.5, "step": 3}
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import gvt
+from gvt.loop.figures import Figure
 from gvt.loop.listener import Run
 from gvt.runs import display
 
@@ -23,8 +24,9 @@ def follow(stream, total=3):
         run.step = step
         shown.step_ended(run, {"real": torch.tensor(0.5)})
         shown.losses_read(run, [(step, {"real": 0.25 * step})])
-    figures = {"accuracy": 0.75, "iou/cat": 0.25, "recall/7": 0.125}
-    shown.evaluated(run, "val", gvt.Evaluation(figures, classes=("cat", "dog")))
+    metrics = {"accuracy": 0.75, "iou/cat": 0.25, "of/7": 0.125}
+    found = gvt.Evaluation(metrics, figures={"iou/cat": Figure("metric", "cat")})
+    shown.evaluated(run, "val", found)
     shown.run_ended(run, None)
     return stream.getvalue()
 
@@ -44,7 +46,7 @@ def test_where_there_is_no_terminal_there_are_plain_lines(force, monkeypatch):
     assert lines[2].startswith("step 1/3  real 0.2500")
     assert "samples/s" in lines[2]
     assert lines[2].endswith("left")
-    assert lines[5] == "step 3  val: accuracy 0.7500"
+    assert lines[5] == "step 3  val: accuracy 0.7500  of/7 0.1250"
     assert lines[6].startswith("3 steps in")
 
 

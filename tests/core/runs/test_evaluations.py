@@ -44,6 +44,7 @@ def test_numbers_tables_and_what_they_are_of(tmp_path):
         "averaged": True,
         "classes": ["cat", "dog"],
         "metrics": {"accuracy": 0.75},
+        "figures": {"accuracy": {"kind": "metric"}},
         "tables": {"confusion": [[3, 1], [0, 2]]},
     }
 
@@ -74,7 +75,7 @@ def test_curves_are_a_line_each(tmp_path):
 
 def test_what_no_training_led_to_has_no_step(tmp_path):
     numbers, *_ = save_evaluation(tmp_path, "val", None, found(), CLASSES)
-    assert strict(numbers).keys() == {"split", "classes", "metrics", "tables"}
+    assert strict(numbers).keys() == {"split", "classes", "metrics", "figures", "tables"}
 
 
 def test_a_row_of_a_table_is_one_line(tmp_path):

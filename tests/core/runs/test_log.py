@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gvt.runs.log import of_one_class, read_log
+from gvt.loop.figures import Figure
+from gvt.runs.log import guessed, read_log
 
 
 def written(path, *rows):
@@ -45,10 +46,41 @@ def test_what_is_no_line_of_metrics_is_left_out(metrics):
     assert read_log(metrics.with_name("none.jsonl")).curves == {}
 
 
-def test_numbers_of_single_classes_are_known_by_their_names():
+KINDS = {"train/a": {"kind": "training loss"}, "val/iou/cat": {"kind": "metric", "class": "cat"}}
+
+
+def test_a_log_says_what_its_figures_are(metrics):
+    rows = [
+        {"step": 1, "train/a": 3, "figures": KINDS},
+        {"step": 2, "train/a": 2, "val/iou/cat": 0.5, "val/iou/dog": 0.25},
+        {"step": 2, "val/loss/7": 1, "figures": {"val/loss/7": {"kind": "metric"}}},
+    ]
+    assert read_log(written(metrics, *rows)).figures == {
+        "train/a": Figure("training loss"),
+        "val/iou/cat": Figure("metric", "cat"),
+        "val/iou/dog": Figure("metric"),
+        "val/loss/7": Figure("metric"),
+    }
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 7, [], {"val/a": None}, {"val/a": {"kind": "x"}}, {"val/a": {"kind": []}}]
+)
+def test_figures_that_cannot_be_understood_are_known_by_their_names(odd, metrics):
+    log = read_log(written(metrics, {"step": 1, "val/a": 0.5, "figures": odd}))
+    assert (log.curves, log.figures) == ({"val/a": [(1, 0.5)]}, {"val/a": Figure("metric")})
+
+
+def test_figures_of_a_log_without_them_are_known_by_their_names():
     classes = ["cat", "dice", "odd/name"]
-    single = ["val/iou/cat", "val/where/iou/odd/name", "val/iou/background", "val/iou/3"]
-    others = ["val/mean_iou", "val/where/mean_iou", "val/loss/dice", "train/supervised/dice",
-              "lr/cat", "val/cat"]  # fmt: skip
-    assert [name for name in single + others if of_one_class(name, classes)] == single
-    assert [name for name in single if of_one_class(name)] == single[2:]
+    metrics = {"val/iou/cat": "cat", "val/where/iou/odd/name": "odd/name", "val/iou/3": "3"}
+    metrics |= {"val/iou/background": "background", "val/cat": None, "train_eval/mean_iou": None}
+    assert {n: guessed(n, classes) for n in metrics} == {
+        name: Figure("metric", of_class) for name, of_class in metrics.items()
+    }
+    kinds = {"val/loss/dice": "loss", "train/supervised/dice": "training loss",
+             "lr/cat": "learning rate"}  # fmt: skip
+    assert {name: guessed(name, classes) for name in kinds} == {
+        name: Figure(kind) for name, kind in kinds.items()
+    }
+    assert guessed("val/iou/cat") == Figure("metric")

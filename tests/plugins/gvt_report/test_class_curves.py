@@ -59,7 +59,7 @@ def test_up_to_twenty_no_two_lines_are_alike(monkeypatch, tmp_path):
     looks, plot = [], Axes.plot
 
     def noting(axes, x, y, *style, **look):
-        looks.append((*style, look["color"]))
+        looks.append((*style, look["color"], look.get("linestyle")))
         return plot(axes, x, y, *style, **look)
 
     monkeypatch.setattr(Axes, "plot", noting)

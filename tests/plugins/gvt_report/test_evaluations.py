@@ -20,7 +20,7 @@ TABLE = torch.tensor([[3, 1], [0, 2]])
 
 
 def found(**changes):
-    parts = {"metrics": {"accuracy": 0.75}, "tables": {"confusion": TABLE}}
+    parts = {"metrics": {"accuracy": 0.75}, "tables": {"confusion": TABLE}, "classes": CLASSES}
     return Evaluation(**parts | {"mistakes": {"mistakes": [MISTAKE]}} | changes)
 
 
@@ -39,7 +39,7 @@ def test_pictures_bear_their_split_and_step(processes, said, tmp_path, monkeypat
 
     note("save_matrix")
     note("save_mistakes")
-    draw_evaluation(tmp_path, "val", 1200, found(processes=processes), CLASSES)
+    draw_evaluation(tmp_path, "val", 1200, found(processes=processes))
     assert titles == {
         "save_matrix": "val, step 1,200: confusion",
         "save_mistakes": f"val, step 1,200{said}: mistakes",
@@ -50,7 +50,7 @@ def test_each_table_curve_and_sheet_is_a_picture(tmp_path):
     x = torch.linspace(0, 1, 101)
     rows = torch.stack([1 - x / 3, torch.full_like(x, torch.nan)])
     curves = {"head/precision_recall": gvt.Curves(x, rows, ("recall", "precision"))}
-    draw_evaluation(tmp_path, "val", 1, found(curves=curves), CLASSES)
+    draw_evaluation(tmp_path, "val", 1, found(curves=curves))
     names = ["val_confusion.png", "val_head_precision_recall.png", "val_mistakes.png"]
     assert sorted(p.name for p in tmp_path.iterdir()) == names
     assert all(np.asarray(Image.open(tmp_path / name)).size > 0 for name in names)
@@ -58,7 +58,7 @@ def test_each_table_curve_and_sheet_is_a_picture(tmp_path):
 
 def test_without_mistakes_an_older_sheet_of_them_is_deleted(tmp_path):
     (tmp_path / "val_mistakes.png").write_text("older")
-    draw_evaluation(tmp_path, "val", 1, found(mistakes={"mistakes": []}), CLASSES)
+    draw_evaluation(tmp_path, "val", 1, found(mistakes={"mistakes": []}))
     assert [p.name for p in tmp_path.iterdir()] == ["val_confusion.png"]
 
 
@@ -66,7 +66,7 @@ def test_a_picture_that_cannot_be_written_or_drawn_spoils_no_other(tmp_path):
     (tmp_path / "val_mistakes.png" / "inside").mkdir(parents=True)
     tables = {"bad": torch.zeros(3), "confusion": TABLE}
     with pytest.warns(UserWarning) as caught:
-        draw_evaluation(tmp_path, "val", 1, found(tables=tables), CLASSES)
+        draw_evaluation(tmp_path, "val", 1, found(tables=tables))
     assert np.asarray(Image.open(tmp_path / "val_confusion.png")).size > 0
     bad, mistakes = [str(w.message) for w in caught]
     assert bad.startswith(f"{tmp_path / 'val_bad.png'}: not drawn: AxisError: ")
@@ -74,7 +74,7 @@ def test_a_picture_that_cannot_be_written_or_drawn_spoils_no_other(tmp_path):
 
 
 def test_without_a_folder_nothing_is_drawn(tmp_path):
-    draw_evaluation(tmp_path / "nowhere", "val", 1, found(), CLASSES)
+    draw_evaluation(tmp_path / "nowhere", "val", 1, found())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -85,7 +85,7 @@ def test_on_a_full_disk_every_file_is_named(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
         with pytest.warns(UserWarning) as caught:
-            draw_evaluation(tmp_path, "val", 1, found(), CLASSES)
+            draw_evaluation(tmp_path, "val", 1, found())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
@@ -100,5 +100,5 @@ def test_a_table_with_a_background_has_its_name(tmp_path, monkeypatch):
         evaluations, "save_matrix", lambda table, names, path, title: drawn.append(list(names))
     )
     tables = {str(size): torch.zeros(size, size) for size in (1, 2, 3, 4)}
-    draw_evaluation(tmp_path, "val", 1, Evaluation({}, tables), ["cat", "dog"])
-    assert drawn == [["cat", "dog"], ["cat", "dog"], ["cat", "dog", "background"], ["cat", "dog"]]
+    draw_evaluation(tmp_path, "val", 1, found(tables=tables))
+    assert drawn == [CLASSES, CLASSES, [*CLASSES, "background"], CLASSES]

@@ -9,14 +9,18 @@ import pytest
 from PIL import Image
 
 from gvt.runs.log import read_log
-from gvt_report.plots import curves_svg, panels, save_losses_plot, save_scatter
+from gvt_report.plots import Chart, charts_of, save_losses_plot, save_scatter
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def written(path, *rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return read_log(path).curves
+    return read_log(path)
+
+
+def svg_of(curves, title="here", kind="metric"):
+    return Chart(title, kind, curves).svg()
 
 
 @pytest.fixture
@@ -28,20 +32,44 @@ def pixels(path):
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def test_curves_are_sorted_by_what_they_show():
-    names = ["lr/m", "val/iou", "val/loss/x", "train/x", "val/iou/0", "val/iou/17"]
-    sorted_out = panels({name: [(1, 0.0)] for name in names})
-    assert {kind: list(curves) for kind, curves in sorted_out.items()} == {
-        "Training losses": ["train/x"],
-        "Held-out losses": ["val/loss/x"],
-        "Held-out metrics": ["val/iou"],
-        "Learning rates": ["lr/m"],
-    }
+def test_curves_are_sorted_by_what_they_show(metrics):
+    names = ["lr/m", "val/iou", "val/loss/x", "train/x", "val/iou/0", "val/iou/17", "train/y"]
+    first = written(metrics, *({"step": n, **dict.fromkeys(names, n)} for n in (1, 2)))
+    assert [(chart.title, chart.names) for chart in charts_of(first)] == [
+        ("Training losses", {0: "x", 1: "y"}),
+        ("Held-out losses", {0: "val/loss/x"}),
+        ("Held-out metrics", {0: "val/iou"}),
+        ("Learning rates", {0: "m"}),
+    ]
+    second = written(metrics, {"step": 3, "train/y": 1, "val/iou": 1})
+    compared = charts_of(first, second)
+    assert [chart.title for chart in compared] == [
+        *("val/iou", "val/loss/x", "train/x", "train/y", "lr/m")
+    ]
+    assert compared[0].curves == {0: [(1, 1.0), (2, 2.0)], 1: [(3, 1.0)]}
+    assert compared[1].curves == {0: [(1, 1.0), (2, 2.0)]}
+
+
+def test_what_a_figure_is_counts_and_not_its_name(metrics):
+    figures = {"val/iou/0": {"kind": "metric"}, "val/loss/x": {"kind": "metric", "class": "x"}}
+    log = written(metrics, {"step": 1, "val/iou/0": 1, "val/loss/x": 1, "figures": figures})
+    assert [(chart.title, chart.names) for chart in charts_of(log)] == [
+        ("Held-out metrics", {0: "val/iou/0"})
+    ]
+
+
+@pytest.mark.parametrize(("kind", "count", "window"), [
+    *(("metric", 99, 1), ("training loss", 100, 2), ("loss", 5000, 100), ("learning rate", 5000, 1))
+])  # fmt: skip
+def test_a_long_curve_has_a_strong_line_unless_it_is_a_rate(kind, count, window):
+    chart = Chart("t", kind, {3: [(n, 0.0) for n in range(count)]})
+    assert chart.window(3) == window
+    assert chart.note == (f"strong lines are means of {window} neighbours" if window > 1 else "")
 
 
 def test_names_are_text_and_no_formulas(metrics, tmp_path):
     rows = [{"step": n, r"train/$\nonsense{$": n} for n in range(3)]
-    save_losses_plot(written(metrics, *rows), tmp_path / "losses.png")
+    save_losses_plot(charts_of(written(metrics, *rows)), tmp_path / "losses.png")
     assert len(np.unique(pixels(tmp_path / "losses.png"))) > 2
 
 
@@ -51,9 +79,9 @@ ODD = ["two\nlines", "\udc80", r"$\nonsense{$", "x" * 300]
 @pytest.mark.parametrize("name", ODD)
 def test_a_curves_name_leaves_room_for_the_curves(name, metrics, tmp_path):
     rows = [{"step": n, f"train/{name}": n, "val/a": n} for n in range(3)]
-    save_losses_plot(written(metrics, *rows), tmp_path / "losses.png")
+    save_losses_plot(charts_of(written(metrics, *rows)), tmp_path / "losses.png")
     rows = [{"step": n, "train/a": n, "val/a": n} for n in range(3)]
-    save_losses_plot(written(metrics, *rows), tmp_path / "plain.png")
+    save_losses_plot(charts_of(written(metrics, *rows)), tmp_path / "plain.png")
     odd, plain = pixels(tmp_path / "losses.png"), pixels(tmp_path / "plain.png")
     assert odd.shape == plain.shape
     below = slice(odd.shape[0] // 2, None)
@@ -64,7 +92,7 @@ def test_phases_with_odd_names_have_a_scatter(metrics, tmp_path, monkeypatch):
     titles = titles_of(monkeypatch)
     first, second = "two\nlines", "x" * 300
     rows = [{"step": n, f"train/{first}": n, f"train/{second}": -n} for n in range(4)]
-    save_scatter(written(metrics, *rows), [first, second], tmp_path / "scatter.png")
+    save_scatter(written(metrics, *rows).curves, [first, second], tmp_path / "scatter.png")
     assert titles[0]["xlabel"] == r"two\nlines loss"
     assert titles[0]["ylabel"] == "x" * 23 + "… loss"
 
@@ -72,7 +100,7 @@ def test_phases_with_odd_names_have_a_scatter(metrics, tmp_path, monkeypatch):
 @pytest.mark.parametrize("count", [1, 30, 90, 5000])
 def test_curves_are_an_element_that_takes_the_colours_of_its_page(count):
     points = [(n, float(np.sin(n / 50))) for n in range(count)]
-    svg = curves_svg({0: points, 9: points}, {0: 1, 9: max(1, count // 50)}, "here")
+    svg = svg_of({0: points, 9: points})
     element = ET.fromstring(svg)
     assert element.tag == f"{SVG}svg"
     assert "width" not in element.attrib
@@ -85,7 +113,7 @@ def test_curves_are_an_element_that_takes_the_colours_of_its_page(count):
 def test_a_long_curve_is_thinned_and_keeps_its_extremes():
     values = np.zeros(50_000)
     values[31_234] = 7.0
-    svg = curves_svg({0: [(n, float(v)) for n, v in enumerate(values)]}, {0: 1000}, "long")
+    svg = svg_of({0: [(n, float(v)) for n, v in enumerate(values)]})
     assert len(svg) < 60_000
     drawn = [p.get("d") for p in ET.fromstring(svg).iter(f"{SVG}path") if p.get("clip-path")]
     tops = [min(float(y) for y in re.findall(r"[ML] \S+ (\S+)", d)) for d in drawn]
@@ -96,7 +124,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_extremes():
 
 def test_ids_of_two_figures_differ():
     points = [(1, 0.0), (2, 1.0)]
-    first, second = (re.findall(r' id="([^"]*)"', curves_svg({0: points}, {0: 1}, s)) for s in "ab")
+    first, second = (re.findall(r' id="([^"]*)"', svg_of({0: points}, title)) for title in "ab")
     assert first
     assert not set(first) & set(second)
 
@@ -108,7 +136,7 @@ def test_a_scatter_says_how_two_phases_go_together(metrics, tmp_path, monkeypatc
     ]
     rows += [{"step": 9, "train/d/real": 5}, {"step": 10, "train/generator_of_another": 1}]
     titles = titles_of(monkeypatch)
-    save_scatter(written(metrics, *rows), ["d", "g"], tmp_path / "scatter.png")
+    save_scatter(written(metrics, *rows).curves, ["d", "g"], tmp_path / "scatter.png")
     assert titles == [{"xlabel": "d loss", "ylabel": "g loss", "title": "r = -1.00"}]
     assert Image.open(tmp_path / "scatter.png").size == (720, 600)
 
@@ -119,13 +147,13 @@ def test_of_too_few_points_or_a_constant_there_is_no_correlation(
 ):
     titles = titles_of(monkeypatch)
     lines = [{"step": n, "train/d": d, "train/g": g} for n, (d, g) in enumerate(rows)]
-    save_scatter(written(metrics, *lines), ["d", "g"], tmp_path / "scatter.png")
+    save_scatter(written(metrics, *lines).curves, ["d", "g"], tmp_path / "scatter.png")
     assert [title["title"] for title in titles] == ["r undefined"]
 
 
 def test_where_no_step_has_both_phases_there_is_no_scatter(metrics, tmp_path):
     rows = [{"step": 1, "train/d": 1}, {"step": 2, "train/g": 1}]
-    save_scatter(written(metrics, *rows), ["d", "g"], tmp_path / "scatter.png")
+    save_scatter(written(metrics, *rows).curves, ["d", "g"], tmp_path / "scatter.png")
     assert not (tmp_path / "scatter.png").exists()
 
 
@@ -142,7 +170,7 @@ def titles_of(monkeypatch):
 @pytest.mark.parametrize("count", [1, 9, 50])
 def test_many_curves_are_named_beside_the_panel(count, metrics, tmp_path):
     rows = [{"step": n, **{f"val/figure_{i}": i + n for i in range(count)}} for n in (1, 2)]
-    save_losses_plot(written(metrics, *rows), tmp_path / "losses.png")
+    save_losses_plot(charts_of(written(metrics, *rows)), tmp_path / "losses.png")
     drawn = pixels(tmp_path / "losses.png")
     assert (drawn.shape[1] > 720) is (count > 8)
     assert drawn.min() < 100

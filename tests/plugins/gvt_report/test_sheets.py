@@ -9,11 +9,11 @@ import gvt
 from gvt.vision.drawing.tiles import PADDING
 from gvt_report.sheets import (
     check_target,
-    last_sheets,
     save_pictures,
     save_progress,
     save_sheet,
     sheet_path,
+    sheets,
 )
 
 
@@ -108,10 +108,11 @@ def test_a_target_that_is_not_there_yet_is_not_made_by_checking(tmp_path):
 def test_what_a_kill_left_unfinished_is_no_sheet(tmp_path):
     for name in ("a_00000002.png", ".unfinished.a_00000003.png"):
         (tmp_path / name).write_bytes(b"")
-    assert last_sheets(tmp_path) == {"a": tmp_path / "a_00000002.png"}
+    assert sheets(tmp_path) == [("a", 2, tmp_path / "a_00000002.png")]
 
 
 def test_without_sheets_there_is_no_progress(tmp_path):
     (tmp_path / "samples").mkdir()
-    save_progress(tmp_path / "samples", "a", (4, 4), tmp_path / "progress.png", until=9)
+    with pytest.raises(OSError, match=r"samples has no sheet 'a'$"):
+        save_progress(tmp_path / "samples", "a", (4, 4), tmp_path / "progress.png", until=9)
     assert not (tmp_path / "progress.png").exists()

@@ -73,7 +73,7 @@ def recorded(run):
     found = defaultdict(list)
     for line in (run.folder / "metrics.jsonl").read_text().splitlines():
         row = json.loads(line)
-        for name in row.keys() - {"step", "epoch"} if "event" not in row else ():
+        for name in row.keys() - {"step", "epoch", "figures"} if "event" not in row else ():
             found[name].append((row["step"], row[name]))
     return found
 

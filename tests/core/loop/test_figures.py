@@ -1,0 +1,83 @@
+"""What a logged number measures."""
+
+import json
+
+import pytest
+import torch
+
+import gvt
+from gvt.interfaces import Step
+from gvt.loop.figures import Figure, from_document, to_document
+from gvt.runs.log import guessed, read_log
+
+
+class Vector(gvt.Metric):
+    """Computes a number, and vectors over the classes, over pixels, and over something else."""
+
+    def to(self, device):
+        return self
+
+    def update(self, predictions, targets):
+        pass
+
+    def compute(self):
+        sizes = {"iou": 2, "pixels": 3, "at": 4}
+        vectors = {name: torch.arange(size) / 4 for name, size in sizes.items()}
+        return {"loss/of_a_metric": torch.tensor(0.5), **vectors}
+
+
+class Judged(gvt.Task):
+    """Has a metric and a loss."""
+
+    phases = (gvt.Phase("nothing", trains="scale"),)
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Linear(1, 1)
+
+    def forward(self, phase, batch, step: Step):
+        return {}
+
+    def evaluate(self, batch):
+        return [], {"a": (torch.tensor(1.0), len(batch))}
+
+    def metric(self):
+        return Vector()
+
+
+def test_an_evaluation_knows_what_its_figures_measure():
+    batch = gvt.Batch(torch.zeros(1, 1, 2, 2), gvt.Frame(((2, 2),), (2, 2)))
+    found = gvt.evaluate(Judged(), [batch], classes=["cat", "7"])
+    assert {name: found.figure(name) for name in found.metrics} == {
+        "loss/of_a_metric": Figure("metric"),
+        "iou/cat": Figure("metric", "cat"),
+        "iou/7": Figure("metric", "7"),
+        "pixels/cat": Figure("metric", "cat"),
+        "pixels/7": Figure("metric", "7"),
+        "pixels/background": Figure("metric", "background"),
+        **{f"at/{n}": Figure("metric", f"{n}") for n in range(4)},
+        "loss/a": Figure("loss"),
+    }
+    assert (found.metrics["iou/7"], found.metrics["at/3"]) == (0.25, 0.75)
+
+
+def test_figures_as_plain_data_are_the_same_again():
+    figures = {"a": Figure("loss"), "b/cat": Figure("metric", "cat"), "c": Figure("training loss")}
+    document = json.loads(json.dumps(to_document(figures)))
+    assert document["b/cat"] == {"kind": "metric", "class": "cat"}
+    assert from_document(document) == figures
+
+
+@pytest.mark.slow
+def test_names_of_our_own_figures_tell_the_same_of_them(tmp_path):
+    run = gvt.run(
+        *("segment.scenes", "train.epochs=null", "train.steps=2", "data.batch_size=4"),
+        *("evaluate.every=null", "evaluate.final=val", f"run.root={tmp_path}"),
+        quiet=True,
+    )
+    log = read_log(run.folder / "metrics.jsonl")
+    assert {figure.kind for figure in log.figures.values()} == {
+        *("training loss", "learning rate", "loss", "metric")
+    }
+    assert any(figure.of_class is not None for figure in log.figures.values())
+    assert {name: guessed(name, run.info.classes) for name in log.figures} == log.figures
