@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt import Evaluation, UsageError
-from gvt.config import parse, read
+from gvt.config import parse_yaml, read_yaml
 from gvt.runs import Log, RunFolder, read_log
 
 Numbers = dict[str, tuple[int, float]]
@@ -109,8 +109,8 @@ def summarise(folder: RunFolder) -> Summary:
             f"{str(folder.path)!r} is no run: it has no {folder.config.name}; "
             "name a folder such as runs/RECIPE/TIME"
         )
-    text = read(folder.config, str(folder.config))
-    config = parse(text, str(folder.config))
+    text = read_yaml(folder.config, str(folder.config))
+    config = parse_yaml(text, str(folder.config))
     recipe = config.get("recipe") if isinstance(config, Mapping) else None
     name = folder.path.resolve().name
     at = _TIME(name)
