@@ -3,8 +3,8 @@
     run = gvt.run("gan.mnist", "train.steps=200")
     task = gvt.load(run.checkpoint)
 
-Names are listed in `__init__.pyi` and imported when they are first used (PEP 562), so that
-`import gvt` costs nothing.
+The names are listed in `__init__.pyi`, and are imported when they are first used (PEP 562), so that
+`import gvt` is fast.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def __getattr__(name: str) -> Any:
 
 
 def _of_plugin(name: str) -> Any:
-    """Return what a plugin offers as `gvt.NAME`.
+    """Return the object that a plugin offers as `gvt.NAME`.
 
-    Plugins are not imported for the names of submodules and of Python's own protocols, which
-    `from gvt import ...` and `inspect` look for.
+    Plugins are not imported for names of submodules, and for names with an underscore, which
+    `from gvt import ...` and `inspect` look up.
 
     Raises:
-        AttributeError: If no plugin does; says which plugins cannot be used.
+        AttributeError: If no plugin offers it. The message lists the plugins that cannot be used.
     """
     message = f"module 'gvt' has no attribute {name!r}"
     if name.startswith("_") or importlib.util.find_spec(f"gvt.{name}") is not None:

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C is one line also while gvt is being imported."""
+    """Run the command line; print one line for Ctrl-C, also while gvt is being imported."""
     try:
         from gvt.cli.main import main as command_line
 

@@ -1,8 +1,8 @@
-"""What goes through a task: samples, their targets, and batches of them.
+"""Samples, targets and batches.
 
 Images are float32 in [0, 1], NCHW. Boxes are (M, 4) xyxy in pixels. `class`, `labels` and
-`semantic` count from 0 over the data set's class names, with no background entry; in `semantic`
-255 is ignored and, where the data set has a background, `len(classes)` is a pixel of no class.
+`semantic` are indices of the class names of the data set, which do not include a background. In
+`semantic`, 255 is ignored and, if the data set has a background, `len(classes)` is background.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ import torch
 from torch import Tensor
 
 IGNORED = 255
-"""What `semantic` says of a pixel that counts nowhere."""
+"""Value of ignored pixels in `semantic`."""
 
 DENSE_KEYS = frozenset({"class", "semantic"})
-"""Targets that stack to one tensor a batch; all others are ragged and stay lists."""
+"""Targets that are stacked to one tensor per batch; all others are ragged, and lists."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """Where a sample came from and what was done to its geometry.
+    """Origin and geometry of a sample.
 
     Attributes:
-        source: A file name, or the split and index in a data set: what an error message names.
+        source: File name, or split and index in a data set, for error messages.
         size: Height and width of the original image in pixels.
-        geometry: (3, 3) float64 matrix from original to canvas pixel coordinates (x, y, 1).
-            None where it is not known to be affine, as after random augmentation.
-        mode: The file's own colour mode, as Pillow names it: `L`, `RGB`, `I;16`, `CMYK`.
-        id: Its number among the images of a COCO file.
-        part: Which data set it is of, where several are mixed.
-        truth: Returns the targets in pixels of the original image, where those of the canvas say
-            less: masks that were made smaller, what a crop lost, and objects that count neither
-            way, which `ignored` (M,) bool marks. For evaluation only.
+        geometry: (3, 3) float64 matrix from original to canvas pixel coordinates (x, y, 1);
+            None if it may not be affine, such as after random augmentation.
+        mode: Colour mode of the file, as Pillow names it: `L`, `RGB`, `I;16`, `CMYK`.
+        id: Image ID in a COCO file.
+        part: Name of its data set among mixed ones.
+        truth: Returns the targets in pixels of the original image, for evaluation, if those of the
+            canvas are incomplete: masks that were reduced, objects that a crop lost, and objects
+            that are not evaluated, which `ignored` (M,) bool marks.
     """
 
     source: str
@@ -53,9 +53,9 @@ class Sample:
 
     Attributes:
         image: (C, H, W), uint8 or float in [0, 1].
-        targets: What is known of it, by torchvision's keys; a missing key is unlabelled.
-        record: Its origin.
-        inputs: What a network may see besides the image.
+        targets: Labels, by torchvision's keys; a missing key means unlabelled.
+        record: Origin and geometry.
+        inputs: Inputs of the model besides the image.
     """
 
     image: Tensor
@@ -66,7 +66,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Frame:
-    """Sizes in pixels: `sizes` unpadded (H, W) of each image, `canvas` padded (H, W) of all."""
+    """Sizes of the images of a batch in pixels.
+
+    Attributes:
+        sizes: (H, W) of each image without padding.
+        canvas: (H, W) of all images with padding.
+    """
 
     sizes: tuple[tuple[int, int], ...]
     canvas: tuple[int, int]
@@ -74,15 +79,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Targets:
-    """The truth of a batch.
+    """The targets of a batch.
 
     Attributes:
-        dense: Keys that stack: `class` (N,), `semantic` (N, H, W) with 255 for ignore. Rows of
-            samples without the key hold a filler that nobody may read. Where training mixes
-            pictures (MixUp, CutMix), `class` is their shares of the classes, (N, K) float32.
-        ragged: Keys of varying length, one entry a sample: `boxes` (M, 4), `labels` (M,),
-            `masks` (M, H, W). Empty is (0, 4); None means that the sample lacks the key.
-        present: Of each key who has it, (N,) bool on the CPU; a key not listed all have.
+        dense: Stacked targets: `class` (N,), `semantic` (N, H, W) with 255 for ignored pixels.
+            Rows of samples without the key are fillers and must not be read. With MixUp and
+            CutMix, `class` is (N, K) float32, the shares of the classes.
+        ragged: Targets of varying length, one entry per sample: `boxes` (M, 4), `labels` (M,),
+            `masks` (M, H, W). No boxes are (0, 4); None means that the sample lacks the key.
+        present: Whether each sample has a key, (N,) bool on the CPU, by key. All samples have a
+            key that is not listed.
     """
 
     dense: Mapping[str, Tensor]
@@ -96,7 +102,7 @@ class Targets:
         return key in self.dense or key in self.ragged
 
     def rows_with(self, keys: Iterable[str], count: int) -> Tensor | None:
-        """Return the rows, (K,) int64, of the samples that have all keys; None means all do."""
+        """Return the rows, (K,) int64, of the samples that have all keys; None if all have them."""
         has = torch.ones(count, dtype=torch.bool)
         for key in keys:
             if key not in self:
@@ -105,7 +111,7 @@ class Targets:
         return None if bool(has.all()) else has.nonzero().flatten()
 
     def per_image(self, count: int) -> list[dict[str, Any]]:
-        """Return one dict an image, with the keys that the image has."""
+        """Return one dict per image, with the keys that the image has."""
         images: list[dict[str, Any]] = [{} for _ in range(count)]
         for key in (*self.dense, *self.ragged):
             has = self.present.get(key)
@@ -117,14 +123,14 @@ class Targets:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a task is given.
+    """A batch, the input of a task.
 
     Attributes:
-        images: (N, C, H, W) float32 in [0, 1], padded at the right and the bottom with zeros.
-        frame: The sizes before and after padding.
-        inputs: What a network may see besides the images: proposals, a question. Of samples
-            without it the entry is None.
-        targets: The truth; None at prediction time.
+        images: (N, C, H, W) float32 in [0, 1], padded with zeros at the right and the bottom.
+        frame: Sizes without and with padding.
+        inputs: Inputs of the model besides the images, such as proposals or a question. The
+            entry of a sample without the input is None.
+        targets: The targets; None for prediction.
         records: Origin and geometry of each image.
     """
 
@@ -138,18 +144,17 @@ class Batch:
         return self.images.shape[0]
 
     def pin_memory(self) -> Batch:
-        """Return it with its images in page-locked memory; DataLoader asks for this on CUDA."""
+        """Return the batch with its images in page-locked memory; called by DataLoader for CUDA."""
         return replace(self, images=self.images.pin_memory())
 
     def select(self, rows: Tensor) -> Batch:
-        """Return the batch of these rows, (K,) int64 on the CPU, in their order."""
-        keep = rows.tolist()
-        on_device = rows.to(self.images.device)
+        """Return the batch of the given rows, (K,) int64 on the CPU, in their order."""
+        indices = rows.tolist()
 
         def pick(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value[rows.to(value.device)]
-            return [value[i] for i in keep] if isinstance(value, Sequence) else value
+            return [value[i] for i in indices] if isinstance(value, Sequence) else value
 
         targets = self.targets and Targets(
             dense={k: pick(v) for k, v in self.targets.dense.items()},
@@ -157,9 +162,9 @@ class Batch:
             present={k: pick(v) for k, v in self.targets.present.items()},
         )
         return Batch(
-            images=self.images[on_device],
-            frame=Frame(tuple(self.frame.sizes[i] for i in keep), self.frame.canvas),
+            images=pick(self.images),
+            frame=Frame(tuple(self.frame.sizes[i] for i in indices), self.frame.canvas),
             inputs={k: pick(v) for k, v in self.inputs.items()},
             targets=targets,
-            records=[self.records[i] for i in keep] if self.records else (),
+            records=[self.records[i] for i in indices] if self.records else (),
         )

@@ -1,4 +1,4 @@
-"""Names of the registry that are names of `gvt` as well."""
+"""Names of the registry that `gvt` exports."""
 
 from gvt_registry import Component, default_registry
 

@@ -1,4 +1,4 @@
-"""What is to go warns for one minor version, and names what to use instead."""
+"""Deprecated functions and classes, which warn for one minor version."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ T = TypeVar("T", bound=Callable[..., object])
 
 
 def deprecated(*, replacement: str, since: str, gone: str) -> Callable[[T], T]:
-    """Mark a function, method or class as one that is to go (PEP 702).
+    """Mark a function, method or class as deprecated (PEP 702).
 
-    A test fails once gvt's version is `gone` and the marked thing is still there.
+    A test fails if it still exists in version `gone` of gvt.
 
     Args:
-        replacement: What to use instead, as the user would write it: `gvt.evaluate(task, data)`.
-        since: The version that it warns from, `0.2`.
-        gone: The version without it, a minor or major one later, `0.3`.
+        replacement: Code to use instead, such as `gvt.evaluate(task, data)`.
+        since: First version that warns, such as `0.2`.
+        gone: First version without it, a later minor or major one, such as `0.3`.
 
     Returns:
-        A decorator; calling what it decorates, or making an instance of it, gives a
-        DeprecationWarning that points at the caller.
+        A decorator. Calling the function, or creating an instance of the class, gives a
+        DeprecationWarning at the line of the caller.
 
     Raises:
         ValueError: If `gone` is not a later minor or major version than `since`.
@@ -32,13 +32,13 @@ def deprecated(*, replacement: str, since: str, gone: str) -> Callable[[T], T]:
             f"deprecated since {since}, gone in {gone}: it has to warn for one minor version"
         )
 
-    def mark(thing: T) -> T:
-        name = getattr(thing, "__qualname__", repr(thing))
+    def decorate(target: T) -> T:
+        name = getattr(target, "__qualname__", repr(target))
         return typing_extensions.deprecated(
             f"{name} is deprecated since gvt {since} and gone in {gone}; use {replacement}"
-        )(thing)
+        )(target)
 
-    return mark
+    return decorate
 
 
 def _minor(version: str) -> tuple[int, int]:

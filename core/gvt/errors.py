@@ -1,4 +1,4 @@
-"""What can go wrong in a run, each as one clear line."""
+"""The errors of gvt. Each message is one line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from gvt_registry.errors import GvtError, UsageError
 
 
 class ConfigError(UsageError):
-    """The recipe or an override is wrong: an unknown key, a wrong type, an impossible pair."""
+    """The recipe or an override is not valid, such as for an unknown key or a wrong type."""
 
 
 class DataError(GvtError):
-    """A data set is absent, unreadable or not what it says."""
+    """A data set is missing, unreadable or inconsistent."""
 
 
 class CheckpointError(GvtError):
-    """A checkpoint is missing, damaged, too new, or of another model."""
+    """A checkpoint is missing, damaged, too new, or from another model."""
 
 
 class HookError(GvtError):
@@ -26,19 +26,19 @@ class NonFiniteError(GvtError):
 
 
 class OutOfMemoryError(GvtError):
-    """The device's memory does not hold the step."""
+    """The memory of the device is too small."""
 
 
 class RunInUseError(GvtError):
-    """Another process writes into the run's folder."""
+    """Another process is writing into the run folder."""
 
 
 class ProcessError(GvtError):
-    """Another process of the run failed, was killed or does not answer."""
+    """Another process of the run failed, was killed or does not respond."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop and finished its step; the message says how it goes on."""
+    """The run was stopped after a complete step; the message says how to resume it."""
 
 
 __all__ = [

@@ -1,9 +1,9 @@
-"""Write files whole, and open only ordinary files for reading.
+"""Write files atomically, and open only regular files for reading.
 
-A file that is written is at every moment absent, the old one, or the new one. No symbolic link at
-its place is followed, since an unpacked folder may hold links that lead anywhere: a link is
-replaced or refused, and its target stays as it was. A pipe or a device is not opened for reading,
-since it may never end.
+A file that is written is at every moment absent, the old one, or the new one. Symbolic links at
+its path are not followed, since an unpacked folder may contain links to any place: a link is
+replaced or refused, and its target is unchanged. Pipes and devices are not opened for reading,
+since they may block forever.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 __all__ = ["attempting", "check_regular", "create", "make_folder_inside", "replacing"]
 
 UNFINISHED = ".unfinished."
-"""What the name of a file begins with until it is complete."""
+"""Prefix of the name of a file that is not complete yet."""
 
-# Windows has neither links without special rights nor O_NOFOLLOW, but translates line ends.
+# Windows lacks O_NOFOLLOW, and links need special permissions there, but it translates line ends.
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _WRITING = _FLAGS | getattr(os, "O_NOFOLLOW", 0)
 _READING = _FLAGS | getattr(os, "O_NONBLOCK", 0)
@@ -36,26 +36,25 @@ _KINDS = {
 
 
 class NotAFileError(OSError):
-    """A path leads to a pipe, a socket or a device. The error has no `errno`."""
+    """A path is a pipe, a socket or a device. The error has no `errno`."""
 
 
 class NotSyncedError(OSError):
-    """A file is in its place, and the folder could not be synced to the disk."""
+    """A file was written, but its folder could not be synced to the disk."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BufferedRandom]:
-    """Open a temporary file beside, which takes the path's place once it is on disk.
+    """Open a temporary file in the same folder, which replaces `path` once it is on disk.
 
     The file is open for reading and writing, at its beginning. A link at `path` is replaced, not
     followed.
 
     Raises:
-        OSError: If it cannot be written; its `filename` is the path, and the old file is
-            unchanged.
-        NotSyncedError: If the new file is in place and a power failure may still undo that.
+        OSError: If it cannot be written. Its `filename` is the path, and the old file is unchanged.
+        NotSyncedError: If the file was replaced, but a power failure may still undo that.
     """
-    # One name for each path, so that a kill leaves at most one.
+    # The name depends on the path only, so killed processes leave at most one file.
     temporary = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         try:
@@ -67,8 +66,8 @@ def replacing(path: Path) -> Iterator[BufferedRandom]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        # What is wrong with a file that is read meanwhile, and what has no number, speaks for
-        # itself; a full disk names no file, and the temporary one nobody knows.
+        # An error of another file is raised unchanged. That of a full disk has no file name, and
+        # the name of the temporary file would not help.
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -79,10 +78,10 @@ def replacing(path: Path) -> Iterator[BufferedRandom]:
 
 
 def create(path: Path) -> FileIO:
-    """Create a file and open it, unbuffered; what had its name is removed first.
+    """Create a file and open it unbuffered, after removing an existing one.
 
     Raises:
-        OSError: If it cannot be created, or somebody creates it at the same moment.
+        OSError: If it cannot be created, or another process creates it at the same moment.
     """
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _WRITING, 0o666)
@@ -90,22 +89,22 @@ def create(path: Path) -> FileIO:
 
 
 def open_to_append(path: Path) -> FileIO:
-    """Open a file for reading, and writing behind its end, unbuffered; create it if need be.
+    """Open a file unbuffered for reading and appending; create it if it does not exist.
 
     Raises:
         OSError: If it cannot be opened, or is a symbolic link.
     """
-    if path.is_symlink():  # where O_NOFOLLOW is missing, and for a clearer message
-        raise _link(path)
+    if path.is_symlink():  # for systems without O_NOFOLLOW, and for a clearer message
+        raise _link_error(path)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _WRITING
     return FileIO(os.open(path, flags, 0o666), "a+")
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it that are missing, and sync each to the disk.
+    """Create a folder and its missing parents, and sync each to the disk.
 
     Raises:
-        OSError: If it cannot be made.
+        OSError: If it cannot be created.
     """
     if path.is_dir():
         return
@@ -115,35 +114,35 @@ def make_folder(path: Path) -> None:
 
 
 def make_folder_inside(top: Path, path: Path) -> None:
-    """Make a folder inside another one, which may be a link itself; no folder between may be.
+    """Create a folder inside another one; `top` may be a symbolic link, the folders below not.
 
     Raises:
-        OSError: If it cannot be made, or would be reached through a symbolic link.
+        OSError: If it cannot be created, or is reached through a symbolic link below `top`.
     """
     make_folder(top)
     for part in reversed([path, *path.parents][: len(path.relative_to(top).parts)]):
         if part.is_symlink():
-            raise _link(part)
+            raise _link_error(part)
         make_folder(part)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder and below it.
+    """Remove the unfinished files of killed processes from a folder and its subfolders.
 
-    Links are removed and not followed. No other process may be writing into the folder.
+    Links are removed, not followed. No other process may be writing into the folder.
 
     Raises:
         OSError: If a file cannot be removed.
     """
-    for place, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
             if name.startswith(UNFINISHED):
-                Path(place, name).unlink(missing_ok=True)
+                Path(parent, name).unlink(missing_ok=True)
 
 
 @contextmanager
 def attempting(path: Path) -> Iterator[None]:
-    """Warn of an OSError instead of raising it: the file is worth less than what it is about."""
+    """Turn an OSError inside the context into a warning, for files that a run does not need."""
     try:
         yield
     except OSError as error:
@@ -151,12 +150,12 @@ def attempting(path: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the names in a folder to the disk.
+    """Sync the entries of a folder to the disk.
 
     Raises:
-        OSError: If that fails.
+        OSError: If it fails.
     """
-    if os.name == "posix":  # elsewhere a folder cannot be opened, and renaming is durable
+    if os.name == "posix":  # on Windows a folder cannot be opened, and renaming is durable
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -165,13 +164,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open an ordinary file for reading; a named pipe, a socket or a device is never waited for.
+    """Open a regular file for reading, without blocking on pipes, sockets and devices.
 
     Raises:
-        NotAFileError: If it is not one.
-        OSError: If it cannot be opened, as for want of rights.
+        NotAFileError: If it is not a regular file.
+        OSError: If it cannot be opened, such as for a missing permission.
     """
-    check_regular(path)  # first, since a device may act on being opened
+    check_regular(path)  # first, since opening a device can have an effect
     descriptor = os.open(path, os.O_RDONLY | _READING)
     try:
         _check_mode(os.fstat(descriptor).st_mode, path)
@@ -182,11 +181,11 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def check_regular(path: Path) -> None:
-    """Check that a path leads to an ordinary file.
+    """Check that a path is a regular file, or a link to one.
 
     Raises:
-        NotAFileError: If it leads to a named pipe, a socket or a device.
-        OSError: If there is none, or it is a folder.
+        NotAFileError: If it is a named pipe, a socket or a device.
+        OSError: If it does not exist, or is a folder.
     """
     _check_mode(path.stat().st_mode, path)
 
@@ -195,9 +194,9 @@ def _check_mode(mode: int, path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
-        raise NotAFileError(f"it is {kind}, not an ordinary file")
+        kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
+        raise NotAFileError(f"it is {kind}, not a regular file")
 
 
-def _link(path: Path) -> OSError:
-    return OSError(errno.ELOOP, "is a symbolic link, which is not written through", str(path))
+def _link_error(path: Path) -> OSError:
+    return OSError(errno.ELOOP, "is a symbolic link, which is not followed", str(path))

@@ -29,13 +29,13 @@ def first_infinite(rows: Sequence[tuple[int, Mapping[str, float]]]) -> tuple[int
 
 
 def infinite_places(task: nn.Module) -> dict[str, Tensor]:
-    """Return where the buffers of a task are infinite, such as those of an attention mask, by name.
+    """Return masks of the infinite values in buffers of a task, such as attention masks, by name.
 
-    Called before training, it tells constants from statistics that training made infinite.
+    Called before training, it distinguishes constants from statistics that become infinite.
     """
     buffers = task.named_buffers(remove_duplicate=False)
     places = {name: torch.isinf(b) for name, b in buffers if _has_fractions(b)}
-    return {name: of for name, of in places.items() if bool(of.any())}
+    return {name: mask for name, mask in places.items() if bool(mask.any())}
 
 
 def check_weights(
@@ -46,8 +46,8 @@ def check_weights(
     Args:
         step: The step after which it is saved, for the message.
         tensors: The tensors by name.
-        infinite: Where a tensor may be infinite; nowhere by default. A tensor whose shape has
-            changed since may be infinite anywhere.
+        infinite: Masks of the values that may be infinite, by name; none by default. A tensor
+            whose shape has changed since may be infinite anywhere.
 
     Raises:
         NonFiniteError: If a tensor is not finite. The message names it and the step.

@@ -1,4 +1,4 @@
-"""What the core itself offers, through the same door as every plugin."""
+"""The components of the core, which it offers as a plugin."""
 
 from gvt_registry import Component, hookimpl
 

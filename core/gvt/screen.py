@@ -1,4 +1,4 @@
-"""Streams for people, which may be lost: a run is worth more than the screen that it prints to."""
+"""Output streams that may fail without failing the run that prints to them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _CLOSED = OSError(errno.EBADF, "it is closed")
 
 
 class Screen:
-    """A text stream that falls silent, instead of raising, once it cannot be written.
+    """A text stream that discards its output, instead of raising, once it cannot be written.
 
-    A pipe whose reader has left, a full disk behind a redirection and a terminal that was closed
-    are the same to whoever prints. Characters that the stream's encoding lacks are escaped.
+    Reasons are a pipe without a reader, a redirection to a full disk, or a closed terminal.
+    Characters that the encoding of the stream lacks are escaped.
 
     Args:
-        stream: Where to write; None for a stream that is closed from the beginning.
+        stream: Stream to write to; None for one that was closed from the beginning.
 
     Attributes:
-        problem: Why nothing is written any more; None while all is well.
-        essential: Whether what is printed is what a command is for; its loss is then an error.
+        problem: Error of the stream; None if it can be written.
+        essential: Whether lost output is an error of the command.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -35,26 +35,26 @@ class Screen:
 
     @classmethod
     def of(cls, stream: TextIO | Screen | None) -> Screen:
-        """Return a stream as a screen, one that is a screen as it is."""
+        """Return a screen for a stream, which is the stream itself if it is a screen."""
         return stream if isinstance(stream, Screen) else cls(stream)
 
     @property
     def lost(self) -> str:
-        """Why nothing is written any more; empty while all is well."""
+        """Reason why the stream cannot be written; empty if it can."""
         return str(getattr(self.problem, "strerror", None) or self.problem or "")
 
     @property
     def was_left(self) -> bool:
-        """Whether the reader of a pipe has had enough, as `| head` has."""
+        """Whether the reader of a pipe has closed it, as `| head` does."""
         return isinstance(self.problem, BrokenPipeError)
 
     @property
     def is_missed(self) -> bool:
-        """Whether somebody wanted what could not be written: not who left, or closed it before."""
+        """Whether essential output was lost, and the reader did not close the stream."""
         return bool(self.lost) and self.essential and not self.was_left and self._stream is not None
 
     def write(self, text: str) -> int:
-        """Write text, or do nothing once the stream is lost; return the number of characters."""
+        """Write text unless the stream is lost; return the number of characters."""
         self._attempt(lambda: self._write(text))
         return str.__len__(text)
 
@@ -64,17 +64,17 @@ class Screen:
             self._attempt(self._stream.flush)
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal that can still be written."""
+        """Return whether it is a terminal that can be written."""
         return self.problem is None and bool(self._stream.isatty())
 
     def give_up(self) -> None:
-        """Let what is still buffered go nowhere, so that nobody fails at flushing it later."""
+        """Redirect a lost stream to the null device, so that flushing its buffer later succeeds."""
         if self.problem is None or self._stream is None:
             return
         with suppress(OSError, ValueError, AttributeError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
 
     def _write(self, text: str) -> None:
         try:
@@ -87,7 +87,7 @@ class Screen:
         if self.problem is None:
             try:
                 action()
-            except (OSError, ValueError) as problem:  # ValueError: it was closed from within
+            except (OSError, ValueError) as problem:  # ValueError: this process has closed it
                 self.problem = problem
 
     def __getattr__(self, name: str) -> Any:
@@ -96,24 +96,23 @@ class Screen:
 
 @contextmanager
 def screens() -> Iterator[Screen]:
-    """Let standard output and standard error be screens, inside; yield that of the output.
+    """Replace standard output and standard error by screens; yield that of standard output.
 
-    A descriptor that is closed is opened on the null device first: what is opened later would get
-    its number, and messages would be written into a checkpoint.
+    Closed descriptors are opened on the null device first. A file that is opened later would
+    otherwise get their number, and messages would be written into a checkpoint.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
-    before: Any = sys.stdout, sys.stderr
-    made = Screen.of(sys.stdout), Screen.of(sys.stderr)
-    streams: Any = made  # they stand in for text streams
-    sys.stdout, sys.stderr = streams
+    streams: Any = sys.stdout, sys.stderr
+    replacements: Any = tuple(map(Screen.of, streams))
+    sys.stdout, sys.stderr = replacements
     try:
-        yield made[0]
+        yield replacements[0]
     finally:
-        for screen in made:
+        for screen in replacements:
             screen.flush()
             screen.give_up()
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = streams

@@ -1,7 +1,7 @@
-"""Every random draw of a run is a function of its seed and of where it is drawn.
+"""Random numbers as functions of the seed of a run and the place of the draw.
 
-There is therefore no random state to save: a run resumed at step N draws what the undisturbed
-run drew at step N, whatever happened in between.
+There is therefore no random state to save: a run that is resumed at step N draws the same numbers
+as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import torch
 
 
 def derive(seed: int, *place: int | str) -> int:
-    """Return a seed for one place, such as `derive(seed, "sample", epoch, index)`.
+    """Return the seed for one place, such as `derive(seed, "sample", epoch, index)`.
 
-    Neighbouring places get unrelated seeds, which `seed + index` would not give.
+    The seeds of neighbouring places are unrelated, unlike those of `seed + index`.
     """
     digest = hashlib.blake2b(repr((seed, *place)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1  # torch takes signed 64-bit seeds
 
 
 def random_source(seed: int, *place: int | str) -> torch.Generator:
-    """Return a generator, on the CPU, for what is drawn at one place; see `derive`."""
+    """Return a generator on the CPU for the draws at one place; see `derive`."""
     return torch.Generator().manual_seed(derive(seed, *place))
 
 
 def seed_everything(seed: int, device: torch.device | None = None) -> None:
-    """Seed torch's default generator, that of a device, NumPy's old global one and `random`.
+    """Seed the default generator of torch, that of a device, NumPy's global one and `random`.
 
-    `torch.manual_seed` asks after every kind of accelerator, which takes 0.1 ms where there is
-    none; this takes a tenth of it, and is called at every step.
+    It is called at each step, and takes a tenth of the time of `torch.manual_seed`, which looks for
+    every kind of accelerator (0.1 ms if there is none).
     """
     torch.default_generator.manual_seed(seed)
     if device is not None and device.type != "cpu":
@@ -45,26 +45,25 @@ def seed_everything(seed: int, device: torch.device | None = None) -> None:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Draw from every generator as seeded here, and leave torch's as they were.
+    """Seed all generators inside the context, and restore those of torch afterwards.
 
-    NumPy's and that of `random` are not put back: the loop seeds them anew at every step.
+    Those of NumPy and `random` are not restored, since the loop seeds them at each step.
+    `torch.random.fork_rng` takes fifty times as long, too long for each sample.
 
     Args:
-        seed: What the generators start from inside.
-        device: An accelerator whose own generator is seeded and restored as well.
-
-    `torch.random.fork_rng` does the same at fifty times the price, too dear for every sample.
+        seed: Seed of the generators.
+        device: Accelerator whose generator is seeded and restored, too.
     """
     cpu = torch.default_generator
-    before = cpu.get_state()
+    cpu_state = cpu.get_state()
     if device is not None and device.type != "cpu":
         accelerator: Any = torch.get_device_module(device)
-        which = () if device.type == "mps" else (device,)  # there is one, and it takes no name
-        accelerator_before = accelerator.get_rng_state(*which)
+        arguments = () if device.type == "mps" else (device,)
+        state = accelerator.get_rng_state(*arguments)
     seed_everything(seed, device)
     try:
         yield
     finally:
-        cpu.set_state(before)
+        cpu.set_state(cpu_state)
         if device is not None and device.type != "cpu":
-            accelerator.set_rng_state(accelerator_before, *which)
+            accelerator.set_rng_state(state, *arguments)

@@ -89,10 +89,10 @@ def score(
     """With --predictions the boxes of a file are scored by the same code, such as another tool's or
     those of gvt predict. RUN may then also be a recipe, of which nothing need be trained.
     """
-    from gvt.cli import show
+    from gvt.cli import show_evaluation
     from gvt_predict.judging_results import judge_predictions
 
     if raw:
         raise click.UsageError("--raw: a file of predictions has no weights; leave it out.")
     run, overrides = shifted(run, overrides)
-    show(judge_predictions(predictions, run, *overrides, split=split, out=out))
+    show_evaluation(judge_predictions(predictions, run, *overrides, split=split, out=out))

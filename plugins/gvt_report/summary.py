@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt import Evaluation, UsageError
-from gvt.config import parse, read
+from gvt.config import parse_yaml, read_yaml
 from gvt.loop import Figure, from_document
 from gvt.runs import Log, RunFolder, guessed, read_log
 
@@ -105,8 +105,8 @@ def summarise(folder: RunFolder) -> Summary:
             f"{str(folder.path)!r} is no run: it has no {folder.config.name}; "
             "name a folder such as runs/RECIPE/TIME"
         )
-    text = read(folder.config, str(folder.config))
-    config = parse(text, str(folder.config))
+    text = read_yaml(folder.config, str(folder.config))
+    config = parse_yaml(text, str(folder.config))
     path = folder.path.resolve()
     at = _TIME(path.name)
     evaluations, unreadable = _evaluations(folder.evaluations)

@@ -26,7 +26,7 @@ def gvt_run_started(run: Any) -> None:
     """Open the event file, and say what runs."""
     if run.folder is None or not _is_installed():
         return
-    from gvt.config import dump
+    from gvt.config import dump_yaml
     from gvt.files import make_folder_inside
     from gvt_tensorboard.writer import EventWriter
 
@@ -35,7 +35,7 @@ def gvt_run_started(run: Any) -> None:
     size = f"{run.total_steps} steps of {run.samples_per_step} samples"
     writer.text("run", f"{size}; {run.steps_per_epoch} steps are an epoch", run.step)
     if run.config is not None:  # a run in code may have a folder and no configuration
-        writer.code("config", dump(run.config.document()), run.step)
+        writer.code("config", dump_yaml(run.config.document()), run.step)
 
 
 @hookimpl

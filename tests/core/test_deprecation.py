@@ -1,4 +1,4 @@
-"""What is to go says so, with what to use instead."""
+"""Deprecated functions and classes warn, and name the replacement."""
 
 import warnings
 
@@ -35,6 +35,6 @@ def test_a_class_warns_when_an_instance_is_made():
 
 
 @pytest.mark.parametrize("gone", ["0.2", "0.2.5", "0.1"])
-def test_one_minor_version_has_to_lie_between(gone):
+def test_the_warning_lasts_one_minor_version(gone):
     with warnings.catch_warnings(), pytest.raises(ValueError, match="one minor version"):
         deprecated(replacement="new", since="0.2", gone=gone)

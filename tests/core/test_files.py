@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, and attempts at writing them."""
+"""Atomic replacement of files, links, and failed writes."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ from gvt.files import (
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need special rights there")
 
 
-def test_an_error_names_the_file_that_was_meant(tmp_path):
+def test_an_error_names_the_target_file(tmp_path):
     path = tmp_path / "absent" / "a.txt"
     with pytest.raises(FileNotFoundError) as caught, replacing(path) as file:
         file.write(b"x")
@@ -42,7 +42,7 @@ def test_an_error_names_the_file_that_was_meant(tmp_path):
         (OSError("cannot identify image file 'other.png'"), None),
     ],
 )
-def test_what_is_wrong_with_another_file_keeps_its_name(raised, named, tmp_path):
+def test_an_error_of_another_file_keeps_its_name(raised, named, tmp_path):
     with pytest.raises(type(raised)) as caught, replacing(tmp_path / "a.txt") as file:
         file.write(b"half")
         raise raised
@@ -52,7 +52,7 @@ def test_what_is_wrong_with_another_file_keeps_its_name(raised, named, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_attempt_that_fails_is_a_line_with_the_file(tmp_path):
+def test_a_failed_attempt_is_a_warning_with_the_file(tmp_path):
     path = tmp_path / "absent" / "a.txt"
     with pytest.warns(UserWarning) as caught, attempting(path), replacing(path) as file:
         file.write(b"x")
@@ -66,7 +66,7 @@ def test_a_bug_is_not_hidden(tmp_path):
 
 
 @needs_links
-def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
+def test_a_link_is_replaced_and_its_target_unchanged(tmp_path):
     outside = tmp_path / "outside.txt"
     outside.write_text("mine")
     path = tmp_path / "run" / "a.txt"
@@ -134,9 +134,7 @@ def test_folders_are_synced_where_they_are_made(tmp_path, monkeypatch):
     assert len(synced) == 3
 
 
-def test_a_folder_that_cannot_be_synced_is_told_from_a_file_that_was_not_written(
-    tmp_path, monkeypatch
-):
+def test_an_unsynced_folder_is_distinguished_from_an_unwritten_file(tmp_path, monkeypatch):
     def fail(folder):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -155,7 +153,7 @@ def test_unfinished_files_are_removed_and_others_stay(tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.txt", "checkpoints"]
 
 
-def test_a_file_gets_the_rights_of_any_new_file(tmp_path):
+def test_a_file_has_default_permissions(tmp_path):
     (tmp_path / "plain").write_text("x")
     with replacing(tmp_path / "a.txt") as file:
         file.write(b"x")

@@ -1,4 +1,4 @@
-"""Nothing that is not finite is saved, and the message says what can be resumed."""
+"""Checkpoints are finite, and errors name the checkpoint to resume from."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ SMALL = [
 
 
 class Norms(nn.Module):
-    """A batch norm, a causal mask, and a weight in complex numbers."""
+    """A batch norm, a causal mask, and a complex weight."""
 
     def __init__(self):
         super().__init__()
@@ -31,7 +31,7 @@ class Norms(nn.Module):
         self.phase = nn.Parameter(torch.zeros(2, dtype=torch.complex64))
 
 
-def test_masks_that_were_infinite_stay_so():
+def test_infinite_masks_may_stay_infinite():
     module = Norms()
     places = infinite_places(module)
     assert places.keys() == {"mask"}
@@ -61,7 +61,7 @@ def test_a_mask_that_grew_may_be_infinite_and_not_nan():
         check_weights(1, module.state_dict(), places)
 
 
-def test_buffers_that_two_modules_share_are_known_by_both_names():
+def test_shared_buffers_are_listed_by_both_names():
     module = nn.ModuleDict({"a": Norms(), "b": Norms()})
     module["b"].mask = module["a"].mask
     check_weights(1, module.state_dict(), infinite_places(module))
@@ -136,7 +136,7 @@ def test_a_run_that_diverges_says_how_to_continue_and_that_works(tmp_path, monke
 
 
 class Broken(gvt.Task):
-    """Its batch norm's variance becomes infinite after the second step."""
+    """A task whose batch norm variance becomes infinite after the second step."""
 
     phases = (gvt.Phase("only", trains="layer"),)
 

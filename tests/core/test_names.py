@@ -1,4 +1,4 @@
-"""Names of `gvt`: its own, and those that plugins add."""
+"""Names of `gvt`, including those of plugins."""
 
 import subprocess
 import sys
@@ -42,17 +42,17 @@ def test_no_plugin_takes_a_name_of_gvt(plugin):
     assert gvt.run.__module__ == "gvt.session.api"
 
 
-def test_a_name_whose_code_is_broken_says_who_offers_it(plugin):
+def test_a_broken_name_says_which_plugin_offers_it(plugin):
     with pytest.raises(BrokenComponent, match=r"name 'lost' from .* is broken: AttributeError"):
         gvt.lost  # noqa: B018
 
 
-def test_a_name_that_nobody_has_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'gvt' has no attribute 'greet'"):
         gvt.greet  # noqa: B018
 
 
-def test_our_own_names_from_plugins_are_there_and_say_so_where_they_are_blocked():
+def test_names_of_our_plugins_exist_and_say_if_they_are_blocked():
     code = "import gvt; print(gvt.predict.__module__); print(gvt.Predicted, gvt.nothing)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("gvt_predict.predict\n")

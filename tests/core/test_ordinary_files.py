@@ -1,4 +1,4 @@
-"""Only ordinary files are read: nothing waits for a pipe."""
+"""Only regular files are read; pipes do not block."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ def pipe(tmp_path):
     rescue.cancel()
 
 
-def test_an_ordinary_file_is_opened(tmp_path):
+def test_a_regular_file_is_opened(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "link").symlink_to("a")
     for name in ("a", "link"):
@@ -37,7 +37,7 @@ def test_an_ordinary_file_is_opened(tmp_path):
 
 
 def test_anything_else_is_refused(tmp_path, pipe, monkeypatch):
-    with pytest.raises(NotAFileError, match="a named pipe, not an ordinary file"):
+    with pytest.raises(NotAFileError, match="a named pipe, not a regular file"):
         open_regular(pipe)
     with pytest.raises(NotAFileError, match="a device"):
         open_regular(tmp_path / "/dev/zero")
@@ -53,11 +53,11 @@ def test_anything_else_is_refused(tmp_path, pipe, monkeypatch):
 
 
 @pytest.mark.parametrize("read", [file.load, read_header, check_data])
-def test_a_pipe_is_no_checkpoint(read, pipe):
-    with pytest.raises(gvt.CheckpointError, match="it is a named pipe, not an ordinary file"):
+def test_a_pipe_is_not_a_checkpoint(read, pipe):
+    with pytest.raises(gvt.CheckpointError, match="it is a named pipe, not a regular file"):
         read(pipe)
 
 
-def test_a_pipe_is_no_picture(pipe):
+def test_a_pipe_is_not_an_image(pipe):
     with pytest.raises(gvt.DataError, match=r"cannot be read as a picture: it is a named pipe"):
         read_picture(pipe, 3, (0, 0, 0))

@@ -1,4 +1,4 @@
-"""Output that nobody can read any more, as a user has it: pipes, full disks, closed terminals."""
+"""Lost output: closed pipes, full disks and closed terminals."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def gvt_step_ended(step):
 
 
 def shell(command, folder, *arguments):
-    """Run a line of a shell, in which `gvt` is this one."""
+    """Run a shell command in which `gvt` is this version."""
     gvt = f"{sys.executable} -m gvt"
     words = " ".join(f"'{argument}'" for argument in arguments)
     line = f"set -o pipefail; {command.replace('gvt', gvt, 1).replace('ARGUMENTS', words)}"
@@ -60,7 +60,7 @@ class Broken(io.StringIO):
     "error",
     [BrokenPipeError(32, "Broken pipe"), OSError(28, "No room"), ValueError("closed")],
 )
-def test_a_screen_that_fails_falls_silent_and_knows_why(error):
+def test_a_failed_screen_discards_output_and_has_the_reason(error):
     screen = Screen(Broken(error))
     assert screen.write("text") == 4
     assert screen.lost == (getattr(error, "strerror", None) or "closed")
@@ -70,7 +70,7 @@ def test_a_screen_that_fails_falls_silent_and_knows_why(error):
     assert screen.write("more") == 4
 
 
-def test_no_stream_is_a_lost_one():
+def test_a_missing_stream_is_lost():
     screen = Screen(None)
     assert screen.write("text") == 4
     screen.flush()
@@ -78,7 +78,7 @@ def test_no_stream_is_a_lost_one():
     assert not screen.isatty()
 
 
-def test_characters_that_an_encoding_lacks_are_escaped_and_lose_nothing():
+def test_characters_outside_the_encoding_are_escaped():
     raw = io.BytesIO()
     screen = Screen(io.TextIOWrapper(raw, encoding="ascii"))
     screen.write("Größe")
@@ -119,20 +119,20 @@ def test_a_failed_run_keeps_its_exit_code_without_a_display(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
-def test_who_reads_one_line_of_a_list_sees_no_error(tmp_path):
+def test_reading_one_line_of_a_list_gives_no_error(tmp_path):
     done = shell("gvt list | head -1", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "recipe\n", "")
 
 
 @pytest.mark.skipif(not Path(FULL).exists(), reason="there is no full device")
-def test_a_list_that_found_no_room_is_an_error(tmp_path):
+def test_a_list_on_a_full_disk_is_an_error(tmp_path):
     done = shell(f"gvt list > {FULL}", tmp_path)
     assert done.returncode == 1
     assert done.stderr == "error: standard output: No space left on device\n"
 
 
 def started(tmp_path, *prefix):
-    """Start a run that takes a while, and return it once its first step is done."""
+    """Start a long run, and return its process after the first step."""
     (tmp_path / "slow.py").write_text(SLOW)
     long = [word.replace("steps=3", "steps=400") for word in RUN]
     command = [*prefix, sys.executable, "-m", "gvt", *long, "train.log_every=1"]
@@ -154,7 +154,7 @@ def started(tmp_path, *prefix):
 
 
 @pytest.mark.slow
-def test_a_closed_session_stops_the_run_after_the_step_and_saved(tmp_path):
+def test_a_closed_session_stops_and_saves_the_run(tmp_path):
     process = started(tmp_path)
     process.stderr.close()  # with the terminal its output goes
     process.stdout.close()

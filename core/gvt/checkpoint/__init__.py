@@ -1,7 +1,7 @@
-"""One safetensors file: every tensor, and one JSON document under one metadata key.
+"""Checkpoints: safetensors files with all tensors, and a JSON document in the metadata.
 
-`document` reads and checks what a file says of itself without torch; `file` reads and writes the
-tensors. No pickle anywhere, and nothing in a file names code to import.
+`document` reads and checks the header without torch; `file` reads and writes the tensors. There is
+no pickle, and a file cannot name code to import.
 """
 
 import lazy_loader

@@ -1,38 +1,42 @@
-"""JSON from files that nobody has checked: what reading it costs is bounded beforehand."""
+"""Parse JSON from untrusted files, with limits that are checked beforehand."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 MOST_BYTES = 32 << 20
-"""Length of a header; that of a network with 3,000 tensors has about 2 MB."""
+"""Bytes of a header; that of a model with 3,000 tensors has about 2 MB."""
 
 MOST_VALUES = 1_000_000
-"""Values in a header; each costs up to a microsecond and a hundred bytes."""
+"""Values in a header; parsing one takes up to a microsecond and a hundred bytes."""
 
 MOST_DIGITS = 40
-"""Digits of a number; the longest that is ever written has 25 with its exponent."""
+"""Characters of a number; gvt writes at most 25, with the exponent."""
 
 SHOWN = 80
-"""Characters of a text from a file that a message repeats."""
+"""Characters of a text from a file that a message shows."""
 
 
 def check_length(length: int) -> None:
-    """Check that JSON of so many bytes is not too long to read.
+    """Check that the length of JSON in bytes is within the limit.
 
     Raises:
-        ValueError: If it is.
+        ValueError: If it is not.
     """
     if length > MOST_BYTES:
         raise ValueError(f"it has {length:,} bytes; at most {MOST_BYTES:,} are read")
 
 
 def check_cost(text: bytes) -> None:
-    """Check that JSON is not too expensive to read.
+    """Check that the length and the number of values of JSON are within the limits.
 
     Raises:
-        ValueError: If it is too long, or has too many values.
+        ValueError: If they are not.
     """
     check_length(len(text))
     values = sum(map(text.count, (b",", b"[", b"{")))
@@ -41,13 +45,18 @@ def check_cost(text: bytes) -> None:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Parse a JSON object, whose cost is checked, in which every key occurs once.
+    """Parse a JSON object; `check_cost` has to be called before.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not a JSON object, or a key occurs twice.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_float)
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_int=partial(_number, int),
+            parse_float=partial(_number, float),
+        )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except json.JSONDecodeError as error:
@@ -58,10 +67,10 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def shortened(text: object) -> str:
-    """Return a text from a file as a message repeats it: quoted, on one line, cut if it is long."""
-    whole = str(text)
-    shown = repr(whole[:SHOWN])
-    return shown if len(whole) <= SHOWN else f"{shown}... ({len(whole):,} characters)"
+    """Return a text from a file for a message: quoted, on one line, and cut if it is long."""
+    text = str(text)
+    start = repr(text[:SHOWN])
+    return start if len(text) <= SHOWN else f"{start}... ({len(text):,} characters)"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -71,13 +80,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _integer(digits: str) -> int:
+def _number(convert: Callable[[str], T], digits: str) -> T:
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"a number has {len(digits):,} digits")
-    return int(digits)
-
-
-def _float(digits: str) -> float:
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"a number has {len(digits):,} digits")
-    return float(digits)
+    return convert(digits)

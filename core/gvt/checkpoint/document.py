@@ -1,10 +1,10 @@
-"""A checkpoint's header, laid out and checked without torch.
+"""The header of a checkpoint, written and checked without torch.
 
-The file is a safetensors file: the length of the header in eight bytes, the header in JSON, and the
-tensors' data. The header holds the document, as text under one key of its metadata, and the tensor
-table. In format 2 the whole header is a function of the document and the table, so a reader builds
-it again and compares: a changed byte is noticed wherever it is. The document holds two hashes:
-`data_sha256`, of the data, and `sha256`, of the document with the former and the table.
+A checkpoint is a safetensors file: the length of the header in eight bytes, the header in JSON, and
+the data of the tensors. The header contains the document, as text under one key of the metadata,
+and the tensor table. In format 2 the header is a function of the document and the table, so a
+reader detects any changed byte by building the header again. The document contains two hashes:
+`data_sha256` of the data, and `sha256` of the document, with the former hash, and the table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gvt.files import open_regular
 FORMAT_VERSION = 2
 METADATA_KEY = "gvt"
 UNKNOWN = "0" * 64
-"""What is written in a hash's place until the hash is known."""
+"""Placeholder for a hash until the data has been written."""
 
 ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, "I64": 8,
@@ -35,7 +35,7 @@ ITEM_BYTES = {
 }  # fmt: skip
 
 _LARGEST = 2**48
-"""Bytes of a tensor, and size of a dimension, that are not exceeded."""
+"""Limit of the bytes of a tensor, and of the size of a dimension."""
 
 _MOST_DIMENSIONS = 64
 _LONGEST_NAME = 1000
@@ -44,17 +44,17 @@ _NO_MATCH = "its header does not match its checksum"
 _IS_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
 
 TensorTable = Mapping[str, tuple[str, tuple[int, ...]]]
-"""Each tensor's dtype, as safetensors names it, and its shape."""
+"""Dtypes, as safetensors names them, and shapes by name of the tensor."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """A checkpoint without its tensors' values.
+    """The header of a checkpoint.
 
     Attributes:
-        document: What it holds besides tensors, without the hashes.
-        tensors: Dtype and shape of each, in the order of their data.
-        data_sha256: Hash of the data; None in format 1, which has none.
+        document: The document, without the hashes.
+        tensors: Dtype and shape of each tensor, in the order of their data.
+        data_sha256: Hash of the data; None in format 1.
     """
 
     document: Mapping[str, Any]
@@ -70,7 +70,7 @@ def nbytes(dtype: str, shape: Iterable[int]) -> int:
 def in_file_order(tensors: TensorTable) -> list[str]:
     """Return the names in the order of their data: by size of an item, then by name.
 
-    So each tensor begins at a multiple of the size of its items, as memory mapping needs.
+    Each tensor then begins at a multiple of the size of its items, which memory mapping requires.
     """
     return sorted(tensors, key=lambda name: (-ITEM_BYTES[tensors[name][0]], name))
 
@@ -78,24 +78,24 @@ def in_file_order(tensors: TensorTable) -> list[str]:
 def header_bytes(
     document: Mapping[str, Any], tensors: TensorTable, data_sha256: str = UNKNOWN
 ) -> bytes:
-    """Return everything that precedes the data; its length does not depend on the hashes.
+    """Return the bytes before the data; their number does not depend on the hashes.
 
     Args:
         document: Plain data, with `format` and without hashes.
-        tensors: The table.
+        tensors: The tensor table.
         data_sha256: Hash of the data.
 
     Raises:
-        ValueError: If no reader would take it, as for a text that is not valid UTF-8.
+        ValueError: If a reader would refuse it, such as for a string that is not valid UTF-8.
     """
-    hashed = {**document, "data_sha256": data_sha256}
-    hashed["sha256"] = _digest(hashed, tensors)
-    entries: dict[str, Any] = {"__metadata__": {METADATA_KEY: _text(hashed)}}
+    document = {**document, "data_sha256": data_sha256}
+    document["sha256"] = _digest(document, tensors)
+    entries: dict[str, Any] = {"__metadata__": {METADATA_KEY: _text(document)}}
     position = 0
     for name in in_file_order(tensors):
         dtype, shape = tensors[name]
         if name in entries or len(name) > _LONGEST_NAME:
-            raise ValueError(f"a tensor cannot be called {shortened(name)}")
+            raise ValueError(f"{shortened(name)} is not a valid name of a tensor")
         end = position + nbytes(dtype, shape)
         entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [position, end]}
         position = end
@@ -106,25 +106,25 @@ def header_bytes(
 
 
 def read_header(path: Path, *, of_run: bool = False) -> Header:
-    """Read and check everything but the tensors' values.
+    """Read and check the header of a checkpoint.
 
     Args:
         path: The file.
-        of_run: Whether it has to describe the run of a recipe, and not weights alone.
+        of_run: Whether it has to be the checkpoint of a recipe's run, not of weights alone.
 
     Raises:
         CheckpointError: If the file is missing, truncated, damaged, not a checkpoint of gvt, or of
             a newer format.
     """
-    with opened(path, of_run=of_run) as (_, header):
+    with open_checked(path, of_run=of_run) as (_, header):
         return header
 
 
 def check_writable(document: Mapping[str, Any], tensors: TensorTable) -> None:
-    """Check that a document can be read again.
+    """Check that a document can be written and read back.
 
     Raises:
-        ValueError: If it cannot, or not as it is.
+        ValueError: If it does not fit the schema, or JSON cannot represent it.
         TypeError: If it is not plain data.
     """
     from gvt.checkpoint.model import check_document
@@ -133,11 +133,11 @@ def check_writable(document: Mapping[str, Any], tensors: TensorTable) -> None:
 
 
 @contextmanager
-def opened(path: Path, *, of_run: bool = False) -> Iterator[tuple[BufferedReader, Header]]:
-    """Open a checkpoint whose header is in order, with the file at the beginning of the data.
+def open_checked(path: Path, *, of_run: bool = False) -> Iterator[tuple[BufferedReader, Header]]:
+    """Open a checkpoint and check its header; the file is at the beginning of the data.
 
     Raises:
-        CheckpointError: As `read_header`; and if reading fails inside.
+        CheckpointError: As `read_header`, and if reading fails inside the context.
     """
     from gvt.checkpoint.model import check_document, missing_section  # pydantic, when needed
 
@@ -147,11 +147,11 @@ def opened(path: Path, *, of_run: bool = False) -> Iterator[tuple[BufferedReader
             try:
                 check_document(header.document, header.tensors)
             except ValueError as error:
-                raise damaged(path, error) from error
+                raise damage_error(path, error) from error
             if of_run and (section := missing_section(header.document)):
                 raise CheckpointError(
-                    f"{path}: has no section {section!r}, so it is not of the run of a recipe; its "
-                    "weights can be taken with init_from, or with safetensors.torch.load_file"
+                    f"{path}: has no section {section!r}, so it is not the checkpoint of a "
+                    "recipe's run; load its weights with init_from or safetensors.torch.load_file"
                 )
             yield file, header
     except FileNotFoundError as error:
@@ -161,12 +161,12 @@ def opened(path: Path, *, of_run: bool = False) -> Iterator[tuple[BufferedReader
 
 
 def check_data(path: Path) -> bool:
-    """Check the tensors' values; returns False if the file's format has no hash of them.
+    """Check the data of the tensors; return False if the format of the file has no hash of it.
 
     Raises:
-        CheckpointError: If they or the header are damaged.
+        CheckpointError: If the data or the header is damaged.
     """
-    with opened(path) as (file, header):
+    with open_checked(path) as (file, header):
         if header.data_sha256 is None:
             return False
         digest = hashlib.sha256()
@@ -177,17 +177,17 @@ def check_data(path: Path) -> bool:
 
 
 def check_hash(path: Path, header: Header, data_sha256: str) -> None:
-    """Check the hash of the data that was read.
+    """Check the hash of the data against that in the header.
 
     Raises:
-        CheckpointError: If the header has another one.
+        CheckpointError: If they differ.
     """
     if header.data_sha256 not in (None, data_sha256):
-        raise damaged(path, "its tensors do not match their checksum")
+        raise damage_error(path, "its tensors do not match their checksum")
 
 
-def damaged(path: Path, why: object) -> CheckpointError:
-    """Return the error for a file that is not as it was written."""
+def damage_error(path: Path, why: object) -> CheckpointError:
+    """Return the error for a damaged file."""
     return CheckpointError(f"{path}: damaged: {why}")
 
 
@@ -197,20 +197,20 @@ def _header(path: Path, file: BufferedReader) -> Header:
         check_cost(text)
         entries = parse(text.decode())
     except UnicodeDecodeError as error:
-        raise damaged(path, "its header is not text") from error
+        raise damage_error(path, "its header is not text") from error
     except ValueError as error:
-        raise damaged(path, f"its header: {error}") from error
+        raise damage_error(path, f"its header: {error}") from error
     metadata = entries.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(METADATA_KEY), str):
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of gvt")
     tensors = {name: _entry(path, name, value) for name, value in entries.items()}
-    begins = {name: value["data_offsets"] for name, value in entries.items()}
-    _check_tiling(path, begins.values(), data_bytes)
+    offsets = {name: value["data_offsets"] for name, value in entries.items()}
+    _check_tiling(path, offsets.values(), data_bytes)
     document, data_sha256 = _document(path, metadata[METADATA_KEY], tensors)
     if data_sha256 is not None and text != _rebuilt(document, tensors, data_sha256):
-        raise damaged(path, _NO_MATCH)
-    in_order = sorted(tensors, key=lambda name: begins[name])
-    return Header(document, {name: tensors[name] for name in in_order}, data_sha256)
+        raise damage_error(path, _NO_MATCH)
+    names = sorted(tensors, key=lambda name: offsets[name])
+    return Header(document, {name: tensors[name] for name in names}, data_sha256)
 
 
 def _document(path: Path, text: str, tensors: TensorTable) -> tuple[dict[str, Any], str | None]:
@@ -218,49 +218,49 @@ def _document(path: Path, text: str, tensors: TensorTable) -> tuple[dict[str, An
     try:
         document = parse(text)
     except ValueError as error:
-        raise damaged(path, f"its document: {error}") from error
-    # As text, too: an escape such as \u00fc has two spellings, and only one was written.
+        raise damage_error(path, f"its document: {error}") from error
+    # The text is compared, too, since JSON has two spellings of a character such as \u00fc.
     intact = text == _text(document)
     digest = document.pop("sha256", None)
     if not intact or digest != _digest(document, tensors):
-        raise damaged(path, _NO_MATCH)
+        raise damage_error(path, _NO_MATCH)
     version = document.get("format")
     if type(version) is not int or version < 1:
-        raise damaged(path, f"its format is {shortened(version)}")
-    if version > FORMAT_VERSION:  # whose header has the same checksum, and other contents
+        raise damage_error(path, f"its format is {shortened(version)}")
+    if version > FORMAT_VERSION:  # its checksum is the same, its contents may differ
         raise CheckpointError(
             f"{path}: written in checkpoint format {version} by gvt "
-            f"{shortened(document.get('gvt'))[1:-1]}; this gvt reads up to format "
+            f"{shortened(document.get('gvt'))[1:-1]}; this version of gvt reads formats up to "
             f"{FORMAT_VERSION}: pip install -U gvt"
         )
-    if version == 1:  # whose values nothing protects
+    if version == 1:  # it has no hash of the data
         return document, None
     data_sha256 = document.pop("data_sha256", None)
     if not isinstance(data_sha256, str) or not _IS_HASH(data_sha256):
-        raise damaged(path, "its data has no checksum")
+        raise damage_error(path, "its data has no checksum")
     return document, data_sha256
 
 
 def _rebuilt(document: Mapping[str, Any], tensors: TensorTable, data_sha256: str) -> bytes | None:
     try:
         return header_bytes(document, tensors, data_sha256)[8:]
-    except ValueError:  # what is never written
+    except ValueError:  # gvt does not write such a header
         return None
 
 
 def _read_text(path: Path, file: BufferedReader) -> tuple[bytes, int]:
-    """Return the header as it is in the file, and the number of bytes behind it."""
+    """Return the bytes of the header, and the number of bytes after it."""
     size = file.seek(0, 2)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > size - 8:
         raise CheckpointError(
-            f"{path}: not a checkpoint: not a safetensors file, or a truncated one ({size} bytes)"
+            f"{path}: not a checkpoint: not a safetensors file, or truncated ({size} bytes)"
         )
     try:
         check_length(length)
     except ValueError as error:
-        raise damaged(path, f"its header: {error}") from error
+        raise damage_error(path, f"its header: {error}") from error
     return file.read(length), size - 8 - length
 
 
@@ -270,12 +270,11 @@ def _entry(path: Path, name: str, value: Any) -> tuple[str, tuple[int, ...]]:
         begin, end = value["data_offsets"]
         item = ITEM_BYTES[dtype]
     except (KeyError, TypeError, ValueError) as error:
-        raise damaged(path, f"the entry of tensor {shortened(name)} is malformed") from error
-    numbers = (*shape, begin, end)
-    sound = len(shape) <= _MOST_DIMENSIONS and len(name) <= _LONGEST_NAME
-    sound = sound and all(type(n) is int and 0 <= n <= _LARGEST for n in numbers)
-    if not sound or item * math.prod(shape) != end - begin:
-        raise damaged(path, f"the size of tensor {shortened(name)} does not match its shape")
+        raise damage_error(path, f"the entry of tensor {shortened(name)} is malformed") from error
+    is_valid = len(shape) <= _MOST_DIMENSIONS and len(name) <= _LONGEST_NAME
+    is_valid &= all(type(n) is int and 0 <= n <= _LARGEST for n in (*shape, begin, end))
+    if not is_valid or item * math.prod(shape) != end - begin:
+        raise damage_error(path, f"the size of tensor {shortened(name)} does not match its shape")
     return dtype, shape
 
 
@@ -283,18 +282,19 @@ def _check_tiling(path: Path, offsets: Iterable[Any], data_bytes: int) -> None:
     position = 0
     for begin, end in sorted(tuple(pair) for pair in offsets):
         if begin != position:
-            raise damaged(path, "its tensors overlap or leave a gap")
+            raise damage_error(path, "its tensors overlap or leave a gap")
         position = end
     if position > data_bytes:
-        raise damaged(path, f"truncated, {position - data_bytes} bytes are missing at its end")
+        raise damage_error(path, f"truncated, {position - data_bytes} bytes are missing at its end")
     if position < data_bytes:
-        raise damaged(path, f"{data_bytes - position} bytes too many at its end")
+        raise damage_error(path, f"{data_bytes - position} bytes too many at its end")
 
 
 def _digest(document: Mapping[str, Any], tensors: TensorTable) -> str:
-    """Return the hash of a document and the table, the same in every format.
+    """Return the hash of a document and the tensor table.
 
-    So that a version that is too old for a file can say so, and not that the file is damaged.
+    It is the same in all formats, so a version of gvt that is too old for a file can tell that
+    from damage.
     """
     table = sorted((name, dtype, list(shape)) for name, (dtype, shape) in tensors.items())
     text = json.dumps([document, table], sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Reading and writing checkpoints, so that there is always a whole one."""
+"""Read and write checkpoints; a complete one exists at every moment."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gvt.checkpoint.document import (
     TensorTable,
     check_hash,
     check_writable,
-    damaged,
+    damage_error,
     header_bytes,
     in_file_order,
-    opened,
+    open_checked,
 )
 from gvt.errors import CheckpointError
 from gvt.files import NotSyncedError, open_regular, replacing
@@ -37,17 +37,17 @@ _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
-    """Write a checkpoint; until it is on disk, complete, the previous one stays.
+    """Write a checkpoint. The previous file is kept until the new one is complete on disk.
 
     Args:
-        path: Where to; its folder exists.
-        tensors: By readable name. Tensors that share memory are written once.
+        path: The file, in an existing folder.
+        tensors: Tensors by name. Those that share memory are written once.
         document: Plain data; `format`, `gvt` and `aliases` are added.
 
     Raises:
-        CheckpointError: If it cannot be written, as on a full disk.
+        CheckpointError: If it cannot be written, such as on a full disk.
     """
-    unique, aliases = _without_twins(tensors)
+    unique, aliases = _without_duplicates(tensors)
     table = {name: (_dtype(name, t), tuple(t.shape)) for name, t in unique.items()}
     write(path, table, unique.__getitem__, {**document, "aliases": aliases})
 
@@ -58,18 +58,18 @@ def write(
     produce: Callable[[str], Tensor],
     document: Mapping[str, Any],
 ) -> None:
-    """Write a checkpoint whose tensors are handed out one at a time, each once.
+    """Write a checkpoint whose tensors are produced one at a time, each once.
 
-    No tensor is kept, so the memory needed besides the model's own is that of the largest one.
+    Besides the memory of the model, that of the largest tensor is needed.
 
     Args:
-        path: Where to; its folder exists.
+        path: The file, in an existing folder.
         table: Dtype and shape of each tensor.
         produce: Returns the tensor of a name, on any device.
         document: Plain data; `format` and `gvt` are added.
 
     Raises:
-        CheckpointError: If it cannot be written, or a tensor is not what the table says.
+        CheckpointError: If it cannot be written, or a tensor does not match the table.
     """
     document = {**document, "format": FORMAT_VERSION, "gvt": version("gvt")}
     digest = hashlib.sha256()
@@ -84,7 +84,7 @@ def write(
             if (_dtype(name, tensor), tuple(tensor.shape)) != table[name]:
                 raise CheckpointError(
                     f"{path}: cannot be written: tensor {name!r} is {tensor.dtype} "
-                    f"{tuple(tensor.shape)}, and was announced as {table[name]}"
+                    f"{tuple(tensor.shape)}, but should be {table[name]}"
                 )
             data = _data(tensor.to("cpu", memory_format=torch.contiguous_format))
             digest.update(data)
@@ -94,28 +94,28 @@ def write(
 
 
 def load(path: Path, *, of_run: bool = False) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return a checkpoint's document and its tensors, on the CPU.
+    """Return the document of a checkpoint, and its tensors on the CPU.
 
     Args:
         path: The file.
-        of_run: Whether it has to describe the run of a recipe, and not weights alone.
+        of_run: Whether it has to be the checkpoint of a recipe's run, not of weights alone.
 
     Raises:
         CheckpointError: If it is missing, truncated, damaged, or of a newer format.
     """
     digest = hashlib.sha256()
     tensors: dict[str, Tensor] = {}
-    with opened(path, of_run=of_run) as (file, header):
+    with open_checked(path, of_run=of_run) as (file, header):
         for name, (dtype, shape) in header.tensors.items():
             try:
                 tensor = torch.empty(shape, dtype=_DTYPES[dtype])
-            except RuntimeError as error:  # more memory than there is, or than can be addressed
+            except RuntimeError as error:  # there is not enough memory
                 raise CheckpointError(
-                    f"{path}: tensor {name!r}, {dtype} {shape}: no memory for it"
+                    f"{path}: not enough memory for tensor {name!r}, {dtype} {shape}"
                 ) from error
             data = _data(tensor)
             if file.readinto(data) != len(data):
-                raise damaged(path, "truncated while it was read")
+                raise damage_error(path, "truncated while it was read")
             digest.update(data)
             tensors[name] = tensor
     check_hash(path, header, digest.hexdigest())
@@ -126,7 +126,7 @@ def load(path: Path, *, of_run: bool = False) -> tuple[dict[str, Any], dict[str,
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a checkpoint, so that `target` is at every moment absent, the old one or the new one."""
+    """Copy a checkpoint. At every moment `target` is absent, the old file, or the new one."""
     with _replacing(target) as file, open_regular(source) as content:
         shutil.copyfileobj(content, file, 1 << 20)
 
@@ -137,17 +137,19 @@ def _data(tensor: Tensor) -> memoryview:
     return data.data
 
 
-def _without_twins(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return tensors of distinct memory, and of each further name whose twin it is."""
+def _without_duplicates(
+    tensors: Mapping[str, Tensor],
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return tensors of distinct memory, and further names with the name of the same tensor."""
     unique: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
-    seen: dict[Any, str] = {}
+    names: dict[Any, str] = {}
     for name, tensor in tensors.items():
         memory = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
-        if tensor.numel() and memory in seen:
-            aliases[name] = seen[memory]
+        if tensor.numel() and memory in names:
+            aliases[name] = names[memory]
         else:
-            seen[memory] = name
+            names[memory] = name
             unique[name] = tensor
     return unique, aliases
 
@@ -159,17 +161,19 @@ def _replacing(path: Path) -> Iterator[BufferedRandom]:
             yield file
     except NotSyncedError as error:
         raise CheckpointError(
-            f"{path}: is written, and its folder could not be synced to the disk: "
-            f"{error.strerror}; a power failure may still bring the previous one back"
+            f"{path}: written, but its folder could not be synced to the disk: {error.strerror}; "
+            "after a power failure the previous file may be back"
         ) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise CheckpointError(
-            f"{path}: cannot be written: {reason}; the previous checkpoint, if any, is untouched"
+            f"{path}: cannot be written: {reason}; the previous checkpoint, if any, is unchanged"
         ) from error
 
 
 def _dtype(name: str, tensor: Tensor) -> str:
     if tensor.dtype not in _DTYPE_NAMES:
-        raise CheckpointError(f"tensor {name!r} is {tensor.dtype}, which no checkpoint can hold")
+        raise CheckpointError(
+            f"tensor {name!r} is {tensor.dtype}, which checkpoints do not support"
+        )
     return _DTYPE_NAMES[tensor.dtype]

@@ -1,4 +1,4 @@
-"""Documents of older checkpoints, as they would be written today."""
+"""Update the documents of older checkpoints."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gvt.config.recorded import with_unrecorded
 
 
 def migrated(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint's document with the parameters that it was written without.
+    """Return the document of a checkpoint, completed with the parameters that it lacks.
 
-    Format 1 recorded those parameters alone that a recipe gave; all others were the defaults of
-    that time. A component whose default has changed since says what it was, in `gvt_unrecorded`.
-    A document that records everything comes back unchanged.
+    Format 1 recorded only the parameters in the recipe; all others had their defaults. A component
+    whose default has changed since gives the former one in `gvt_unrecorded`. A complete document
+    is returned unchanged.
 
     Raises:
-        ConfigError: If its configuration does not fit the schema.
+        ConfigError: If the configuration does not fit the schema.
     """
     return {**document, "config": with_unrecorded(document["config"])}

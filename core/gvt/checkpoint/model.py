@@ -1,7 +1,7 @@
 """The schema of the document of a checkpoint.
 
-It is checked once, when a file is opened. A matching checksum says that a file is as it was
-written, not that gvt wrote it.
+It is checked when a file is opened. A valid checksum proves that a file is unchanged, not that gvt
+wrote it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from gvt.checkpoint.bounded import SHOWN, shortened
 
-Name = Annotated[str, StringConstraints(max_length=5000)]  # a plugin file is named by its path
+Name = Annotated[str, StringConstraints(max_length=5000)]  # may be the path of a plugin file
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Side = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class _Section(BaseModel):
-    """Further keys are allowed: a later version may write them."""
+    """A section that allows further keys, which a later version may write."""
 
     model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
 
@@ -43,7 +43,7 @@ class _Resolved(_Section):
 
 
 class Reader(_Section):
-    """The fields of `gvt.PictureReader` that are needed without it."""
+    """The fields of `gvt.PictureReader` that the core reads."""
 
     channels: Literal[1, 3]
 
@@ -115,18 +115,18 @@ class _RunDocument(_Document):
 
 
 RUN_SECTIONS = ("recipe", "config", "resolved", "data", "components", "environment", "training")
-"""What the checkpoint of a recipe's run has; a trainer in code may say anything else instead."""
+"""Sections in the checkpoint of a recipe's run; a trainer in code may write others instead."""
 
 
 def check_document(document: Mapping[str, Any], tensors: Collection[str]) -> None:
-    """Check that what a document holds is of the right type, and what its aliases name.
+    """Check the types in a document, and the names in its aliases.
 
     Args:
-        document: Without its hashes.
-        tensors: The names of the file's tensors.
+        document: The document, without the hashes.
+        tensors: Names of the tensors of the file.
 
     Raises:
-        ValueError: If something is not; says what, in one line.
+        ValueError: If the document is not valid. The message is one line.
     """
     model = _Document if missing_section(document) else _RunDocument
     try:
@@ -136,12 +136,12 @@ def check_document(document: Mapping[str, Any], tensors: Collection[str]) -> Non
     for alias, name in document.get("aliases", {}).items():
         if alias in tensors or name not in tensors:
             raise ValueError(
-                f"its document: aliases: {shortened(alias)} cannot stand for {shortened(name)}"
+                f"its document: aliases: {shortened(alias)} is not an alias of {shortened(name)}"
             )
 
 
 def missing_section(document: Mapping[str, Any]) -> str:
-    """Return what a document lacks for that of a recipe's run; nothing if it is one."""
+    """Return a section that the document of a recipe's run has and this lacks; empty if none."""
     return next((name for name in RUN_SECTIONS if document.get(name) is None), "")
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints of a run, and loading weights from them."""
+"""Save the checkpoints of a run, and load weights from them."""
 
 from __future__ import annotations
 
@@ -16,33 +16,38 @@ from gvt.files import make_folder, remove_unfinished
 from gvt.finite import has_finite_losses
 
 State = tuple[dict[str, Any], dict[str, Tensor]]
-"""A document and tensors, as a checkpoint holds them."""
+"""The document and the tensors of a checkpoint."""
 
 LAST = "last.safetensors"
-"""What the newest checkpoint of a run is called."""
+"""File name of the newest checkpoint of a run."""
 
 
 def load_weights(module: Any, tensors: Mapping[str, Tensor]) -> None:
     """Copy weights into a module in place.
 
     Raises:
-        CheckpointError: If a name or a shape differs; says which, and how many.
+        CheckpointError: If a name or a shape differs.
     """
     check_fit(module.state_dict(), tensors, "the weights")
     module.load_state_dict(tensors)
 
 
-def check_fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str) -> None:
-    """Check that tensors have the names and shapes of those that they are copied into.
+def check_fit(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str) -> None:
+    """Check that tensors have the names and shapes of the tensors that they are copied into.
+
+    Args:
+        targets: Tensors of the model.
+        tensors: Tensors to copy.
+        what: Plural noun for the tensors, for the message.
 
     Raises:
-        CheckpointError: If they have not.
+        CheckpointError: If a name or a shape differs.
     """
-    problems = [f"{n} is missing" for n in own if n not in tensors]
-    problems += [f"{_cut(n)} is not part of it" for n in tensors if n not in own]
+    problems = [f"{n} is missing" for n in targets if n not in tensors]
+    problems += [f"{_cut(n)} is not a name of this model" for n in tensors if n not in targets]
     problems += [
-        f"{n} is {tuple(tensors[n].shape)}, it takes {tuple(t.shape)}"
-        for n, t in own.items()
+        f"{n} is {tuple(tensors[n].shape)}, it should be {tuple(t.shape)}"
+        for n, t in targets.items()
         if n in tensors and tensors[n].shape != t.shape
     ]
     if problems:
@@ -51,23 +56,23 @@ def check_fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: st
 
 
 def _cut(name: str) -> str:
-    """Return a name from a file as a message repeats it: as it is, unless it is strange."""
-    shown = shortened(name)
-    return name if shown == f"'{name}'" else shown
+    """Return a name from a file for a message, quoted only if it is long or not printable."""
+    text = shortened(name)
+    return name if text == f"'{name}'" else text
 
 
-def under(prefix: str, named: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is named under a prefix, without it."""
-    return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
+def under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values whose names begin with a prefix, by their names without it."""
+    return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 
 
 class CheckpointFolder:
-    """The checkpoints of a run: the last, the best, and numbered ones if they are kept.
+    """The checkpoints of a run: the last, the best, and numbered ones.
 
     Args:
-        folder: Where they are.
-        keep: How many numbered ones to keep.
-        document: What each says besides the training state.
+        folder: Folder of the checkpoints.
+        keep: Number of numbered checkpoints to keep.
+        document: Document of each checkpoint, besides the training state.
     """
 
     def __init__(self, folder: Path, keep: int = 0, document: Mapping[str, Any] = {}) -> None:
@@ -75,14 +80,14 @@ class CheckpointFolder:
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint, once there is one."""
+        """Path of the newest checkpoint, which may not exist yet."""
         return self.folder / LAST
 
     def save(self, state: State, is_best: bool) -> Path:
-        """Write the newest checkpoint, and copies of it.
+        """Write the newest checkpoint and copies of it, and return its path.
 
         Raises:
-            CheckpointError: If it cannot be written; the previous one is still there then.
+            CheckpointError: If it cannot be written. The previous one is then unchanged.
         """
         document, tensors = state
         step = document["training"]["step"]
@@ -94,7 +99,7 @@ class CheckpointFolder:
                 f"{error.filename or self.folder}: cannot be written: {error.strerror}"
             ) from error
         numbered = self.folder / f"step_{step:08d}.safetensors"
-        # `last` comes last: it says which is the best, and that has to stand already.
+        # `last` is written last, since its document names the best one, which has to exist.
         paths = [self.folder / "best.safetensors"] if is_best else []
         paths += [numbered, self.last] if self._keep else [self.last]
         file.save(paths[0], tensors, {**self._document, **document})
@@ -104,25 +109,25 @@ class CheckpointFolder:
         return self.last
 
     def sound(self) -> Path | None:
-        """Return the newest checkpoint that a run can go on from; None if there is none.
+        """Return the newest checkpoint that a run can be resumed from; None if there is none.
 
-        Its weights are finite, or it would not have been saved. Those of a run whose held-out
-        losses were not finite by then are passed over.
+        Checkpoints with held-out losses that are not finite are skipped. The weights are always
+        finite, since others are not saved.
         """
         steps: dict[Path, int] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
             try:
                 training = read_header(path).document.get("training")
-            except CheckpointError:  # a damaged one is none that a run can go on from
+            except CheckpointError:  # a run cannot be resumed from a damaged one
                 continue
             if training is not None and has_finite_losses(training["metrics"]):
                 steps[path] = training["step"]
         return max(steps, key=lambda path: (steps[path], path == self.last), default=None)
 
     def _prune(self, newest: Path) -> None:
-        """Delete numbered checkpoints: old ones, and those of a future that a resumed run left."""
-        found = sorted(self.folder.glob("step_*.safetensors"))
+        """Delete old numbered checkpoints, and those after the step that a run was resumed from."""
+        paths = sorted(self.folder.glob("step_*.safetensors"))
         if self._keep:
-            past = [path for path in found if path <= newest]
-            for path in {*found} - {*past[-self._keep :]}:
+            past = [path for path in paths if path <= newest]
+            for path in {*paths} - {*past[-self._keep :]}:
                 path.unlink()

@@ -1,4 +1,4 @@
-"""The command line. Nothing here imports torch before a command needs it."""
+"""The command line. Importing it does not import torch."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The commands. Each is thin; what it needs is imported when it is called."""
+"""The commands of gvt itself. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def _files_of(run: Run) -> str:
-    """Return the paths of what a run left, for people."""
+    """Return a line with the path of each kind of file that a run has written."""
     from gvt.runs.folder import RunFolder
 
     assert run.folder is not None
     folder = RunFolder(run.folder)
     sheets = sorted(folder.samples.glob("*.png"))
-    found = {
+    paths = {
         "samples": sheets[-1] if sheets else None,
         "progress": folder.progress,
         "losses": folder.losses_plot,
@@ -33,11 +33,11 @@ def _files_of(run: Run) -> str:
         "metrics": folder.metrics,
         "checkpoint": run.checkpoint,
     }
-    return "\n".join(f"{n:<11}{p}" for n, p in found.items() if p is not None and p.exists())
+    return "\n".join(f"{n:<11}{p}" for n, p in paths.items() if p is not None and p.exists())
 
 
 def _report(run: Run) -> None:
-    """Print what a run left; where that cannot be printed, the run is none the worse."""
+    """Print the files of a run; output that cannot be printed is not an error here."""
     Screen.of(sys.stdout).essential = False
     if run.folder is not None:  # only the first of several processes has one
         emit(_files_of(run))
@@ -51,22 +51,22 @@ def _report(run: Run) -> None:
 def run(recipe: str, overrides: tuple[str, ...]) -> None:
     """Train a recipe: a name from `gvt list`, or a YAML file.
 
-    A KEY=VALUE changes one of its settings: train.steps=500, data.classes=[5], device=cpu.
+    KEY=VALUE changes a setting, such as train.steps=500, data.classes=[5] or device=cpu.
     """
     from gvt.session.api import run as run_recipe
 
     _report(run_recipe(recipe, *overrides))
 
 
-@click.command(short_help="Go on with a run.")
+@click.command(short_help="Resume a run.")
 @click.argument("run", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @plugin_option
 @debug_option
 def resume(run: str | None, overrides: tuple[str, ...]) -> None:
-    """Go on with a run: its folder, a checkpoint in it, or the latest one.
+    """Resume a run, given by its folder or a checkpoint in it; the latest run by default.
 
-    train.steps=N extends it.
+    train.steps=N extends the run.
     """
     from gvt.session.api import resume as resume_run
 
@@ -74,12 +74,12 @@ def resume(run: str | None, overrides: tuple[str, ...]) -> None:
     _report(resume_run(run, *overrides))
 
 
-@click.command("list", short_help="List what plugins offer.")
+@click.command("list", short_help="List recipes and components.")
 @click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
 @plugin_option
 @debug_option
 def list_components(kind: str | None) -> None:
-    """List what plugins offer: recipes, tasks, networks, data sets."""
+    """List recipes, tasks, networks, data sets and all other components."""
     from gvt.cli.listing import listing
 
     emit(listing(kind))
@@ -90,22 +90,22 @@ def list_components(kind: str | None) -> None:
 @plugin_option
 @debug_option
 def show(name: str) -> None:
-    """Describe a recipe or a component: parameters, plugin, size.
+    """Describe a recipe or a component: its parameters, plugin and size.
 
-    Where several kinds share a NAME, all are shown; KIND:NAME is one of them.
+    If components of several kinds are called NAME, all are shown; KIND:NAME selects one.
     """
     from gvt.cli.describe import describe
 
     emit(describe(name))
 
 
-@click.command(short_help="Print a recipe, to be changed.")
+@click.command(short_help="Print a recipe as YAML.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @plugin_option
 @debug_option
 def config(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Print a recipe in YAML, to be changed and run.
+    """Print a recipe as YAML, to be edited and run.
 
     gvt config gan.mnist > mine.yaml
     """
@@ -114,11 +114,11 @@ def config(recipe: str, overrides: tuple[str, ...]) -> None:
     emit(recipe_text(recipe, overrides), end="")
 
 
-@click.command(short_help="Tell what a checkpoint is.")
+@click.command(short_help="Describe a checkpoint.")
 @click.argument("file", type=click.Path(path_type=Path))
 @debug_option
 def inspect(file: Path) -> None:
-    """Tell what a checkpoint is: recipe, step, metrics, plugins, tensors."""
+    """Describe a checkpoint: recipe, step, metrics, plugins and tensors."""
     from gvt.cli.inspection import inspection
 
     emit(inspection(file))
@@ -128,7 +128,7 @@ def inspect(file: Path) -> None:
 @plugin_option
 @debug_option
 def doctor() -> None:
-    """Show versions, devices, plugins and data, to be pasted into a bug report."""
+    """Show versions, devices, plugins and data, for a bug report."""
     from gvt.cli.diagnosis import diagnosis
 
     emit(diagnosis())

@@ -1,14 +1,15 @@
-"""`gvt show`: what a component is and takes."""
+"""`gvt show`: the description and parameters of a recipe or a component."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.injected import INJECTED, NETWORKS
-from gvt.config.parameters import signature_of
+from gvt.config.parameters import Parameter, signature_of
 from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError, UsageError
 from gvt.session.build import build_task, create, open_dataset
@@ -20,10 +21,10 @@ EXAMPLE_FEATURES = {"stage1": (32, 2), "stage2": (64, 4)}
 
 
 def describe(name: str) -> str:
-    """Return the description of every component of a name, or of one `KIND:NAME`.
+    """Return the description of all components called `name`, or of one `KIND:NAME`.
 
     Raises:
-        UsageError: If there is none.
+        UsageError: If no component is called so.
     """
     registry = default_registry()
     kind, _, rest = name.partition(":")
@@ -31,9 +32,10 @@ def describe(name: str) -> str:
         return _describe(registry.find(kind, rest))
     offers = [o for o in registry.offers() if o.component.name == name]
     if not offers:
-        known = [o.component.name for o in registry.offers()]
-        raise UsageError(f"nothing is called {name!r}{nearest(name, known) or '; see: gvt list'}")
-    # A name that two plugins claim is an error; `find` names both.
+        names = [o.component.name for o in registry.offers()]
+        hint = nearest(name, names) or "; see: gvt list"
+        raise UsageError(f"there is no recipe or component {name!r}{hint}")
+    # `find` raises an error if two plugins offer a component of that name.
     return "\n\n".join(_describe(registry.find(o.component.kind, name)) for o in offers)
 
 
@@ -54,7 +56,7 @@ def _recipe(name: str) -> list[str]:
     try:
         info = DataInfo.of(open_dataset(config, "train"), config.data.range)
     except (ConfigError, DataError) as error:
-        return [text.rstrip(), "", f"its size is not known without its data: {error}"]
+        return [text.rstrip(), "", f"its size depends on its data: {error}"]
     task = build_task(config, info)
     sizes = [(n, f"{_count(m):,} parameters") for n, m in task.named_children()]
     sizes.append(("all", f"{_count(task):,} parameters"))
@@ -64,38 +66,38 @@ def _recipe(name: str) -> list[str]:
 def _component(offer: Offer) -> list[str]:
     target = offer.load()
     documentation = inspect.getdoc(target) or ""
-    declared, _ = signature_of(target)
-    filled_in = INJECTED.get(offer.component.kind, frozenset())
-    own = [p for p in declared.values() if p.name not in filled_in]
+    parameters, _ = signature_of(target)
+    injected = INJECTED.get(offer.component.kind, frozenset())
     rows = [
-        (p.name, p.type_name, "required" if p.required else f"default {p.default!r}") for p in own
+        (p.name, p.type_name, "required" if p.required else f"default {p.default!r}")
+        for p in parameters.values()
+        if p.name not in injected
     ]
     lines = [documentation, ""] if documentation else []
     lines += ["parameters", aligned(rows) if rows else "  none"]
-    return [*lines, *_size(offer, target)]
+    return [*lines, *_size(offer, parameters)]
 
 
-def _size(offer: Offer, target: Any) -> list[str]:
-    """Return the parameter count of a network as it comes, on an example of data."""
-    declared, _ = signature_of(target)
+def _size(offer: Offer, parameters: Mapping[str, Parameter]) -> list[str]:
+    """Return the parameter count of a network or head, built for an example of data."""
     example = {
         "image_shape": EXAMPLE_SHAPE,
         "num_classes": EXAMPLE_CLASSES,
         "feature_info": EXAMPLE_FEATURES,
         "background": False,
     }
-    given = {n: v for n, v in example.items() if n in declared}
-    needed = {n for n, p in declared.items() if p.required}
-    if offer.component.kind not in (*NETWORKS, "head") or not needed <= given.keys():
-        return []  # what it is built from is not known here
+    arguments = {n: v for n, v in example.items() if n in parameters}
+    required = {n for n, p in parameters.items() if p.required}
+    if offer.component.kind not in (*NETWORKS, "head") or not required <= arguments.keys():
+        return []  # the example lacks an argument
     try:
-        built = create(offer.component.kind, offer.component.name, **given)
-    except ConfigError as error:  # the example does not suit it
+        module = create(offer.component.kind, offer.component.name, **arguments)
+    except ConfigError as error:  # it cannot be built for the example
         return ["", str(error)]
     shape = "x".join(str(side) for side in EXAMPLE_SHAPE)
-    suits = {"image_shape": f"images {shape}", "feature_info": f"features {EXAMPLE_FEATURES}"}
-    of = "".join(f" for {text}" for name, text in suits.items() if name in given)
-    return ["", f"{_count(built):,} parameters{of}"]
+    inputs = {"image_shape": f"images {shape}", "feature_info": f"features {EXAMPLE_FEATURES}"}
+    suffix = "".join(f" for {text}" for name, text in inputs.items() if name in arguments)
+    return ["", f"{_count(module):,} parameters{suffix}"]
 
 
 def _count(module: Any) -> int:

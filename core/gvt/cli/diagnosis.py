@@ -1,4 +1,4 @@
-"""`gvt doctor`: one screen for a bug report."""
+"""`gvt doctor`: the state of an installation, for a bug report."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ VARIABLES = ("GVT_DATA", BLOCK_VARIABLE, ONLY_VARIABLE)
 
 
 def diagnosis() -> str:
-    """Return versions, devices, plugins and data sets found."""
+    """Return a table of versions, devices, plugins and data sets."""
     registry = default_registry()
-    registry.offers()  # a plugin may turn out to be broken when it is asked
+    registry.offers()  # finds the plugins whose hooks fail
     settings = settings_file()
     free = shutil.disk_usage(".").free
     rows = [
@@ -36,7 +36,7 @@ def diagnosis() -> str:
         ("auto", device.Placement.resolve().describe()),
         ("disk free", f"{free / 1e9:.1f} GB here"),
         *((name, os.environ.get(name, "not set")) for name in VARIABLES),
-        ("settings", f"{settings}{'' if settings.exists() else ', no such file'}"),
+        ("settings", f"{settings}{'' if settings.exists() else ', does not exist'}"),
     ]
     for plugin in registry.plugins:
         state = plugin.state + (f": {plugin.problem}" if plugin.problem else "")
@@ -47,17 +47,17 @@ def diagnosis() -> str:
 
 
 def _data_sets() -> list[tuple[str, str]]:
-    """Return rows about the data sets: those that open as they are, and what the others need."""
+    """Return rows for the data sets that can be opened, and for the settings of the others."""
     rows: list[tuple[str, str]] = []
-    waiting: dict[tuple[str, ...], list[str]] = {}
+    incomplete: dict[tuple[str, ...], list[str]] = {}  # names by missing settings
     for offer in default_registry().offers("dataset"):
         name = offer.component.name
         try:
             dataset = offer.load()
-            needs = _required(dataset)
-            count = 0 if needs else len(dataset(split=dataset.splits[0]))
-            if needs or (not count and PATH_NAME in signature_of(dataset)[0]):
-                waiting.setdefault(needs or (PATH_NAME,), []).append(name)
+            missing = _required(dataset)
+            count = 0 if missing else len(dataset(split=dataset.splits[0]))
+            if missing or (not count and PATH_NAME in signature_of(dataset)[0]):
+                incomplete.setdefault(missing or (PATH_NAME,), []).append(name)
             else:
                 rows.append((f"data {name}", f"ready: {count:,} images ({dataset.splits[0]})"))
         except GvtError as error:
@@ -65,17 +65,15 @@ def _data_sets() -> list[tuple[str, str]]:
         except (Exception, SystemExit) as error:  # a plugin's data set may raise anything
             text = f"cannot be opened: {type(error).__name__}: {error}"
             rows.append((f"data {name}", text))
-    paths = waiting.pop((PATH_NAME,), [])
-    if paths:
-        rows.append(("data with a path", f"{', '.join(paths)}: give data.{PATH_NAME}=PATH"))
-    for needs, names in waiting.items():
-        settings = ", ".join(f"data.{name}" for name in needs)
+    if names := incomplete.pop((PATH_NAME,), []):
+        rows.append(("data with a path", f"{', '.join(names)}: give data.{PATH_NAME}=PATH"))
+    for missing, names in incomplete.items():
+        settings = ", ".join(f"data.{name}" for name in missing)
         rows.append(("data with settings", f"{', '.join(names)}: give {settings}"))
     return rows
 
 
 def _required(dataset: Any) -> tuple[str, ...]:
-    """Return the parameters of a data set that have no default and are not filled in."""
-    declared, _ = signature_of(dataset)
-    filled_in = INJECTED["dataset"]
-    return tuple(p.name for p in declared.values() if p.required and p.name not in filled_in)
+    """Return the names of the parameters of a data set that a recipe has to give."""
+    parameters, _ = signature_of(dataset)
+    return tuple(n for n, p in parameters.items() if p.required and n not in INJECTED["dataset"])

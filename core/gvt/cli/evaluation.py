@@ -1,4 +1,4 @@
-"""`gvt eval`: figures of a checkpoint."""
+"""`gvt eval`: the metrics of a checkpoint."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @click.command("eval", short_help="Evaluate a checkpoint.")
 @click.argument("run", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--split", help="What is evaluated; the recipe's final split by default.")
-@click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
-@click.option("-o", "--out", type=Output(), help="A folder for the numbers and pictures.")
+@click.option("--split", help="Split to evaluate; the recipe's final split by default.")
+@click.option("--raw", is_flag=True, help="Use the weights as trained, not their moving average.")
+@click.option("-o", "--out", type=Output(), help="Folder to write the metrics and plots to.")
 @plugin_option
 @debug_option
 def evaluate(
@@ -30,31 +30,31 @@ def evaluate(
     raw: bool,
     out: Path | None,
 ) -> None:
-    """Evaluate a checkpoint, or the last one of a run's folder; the latest run by default.
+    """Evaluate a checkpoint, or the last one of a run folder; the latest run by default.
 
-    The figures are those of the training, to the last digit. With tables, curves and the worst
-    mistakes they also go into the run's folder, if they are of its last checkpoint and nothing is
-    changed but device, data.root and evaluate.batch_size.
+    The metrics equal those of the training, to the last digit. They are also written into the run
+    folder, with tables, plots and the worst mistakes, if the last checkpoint is evaluated and no
+    setting differs but device, data.root and evaluate.batch_size.
     """
     from gvt.session.judging import judge
 
     run, overrides = shifted(run, overrides)
-    show(judge(run, *overrides, split=split, averaged=not raw, out=out))
+    show_evaluation(judge(run, *overrides, split=split, averaged=not raw, out=out))
 
 
-def show(judged: Judged) -> None:
-    """Print the figures of an evaluation, write them into its folder, and say where they are.
+def show_evaluation(judged: Judged) -> None:
+    """Print the metrics of an evaluation, write them into its folder, and print its path.
 
     Raises:
-        GvtError: If they cannot be written into the folder that was asked for.
+        GvtError: If they cannot be written into the folder given by `--out`.
     """
     from gvt.cli.listing import aligned
 
     emit(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
-    written = judged.save()
-    if judged.out is not None and judged.out / f"{judged.split}.json" not in written:
-        raise GvtError(f"{judged.out}: the figures were printed, and could not be written there")
-    if written:
+    paths = judged.save()
+    if judged.out is not None and judged.out / f"{judged.split}.json" not in paths:
+        raise GvtError(f"{judged.out}: the metrics were printed, but could not be written there")
+    if paths:
         emit(f"written to {judged.target}", err=True)
     elif judged.target is None:
-        emit(f"only printed, since {judged.apart}; -o FOLDER keeps it", err=True)
+        emit(f"only printed, since {judged.apart}; -o FOLDER saves it", err=True)

@@ -11,11 +11,11 @@ from click.core import ParameterSource
 
 
 class Extension(click.Command):
-    """Further options for one of gvt's commands, for `gvt_commands` to return.
+    """Options that a plugin adds to one of gvt's commands, for `gvt_commands` to return.
 
-    It has the name of that command. It declares the options that it adds, and whichever parameters
-    of that command its callback takes. In a call with one of its options its callback is called
-    instead of the command's own. Its help is added to that of the command.
+    It has the name of that command. Its parameters are the new options, and those parameters of
+    the command that its callback takes. If one of the new options is used, its callback is called
+    instead of the command's. Its help is appended to that of the command.
 
         @click.command("eval", cls=Extension)
         @click.argument("run", required=False)
@@ -29,26 +29,26 @@ class ExtendedCommand(click.Command):
 
     Args:
         command: The command.
-        extensions: What adds to it; of two options with one name the first counts.
+        extensions: The extensions of it. The first of several options with one name is used.
     """
 
     def __init__(self, command: click.Command, extensions: Sequence[Extension]) -> None:
         vars(self).update(vars(command))
         self.help = "\n\n".join(cleandoc(c.help) for c in (command, *extensions) if c.help)
         self._callbacks: dict[str, Extension] = {}
-        taken = {p.name for p in command.params}
-        added: list[click.Parameter] = []
+        names = {p.name for p in command.params}
+        options: list[click.Parameter] = []
         for extension in extensions:
             for option in extension.params:
-                if option.name is not None and option.name not in taken:
-                    taken.add(option.name)
-                    added.append(option)
+                if option.name is not None and option.name not in names:
+                    names.add(option.name)
+                    options.append(option)
                     self._callbacks[option.name] = extension
         shared = [p for p in command.params if not p.expose_value]  # --plugin and --debug
-        self.params = [p for p in command.params if p.expose_value] + added + shared
+        self.params = [p for p in command.params if p.expose_value] + options + shared
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Call the extension whose option is used, or else the command."""
+        """Call the extension of the first option that is used, or else the command."""
         source = ctx.get_parameter_source
         for name, extension in self._callbacks.items():
             if source(name) not in (None, ParameterSource.DEFAULT):
@@ -60,15 +60,15 @@ class ExtendedCommand(click.Command):
 
 
 def extended(
-    command: click.Command | None, offered: Sequence[click.Command]
+    command: click.Command | None, commands: Sequence[click.Command]
 ) -> click.Command | None:
-    """Return a command with the options that plugins add to it; a group, or None, as it is.
+    """Return a command with the options of its extensions; a group, or None, unchanged.
 
     Args:
         command: The command.
-        offered: What plugins offer under its name.
+        commands: Commands and extensions of plugins that have its name.
     """
-    extensions = [extension for extension in offered if isinstance(extension, Extension)]
+    extensions = [extension for extension in commands if isinstance(extension, Extension)]
     if command is None or isinstance(command, click.Group) or not extensions:
         return command
     return ExtendedCommand(command, extensions)

@@ -1,4 +1,4 @@
-"""`gvt inspect`: what a checkpoint says of itself, without torch."""
+"""`gvt inspect`: the contents of a checkpoint, read without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gvt.cli.listing import aligned
 
 
 def inspection(path: Path) -> str:
-    """Return what a checkpoint holds; its tensors are read and checked, too.
+    """Return the description of a checkpoint, after checking its header and tensors.
 
     Raises:
         CheckpointError: If it is missing, damaged, or of a newer format.
@@ -21,7 +21,11 @@ def inspection(path: Path) -> str:
 
     header = read_header(path)
     document = header.document
-    checked = "header and tensors" if check_data(path) else "header (format 1 has no more)"
+    parts = (
+        "header and tensors"
+        if check_data(path)
+        else "header (format 1 has no checksum of the tensors)"
+    )
     groups: dict[str, list[int]] = {}
     for name, (_, shape) in header.tensors.items():
         prefix = "/".join(name.split("/")[: 2 if name.startswith("optimizer/") else 1])
@@ -29,7 +33,7 @@ def inspection(path: Path) -> str:
     rows = [
         ("file", f"{path} ({path.stat().st_size:,} bytes)"),
         ("written by", f"gvt {document['gvt']}, format {document['format']}"),
-        ("checked", f"{checked}, by SHA-256"),
+        ("checked", f"{parts}, by SHA-256"),
         *(() if missing_section(document) else _rows_of_run(document)),
         *(
             (f"tensors {name}", f"{len(sizes)} tensors, {sum(sizes):,} numbers")

@@ -1,4 +1,4 @@
-"""`gvt list`: aligned text that a terminal, a pipe and grep read alike."""
+"""`gvt list`: components and plugins as columns of plain text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gvt_registry import default_registry
 
 
 def listing(kind: str | None = None) -> str:
-    """Return everything that is offered, by kind, and the plugins that cannot be used."""
+    """Return the components of all plugins by kind, and the plugins that cannot be used."""
     registry = default_registry()
     offers = registry.offers(kind)
     blocks = []
@@ -18,10 +18,9 @@ def listing(kind: str | None = None) -> str:
         rows = [(o.component.name, o.component.summary, f"({o.origin})") for o in group]
         blocks.append(f"{heading}\n{aligned(rows)}")
     if not offers:
-        blocks.append(f"no plugin offers a {kind}" if kind else "no plugin offers anything")
-    out = [(p.name, p.state, p.problem, f"({p.origin})") for p in registry.plugins]
-    unusable = [row for row in out if row[1] != "ok"]
-    if unusable:
+        blocks.append(f"no plugin offers a {kind}" if kind else "no plugin offers a component")
+    states = [(p.name, p.state, p.problem, f"({p.origin})") for p in registry.plugins]
+    if unusable := [row for row in states if row[1] != "ok"]:
         blocks.append(f"plugins that cannot be used\n{aligned(unusable)}")
     warnings = [(p.name, text) for p in registry.plugins for text in p.warnings]
     if warnings:
@@ -30,7 +29,7 @@ def listing(kind: str | None = None) -> str:
 
 
 def aligned(rows: Iterable[Sequence[str]], indent: str = "  ") -> str:
-    """Return rows of text as columns, the last one as long as it likes."""
+    """Return rows of text as lines with aligned columns."""
     rows = [[on_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""`gvt`: finding the command, and turning errors into one clear line and an exit code."""
+"""The command `gvt`. Errors are printed as one line, and give an exit code."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ INTERRUPTED = 130
 
 
 class _BrokenPipe(Exception):
-    """A BrokenPipeError, of which click would make a silent exit, also where it is no stream."""
+    """A wrapped BrokenPipeError; click would exit silently on one that is not of the output."""
 
 
 class Commands(click.Group):
-    """gvt's own commands, and those of plugins."""
+    """The commands of gvt and of plugins."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -39,21 +39,21 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look a command up, among those of no other plugins than `--only-plugins` names."""
+        """Return the command of a name, after applying `--only-plugins`."""
         restrict_plugins(args)
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, those of gvt's own distribution first."""
+        """Return the names of all commands, those of gvt's own distribution first."""
         offers = [offer for offer in commands_of_plugins() if not isinstance(offer[0], Extension)]
-        own = {*self.commands, *(str(c.name) for c, plugin in offers if is_own(plugin))}
-        others = {str(c.name) for c, _ in offers} - own
-        return [*sorted(own), *sorted(others)]
+        first = {*self.commands, *(str(c.name) for c, plugin in offers if is_own(plugin))}
+        return [*sorted(first), *sorted({str(c.name) for c, _ in offers} - first)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Return a command; no plugin can take the name of one of gvt's own.
+        """Return the command of a name, None if there is none.
 
-        Plugins add commands to a group, and options to another command by an `Extension`.
+        Plugins add commands to groups, and options to commands with an `Extension`. They cannot
+        replace a command of gvt.
         """
         command = super().get_command(ctx, name)
         of_plugins = [offer for offer in commands_of_plugins() if offer[0].name == name]
@@ -61,7 +61,7 @@ class Commands(click.Group):
             offers: list[Offer] = [] if command is None else [(command, None)]
             offers += [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
             command = merged(offers, f"{ctx.command_path} {name}")
-        return extended(command, [offered for offered, _ in of_plugins])
+        return extended(command, [extension for extension, _ in of_plugins])
 
 
 @click.group(
@@ -77,9 +77,9 @@ def cli(ctx: click.Context) -> None:
     """Generative and discriminative vision, from plugins.
 
     \b
-    gvt list                            what there is
+    gvt list                            list recipes and components
     gvt run gan.mnist                   train a recipe
-    gvt run gan.mnist train.steps=500   with one of its settings changed
+    gvt run gan.mnist train.steps=500   train it with a changed setting
     """
     if ctx.invoked_subcommand is None:
         emit(ctx.get_help())
@@ -94,9 +94,9 @@ def main() -> NoReturn:
     warnings.showwarning = _warning_printer()
     with screens() as output:
         code = _exit_code(sys.argv[1:])
-        output.flush()  # what plugins have printed, and is not written yet
+        output.flush()  # it may still hold what plugins have printed
         if output.is_missed and not code:
-            code = _say(f"error: standard output: {output.lost}", 1)
+            code = _print_line(f"error: standard output: {output.lost}", 1)
     sys.exit(code)
 
 
@@ -105,10 +105,10 @@ def _exit_code(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="gvt", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Abort as error:  # what click makes of a KeyboardInterrupt...
-        if isinstance(error.__cause__, EOFError):  # ...and of a file that ends too early
+    except click.exceptions.Abort as error:  # raised by click for a KeyboardInterrupt
+        if isinstance(error.__cause__, EOFError):  # and for a file that ends too early
             return _failed(error.__cause__, debugging)
-        return _say(str(error.__cause__ or "") or "interrupted, without saving", INTERRUPTED)
+        return _print_line(str(error.__cause__ or "") or "interrupted, without saving", INTERRUPTED)
     except click.ClickException as error:
         return _usage(error, arguments)
     except _BrokenPipe as error:
@@ -122,36 +122,36 @@ def _exit_code(arguments: list[str]) -> int:
 
 def _failed(error: Exception, debugging: bool) -> int:
     if isinstance(error, GvtError):
-        if error.details and not (debugging and error.__cause__):  # whose traceback says it
+        if error.details and not (debugging and error.__cause__):  # else the traceback has them
             emit(error.details.rstrip(), err=True)
-        return _say(f"error: {error}", error.exit_code)
-    if isinstance(error, OSError):  # full disk, no permission: the system's words say it
+        return _print_line(f"error: {error}", error.exit_code)
+    if isinstance(error, OSError):  # such as a full disk or a missing permission
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"error: {where}{error.strerror or error}", 1)
+        return _print_line(f"error: {where}{error.strerror or error}", 1)
     text = " ".join(str(error).split())
-    hint = "" if debugging else " (the whole traceback: the same command with --debug)"
-    return _say(f"error: {type(error).__name__}: {text}{hint}", 1)
+    hint = "" if debugging else " (for the traceback, add --debug)"
+    return _print_line(f"error: {type(error).__name__}: {text}{hint}", 1)
 
 
 def _usage(error: click.ClickException, arguments: list[str]) -> int:
     message = error.format_message()
-    if message.startswith("Usage:"):  # a group without a command: click's message is its help
+    if message.startswith("Usage:"):  # the help of a group that is called without a command
         emit(message, err=True)
         return 2
     if isinstance(error, click.NoSuchOption) and "." in error.option_name:
-        message += f" A setting is written without dashes: {error.option_name.lstrip('-')}=VALUE."
+        message += f" Settings are written without dashes: {error.option_name.lstrip('-')}=VALUE."
     if isinstance(error, click.exceptions.NoSuchCommand):
-        troubles = [w for p in default_registry().plugins for w in p.warnings if "_commands" in w]
-        message = " ".join([message, *troubles, default_registry().unavailable()])
+        problems = [w for p in default_registry().plugins for w in p.warnings if "_commands" in w]
+        message = " ".join([message, *problems, default_registry().unavailable()])
         if any(o.component.name == arguments[0] for o in default_registry().offers("recipe")):
-            message += f" A recipe is run so: gvt run {arguments[0]}."
+            message += f" To train the recipe: gvt run {arguments[0]}."
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "gvt"
-    return _say(f"error: {' '.join(message.split())} See '{command} --help'.", 2)
+    return _print_line(f"error: {' '.join(message.split())} See '{command} --help'.", 2)
 
 
 def _warning_printer() -> Callable[..., None]:
-    """Return what prints a warning: one line, like an error, and the same one once a command."""
+    """Return a replacement of `warnings.showwarning` that prints each text once, on one line."""
     printed: set[str] = set()
 
     def print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -163,6 +163,7 @@ def _warning_printer() -> Callable[..., None]:
     return print_warning
 
 
-def _say(line: str, code: int) -> int:
+def _print_line(line: str, code: int) -> int:
+    """Print a line on standard error and return the exit code."""
     emit(on_one_line(line), err=True)
     return code

@@ -1,4 +1,4 @@
-"""Commands from plugins: beside gvt's own, and merged into groups of the same name."""
+"""Commands of plugins: new ones, and those merged into a group of the same name."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from gvt_registry.plugins import OWN_DISTRIBUTION
 T = TypeVar("T")
 
 Offer = tuple[click.Command, Plugin | None]
-"""A command, and the plugin that offers it: None for gvt itself."""
+"""A command and the plugin that offers it; None for gvt itself."""
 
 GroupOffer = tuple[click.Group, Plugin | None]
-"""A group of commands, and the plugin that offers it: None for gvt itself."""
+"""A group of commands and the plugin that offers it; None for gvt itself."""
 
 
 class MergedGroup(click.Group):
-    """Groups of one name as one: the help and options of the first, the commands of all.
+    """Several groups of one name as one: help and options of the first, commands of all.
 
-    The groups are asked for a command when it is looked up, so a group that imports its commands
-    lazily may be one of them.
+    A command is looked up in the groups when it is needed, so a group may import its commands
+    lazily.
     """
 
     def __init__(self, groups: Sequence[GroupOffer]) -> None:
@@ -34,7 +34,7 @@ class MergedGroup(click.Group):
         self._groups = groups
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, those of the first group first."""
+        """Return the names of the commands, those of the first group first."""
         names = [
             name
             for group, plugin in self._groups
@@ -43,7 +43,7 @@ class MergedGroup(click.Group):
         return list(dict.fromkeys(names))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Return a command, None if no group has it."""
+        """Return the command of a name, None if no group has it."""
         commands = [
             (command, plugin)
             for group, plugin in self._groups
@@ -55,42 +55,42 @@ class MergedGroup(click.Group):
 def commands_of_plugins() -> list[Offer]:
     """Return the commands that plugins offer.
 
-    Those of gvt's own distribution come first, so that no other plugin replaces them. A plugin
-    that raises, or offers something else, gets a warning and offers nothing.
+    Commands of gvt's own distribution come first, so other plugins cannot replace them. A warning
+    is recorded for a plugin that raises, and for an object that is not a named command.
     """
     commands: list[Offer] = []
     for plugin, answer in default_registry().plugins.call("gvt_commands"):
         if isinstance(answer, BaseException):
-            continue  # the registry has noted it
-        offered: Iterable[object] = [answer] if isinstance(answer, click.Command) else answer or ()
-        answers: list[object] | None = _answer(plugin, partial(list, offered))
-        for command in answers or ():
+            continue  # the registry has recorded it
+        offers: Iterable[object] = [answer] if isinstance(answer, click.Command) else answer or ()
+        candidates: list[object] | None = _answer(plugin, partial(list, offers))
+        for command in candidates or ():
             if isinstance(command, click.Command) and command.name:
                 commands.append((command, plugin))
             else:
-                plugin.warn(f"gvt_commands gave {command!r}, which is not a named command")
+                plugin.warn(f"gvt_commands returned {command!r}, which is not a named command")
     return sorted(commands, key=lambda offer: not is_own(offer[1]))
 
 
 def merged(offers: Sequence[Offer], path: str) -> click.Command | None:
-    """Return the command that offers of one name make, None if there are none.
+    """Return the command for several offers of one name, None if there are none.
 
-    Groups are merged. If the first is not a group, it alone counts. An offer that does not count
-    is a warning that names both plugins.
+    If the first offer is a group, the other groups are merged into it; otherwise only the first
+    is used. For each offer that is not used, a warning names both plugins.
 
     Args:
-        offers: The first goes before all others.
-        path: How the command is called, such as `gvt data check`.
+        offers: The offers, in order of precedence.
+        path: The command as it is called, such as `gvt data check`.
     """
     if not offers:
         return None
-    first, used = offers[0]
+    first, owner = offers[0]
     groups: list[GroupOffer] = []
     for command, plugin in offers:
         if isinstance(first, click.Group) and isinstance(command, click.Group):
             groups.append((command, plugin))
         elif command is not first and plugin is not None:
-            _warn_of_conflict(path, used, plugin)
+            _warn_of_conflict(path, owner, plugin)
     return MergedGroup(groups) if len(groups) > 1 else first
 
 
@@ -108,14 +108,14 @@ def _named(plugin: Plugin | None) -> str:
 
 
 def is_own(plugin: Plugin | None) -> bool:
-    """Return whether a plugin, or gvt itself, is of gvt's own distribution."""
+    """Return whether a plugin belongs to gvt's own distribution, as gvt itself (None) does."""
     return plugin is None or plugin.distribution == OWN_DISTRIBUTION
 
 
-def _answer(plugin: Plugin | None, ask: Callable[[], T]) -> T | None:
-    """Return what a plugin answers, or None with a warning if it raises."""
+def _answer(plugin: Plugin | None, call: Callable[[], T]) -> T | None:
+    """Return the result of calling a plugin's code, or None with a warning if it raises."""
     try:
-        return ask()
+        return call()
     except (Exception, SystemExit) as error:
         if plugin is None:
             raise

@@ -1,4 +1,4 @@
-"""Options that several commands share; each may stand before or behind the command."""
+"""Options shared by all commands, accepted before and after the name of a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEBUG_VARIABLE = "GVT_DEBUG"
 
 
 def is_debugging(arguments: list[str]) -> bool:
-    """Return whether tracebacks are wanted."""
+    """Return whether tracebacks are shown."""
     return "--debug" in arguments or bool(os.environ.get(DEBUG_VARIABLE))
 
 
@@ -26,9 +26,9 @@ def _load_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[str,
 
 
 def restrict_plugins(arguments: list[str]) -> None:
-    """Import no installed plugins but those that `--only-plugins` names among these arguments.
+    """Apply the `--only-plugins` among the arguments of a command, before it is looked up.
 
-    A command's own options are read once it is found, too late for a command of a plugin.
+    click reads the options of a command after looking it up, when its plugin is imported already.
     """
     for argument, following in pairwise([*arguments, ""]):
         name, equals, value = argument.partition("=")
@@ -44,7 +44,7 @@ def _restrict_plugins(ctx: click.Context, option: click.Parameter, names: str | 
 
 
 def plugin_option(command: Any) -> Any:
-    """Add `--plugin FILE` and `--only-plugins NAMES`, in whichever order they are given."""
+    """Add the options `--plugin FILE` and `--only-plugins NAMES` to a command."""
     command = click.option(
         ONLY_OPTION,
         "names",
@@ -52,7 +52,7 @@ def plugin_option(command: Any) -> Any:
         callback=_restrict_plugins,
         expose_value=False,
         is_eager=True,
-        help="Import no installed plugins but these and gvt's own tools.",
+        help="Import only these installed plugins, and gvt's own tools.",
     )(command)
     return click.option(
         "--plugin",
@@ -62,30 +62,30 @@ def plugin_option(command: Any) -> Any:
         callback=_load_plugins,
         expose_value=False,
         is_eager=True,
-        help="Load a plugin from a Python file; it is run with your rights.",
+        help="Load a plugin from a Python file, which runs with your permissions.",
     )(command)
 
 
 def debug_option(command: Any) -> Any:
-    """Add `--debug`, which `main` looks for."""
+    """Add the option `--debug` to a command."""
     return click.option(
         "--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors."
     )(command)
 
 
 def shifted(run: str | None, overrides: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
-    """Return a run that was left out as None, where an override stands in its place."""
+    """Return a run and overrides; if the run is an override itself, None and all overrides."""
     if run is not None and "=" in run and not Path(run).exists():
         return None, (run, *overrides)
     return run, overrides
 
 
 class Output(click.Path):
-    """Where something is to be written, judged before there is anything to write.
+    """A path to write to, checked before the command does its work.
 
     Args:
-        suffix: What the name of a file ends in; none for a folder.
-        either: A folder is as good as a file, and whoever writes judges the suffix.
+        suffix: Suffix of the file; empty for a folder.
+        either: Accept a file or a folder; the command checks the suffix.
     """
 
     def __init__(self, suffix: str = "", *, either: bool = False) -> None:
@@ -99,11 +99,15 @@ class Output(click.Path):
         self._suffix = suffix
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path."""
+        """Return the path.
+
+        Raises:
+            click.BadParameter: If its parent folder does not exist, or its suffix is wrong.
+        """
         path = super().convert(value, param, ctx)
-        assert isinstance(path, Path)  # as `path_type` says
+        assert isinstance(path, Path)  # by `path_type`
         if not path.parent.is_dir():
-            self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
+            self.fail(f"Folder {str(path.parent)!r} does not exist.", param, ctx)
         if self._suffix and path.suffix.lower() != self._suffix:
             self.fail(f"{str(path)!r} does not end in {self._suffix}.", param, ctx)
         return path

@@ -1,4 +1,4 @@
-"""`gvt plugin`: what is installed, and in which state."""
+"""`gvt plugin`: the plugins and their states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gvt.cli.options import debug_option, plugin_option
 from gvt.printable import emit
 from gvt_registry import Offer, Plugin, default_registry
 
-HEADINGS = ("name", "distribution", "version", "API", "state", "ms", "offers, or why not")
+HEADINGS = ("name", "distribution", "version", "API", "state", "ms", "offers, or problem")
 EMPTY = ("",) * (len(HEADINGS) - 1)
 
 FURTHER = {
@@ -20,51 +20,53 @@ FURTHER = {
     "gvt_sections": "sections of recipes",
     "gvt_names": "names of gvt",
 }
-"""What a plugin offers besides components, by the hook that says it."""
+"""What a plugin offers besides components, by hook."""
 
 WIDTH = 80
+"""Characters of a line of the table."""
+
 LEAST = 24
-"""Columns of the whole table, and of its last column if the others leave less."""
+"""Least characters of the last column."""
 
 
-@click.group(invoke_without_command=True, short_help="List the plugins, and work on one.")
+@click.group(invoke_without_command=True, short_help="List and manage plugins.")
 @click.pass_context
 def plugin(ctx: click.Context) -> None:
-    """List the plugins that are installed, and work on one."""
+    """List and manage plugins."""
     if ctx.invoked_subcommand is None:
         emit(ctx.get_help())
 
 
-@plugin.command("list", short_help="List plugins, whatever their state.")
+@plugin.command("list", short_help="List plugins with their states.")
 @plugin_option
 @debug_option
 def list_plugins() -> None:
-    """List plugins with their state, the time of their import, and what they offer.
+    """List plugins with their states, import times and offers.
 
-    A plugin is ok, broken (it cannot be imported), blocked (by GVT_BLOCK_PLUGINS, the settings
-    file that `gvt doctor` names, or --only-plugins) or incompatible (written for another version
-    of the plugin API).
+    A plugin is ok, broken (it cannot be imported), blocked (by GVT_BLOCK_PLUGINS, --only-plugins
+    or the settings file, whose path `gvt doctor` prints) or incompatible (written for another
+    version of the plugin API).
     """
     emit(table())
 
 
 def table() -> str:
-    """Return all plugins with what became of them, and what is odd about those that work."""
+    """Return the table of all plugins, and their warnings."""
     registry = default_registry()
     by_plugin: dict[str, list[Offer]] = {}
-    for offer in registry.offers():  # first, since a plugin may turn out to be broken by it
+    for offer in registry.offers():  # first, since it finds the plugins whose hooks fail
         by_plugin.setdefault(offer.plugin, []).append(offer)
     plugins = list(registry.plugins)
     if not plugins:
         return "there are no plugins"
-    heads = [HEADINGS[:-1], *map(_state, plugins)]
-    room = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*heads, strict=True))
+    states = [HEADINGS[:-1], *map(_state, plugins)]
+    width = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*states, strict=True))
     rows: list[tuple[str, ...]] = [HEADINGS]
-    for plugin, head in zip(plugins, heads[1:], strict=True):
-        # A reason stays on one line, which can be looked for.
-        text = plugin.problem or _offered(plugin, by_plugin.get(plugin.name, []))
-        lines = [text] if plugin.problem else wrap(text, max(room, LEAST))
-        rows += [(*head, lines[0]), *((*EMPTY, line) for line in lines[1:])]
+    for plugin, state in zip(plugins, states[1:], strict=True):
+        # A problem is not wrapped, so that it can be searched for.
+        text = plugin.problem or _offers(plugin, by_plugin.get(plugin.name, []))
+        lines = [text] if plugin.problem else wrap(text, max(width, LEAST))
+        rows += [(*state, lines[0]), *((*EMPTY, line) for line in lines[1:])]
     blocks = [aligned(rows, indent="")]
     warnings = [(p.name, text) for p in plugins for text in p.warnings]
     if warnings:
@@ -73,7 +75,7 @@ def table() -> str:
 
 
 def _state(plugin: Plugin) -> tuple[str, ...]:
-    """Return a plugin's row of the table but for the last column."""
+    """Return a plugin's row of the table, without the last column."""
     imported = plugin.state != "blocked"
     return (
         plugin.name,
@@ -85,8 +87,8 @@ def _state(plugin: Plugin) -> tuple[str, ...]:
     )
 
 
-def _offered(plugin: Plugin, offers: list[Offer]) -> str:
-    """Return what a plugin offers: of each kind the name, or how many there are."""
+def _offers(plugin: Plugin, offers: list[Offer]) -> str:
+    """Return what a plugin offers: for each kind the name of one component, or a count."""
     parts = []
     for kind, group in groupby(offers, key=lambda offer: offer.component.kind):
         names = [offer.component.name for offer in group]

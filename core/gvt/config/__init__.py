@@ -1,4 +1,4 @@
-"""From a recipe and overrides to a validated configuration, before any data is read."""
+"""Recipes and their validated configuration."""
 
 from gvt.config.compose import compose, load_recipe, recipe_text
 from gvt.config.parameters import signature_of
@@ -16,7 +16,7 @@ from gvt.config.schema import (
     Section,
     TrainConfig,
 )
-from gvt.config.text import dump, parse, read
+from gvt.config.text import dump_yaml, parse_yaml, read_yaml
 
 __all__ = [
     "BatchSize",
@@ -31,10 +31,10 @@ __all__ = [
     "Section",
     "TrainConfig",
     "compose",
-    "dump",
+    "dump_yaml",
     "load_recipe",
-    "parse",
-    "read",
+    "parse_yaml",
+    "read_yaml",
     "recipe_text",
     "signature_of",
     "unrecorded",

@@ -1,4 +1,4 @@
-"""Recipe + overrides = configuration."""
+"""Build a configuration from a recipe and overrides."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ _KEPT_WHEN_RENAMED = {
     "heads": set(schema.HeadConfig.model_fields) - {"name"},
 }
 _BY_DOTTED_NAME = (("train", "unfreeze"), ("optimizers", "*", "rates"))
-"""Sections whose keys are names of submodules, which have dots of their own."""
+"""Sections whose keys are names of submodules, which may contain dots."""
 
 
 def load_recipe(recipe: str | os.PathLike[str]) -> tuple[str, str, str]:
-    """Return a recipe's name, its text, and where it stands.
+    """Return the name of a recipe, its YAML text, and its origin for messages.
 
     Args:
         recipe: A name in the registry, or the path of a YAML file.
 
     Raises:
         ConfigError: If the file cannot be read.
-        UnknownComponent: If nobody offers a recipe of that name.
+        UnknownComponent: If no plugin offers a recipe of that name.
     """
     path = Path(recipe)
     if path.suffix in (".yaml", ".yml"):
         where = shortened(printable(recipe))
-        return path.stem, text.read(path, where), where
+        return path.stem, text.read_yaml(path, where), where
     name = os.fspath(recipe)
     offer = default_registry().find("recipe", name)
     where = f"recipe {name} ({offer.origin})"
     if isinstance(offer.component.target, Mapping):  # registered in code
-        return name, text.dump(dict(offer.component.target)), where
+        return name, text.dump_yaml(dict(offer.component.target)), where
     package, _, file = str(offer.component.target).partition(":")
     try:
-        found = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+        source = resources.files(package).joinpath(file).read_text(encoding="utf-8")
     except (Exception, SystemExit) as error:  # importing its package may raise anything
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{where}: its file {file!r} cannot be read: {reason}") from error
-    return name, found, where
+    return name, source, where
 
 
 def compose(
@@ -66,29 +66,31 @@ def compose(
         overrides: `dotted.path=value`, the value in YAML.
 
     Raises:
-        ConfigError: One line that names the path, what is wrong, and the nearest valid name.
+        ConfigError: If it is not valid. The message names the setting and the nearest valid name.
     """
-    before: dict[str, Any] = {}
+    original: dict[str, Any] = {}
     if isinstance(recipe, schema.RunConfig):
-        where, before = "the recipe", recipe.document()
-        data = copy.deepcopy(before)
+        where, original = "the recipe", recipe.document()
+        data = copy.deepcopy(original)
     elif isinstance(recipe, Mapping):
         where, data = "the recipe", plain(recipe, "the recipe")
     else:
         name, source, where = load_recipe(recipe)
-        data = text.parse(source, where)
+        data = text.parse_yaml(source, where)
         if isinstance(data, dict):
             data.setdefault("recipe", name)
     if not isinstance(data, dict):
-        raise ConfigError(f"{where}: a recipe is a mapping with keys such as task, data, train")
+        raise ConfigError(
+            f"{where}: a recipe must be a mapping with keys such as task, data, train"
+        )
     apply_overrides(data, overrides)
     _drop_removed_heads(data)
-    unchanged = [name for name, section in before.items() if data.get(name) == section]
+    unchanged = [name for name, section in original.items() if data.get(name) == section]
     return validate(data, where, keep=unchanged)
 
 
 def _drop_removed_heads(data: dict[str, Any]) -> None:
-    """Leave out the heads that are null, with the weights of their losses."""
+    """Remove the heads that are null, and the weights of their losses."""
     heads, task = data.get("heads"), data.get("task")
     if not isinstance(heads, dict):
         return
@@ -100,10 +102,10 @@ def _drop_removed_heads(data: dict[str, Any]) -> None:
 
 
 def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -> str:
-    """Return a recipe's YAML with overrides in it, and with its comments.
+    """Return the YAML text of a recipe with overrides applied; comments are kept.
 
     Raises:
-        ConfigError: If the result is no valid recipe.
+        ConfigError: If the result is not a valid recipe.
     """
     compose(recipe, overrides)
     _, source, where = load_recipe(recipe)
@@ -111,51 +113,52 @@ def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -
         return source
     data = text.parse_keeping_comments(source, where)
     apply_overrides(data, overrides)
-    return text.dump(data)
+    return text.dump_yaml(data)
 
 
 def validate(
     data: Mapping[str, Any], where: str, *, keep: Collection[str] = ()
 ) -> schema.RunConfig:
-    """Return plain data as a configuration.
+    """Return the configuration for plain data.
 
     Args:
-        data: The content of a recipe or of a checkpoint.
-        where: Where it is from, for messages.
-        keep: Sections of plugins that stay as they are if their plugin is absent, such as all of
-            a checkpoint; others are errors.
+        data: The content of a recipe, or the configuration in a checkpoint.
+        where: Its origin, for messages.
+        keep: Names of sections that are kept as they are if no plugin defines them. Other
+            sections without a plugin are errors.
 
     Raises:
-        ConfigError: If something in it is not plain data, or it does not fit the schema.
+        ConfigError: If it is not plain data, or does not fit the schema.
     """
     data = plain(data, where)
     model = sections.model_for(data, keep)
     try:
         return model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        complaints: dict[tuple[str, str], list[str]] = {}
-        for problem in error.errors(include_url=False):
-            path, complaint, instead = _complaint(problem, data, model)
-            complaints.setdefault((path, instead), []).append(complaint)
-        (path, instead), found = next(iter(complaints.items()))
-        more = f" (and {len(complaints) - 1} more)" if len(complaints) > 1 else ""
-        # Of a union every branch complains, and together they say what is allowed.
+        problems: dict[tuple[str, str], list[str]] = {}
+        for entry in error.errors(include_url=False):
+            path, message, suffix = _problem(entry, data, model)
+            problems.setdefault((path, suffix), []).append(message)
+        (path, suffix), messages = next(iter(problems.items()))
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        # Each branch of a union has a message; together they list the allowed values.
         raise ConfigError(
-            f"{where}: {path}: {' or '.join(dict.fromkeys(found))}{instead}{more}"
+            f"{where}: {path}: {' or '.join(dict.fromkeys(messages))}{suffix}{more}"
         ) from error
 
 
 def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) -> None:
-    """Set `dotted.path=value` in a recipe's data.
+    """Apply overrides `dotted.path=value` to the data of a recipe, in place.
 
-    Another `name` drops the old one's parameters, and `train.steps` replaces `train.epochs`.
+    A new `name` removes the parameters of the previous component, and `train.steps` replaces
+    `train.epochs`.
 
     Raises:
-        ConfigError: If one is not of that form, leads through something without keys, or removes a
-            head that there is not.
+        ConfigError: If an override is malformed, its path leads through a value that is not a
+            mapping, or it removes a head that does not exist.
     """
     parsed = [parse_override(override) for override in overrides]
-    # A new name first, so that its parameters are not dropped with the old one's.
+    # Names first, since setting one removes the parameters of the previous component.
     for keys, value in sorted(parsed, key=lambda item: item[0][-1] != "name"):
         _set(data, keys, value)
     budgets = {k[1] for k, _ in parsed if k in (["train", "steps"], ["train", "epochs"])}
@@ -164,15 +167,15 @@ def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) ->
 
 
 def parse_override(override: str) -> tuple[list[str], Any]:
-    """Return the keys that lead to what an override sets, and the value.
+    """Return the keys of the path of an override, and its value.
 
     Raises:
-        ConfigError: If it is not `dotted.path=value`, or the value is not one of YAML.
+        ConfigError: If it is not `dotted.path=value`, or the value is not valid YAML.
     """
     path, separator, value = override.partition("=")
     keys = path.strip().split(".")
     if not separator or not all(keys):
-        raise ConfigError(f"{quoted(override)}: an override is written section.key=value")
+        raise ConfigError(f"{quoted(override)}: an override must be section.key=value")
     return keys, text.parse_value(path.strip(), value, f"override {quoted(override)}")
 
 
@@ -194,52 +197,50 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
         _set_named(section, keys, value)
         return
     if keys[0] == "heads" and len(keys) == 2 and value is None:
-        _check_there_is(keys[1], section)
+        _check_has_head(keys[1], section)
     if keys[-1] == "name" and section.get("name") not in (None, value):
-        # These mix keys of their own with the named component's parameters.
+        # Some sections also have keys that are not parameters of the component.
         kept = _KEPT_WHEN_RENAMED.get(keys[0], set()) if "schedule" not in keys else set()
-        for other in set(section) - kept:
-            del section[other]
+        for parameter in set(section) - kept:
+            del section[parameter]
     section[keys[-1]] = value
 
 
 def _depth_of_names(keys: Sequence[str]) -> int:
-    """Return where the name of a submodule begins in a path, whose dots are its own, or 0."""
+    """Return the index of the key at which the name of a submodule begins; 0 if none does."""
     for section in _BY_DOTTED_NAME:
         pairs = zip(keys, section, strict=False)
-        if len(keys) > len(section) and all(known in (key, "*") for key, known in pairs):
+        if len(keys) > len(section) and all(pattern in (key, "*") for key, pattern in pairs):
             return len(section)
     return 0
 
 
 def _set_named(section: MutableMapping[str, Any], keys: Sequence[str], value: Any) -> None:
-    """Set what is said of a submodule, however the recipe has written its name."""
+    """Set the value of a submodule, whose name may be nested mappings in the recipe."""
     try:
-        named = schema.by_dotted_name(section)
+        values = schema.by_dotted_name(section)
     except ValueError as error:
         raise ConfigError(f"{'.'.join(keys[:-1])}: {error}") from error
-    if named.keys() != section.keys():
+    if values.keys() != section.keys():
         section.clear()
-        section.update(named)
+        section.update(values)
     section.update(schema.by_dotted_name({keys[-1]: value}))
 
 
-def _check_there_is(head: str, heads: Mapping[str, Any]) -> None:
-    """Check that a head that is to be removed is there, since a mistyped name would do nothing.
+def _check_has_head(head: str, heads: Mapping[str, Any]) -> None:
+    """Check that a head that is to be removed exists; a mistyped name would remove nothing.
 
     Raises:
-        ConfigError: If it is not.
+        ConfigError: If it does not exist.
     """
     names = [str(name) for name in heads]
     if head not in names:
-        known = f"; its heads: {', '.join(names) or 'none'}"
-        raise ConfigError(
-            f"heads.{head}=null: the recipe has no such head{nearest(head, names) or known}"
-        )
+        hint = nearest(head, names) or f"; its heads: {', '.join(names) or 'none'}"
+        raise ConfigError(f"heads.{head}=null: the recipe has no such head{hint}")
 
 
-def _complaint(problem: Any, data: Any, model: type[BaseModel]) -> tuple[str, str, str]:
-    """Return the path in the recipe that pydantic complains about, the complaint, and the value."""
+def _problem(problem: Any, data: Any, model: type[BaseModel]) -> tuple[str, str, str]:
+    """Return the path in the recipe of a pydantic error, its message, and the invalid value."""
     path: list[str] = []
     for step in problem["loc"]:
         if isinstance(data, list) and isinstance(step, int) and step < len(data):
@@ -247,31 +248,31 @@ def _complaint(problem: Any, data: Any, model: type[BaseModel]) -> tuple[str, st
         elif isinstance(data, dict) and (step in data or problem["type"] == "missing"):
             data = data.get(step)
         elif isinstance(data, dict) and f"{step}".partition(".")[0] in data:
-            path.append(f"{step}")  # a name that stands as mappings within mappings
+            path.append(f"{step}")  # a dotted name, written as nested mappings
             break
-        else:  # a branch of a union, which is pydantic's name and not the recipe's
+        else:  # the name of a branch of a union, which is not a key of the recipe
             break
         path.append(str(step))
     where = ".".join(path) or "recipe"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if problem["type"] == "extra_forbidden":
-        known = _fields(model, path[:-1])
-        all_of_them = f"; known: {', '.join(known)}"
+        names = _fields(model, path[:-1])
+        hint = f"; known: {', '.join(names)}"
         if len(path) == 1:
-            all_of_them += sections.missing(path[0])
-        message = f"unknown key{nearest(path[-1], known) or all_of_them}"
+            hint += sections.missing(path[0])
+        message = f"unknown key{nearest(path[-1], names) or hint}"
     elif problem["type"] == "missing" and isinstance(problem["input"], list):
         return where, "has too few values", f", not {quoted(problem['input'])}"
     elif problem["type"] == "missing":
         message = "is missing"
     elif problem["type"] == "string_pattern_mismatch":
         message = "should be auto, cpu, cuda, cuda:1, mps or xpu"
-    says_all = problem["type"] in ("extra_forbidden", "missing", "value_error")
-    return where, message, "" if says_all else f", not {quoted(problem['input'])}"
+    is_complete = problem["type"] in ("extra_forbidden", "missing", "value_error")
+    return where, message, "" if is_complete else f", not {quoted(problem['input'])}"
 
 
 def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Return the known keys of the section at a path."""
+    """Return the names of the fields of the section at a path."""
     for key in path:
         annotation = model.model_fields[key].annotation
         choices = [annotation, *getattr(annotation, "__args__", ())]

@@ -1,9 +1,9 @@
-"""What gvt fills into a component's constructor by name, and so is no configuration."""
+"""Parameters of a component's constructor that gvt fills in by name."""
 
 from __future__ import annotations
 
 NETWORKS = ("generator", "discriminator", "backbone")
-"""Sections of a recipe that hold one network each, built before the task, which takes them."""
+"""Sections of a recipe that hold one network each. The networks are passed to the task."""
 
 _OF_DATA = (
     "image_shape",
@@ -15,7 +15,7 @@ _OF_DATA = (
 )
 
 FACTS = (*_OF_DATA, "feature_info")
-"""What follows from the data or the backbone."""
+"""Parameters whose values follow from the data or the backbone."""
 
 INJECTED: dict[str, frozenset[str]] = {
     "dataset": frozenset({"split"}),
@@ -23,4 +23,4 @@ INJECTED: dict[str, frozenset[str]] = {
     "head": frozenset(FACTS),
     "task": frozenset({*FACTS, *NETWORKS, "heads", "vocabularies"}),
 }
-"""By the kind of component, the parameters that a recipe cannot give."""
+"""Parameters that a recipe cannot give, by kind of component."""

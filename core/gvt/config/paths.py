@@ -1,7 +1,7 @@
-"""Paths in a recipe. `${NAME}` and `~/` are expanded in paths alone, when something is opened.
+"""Paths in a recipe, in which `${NAME}` and `~/` are expanded when a component is built.
 
-A configuration keeps them as they are written, and so do checkpoints: on another machine the same
-variable may lead elsewhere, and no other text can carry the value of a variable out.
+Configurations and checkpoints keep the unexpanded text, since a variable may have another value on
+another machine. Nothing but paths is expanded, so no other setting can reveal a variable.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from gvt.printable import quoted
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 PATH_NAME = "root"
-"""A parameter of this name is a path, whatever its annotation says."""
+"""A parameter of this name is a path, regardless of its annotation."""
 
 
 @dataclass(frozen=True)
 class RecipePath:
-    """A path as a recipe has it, which is expanded when its component is built."""
+    """An unexpanded path of a recipe."""
 
     text: str
 
 
 PathText = Annotated[str, AfterValidator(RecipePath)]
-"""The type of a constructor's parameter that is a path.
+"""Annotation of a parameter of a constructor that is a path.
 
-The constructor gets a str in which `${NAME}` and a `~/` at its start are expanded. A parameter
-`root`, and those of the type `pathlib.Path`, are expanded, too.
+The constructor receives a str in which `${NAME}`, and `~/` at its start, are expanded. A parameter
+`root`, and parameters of the type `pathlib.Path`, are expanded, too.
 """
 
 
 def expanded(where: str, text: str, *, about: str = "", strict: bool = True) -> str:
-    """Return a path with its environment variables and the home folder in their places.
+    """Return a path with environment variables and the home folder expanded.
 
     Args:
-        where: The setting that has it, for messages.
+        where: Name of the setting, for messages.
         text: The path.
-        about: What a message adds, such as where the data is to be had.
-        strict: Refuse a variable that is not set; otherwise it stays as it is.
+        about: Text to append to the message, such as where the data is available.
+        strict: Raise for a variable that is not set; otherwise it is left unexpanded.
 
     Raises:
-        ConfigError: If a variable is not set, or its value cannot be in a path.
+        ConfigError: If a variable is not set and `strict` is true.
     """
 
     def variable(match: re.Match[str]) -> str:
@@ -67,10 +67,10 @@ def expanded(where: str, text: str, *, about: str = "", strict: bool = True) -> 
 
 
 def with_paths_expanded(where: str, value: Any, about: str = "", *, strict: bool = True) -> Any:
-    """Return a parameter's value with every path in it expanded; `where` is the parameter.
+    """Return the value of a parameter with all paths in it expanded; see `expanded`.
 
     Raises:
-        ConfigError: If a variable is not set.
+        ConfigError: If a variable is not set and `strict` is true.
     """
     if isinstance(value, RecipePath):
         return expanded(where, value.text, about=about, strict=strict)

@@ -1,4 +1,4 @@
-"""Whether the weights of what is being built come from a checkpoint, so that none need be read."""
+"""Tell networks that are being built whether their weights come from a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _restoring = ContextVar("restoring", default=False)
 
 
 def restoring() -> bool:
-    """Return whether what is being built is given a checkpoint's weights right afterwards.
+    """Return whether the weights of a checkpoint are loaded right after construction.
 
-    A network that reads pretrained weights in its constructor asks this first and leaves them
-    unread, so that a checkpoint is loaded where their file or the network is not at hand:
+    A network that reads pretrained weights in its constructor skips that if this is true, so that
+    a checkpoint can be loaded where the file, or access to the internet, is missing:
 
         if weights is not None and not gvt.restoring():
             self.load_state_dict(safetensors.torch.load_file(weights))
@@ -23,7 +23,7 @@ def restoring() -> bool:
 
 @contextmanager
 def built_for(checkpoint: bool) -> Iterator[None]:
-    """Say to whatever is built within whether a checkpoint's weights follow."""
+    """Set the value of `restoring()` inside."""
     token = _restoring.set(checkpoint)
     try:
         yield

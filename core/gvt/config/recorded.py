@@ -1,8 +1,8 @@
-"""Parameters that nobody gave, written into a configuration.
+"""Complete a configuration with the defaults of its components.
 
-A constructor's default may change. A checkpoint therefore records every parameter that its
-components were built with, and not only those of the recipe. What an older checkpoint does not
-record was the default of its time, which a component's class may tell (`gvt_unrecorded`).
+The default of a parameter may change. A checkpoint therefore records all parameters that its
+components were built with, not only those of the recipe. For a parameter that an older checkpoint
+does not record, the class of the component may give the former default in `gvt_unrecorded`.
 """
 
 from __future__ import annotations
@@ -22,46 +22,45 @@ from gvt.errors import ConfigError, GvtError
 from gvt_registry import default_registry
 
 Defaults = Callable[[Callable[..., Any]], Mapping[str, Any]]
-"""Returns values for parameters of a class or function that a configuration does not have."""
+"""Returns values for parameters of a class or function that a configuration lacks."""
 
 
 def sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
-    """Return every component of a run with its section and kind."""
-    found: list[tuple[str, str, ComponentConfig]] = [
+    """Return the section, kind and configuration of each component of a run."""
+    return [
         ("task", "task", config.task),
         ("data", "dataset", config.data),
+        *((n, n, c) for n in NETWORKS if (c := getattr(config, n)) is not None),
+        *((f"heads.{name}", "head", head) for name, head in config.heads.items()),
     ]
-    found += [(n, n, c) for n in NETWORKS if (c := getattr(config, n)) is not None]
-    found += [(f"heads.{name}", "head", head) for name, head in config.heads.items()]
-    return found
 
 
 def with_defaults(config: RunConfig) -> RunConfig:
-    """Return a valid configuration in which every component has all its parameters.
+    """Return a configuration in which each component has all its parameters.
 
-    Those that gvt fills in are left out, and defaults that a recipe cannot give: objects, and
-    values that are not of the parameter's type.
+    Parameters that gvt fills in are left out. So are defaults that a recipe cannot give: objects,
+    and values that are not of the parameter's type.
 
     Raises:
-        GvtError: If it is not valid.
+        GvtError: If the configuration is not valid.
     """
     return _completed(config, _defaults)
 
 
 def with_unrecorded(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint's configuration with what its components say of parameters it lacks.
+    """Return the configuration of a checkpoint, completed with `unrecorded` parameters.
 
-    A component that is not installed, or has parameters that do not fit, is left as it is:
-    building it says what is wrong.
+    A component that is not installed, or whose parameters do not fit, is left unchanged; building
+    it raises the error.
     """
     config = validate(document, "the checkpoint", keep=document)
     return _completed(config, unrecorded, GvtError).document()
 
 
 def unrecorded(target: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a class or function says of parameters that a checkpoint does not record.
+    """Return the values in `gvt_unrecorded` of a class or function, for older checkpoints.
 
-    What a base class says counts as far as its constructor is inherited.
+    Those of base classes are included up to the class that defines the constructor.
     """
     if not isinstance(target, type):
         return dict(getattr(target, "gvt_unrecorded", {}))
@@ -73,18 +72,18 @@ def unrecorded(target: Callable[..., Any]) -> dict[str, Any]:
     return values
 
 
-def _completed(config: RunConfig, defaults: Defaults, *left_alone: type[Exception]) -> RunConfig:
-    """Return a configuration with further parameters; components that raise stay as they are."""
+def _completed(config: RunConfig, defaults: Defaults, *ignored: type[Exception]) -> RunConfig:
+    """Return a configuration with further parameters; none for components with `ignored` errors."""
     document = config.document()
     for section, kind, component in sections(config):
-        place = document
+        settings = document
         for key in section.split("."):
-            place = place[key]
-        with suppress(*left_alone):
+            settings = settings[key]
+        with suppress(*ignored):
             target = default_registry().find(kind, component.name).load()
-            filled_in = INJECTED["dataset" if kind == "dataset" else "task"]
-            reserved = {*filled_in, *type(component).model_fields}
-            place |= _with(defaults, kind, target, component.parameters, reserved)
+            injected = INJECTED["dataset" if kind == "dataset" else "task"]
+            reserved = {*injected, *type(component).model_fields}
+            settings |= _with(defaults, kind, target, component.parameters, reserved)
     return validate(document, config.recipe, keep=document)
 
 
@@ -95,29 +94,29 @@ def _with(
     parameters: Mapping[str, Any],
     reserved: Collection[str],
 ) -> dict[str, Any]:
-    """Return a component's parameters, and those of the components in it, with further ones.
+    """Return the parameters of a component, and of the components in it, with further ones.
 
     Args:
-        defaults: Where further ones come from.
-        kind: Of the component.
-        target: Its class or function.
-        parameters: What a configuration has of it.
-        reserved: Names that are not its own to have: those that gvt fills in, also into components
-            within it, and the configuration's keys.
+        defaults: Returns the further parameters.
+        kind: Kind of the component.
+        target: Class or function of the component.
+        parameters: Parameters in the configuration.
+        reserved: Names that are not added: parameters that gvt fills in, also into the components
+            within it, and keys of the configuration.
     """
 
     def inner(kind: str, component: Mapping[str, Any]) -> dict[str, Any]:
-        own = dict(component)
-        name = own.pop("name")
-        inside = {*reserved, "name"}
-        return {"name": name, **_with(defaults, kind, target_of(kind, name), own, inside)}
+        settings = dict(component)
+        name = settings.pop("name")
+        names = {*reserved, "name"}
+        return {"name": name, **_with(defaults, kind, target_of(kind, name), settings, names)}
 
     declared, takes_any = signature_of(target)
-    left_out = {*parameters, *reserved, *INJECTED.get(kind, ())}
+    excluded = {*parameters, *reserved, *INJECTED.get(kind, ())}
     further = {
         name: value
         for name, value in defaults(target).items()
-        if (name in declared or takes_any) and name not in left_out
+        if (name in declared or takes_any) and name not in excluded
     }
     return {**with_components(target, parameters, inner), **further}
 
@@ -129,22 +128,22 @@ def _defaults(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _can_be_given(parameter: Parameter) -> bool:
-    """Whether a default, read from JSON as the parameter's type, is the same value."""
+    """Return whether the default of a parameter survives JSON and the parameter's type."""
     if parameter.required:
         return False
     try:
         plain = _plain(parameter.default)
-        read = convert("", parameter.annotation, plain)
-        return bool(plain == (parameter.default if read is plain else _plain(read)))
+        value = convert("", parameter.annotation, plain)
+        return bool(plain == (parameter.default if value is plain else _plain(value)))
     except (TypeError, ValueError, ConfigError):
         return False
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as it comes back from JSON.
+    """Return a value after writing it to JSON and reading it back.
 
     Raises:
-        TypeError: If it cannot be written.
-        ValueError: If it is infinite or NaN, for which JSON has no number.
+        TypeError: If JSON cannot represent it.
+        ValueError: If it is infinite or NaN.
     """
     return json.loads(json.dumps(value, allow_nan=False))

@@ -1,7 +1,8 @@
-"""What a recipe may say. Each field is a key in YAML, and `section.key=value` on the command line.
+"""The schema of a recipe. A field is a key in YAML, and `section.key=value` on the command line.
 
-Keys that are not listed under `task`, `data`, `generator`, `discriminator`, `backbone`, `heads.*`
-and `optimizers.*` are parameters of the component named there, checked against its constructor.
+All further keys of `task`, `data`, `generator`, `discriminator`, `backbone`, `heads.*` and
+`optimizers.*` are parameters of the component that is named there. They are checked against its
+constructor.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    field_validator,
     model_validator,
 )
 
@@ -25,11 +26,11 @@ from gvt.errors import ConfigError
 M = TypeVar("M", bound=BaseModel)
 
 Cadence = PositiveInt | Literal["epoch"] | None
-"""Every so many steps, at the end of every epoch, or never."""
+"""A number of steps, the end of each epoch, or never."""
 
+# Larger values are mistakes, or from a forged file.
 MAX_BATCH = 1 << 20
 MAX_KEPT = 100_000
-"""What a recipe can ask of a machine at most; more is a mistake, or a forged file."""
 
 BatchSize = Annotated[int, Field(gt=0, le=MAX_BATCH)]
 
@@ -39,36 +40,36 @@ DeviceName = Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")
 
 
 class Section(BaseModel):
-    """A mapping with known keys."""
+    """A section of a recipe with a fixed set of keys."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def by_dotted_name(value: Any) -> Any:
-    """Return mappings within a mapping as one, `heads: {ink: 1}` as `heads.ink: 1`.
+    """Return nested mappings as one mapping, such as `heads: {ink: 1}` as `heads.ink: 1`.
 
     Raises:
-        ValueError: If a name is given twice.
+        ValueError: If a name occurs twice.
     """
     if not isinstance(value, Mapping):
         return value
-    found: dict[Any, Any] = {}
-    for key, inside in value.items():
-        deeper = by_dotted_name(inside)
-        named = (
-            {f"{key}.{name}": v for name, v in deeper.items()}
-            if isinstance(deeper, Mapping)
-            else {key: deeper}
-        )
-        twice = sorted(map(str, named.keys() & found.keys()))
-        if twice:
-            raise ValueError(f"{twice[0]} is given twice, with dots and as a mapping; drop one")
-        found |= named
-    return found
+    values: dict[Any, Any] = {}
+    for key, item in value.items():
+        inner = by_dotted_name(item)
+        if isinstance(inner, Mapping):
+            named = {f"{key}.{name}": v for name, v in inner.items()}
+        else:
+            named = {key: inner}
+        if duplicates := sorted(map(str, named.keys() & values.keys())):
+            raise ValueError(
+                f"{duplicates[0]} is given twice, with dots and as a mapping; remove one"
+            )
+        values |= named
+    return values
 
 
 class ComponentConfig(BaseModel):
-    """A component by its name in the registry; every other key is a parameter of it."""
+    """A component by its name in the registry; all further keys are its parameters."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -76,7 +77,7 @@ class ComponentConfig(BaseModel):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The keys that are not the configuration's own."""
+        """The parameters of the component."""
         return dict(self.model_extra or {})
 
 
@@ -84,29 +85,30 @@ class HeadConfig(ComponentConfig):
     """A head by its name in the registry.
 
     Attributes:
-        learns_from: The part of mixed data that it learns from, whose classes it has; all of the
-            data unless given.
+        learns_from: The part of mixed data that it learns from, and whose classes it has. By
+            default it learns from all of the data.
     """
 
     learns_from: str | None = None
 
 
 class DataConfig(ComponentConfig):
-    """The data set and how it is fed.
+    """The data set and how samples are loaded.
 
     Attributes:
-        batch_size: Samples of one micro-batch on one process.
-        shuffle: Draw a new order every epoch; the order is a function of (seed, epoch).
-        balance: Draw every class equally often, with replacement; an epoch has as many samples.
-        workers: Processes that read samples; `auto` is none for sets that stay on the device. At
-            most four a core, or 16, are started.
-        resident: Keep the whole set on the device as uint8; `auto` when it fits.
-        range: What real images are mapped to before a discriminator sees them.
-        transforms: `torchvision.transforms.v2` by name, for each training sample.
-        mosaic: Share of the training samples that are composed of four, each after its own
+        batch_size: Samples of one micro-batch in one process.
+        shuffle: Whether each epoch has a new order, which is a function of (seed, epoch).
+        balance: Whether all classes are drawn equally often, with replacement. The number of
+            samples of an epoch stays the same.
+        workers: Number of processes that read samples. `auto` is 0 for data on the device. At most
+            four per core, or 16, are started.
+        resident: Whether the whole data set is kept on the device as uint8; `auto` if it fits.
+        range: Range that real images are mapped to before a discriminator sees them.
+        transforms: Transforms of `torchvision.transforms.v2` by name, for each training sample.
+        mosaic: Share of training samples that are composed of four samples, each after its own
             transforms; for data with `boxes`, `masks` or `semantic`.
-        batch_transforms: The same for whole training batches of images, on the device; `MixUp`
-            and `CutMix` mix their classes, too.
+        batch_transforms: Transforms of whole training batches of images, on the device. `MixUp`
+            and `CutMix` also mix the classes.
     """
 
     batch_size: BatchSize = 128
@@ -125,49 +127,44 @@ class DataConfig(ComponentConfig):
             raise ValueError(f"range {list(self.range)}: the first number must be the smaller")
         if self.resident is True and self.transforms:
             raise ValueError(
-                "resident=true keeps whole tensors, which per-sample transforms cannot see; "
-                "use batch_transforms, or resident=false"
+                "resident=true keeps whole tensors, which cannot be transformed per sample; use "
+                "batch_transforms, or resident=false"
             )
         if self.resident is True and self.mosaic:
             raise ValueError(
-                "resident=true keeps whole tensors, which mosaics are not composed from; use "
+                "resident=true keeps whole tensors, which mosaics cannot be composed of; use "
                 "resident=false"
             )
         if self.resident is True and self.workers not in ("auto", 0):
-            raise ValueError("resident=true needs no workers; drop one of the two")
+            raise ValueError("resident=true uses no workers; remove one of the two")
         if self.balance and not self.shuffle:
-            raise ValueError("balance=true draws at random; it needs shuffle=true")
+            raise ValueError("balance=true draws samples at random, so it needs shuffle=true")
         return self
 
 
 class OptimizerConfig(ComponentConfig):
-    """An optimiser of `torch.optim` by name; every other key is an argument of it.
+    """An optimiser of `torch.optim` by name; all further keys are its arguments.
 
     Attributes:
-        schedule: A schedule of `torch.optim.lr_scheduler` by name, stepped every iteration;
-            an argument that says `auto` is the number of steps after the warm-up.
-        warmup: Steps of linear warm-up before the schedule begins.
-        rates: Factors of the learning rate, by names of submodules or parameters; the longest name
-            counts, and the schedule goes for all. `heads.ink: 0.1` and `heads: {ink: 0.1}` are the
-            same.
+        schedule: Schedule of `torch.optim.lr_scheduler` by name, stepped at each iteration. An
+            argument `auto` is the number of steps after the warm-up.
+        warmup: Steps of linear warm-up before the schedule.
+        rates: Factors of the learning rate, by names of submodules or parameters. The longest
+            matching name is used; the schedule applies to all. `heads.ink: 0.1` and
+            `heads: {ink: 0.1}` are equivalent.
     """
 
     schedule: ComponentConfig | None = None
     warmup: NonNegativeInt = 0
-    rates: dict[str, PositiveFloat] = {}
-
-    @field_validator("rates", mode="before")
-    @classmethod
-    def _names_of_rates(cls, value: Any) -> Any:
-        return by_dotted_name(value)
+    rates: Annotated[dict[str, PositiveFloat], BeforeValidator(by_dotted_name)] = {}
 
 
 class EmaConfig(Section):
-    """An exponential moving average of weights, used for evaluation, pictures and `gvt.load`.
+    """An exponential moving average of weights, used for evaluation, samples and `gvt.load`.
 
     Attributes:
-        decay: Share of the old average kept each step, lower in the first steps.
-        modules: Submodules of the task that are averaged; all that are trained by default.
+        decay: Weight of the previous average at each step; lower in the first steps.
+        modules: Submodules of the task that are averaged; by default all that are trained.
     """
 
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
@@ -175,29 +172,31 @@ class EmaConfig(Section):
 
 
 class TrainConfig(Section):
-    """The loop. Give `steps` or `epochs`, not both.
+    """The training loop. Either `steps` or `epochs` is required.
 
     Attributes:
-        steps: Iterations in all.
-        epochs: Passes over the data.
-        seed: Everything random is a function of it.
-        accumulate: Micro-batches of one iteration; the batch is so many times larger.
-        clip_norm: Largest norm of a phase's gradient.
-        clip_value: Largest absolute value of a gradient's entry.
-        ema: A moving average of weights.
-        unfreeze: Steps from which submodules or parameters are trained, by their names, or `never`;
-            the longest name counts. Until then they stay as they are, and compute as in evaluation.
-            `heads.ink: never` and `heads: {ink: never}` are the same.
-        precision: What autocast computes in; `auto` is bfloat16 on accelerators that have it, and
-            on CPUs that multiply it (AMX, AVX512_BF16) with channels_last.
+        steps: Number of iterations.
+        epochs: Number of passes over the data.
+        seed: Seed of all random numbers.
+        accumulate: Micro-batches of one iteration, whose gradients are accumulated.
+        clip_norm: Largest norm of the gradient of a phase.
+        clip_value: Largest absolute value of an entry of a gradient.
+        ema: Moving average of weights.
+        unfreeze: Step from which a submodule or parameter is trained, or `never`, by name. The
+            longest matching name is used. Until then its weights are frozen, and it is in
+            evaluation mode. `heads.ink: never` and `heads: {ink: never}` are equivalent.
+        precision: Precision of autocast. `auto` is bfloat16 on accelerators that support it, and
+            on CPUs with instructions for it (AMX, AVX512_BF16) if the memory format is
+            channels_last.
         memory_format: Layout of images and convolution weights.
-        compile: Compile the networks with `torch.compile`; `auto` is off.
-        deterministic: Use deterministic algorithms only, or fail where there is none.
-        checkpoint_every: When to save besides the end.
-        pictures_every: When to draw samples besides the end.
+        compile: Whether networks are compiled with `torch.compile`; `auto` is off.
+        deterministic: Whether to use deterministic algorithms only; an operation without one
+            fails.
+        checkpoint_every: Interval between checkpoints; one is always saved at the end.
+        pictures_every: Interval between sheets of samples; one is always drawn at the end.
         log_every: Steps between two readings of the losses from the device.
-        keep: Numbered checkpoints kept beside the last and the best.
-        timeout: Minutes that the processes of a run wait for one another before it fails.
+        keep: Number of numbered checkpoints to keep, besides the last and the best.
+        timeout: Minutes that the processes of a run wait for each other before the run fails.
     """
 
     steps: PositiveInt | None = None
@@ -207,7 +206,9 @@ class TrainConfig(Section):
     clip_norm: PositiveFloat | None = None
     clip_value: PositiveFloat | None = None
     ema: EmaConfig | None = None
-    unfreeze: dict[str, NonNegativeInt | Literal["never"]] = {}
+    unfreeze: Annotated[
+        dict[str, NonNegativeInt | Literal["never"]], BeforeValidator(by_dotted_name)
+    ] = {}
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     compile: bool | Literal["auto"] = "auto"
@@ -219,13 +220,8 @@ class TrainConfig(Section):
     timeout: Annotated[float, Field(gt=0, le=10_000)] = 10.0
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """Return the budget in steps."""
+        """Return the number of steps of the run."""
         return self.steps or (self.epochs or 0) * steps_per_epoch
-
-    @field_validator("unfreeze", mode="before")
-    @classmethod
-    def _names_to_unfreeze(cls, value: Any) -> Any:
-        return by_dotted_name(value)
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainConfig:
@@ -235,16 +231,16 @@ class TrainConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Looking at held-out data.
+    """Evaluation on held-out data.
 
     Attributes:
-        split: The split evaluated during the run; null for none.
-        every: When, besides the end.
-        final: A further split evaluated once, when the run is complete.
-        batch_size: Samples of one batch; that of the training by default.
-        best: The metric whose best checkpoint is kept as `best.safetensors`.
-        mode: Whether `best` is the largest or the smallest value.
-        patience: The run is complete after so many evaluations without a new best.
+        split: Split that is evaluated during the run; null for none.
+        every: Interval between evaluations; there is always one at the end.
+        final: Split that is evaluated once, when the run is complete.
+        batch_size: Samples of one batch; that of training by default.
+        best: Metric whose best checkpoint is kept as `best.safetensors`.
+        mode: Whether the best value is the largest or the smallest one.
+        patience: Number of evaluations without a new best value after which the run is complete.
     """
 
     split: str | None = None
@@ -260,18 +256,20 @@ class EvaluateConfig(Section):
         if self.best is not None and self.split is None:
             raise ValueError("best needs a split to be measured on")
         if self.patience is not None and (self.best is None or self.every is None):
-            raise ValueError("patience needs best, the metric to wait for, and every, how often")
+            raise ValueError(
+                "patience needs best (the metric) and every (how often it is evaluated)"
+            )
         return self
 
 
 class FolderConfig(Section):
-    """What is around the steps.
+    """The run folder and the hooks of plugins.
 
     Attributes:
-        root: Where run folders are made: `root/<recipe>/<time>`. `${NAME}` is an environment
-            variable, as in every path.
-        hook_errors: What to do when a plugin's run hook raises: `warn` says so and calls it no
-            more in this run, `stop` also ends the run after the step, saved.
+        root: Parent of run folders, which are `root/<recipe>/<time>`. `${NAME}` is replaced by an
+            environment variable, as in all paths.
+        hook_errors: What to do if a run hook of a plugin raises. `warn` prints a warning and does
+            not call the hook again in this run; `stop` also ends the run after the step, saved.
     """
 
     root: str = "runs"
@@ -279,16 +277,21 @@ class FolderConfig(Section):
 
 
 class RunConfig(Section):
-    """A whole run; plugins add sections of their own (`gvt_sections`).
+    """The configuration of a run. Plugins add sections (`gvt_sections`).
 
     Attributes:
-        recipe: The recipe's name, which names the run's folder.
-        task: What is learned.
-        data: What from.
-        generator: The networks, each by its name in the registry, as the task wants them.
-        heads: Heads by names of one's own; null removes one.
-        optimizers: By the optimiser names of the task's phases.
-        init_from: A checkpoint whose weights the networks start from where name and shape agree.
+        recipe: Name of the recipe, and of the parent of the run folder.
+        task: Task that is learned.
+        data: Data set that it is learned from.
+        generator: Generator, if the task takes one.
+        discriminator: Discriminator, if the task takes one.
+        backbone: Backbone, if the task takes one.
+        heads: Heads by name; null removes one.
+        optimizers: Optimisers, by the names that the phases of the task use.
+        train: The training loop.
+        evaluate: Evaluation on held-out data.
+        run: The run folder and the hooks of plugins.
+        init_from: Checkpoint that weights are initialised from where name and shape agree.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
     """
 
@@ -307,18 +310,18 @@ class RunConfig(Section):
     device: DeviceName = "auto"
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data that validates to the same configuration."""
+        """Return the configuration as plain data."""
         return self.model_dump(mode="json")
 
     def section(self, name: str, model: type[M]) -> M:
-        """Return a plugin's section of the recipe.
+        """Return the section of a plugin.
 
         Args:
-            name: The section's name, as in `gvt_sections`.
-            model: The section's model.
+            name: Name of the section, as in `gvt_sections`.
+            model: Model of the section.
 
         Raises:
-            ConfigError: If the recipe lacks the section, or no plugin has checked it.
+            ConfigError: If the recipe lacks the section, or no plugin has validated it.
         """
         section = getattr(self, name, None)
         if not isinstance(section, model):

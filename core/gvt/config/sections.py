@@ -1,4 +1,4 @@
-"""Sections of a recipe that belong to plugins, each checked by the plugin's own model."""
+"""Sections of a recipe that plugins define, each with a pydantic model."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ HOOK = "gvt_sections"
 
 
 def model_for(data: Mapping[str, Any], keep: Collection[str]) -> type[RunConfig]:
-    """Return `RunConfig` with the sections of all plugins.
+    """Return a subclass of `RunConfig` with the sections of all plugins.
 
-    A section has its model's defaults if a recipe does not have it, and is null if its model has
-    none. A plugin whose section cannot be used is an error in a recipe that has the section.
+    A section that a recipe lacks has the defaults of its model, or is null if a field of the model
+    is required. A section that cannot be used is an error only if the recipe has it.
 
     Args:
         data: The recipe.
-        keep: Sections of it that stay as they are if no plugin is there to check them.
+        keep: Names of sections that are kept as they are if no plugin defines them.
 
     Raises:
-        AmbiguousComponent: If two plugins offer a section that the recipe has.
-        BrokenComponent: If the model of a section that the recipe has cannot be imported.
+        AmbiguousComponent: If two plugins define a section of the recipe.
+        BrokenComponent: If the model of a section of the recipe cannot be imported.
     """
     models: dict[str, type[BaseModel]] = {}
     for name, target in default_registry().targets(HOOK).items():
@@ -38,12 +38,12 @@ def model_for(data: Mapping[str, Any], keep: Collection[str]) -> type[RunConfig]
                 raise
             for plugin, _ in target.offers:
                 plugin.warn(str(error))
-    kept = [name for name in keep if _can_be_kept(name, data) and name not in models]
-    return _extended(tuple(models.items()), tuple(sorted(kept)))
+    names = [name for name in keep if _can_be_kept(name, data) and name not in models]
+    return _extended(tuple(models.items()), tuple(sorted(names)))
 
 
 def missing(name: str) -> str:
-    """Return what to do about a section that no plugin has, for the end of a message."""
+    """Return a hint for a section that no plugin defines, to append to a message."""
     text = "; if it belongs to a plugin, install that plugin"
     unavailable = default_registry().unavailable(HOOK, name)
     return f"{text}. {unavailable}" if unavailable else text
@@ -51,7 +51,9 @@ def missing(name: str) -> str:
 
 def _model(target: Target) -> type[BaseModel]:
     if not _is_free(target.name):
-        raise GvtError(f"{HOOK}: {target.name!r} is a name of gvt's own; choose another one")
+        raise GvtError(
+            f"{HOOK}: {target.name!r} is a name that gvt uses itself; choose another one"
+        )
     model = target.load()
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise BrokenComponent(f"section {target.name!r}: {model!r} is not a pydantic model")
@@ -59,7 +61,7 @@ def _model(target: Target) -> type[BaseModel]:
 
 
 def _is_free(name: str) -> bool:
-    """Return whether a section may have a name: a configuration's own attributes are taken."""
+    """Return whether a name is not a field or another attribute of `RunConfig`."""
     return not (name in RunConfig.model_fields or hasattr(RunConfig, name))
 
 
@@ -85,7 +87,7 @@ def _extended(
 
 
 class _WithSections(RunConfig):
-    """A configuration whose class is made at run time, so that pickle needs help."""
+    """A configuration that can be pickled although its class is created at run time."""
 
     def __reduce__(self) -> tuple[Callable[..., RunConfig], tuple[dict[str, Any]]]:
         return _restored, (self.document(),)

@@ -1,6 +1,6 @@
-"""Recipes as text: YAML 1.2, so that `1e-3` is a number and `no` and `12:30` are words.
+"""Read and write YAML 1.2, in which `1e-3` is a number, and `no` and `12:30` are strings.
 
-What a file can ask for is bounded: its size, how deep it nests, and what its aliases expand to.
+The size of a file, the depth of its nesting, and the expansion of its aliases are limited.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import io
 import json
 import re
 import shlex
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ from gvt.errors import ConfigError
 from gvt.printable import printable, quoted, shortened
 
 MAX_SIZE = 1 << 20
-"""Characters of a file, and of what its aliases expand to."""
+"""Characters of a file, with its aliases expanded."""
 
 MAX_NODES = 50_000
-"""Values and keys in a file, aliases expanded."""
+"""Values and keys of a file, with its aliases expanded."""
 
 MAX_DEPTH = 64
-"""How deep lists and mappings nest."""
+"""Levels of nested lists and mappings."""
 
 MAX_DIGITS = 400
 """Characters of one integer."""
@@ -43,72 +44,72 @@ _TAGS = {
     for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge", "seq", "map")
 }
 _STRUCTURE = "\n,:[{!"
-"""Characters that separate nodes, and `!`, for a long row of which ruamel.yaml takes minutes."""
+"""Characters that separate nodes, and `!`, of which ruamel.yaml reads long rows very slowly."""
 
 _WORD = re.compile(r"[-+.\w]+")
-"""What may be a number, a truth value or null; a plain text with anything else is just a text."""
+"""Matches a plain text that may be a number, a boolean or null."""
 
 _RESERVED = re.compile(r"(?P<sign>[*&!|>@%`,\]}]|---(?=\s|$)|\.\.\.(?=\s|$)|[-?:](?=\s|$))")
 _KEY = re.compile(r":\s")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
-def parse(text: str, where: str) -> Any:
-    """Return what a YAML text says, as plain Python data.
+def parse_yaml(text: str, where: str) -> Any:
+    """Return the plain Python data of a YAML text.
 
     Raises:
-        ConfigError: If it is not valid YAML, a key is given twice, it has a tag such as `!!set`,
-            or it is too large, too deep or its aliases expand to too much; names the line.
+        ConfigError: If it is not valid YAML, a key occurs twice, it has a tag such as `!!set`, or
+            it is too large, also by its aliases, or nested too deeply. The message names the line.
     """
     return _load(_reader(), text, where)
 
 
 def parse_value(path: str, text: str, where: str) -> Any:
-    """Return one value in YAML that has a text for itself, as an override has.
+    """Return the value of an override, which is a single YAML value.
 
-    ` #` begins no comment in it. Quotes, lists and mappings in brackets, numbers, truth values and
-    null are read as in a file; any other text is itself.
+    Quoted strings, lists and mappings in brackets, numbers, booleans and null are read as in a
+    file. All other text is a string, also with ` #`, which does not start a comment.
 
     Args:
-        path: The setting, for messages.
+        path: Name of the setting, for messages.
         text: The value.
-        where: What a message begins with.
+        where: Prefix of messages.
 
     Raises:
-        ConfigError: If it is not valid YAML, something is left over after it, or it has to be
+        ConfigError: If it is not valid YAML, further text follows the value, or it has to be
             quoted.
     """
     bare = text.strip(" ")
     if bare.startswith(("[", "{", '"', "'")):
-        value = parse(bare, where)  # first, since it is what bounds the depth
+        value = parse_yaml(bare, where)  # first, since it limits the depth
         _check_nothing_left(bare, where)
         return value
-    if found := _UNPRINTABLE.search(bare):
+    if match := _UNPRINTABLE.search(bare):
         raise ConfigError(
-            f"{where}: its character {ascii(found[0])[1:-1]} cannot be written as it is; "
+            f"{where}: the character {ascii(match[0])[1:-1]} is not printable; "
             'write it as an escape in double quotes, such as "\\n"'
         )
     if bare == "~":
         raise ConfigError(f"{where}: write null for no value, and ~/ for the home folder")
-    if found := _RESERVED.match(bare):
-        raise ConfigError(f"{where}: a value that begins with {found[0]!r} {_hint(path, bare)}")
+    if match := _RESERVED.match(bare):
+        raise ConfigError(f"{where}: a value that begins with {match[0]!r} {_hint(path, bare)}")
     if _KEY.search(bare):
         raise ConfigError(f"{where}: a value that contains ': ' {_hint(path, bare)}")
-    value = parse(bare, where) if _WORD.fullmatch(bare) else text
+    value = parse_yaml(bare, where) if _WORD.fullmatch(bare) else text
     return text if isinstance(value, str) else value
 
 
 def parse_keeping_comments(text: str, where: str) -> Any:
-    """Return the same as `parse`, as mappings that remember comments and style, for `dump`."""
+    """Return the same data as `parse_yaml`, with comments and style for `dump_yaml` to write."""
     yaml = YAML(typ="rt")
     yaml.Composer = _Composer
     return _load(yaml, text, where)
 
 
-def dump(data: Any) -> str:
-    """Return YAML text, keys in their order."""
+def dump_yaml(data: Any) -> str:
+    """Return data as YAML text, with keys in their order."""
     yaml = YAML(typ="rt")
-    yaml.width = 1 << 30  # a long quoted text that is folded can come back with a space more
+    yaml.width = 1 << 30  # folding a long quoted string can add a space to it
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _plain_null)
     stream = io.StringIO()
@@ -116,19 +117,19 @@ def dump(data: Any) -> str:
     return stream.getvalue()
 
 
-def read(path: Path, where: str) -> str:
-    """Return a file's text.
+def read_yaml(path: Path, where: str) -> str:
+    """Return the text of a file.
 
     Raises:
         ConfigError: If it cannot be read, is larger than `MAX_SIZE` bytes or is not UTF-8.
     """
     try:
-        if path.exists() and not path.is_file():  # reading a pipe may never end
-            raise ConfigError(f"{where}: cannot be read: it is not a file")
+        if path.exists() and not path.is_file():  # reading a pipe may block forever
+            raise ConfigError(f"{where}: cannot be read: it is not a regular file")
         with path.open("rb") as file:
             content = file.read(MAX_SIZE + 1)
         if len(content) > MAX_SIZE:
-            raise ConfigError(f"{where}: is larger than {MAX_SIZE:,} bytes, too large for YAML")
+            raise ConfigError(f"{where}: is larger than {MAX_SIZE:,} bytes, the largest YAML file")
         return content.decode("utf-8").replace("\r\n", "\n")
     except OSError as error:
         raise ConfigError(f"{where}: cannot be read: {error.strerror or error}") from error
@@ -137,7 +138,7 @@ def read(path: Path, where: str) -> str:
 
 
 class _Constructor(SafeConstructor):
-    """Without what YAML 1.2 dropped: a date is a word, and so is `=`."""
+    """Reads dates and `=` as strings, as YAML 1.2 does."""
 
 
 for _tag in ("timestamp", "value"):
@@ -145,14 +146,14 @@ for _tag in ("timestamp", "value"):
 
 
 class _Composer(Composer):
-    """Checks the nodes of a document before anything is built of them."""
+    """Checks the nodes of a document before values are built from them."""
 
     def get_single_node(self) -> Any:
-        """Return the document's node, or None.
+        """Return the node of the document, or None.
 
         Raises:
-            ComposerError: If it has a tag that a recipe has no use for, contains itself, or
-                expands to too much.
+            ComposerError: If it has a tag that is not allowed, contains itself, or expands to too
+                many nodes or characters.
         """
         self.warn_double_anchors = False
         node = super().get_single_node()
@@ -160,37 +161,37 @@ class _Composer(Composer):
             self._measure(node, {})
         return node
 
-    def _measure(self, node: Node, measured: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
-        """Return how many nodes and characters a node expands to."""
-        if id(node) in measured:
-            size = measured[id(node)]
+    def _measure(self, node: Node, sizes: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+        """Return the number of nodes and characters that a node expands to."""
+        if id(node) in sizes:
+            size = sizes[id(node)]
             if size is None:
-                raise _refused("something in it contains itself", node)
+                raise _refused("a list or mapping contains itself", node)
             return size
-        measured[id(node)] = None
+        sizes[id(node)] = None
         self._check_tag(node)
         nodes, characters = 1, 0
         if isinstance(node, ScalarNode):
             characters = len(node.value)
         else:
-            inside = [part for item in node.value for part in _parts(item)]
-            if isinstance(node, MappingNode) and not all(
-                isinstance(key, ScalarNode) for key, _ in node.value
-            ):
-                raise _refused("a list or mapping is not a key", node)
-            for part in inside:
-                more_nodes, more_characters = self._measure(part, measured)
+            # The items of a mapping are pairs of nodes.
+            is_mapping = isinstance(node, MappingNode)
+            children = list(chain.from_iterable(node.value)) if is_mapping else node.value
+            if is_mapping and not all(isinstance(key, ScalarNode) for key, _ in node.value):
+                raise _refused("a list or mapping cannot be a key", node)
+            for child in children:
+                more_nodes, more_characters = self._measure(child, sizes)
                 nodes, characters = nodes + more_nodes, characters + more_characters
                 if nodes > MAX_NODES or characters > MAX_SIZE:
-                    raise _refused("its aliases expand to too much", node)
-        measured[id(node)] = (nodes, characters)
+                    raise _refused("its aliases expand to too many values", node)
+        sizes[id(node)] = (nodes, characters)
         return nodes, characters
 
     def _check_tag(self, node: Node) -> None:
         tag = str(node.tag)
         name = tag.rpartition(":")[2]
         if tag not in _TAGS:
-            raise _refused(f"the tag {quoted(tag)} is not for recipes", node)
+            raise _refused(f"the tag {quoted(tag)} is not allowed", node)
         if not isinstance(node, ScalarNode):
             if name not in ("seq", "map"):
                 raise _refused(f"a list or mapping is not of the type {name}", node)
@@ -204,10 +205,6 @@ class _Composer(Composer):
                 raise _refused(f"{quoted(node.value)} is not of the type {name}", node)
             if plain == "int" and len(node.value) > MAX_DIGITS:
                 raise _refused(f"an integer of {len(node.value):,} digits is too large", node)
-
-
-def _parts(item: Any) -> tuple[Any, ...]:
-    return item if isinstance(item, tuple) else (item,)  # of a mapping (key, value)
 
 
 def _refused(problem: str, node: Node) -> ComposerError:
@@ -224,7 +221,7 @@ def _reader() -> YAML:
 def _load(yaml: YAML, text: str, where: str) -> Any:
     if len(text) > MAX_SIZE or sum(map(text.count, _STRUCTURE)) > MAX_NODES:
         raise ConfigError(
-            f"{where}: too much for YAML; at most {MAX_SIZE:,} characters and {MAX_NODES:,} values"
+            f"{where}: too large; YAML may have {MAX_SIZE:,} characters and {MAX_NODES:,} values"
         )
     yaml.max_depth = MAX_DEPTH
     try:
@@ -239,29 +236,29 @@ def _load(yaml: YAML, text: str, where: str) -> Any:
 
 
 def _check_nothing_left(text: str, where: str) -> None:
-    """Check that valid YAML is one value and nothing else.
+    """Check that valid YAML is a single value.
 
     Raises:
-        ConfigError: If a comment or a document's mark comes after or inside it.
+        ConfigError: If there is a comment or a document marker after or inside the value.
     """
     end = 0
     for token in _reader().scan(text):
-        left = text[end : token.start_mark.index]
+        rest = text[end : token.start_mark.index]
         if isinstance(token, BlockMappingStartToken | BlockSequenceStartToken):
-            left = text  # `"a": 1`, which in an override is written {a: 1}
+            rest = text  # `"a": 1`, which in an override has to be {a: 1}
         elif isinstance(token, DocumentEndToken):
-            left = text[token.start_mark.index :]
-        if left.strip():
+            rest = text[token.start_mark.index :]
+        if rest.strip():
             raise ConfigError(
-                f"{where}: {quoted(left.strip())} is left over; an override is one value"
+                f"{where}: unexpected {quoted(rest.strip())}; an override is a single value"
             )
         end = max(end, token.end_mark.index)
 
 
 def _hint(path: str, text: str) -> str:
-    """Return how a value is quoted, for YAML and for the shell around it."""
-    written = shlex.quote(f"{path}={json.dumps(text, ensure_ascii=False)}")
-    return f"has to be quoted: {shortened(written)}"
+    """Return the end of a message: the override, quoted for YAML and for the shell."""
+    override = shlex.quote(f"{path}={json.dumps(text, ensure_ascii=False)}")
+    return f"has to be quoted: {shortened(override)}"
 
 
 def _one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Where and how to compute: devices, precision, processes."""
+"""Devices, precision and processes of a run."""
 
 import lazy_loader
 

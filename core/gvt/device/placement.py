@@ -1,4 +1,4 @@
-"""Where and how a run computes. The only place that asks what hardware this is."""
+"""Device, precision and memory format of a run. No other module inspects the hardware."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _MEMORY = Path("/proc/meminfo")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
-# Of glibc's malloc.h: what mallopt is asked for, and the values given.
+# Parameters of mallopt in glibc's malloc.h, and their values.
 _M_TRIM_THRESHOLD, _NEVER = -1, -1
 _M_MMAP_THRESHOLD, _GIBIBYTE = -3, 1 << 30
-_MOST_OF_OLD_GLIBC = 1 << 25  # before 2.35 a larger threshold is refused
+_MOST_OF_OLD_GLIBC = 1 << 25  # the largest threshold before version 2.35
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Everything that `auto` was resolved to.
+    """Device, precision, memory format and compilation, with `auto` resolved.
 
     Attributes:
-        device: The device of the task and its batches.
-        precision: `float32`, `bfloat16` or `float16`: what autocast computes in.
+        device: Device of the task and its batches.
+        precision: Precision of autocast: `float32`, `bfloat16` or `float16`.
         memory_format: `channels_last` or `contiguous`.
         compile: Whether networks are compiled.
     """
@@ -51,28 +51,30 @@ class Placement:
         compile: bool | str = "auto",
         local_rank: int = 0,
     ) -> Placement:
-        """Decide where and how to compute.
+        """Resolve `auto` for this machine.
 
         Args:
             device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
-            precision: `auto` is bfloat16 on accelerators that have it, and on CPUs that multiply
-                it (AMX, AVX512_BF16) if the memory format is channels_last; float32 elsewhere.
-            memory_format: `auto` is channels_last, but on mps contiguous.
+            precision: `auto` is bfloat16 on accelerators that support it, and on CPUs with
+                instructions for it (AMX, AVX512_BF16) if the memory format is channels_last;
+                float32 elsewhere.
+            memory_format: `auto` is channels_last, except on mps, where it is contiguous.
             compile: `auto` is off.
-            local_rank: Which of several accelerators a process of torchrun takes.
+            local_rank: Index of the accelerator if the device has no index.
 
         Raises:
-            UsageError: If the device is not there; says which are.
+            UsageError: If the device is not available. The message lists the available ones.
         """
-        chosen = _device(device, local_rank)
+        torch_device = _device(device, local_rank)
         if memory_format == "auto":
-            memory_format = "contiguous" if chosen.type == "mps" else "channels_last"
+            memory_format = "contiguous" if torch_device.type == "mps" else "channels_last"
         if precision == "auto":
-            precision = "bfloat16" if _gains_by_bfloat16(chosen, memory_format) else "float32"
-        return cls(chosen, precision, memory_format, compile is True)
+            is_faster = _gains_by_bfloat16(torch_device, memory_format)
+            precision = "bfloat16" if is_faster else "float32"
+        return cls(torch_device, precision, memory_format, compile is True)
 
     def place(self, task: nn.Module) -> None:
-        """Move a task onto the device, in the memory format, compiling its networks if asked."""
+        """Move a task to the device and memory format, and compile its networks if requested."""
         task.to(self.device)
         task.to(memory_format=_FORMATS[self.memory_format])
         if self.compile:
@@ -85,27 +87,27 @@ class Placement:
         Args:
             images: (N, C, H, W), uint8 or float in [0, 1].
         """
-        moved = images.to(self.device, non_blocking=True)
-        if moved.dtype == torch.uint8:
-            moved = moved.to(torch.float32).div_(255)
-        return moved.to(torch.float32).contiguous(memory_format=_FORMATS[self.memory_format])
+        images = images.to(self.device, non_blocking=True)
+        if images.dtype == torch.uint8:
+            images = images.to(torch.float32).div_(255)
+        return images.to(torch.float32).contiguous(memory_format=_FORMATS[self.memory_format])
 
     def autocast(self, precision: str | None = None) -> AbstractContextManager[Any]:
-        """Return the context that a phase computes in; `precision` overrides the run's."""
+        """Return the autocast context of a phase; `precision` overrides that of the run."""
         dtype = _DTYPES[precision or self.precision]
         if dtype == torch.float32:
             return torch.autocast(self.device.type, enabled=False)
         return torch.autocast(self.device.type, dtype)
 
     def eager(self, wanted: bool) -> AbstractContextManager[Any]:
-        """Return a context in which compiled networks run uncompiled, if that is wanted."""
+        """Return a context in which compiled networks run uncompiled if `wanted` is true."""
         if wanted and self.compile:
             stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
             return stance
         return nullcontext()
 
     def free_bytes(self) -> int | None:
-        """Return the memory that is free on the device, None where it cannot be asked."""
+        """Return the free memory of the device in bytes, None if it is unknown."""
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0])
         if self.device.type == "cpu" and _MEMORY.exists():
@@ -114,7 +116,7 @@ class Placement:
         return None
 
     def describe(self) -> str:
-        """Return device, precision and memory format in a few words."""
+        """Return device, precision, memory format and compilation as text."""
         compiled = ", compiled" if self.compile else ""
         return f"{name_of(self.device)}, {self.precision}, {self.memory_format}{compiled}"
 
@@ -126,15 +128,15 @@ def available() -> list[str]:
         ("xpu", torch.xpu.is_available, torch.xpu.device_count),
         ("mps", torch.backends.mps.is_available, lambda: 1),
     ]
-    found = []
+    names = []
     for kind, is_available, count in kinds:
         if is_available():
-            found += [kind] if kind == "mps" else [f"{kind}:{i}" for i in range(count())]
-    return [*found, "cpu"]
+            names += [kind] if kind == "mps" else [f"{kind}:{i}" for i in range(count())]
+    return [*names, "cpu"]
 
 
 def name_of(device: torch.device) -> str:
-    """Return a device with its product's name, or the number of threads of the CPU."""
+    """Return the name of a device with its product name, or the threads of the CPU."""
     if device.type == "cpu":
         return f"cpu ({torch.get_num_threads()} threads)"
     if device.type == "cuda":
@@ -143,57 +145,56 @@ def name_of(device: torch.device) -> str:
 
 
 def usable_cores() -> int:
-    """Return how many of the CPU's cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # macOS and Windows have none
+    """Return the number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def keep_freed_memory(device: torch.device) -> bool:
-    """Let malloc keep what a run on the CPU frees, for its next step; return whether it does.
+    """Let malloc keep freed memory for the next step on the CPU; return whether it does.
 
-    By default glibc gives large blocks back to the system as soon as they are freed. A step then
-    gets its activations as fresh pages, each of which the system has to clear and map: a quarter
-    of the time of a small network's step, and more. Whether a run is struck depends on how its
-    blocks happen to lie.
+    By default glibc returns large blocks to the system as soon as they are freed. The activations
+    of a step are then fresh pages, which the system has to clear and map. This can take a quarter
+    of the time of a small network's step, and more, depending on the layout of the blocks.
 
-    It costs memory: until the process ends it keeps the most that it ever used, other than in
-    blocks of 1 GiB and more (32 MiB where glibc is older than 2.35). It is of the whole process
-    and cannot be taken back, so it is for runs, and never done on import.
+    It costs memory: the process keeps the most memory that it has ever used, except for blocks of
+    1 GiB and more (32 MiB if glibc is older than 2.35). It affects the whole process and cannot be
+    undone, so it is called for runs and not on import.
 
-    Nothing is done on accelerators, without glibc (musl, macOS, Windows), and where the user
-    has settings of malloc in the environment (`MALLOC_...` or `GLIBC_TUNABLES`).
+    Nothing is done on accelerators, without glibc (musl, macOS, Windows), or if malloc is
+    configured in the environment (`MALLOC_...` or `GLIBC_TUNABLES`).
     """
     if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or _malloc_is_set():
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    trims_never = mallopt(_M_TRIM_THRESHOLD, _NEVER) == 1
+    is_trimming_off = mallopt(_M_TRIM_THRESHOLD, _NEVER) == 1
     sizes = (_GIBIBYTE, _MOST_OF_OLD_GLIBC)
-    return any(mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in sizes) and trims_never
+    return any(mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in sizes) and is_trimming_off
 
 
 @contextmanager
 def deterministic_algorithms(wanted: bool) -> Iterator[None]:
-    """Use deterministic algorithms only, inside, if that is wanted."""
+    """Use only deterministic algorithms inside the context if `wanted` is true."""
     if not wanted:
         yield
         return
-    before = torch.are_deterministic_algorithms_enabled()
-    # cuBLAS reads it when its handle is made, so it must stand before the first CUDA call.
+    previous = torch.are_deterministic_algorithms_enabled()
+    # cuBLAS reads it when its handle is created, so it has to be set before the first CUDA call.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(previous)
 
 
 @contextmanager
 def explained_memory(placement: Placement, batch_size: int, accumulate: int) -> Iterator[None]:
-    """Say in one line what to change if memory runs out inside.
+    """Raise an error that says which settings to change if memory runs out inside the context.
 
     Raises:
-        OutOfMemoryError: In place of what torch raises.
+        OutOfMemoryError: Instead of the error of torch.
     """
     try:
         yield
@@ -209,20 +210,20 @@ def explained_memory(placement: Placement, batch_size: int, accumulate: int) -> 
 
 
 def _malloc_is_set() -> bool:
-    """Return whether the environment says how malloc is to work."""
+    """Return whether malloc is configured in the environment."""
     tuned = "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
     return tuned or any(name.startswith("MALLOC_") for name in os.environ)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    signs = ("out of memory", "DefaultCPUAllocator: can't allocate memory", "_ALLOC_FAILED")
+    phrases = ("out of memory", "DefaultCPUAllocator: can't allocate memory", "_ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        sign in str(error) for sign in signs
+        phrase in str(error) for phrase in phrases
     )
 
 
 def _networks(task: nn.Module) -> Iterator[nn.Module]:
-    """Yield what a task calls: its submodules, and those in its dicts and lists of modules."""
+    """Yield the submodules of a task, and those in its dicts and lists of modules."""
     for child in task.children():
         if isinstance(child, nn.ModuleDict | nn.ModuleList):
             yield from child.children()
@@ -234,15 +235,15 @@ def _gains_by_bfloat16(device: torch.device, memory_format: str) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        # With contiguous tensors the copies into blocked layouts can cost more than is gained.
+        # With contiguous tensors, copies into blocked layouts can cost more time than is saved.
         return memory_format == "channels_last" and _multiplies_bfloat16()
     return device.type == "xpu"
 
 
 def _multiplies_bfloat16() -> bool:
-    """Return whether this process's CPU has instructions for products of bfloat16."""
-    # torch promises none of these names. The last asks the system for the state of AMX's tiles,
-    # which a container may not be given.
+    """Return whether the CPU has instructions for products of bfloat16."""
+    # These names are private to torch. The last one requests the state of AMX's tiles from the
+    # system, which may be refused in a container.
     has_avx512, has_amx, may_use_amx = (
         getattr(torch.cpu, name, lambda: False)
         for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_init_amx")
@@ -251,17 +252,17 @@ def _multiplies_bfloat16() -> bool:
 
 
 def _device(name: str, local_rank: int) -> torch.device:
-    there = available()
+    names = available()
     if name == "auto":
-        name = there[0].partition(":")[0]
+        name = names[0].partition(":")[0]
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"device={name}: should be one of auto, {', '.join(there)}") from None
+        raise UsageError(f"device={name}: should be one of auto, {', '.join(names)}") from None
     if name in ("cuda", "xpu"):
         device = torch.device(device.type, local_rank)
-    if str(device) not in there:
-        raise UsageError(f"device={name}: there is none; this machine has {', '.join(there)}")
+    if str(device) not in names:
+        raise UsageError(f"device={name}: not available; this machine has {', '.join(names)}")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device

@@ -1,10 +1,10 @@
-"""Several processes as one: who I am among them, and what we agree on.
+"""Distributed training with several processes.
 
-Gradients are averaged in one flat all-reduce a phase (as StyleGAN3 does), with no wrapper around
-the task: a task whose phases use parts of it would need DDP's search for unused parameters.
+Gradients are averaged by one flat all-reduce per phase, as in StyleGAN3. The task is not wrapped
+in DDP, which would have to search for unused parameters, since a phase uses parts of the task.
 
-Processes meet at a store of torch.distributed. One that fails leaves its reason there, so that the
-others can say more than that a connection was closed.
+Processes meet at a store of torch.distributed. A process that fails writes the reason there, so
+that the other processes can report it instead of a closed connection.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from torch import Tensor, nn
 
 from gvt.errors import GvtError, ProcessError
 
-if TYPE_CHECKING:  # there are builds of torch without it
+if TYPE_CHECKING:  # not in all builds of torch
     from torch.distributed.distributed_c10d import Store
 
 TIMEOUT = 10.0
-"""Minutes that processes wait for one another, unless a recipe says otherwise."""
+"""Default minutes that processes wait for each other."""
 
 GRACE_SECONDS = 5.0
-"""How long a process that lost another waits for the others to tell who is still there."""
+"""Seconds that a process waits for the states of the others after one was lost."""
 
-_SIGNS = ("gloo", "NCCL", "by peer", "imed out", "timeout", "onnection")
+_CONNECTION_PHRASES = ("gloo", "NCCL", "by peer", "imed out", "timeout", "onnection")
 _counter = itertools.count()
-_met: list[Store] = []
+_stores: list[Store] = []
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of this run; the default is this one alone.
+    """The processes of this run; by default only this one.
 
     Attributes:
-        rank: The number of this one.
-        size: How many there are.
-        store: Where a process leaves the reason why it failed; None where there is no such place.
-        timeout: Minutes that one waits for another.
+        rank: Rank of this process.
+        size: Number of processes.
+        store: Store for the reasons of failures; None if there is none.
+        timeout: Minutes that processes wait for each other.
     """
 
     rank: int = 0
@@ -57,14 +57,14 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this is the first process, which writes the files of the run."""
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
-        """Return whether any process says so; all get the same answer."""
+        """Return whether the flag is set in any process; the result is the same in all."""
         if self.size == 1:
             return flag
-        votes = torch.tensor([float(flag)])  # on the CPU, so that no accelerator is waited for
+        votes = torch.tensor([float(flag)])  # on the CPU, to not synchronise an accelerator
         with self.together():
             dist.all_reduce(votes)
         return bool(votes.item())
@@ -72,178 +72,182 @@ class World:
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Replace each gradient by its mean over the processes.
 
-        A parameter without a gradient counts as zero, unless it has none anywhere: then it keeps
-        none, so that an optimiser with weight decay leaves it alone.
+        A missing gradient counts as zero. If it is missing in all processes it remains None, so
+        that an optimiser with weight decay does not change the parameter.
         """
         if self.size == 1 or not parameters:
             return
-        anywhere = torch.tensor([float(p.grad is not None) for p in parameters])
+        counts = torch.tensor([float(p.grad is not None) for p in parameters])
         flat = torch.cat([_flat_gradient(p) for p in parameters])
         with self.together():
-            dist.all_reduce(anywhere)
+            dist.all_reduce(counts)
             dist.all_reduce(flat)
         means = torch.split(flat, [p.numel() for p in parameters])
-        for parameter, mean, somewhere in zip(parameters, means, anywhere.tolist(), strict=True):
-            if somewhere:
+        for parameter, mean, count in zip(parameters, means, counts.tolist(), strict=True):
+            if count:
                 if parameter.grad is None:
                     parameter.grad = torch.empty_like(parameter)
                 parameter.grad.copy_(mean.view(parameter.shape)).div_(self.size)
 
     def share_tensors(self, tensors: Iterable[Tensor]) -> None:
-        """Give every process the first one's values of these tensors."""
+        """Copy the tensors of the first process to all others, in place."""
         if self.size > 1:
             with self.together():
                 for tensor in tensors:
                     dist.broadcast(tensor.data, src=0)
 
     def add(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Return the sums over the processes; one that lacks a key adds nothing to it."""
+        """Return the sums over the processes; a missing key counts as zero."""
         if self.size == 1:
             return dict(values)
-        gathered: list[Any] = [None] * self.size
-        with self.together():
-            dist.all_gather_object(gathered, dict(values))
-        keys = dict.fromkeys(key for of_one in gathered for key in of_one)
-        return {key: sum(of_one.get(key, 0.0) for of_one in gathered) for key in keys}
+        rows = self._gather(dict(values))
+        keys = dict.fromkeys(key for row in rows for key in row)
+        return {key: sum(row.get(key, 0.0) for row in rows) for key in keys}
 
     def earliest(self, problem: tuple[int, str] | None) -> str:
-        """Return the problem of the earliest step in any process, the same line for all.
+        """Return the message of the earliest problem in any process; it is the same in all.
 
         Args:
-            problem: Step and line of this one's, if it has one.
+            problem: Step and message of the problem in this process, if there is one.
 
         Returns:
-            The line, with the process it is of; empty if none has a problem.
+            The message, with the rank of its process; empty if there is no problem.
         """
         if self.size == 1:
             return problem[1] if problem else ""
         if not self.any(problem is not None):
             return ""
-        gathered: list[Any] = [None] * self.size
+        problems = self._gather(problem)
+        _, rank = min((entry[0], rank) for rank, entry in enumerate(problems) if entry)
+        return f"process {rank} of {self.size}: {problems[rank][1]}"
+
+    def _gather(self, value: object) -> list[Any]:
+        """Return the values of all processes, by rank."""
+        values: list[Any] = [None] * self.size
         with self.together():
-            dist.all_gather_object(gathered, problem)
-        _, rank = min((of_one[0], rank) for rank, of_one in enumerate(gathered) if of_one)
-        return f"process {rank} of {self.size}: {gathered[rank][1]}"
+            dist.all_gather_object(values, value)
+        return values
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Say which process is missing, and why, where a collective inside fails.
+        """Report which process is missing, and why, if a collective inside fails.
 
         Raises:
-            ProcessError: In place of what torch.distributed raises.
+            ProcessError: Instead of the error of torch.distributed.
         """
         try:
             yield
         except RuntimeError as error:
             is_memory = isinstance(error, torch.OutOfMemoryError)
-            if self.size == 1 or is_memory or not any(sign in str(error) for sign in _SIGNS):
+            is_lost = any(phrase in str(error) for phrase in _CONNECTION_PHRASES)
+            if self.size == 1 or is_memory or not is_lost:
                 raise
-            raise ProcessError(self._absence(error)) from error
+            raise ProcessError(self._explanation(error)) from error
 
     def leave(self, error: BaseException) -> None:
-        """Tell the other processes why this one fails; not if it does since another one did."""
+        """Store why this process fails, unless it fails because of another one."""
         if self.store is not None and not isinstance(error, ProcessError):
             reason = str(error) if isinstance(error, GvtError) else ""
             reason = reason or f"{type(error).__name__}: {error}".removesuffix(": ")
-            with suppress(RuntimeError):  # the process that holds the store may be gone
+            with suppress(RuntimeError):  # the process of the store may have ended
                 self.store.set(f"failed/{self.rank}", " ".join(reason.split()))
 
-    def _absence(self, error: RuntimeError) -> str:
+    def _explanation(self, error: RuntimeError) -> str:
         """Return which processes are missing and why, after a collective failed."""
-        timed_out = "imed out" in str(error)
-        others = self._others(timed_out)
-        reasons = {rank: why for rank, (state, why) in others.items() if state == "failed"}
-        absent = [rank for rank, (state, _) in others.items() if state == "absent"]
+        is_timeout = "imed out" in str(error)
+        states = self._states(is_timeout)
+        reasons = {rank: why for rank, (state, why) in states.items() if state == "failed"}
+        absent = [rank for rank, (state, _) in states.items() if state == "absent"]
         if reasons:
             lines = [f"process {n} of {self.size} failed: {why}" for n, why in reasons.items()]
         elif absent:
-            how = "is gone without a reason: it was killed, or its machine is down"
-            if timed_out:
+            how = "ended without an error: it was killed, or its machine is down"
+            if is_timeout:
                 how = f"did not answer within {self.timeout:g} minutes (train.timeout)"
             lines = [f"process {rank} of {self.size} {how}" for rank in absent]
-        elif timed_out or any(why == "late" for _, why in others.values()):
+        elif is_timeout or any(why == "late" for _, why in states.values()):
             lines = [
-                f"the processes waited for one another longer than {self.timeout:g} minutes; raise "
+                f"the processes waited for each other longer than {self.timeout:g} minutes; raise "
                 "train.timeout if a step, an evaluation or a report may take so long"
             ]
         else:
-            lines = [f"the processes lost one another: {error}"]
+            lines = [f"the processes lost their connection: {error}"]
         return "; ".join(lines)
 
-    def _others(self, timed_out: bool) -> dict[int, tuple[str, str]]:
-        """Return the states of the other processes by rank, after this one lost them.
+    def _states(self, is_timeout: bool) -> dict[int, tuple[str, str]]:
+        """Return the states of the other processes by rank, after a collective failed.
 
-        A state is `failed` with the reason, `present` with `late` if that one has waited too long,
+        A state is `failed` with the reason, `present` with `late` if that process timed out, too,
         or `absent`.
         """
-        others = {rank: ("absent", "") for rank in range(self.size) if rank != self.rank}
+        states = {rank: ("absent", "") for rank in range(self.size) if rank != self.rank}
         if self.store is None:
-            return others if self.size == 2 else {}
+            return states if self.size == 2 else {}
         try:
-            self.store.set(f"present/{self.rank}", "late" if timed_out else "")
-            until = time.monotonic() + GRACE_SECONDS
-            while ("absent", "") in others.values() and time.monotonic() < until:
-                for rank, state in product(tuple(others), ("failed", "present")):
+            self.store.set(f"present/{self.rank}", "late" if is_timeout else "")
+            deadline = time.monotonic() + GRACE_SECONDS
+            while ("absent", "") in states.values() and time.monotonic() < deadline:
+                for rank, state in product(tuple(states), ("failed", "present")):
                     key = f"{state}/{rank}"
-                    if others[rank][0] == "absent" and self.store.check([key]):
-                        others[rank] = (state, self.store.get(key).decode())
+                    if states[rank][0] == "absent" and self.store.check([key]):
+                        states[rank] = (state, self.store.get(key).decode())
                 time.sleep(0.05)
-        except RuntimeError:  # the first process holds it where torchrun does not, and is gone
+        except RuntimeError:  # the store was in the first process, which has ended
             return {0: ("absent", "")}
-        return others
+        return states
 
 
 def local_rank() -> int:
-    """Return which of this machine's processes this is, as torchrun numbers them."""
+    """Return the rank of this process on its machine, as set by torchrun."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def processes_here() -> int:
-    """Return how many processes of the run share this machine."""
+    """Return the number of processes of the run on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 @contextmanager
 def world(timeout: float = TIMEOUT) -> Iterator[World]:
-    """Join the other processes that torchrun started, if it did.
+    """Join the processes that torchrun started, if there are several.
 
     Args:
-        timeout: Minutes that one waits for another.
+        timeout: Minutes that processes wait for each other.
 
     Raises:
-        ProcessError: If not all of them come.
+        ProcessError: If not all processes join.
     """
     if not _is_one_of_several():
         yield World()
         return
-    joined = not dist.is_initialized()
-    made = _join(timeout) if joined else World(dist.get_rank(), dist.get_world_size())
+    is_new = not dist.is_initialized()
+    processes = _join(timeout) if is_new else World(dist.get_rank(), dist.get_world_size())
     try:
-        yield made
+        yield processes
     except BaseException as error:
-        made.leave(error)
+        processes.leave(error)
         raise
     finally:
-        if joined:
+        if is_new:
             dist.destroy_process_group()
 
 
 @contextmanager
 def first_enters(context: AbstractContextManager[object]) -> Iterator[None]:
-    """Enter a context in the first process alone; the others wait until it has.
+    """Enter a context in the first process only, while the others wait.
 
     Raises:
-        ProcessError: In the others, if the first one failed to enter it, or does not come.
+        ProcessError: In the other processes, if the first one fails to enter it or does not join.
     """
     if not _is_one_of_several():
         with context:
             yield
         return
     rank = dist.get_rank() if dist.is_initialized() else int(os.environ["RANK"])
-    with ExitStack() as entered:
+    with ExitStack() as stack:
         if rank == 0:
             try:
-                entered.enter_context(context)
+                stack.enter_context(context)
             except Exception as error:
                 _from_first(str(error) or type(error).__name__)
                 raise
@@ -258,60 +262,59 @@ def _is_one_of_several() -> bool:
 
 
 def _from_first(text: str | None) -> str:
-    """Return the text of the first process; the others give None."""
+    """Return the text that the first process passes; the others pass None."""
     if dist.is_initialized():
-        box = [text]
-        dist.broadcast_object_list(box, src=0)
-        return str(box[0])
-    store, key = _meeting_point(TIMEOUT), f"gvt/from_first/{next(_counter)}"
+        texts = [text]
+        dist.broadcast_object_list(texts, src=0)
+        return str(texts[0])
+    store, key = _store(TIMEOUT), f"gvt/from_first/{next(_counter)}"
     if text is not None:
         store.set(key, text)
         return text
     try:
         return str(store.get(key).decode())
     except RuntimeError as error:
-        raise ProcessError(f"process 0 did not come within {TIMEOUT:g} minutes") from error
+        raise ProcessError(f"process 0 did not join within {TIMEOUT:g} minutes") from error
 
 
 def _join(timeout: float) -> World:
-    """Join the group of processes that the environment describes, as torchrun sets it."""
+    """Join the process group that torchrun describes in the environment."""
     from torch.distributed.distributed_c10d import PrefixStore
 
-    store = _meeting_point(timeout)
-    # Another place for each run of this process, or the second one would meet the first one's.
-    place = f"gvt/run/{next(_counter)}"
+    store = _store(timeout)
+    prefix = f"gvt/run/{next(_counter)}"  # each run of this process has keys of its own
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     try:
-        # No backend is named: gloo for the CPU, and what fits for an accelerator.
+        # The default backend is gloo for the CPU, and the one that fits for an accelerator.
         dist.init_process_group(
-            store=PrefixStore(f"{place}/group", store),
+            store=PrefixStore(f"{prefix}/group", store),
             rank=rank,
             world_size=size,
             timeout=timedelta(minutes=timeout),
         )
     except RuntimeError as error:
-        raise _not_all_came(timeout, error) from error
-    return World(rank, size, PrefixStore(f"{place}/reasons", store), timeout)
+        raise _join_error(timeout, error) from error
+    return World(rank, size, PrefixStore(f"{prefix}/reasons", store), timeout)
 
 
-def _meeting_point(timeout: float) -> Store:
-    """Return the store of all processes, the same one for all runs of this one."""
+def _store(timeout: float) -> Store:
+    """Return the store of all processes, which all runs of this process share."""
     from torch.distributed.rendezvous import rendezvous
 
-    if not _met:
+    if not _stores:
         try:
             store, _, _ = next(rendezvous("env://", timeout=timedelta(minutes=timeout)))
         except RuntimeError as error:
-            raise _not_all_came(timeout, error) from error
-        _met.append(store)
-    _met[0].set_timeout(timedelta(minutes=timeout))
-    return _met[0]
+            raise _join_error(timeout, error) from error
+        _stores.append(store)
+    _stores[0].set_timeout(timedelta(minutes=timeout))
+    return _stores[0]
 
 
-def _not_all_came(timeout: float, error: Exception) -> ProcessError:
+def _join_error(timeout: float, error: Exception) -> ProcessError:
     size = os.environ["WORLD_SIZE"]
     first_line = str(error).partition("\n")[0]
-    return ProcessError(f"not all {size} processes came within {timeout:g} minutes: {first_line}")
+    return ProcessError(f"not all {size} processes joined within {timeout:g} minutes: {first_line}")
 
 
 def _flat_gradient(parameter: nn.Parameter) -> Tensor:

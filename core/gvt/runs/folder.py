@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gvt.config.text import dump
+from gvt.config.text import dump_yaml
 from gvt.errors import UsageError
 from gvt.files import make_folder, replacing, sync_folder
 
@@ -113,7 +113,7 @@ class RunFolder:
     def describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Write what runs, and on what."""
         with replacing(self.config) as file:
-            file.write(dump(dict(config)).encode())
+            file.write(dump_yaml(dict(config)).encode())
         with replacing(self.environment) as file:
             file.write((json.dumps(environment, indent=2) + "\n").encode())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt import ConfigError, DataError
-from gvt.config import parse
+from gvt.config import parse_yaml
 from gvt.printable import printable
 
 from ..listing import composed
@@ -159,7 +159,7 @@ def _splits(path: Path, content: Mapping[Any, Any]) -> dict[str, Named]:
 
 def _yaml(path: Path) -> Any:
     try:
-        return parse(_text(path), printable(path))
+        return parse_yaml(_text(path), printable(path))
     except ConfigError as error:
         raise DataError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""Files as a forger, or an older version, would write them."""
+"""Fixtures that write forged and older checkpoints."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ DTYPES = {"torch.float32": "F32", "torch.int64": "I64"}
 
 @pytest.fixture
 def resign():
-    """Return what writes another document into a checkpoint, with right checksums."""
+    """Return a function that writes another document into a checkpoint, with valid checksums."""
 
     def write(path, document, to=None):
         whole, header = path.read_bytes(), read_header(path)
@@ -28,7 +28,7 @@ def resign():
 
 @pytest.fixture
 def write_format_1():
-    """Return what writes a checkpoint as versions before format 2 did."""
+    """Return a function that writes a checkpoint in format 1."""
 
     def write(path, tensors, document):
         document = {"format": 1, "gvt": "0.1.0", **document}

@@ -1,4 +1,4 @@
-"""Checkpoints: what was written comes back, and what was damaged does not."""
+"""Checkpoints: writing and reading back, and detection of damage."""
 
 import errno
 import gc
@@ -90,7 +90,7 @@ def test_any_names_shapes_and_documents_come_back(tmp_path_factory, shapes, note
 
 
 @pytest.mark.slow
-def test_every_single_flipped_bit_is_noticed(tmp_path):
+def test_every_flipped_bit_is_detected(tmp_path):
     path = tmp_path / "small.safetensors"
     file.save(path, {"task/a": torch.zeros(2), "task/b": torch.zeros(1)}, {"x": "ü"})
     whole = path.read_bytes()
@@ -112,7 +112,7 @@ def test_every_single_flipped_bit_is_noticed(tmp_path):
     deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
-def test_any_changed_bytes_are_noticed(checkpoint, data):
+def test_changed_bytes_are_detected(checkpoint, data):
     whole = checkpoint.read_bytes()
     begin = data.draw(st.integers(0, len(whole) - 1))
     old = whole[begin : begin + data.draw(st.integers(1, 9))]
@@ -125,7 +125,7 @@ def test_any_changed_bytes_are_noticed(checkpoint, data):
         check_data(damaged)
 
 
-def test_exchanged_tensors_are_noticed(tmp_path):
+def test_exchanged_tensors_are_detected(tmp_path):
     path = tmp_path / "a.safetensors"
     file.save(path, {"task/a": torch.zeros(2), "task/b": torch.ones(2)}, DOCUMENT)
 
@@ -140,7 +140,7 @@ def test_exchanged_tensors_are_noticed(tmp_path):
         read_header(path)
 
 
-def test_header_padding_is_what_was_written(checkpoint):
+def test_changed_header_padding_is_detected(checkpoint):
     whole = checkpoint.read_bytes()
     length = int.from_bytes(whole[:8], "little")
     text = whole[8 : 8 + length].rstrip() + b"\n" * 8
@@ -149,7 +149,7 @@ def test_header_padding_is_what_was_written(checkpoint):
         read_header(checkpoint)
 
 
-def test_every_truncation_is_noticed(checkpoint):
+def test_every_truncation_is_detected(checkpoint):
     whole = checkpoint.read_bytes()
     for length in range(len(whole)):
         checkpoint.write_bytes(whole[:length])
@@ -169,10 +169,10 @@ def test_format_1_still_loads(tmp_path, write_format_1):
     assert loaded["task/tied"] is loaded["task/a"]
     assert all(torch.equal(loaded[n], t) for n, t in written.items())
     assert not check_data(path)
-    assert "header (format 1 has no more), by SHA-256" in inspection(path)
+    assert "header (format 1 has no checksum of the tensors), by SHA-256" in inspection(path)
 
 
-def test_what_is_saved_again_is_of_the_new_format(tmp_path, write_format_1):
+def test_a_saved_copy_has_the_new_format(tmp_path, write_format_1):
     path = write_format_1(tmp_path / "old.safetensors", {"task/a": torch.ones(1)}, {})
     document, loaded = file.load(path)
     file.save(path, loaded, document)
@@ -181,7 +181,7 @@ def test_what_is_saved_again_is_of_the_new_format(tmp_path, write_format_1):
     assert "header and tensors, by SHA-256" in inspection(path)
 
 
-def test_tensors_are_asked_for_one_at_a_time(tmp_path):
+def test_tensors_are_produced_one_at_a_time(tmp_path):
     path = tmp_path / "a.safetensors"
     alive, most = weakref.WeakSet(), 0
 
@@ -229,7 +229,7 @@ def test_saving_and_loading_need_no_second_copy(tmp_path):
     assert loading < 40
 
 
-def test_a_tensor_that_is_not_what_was_announced_is_one_line(tmp_path):
+def test_a_tensor_that_differs_from_the_table_is_one_line(tmp_path):
     table = {"task/a": ("F32", (2,))}
     with pytest.raises(gvt.CheckpointError, match=r"'task/a' is torch.float64 \(2,\)"):
         file.write(tmp_path / "a", table, lambda name: torch.zeros(2).double(), {})
@@ -239,14 +239,14 @@ def test_a_tensor_that_is_not_what_was_announced_is_one_line(tmp_path):
 @pytest.mark.parametrize(
     "document", [{"x": {1, 2}}, {"x": "\ud800"}, {1: 2, "1": 3}, {"x": 10**99}]
 )
-def test_a_document_that_would_not_come_back_is_not_written(tmp_path, document):
+def test_a_document_that_cannot_be_read_back_is_not_written(tmp_path, document):
     with pytest.raises(gvt.CheckpointError, match="cannot be written"):
         file.save(tmp_path / "a", {}, document)
     assert list(tmp_path.iterdir()) == []
 
 
 def rewritten(path, change):
-    """Rewrite a checkpoint's header, as damage or a careless forger would."""
+    """Rewrite the header of a checkpoint without updating checksums."""
     whole = path.read_bytes()
     length = int.from_bytes(whole[:8], "little")
     header = change(json.loads(whole[8 : 8 + length]))
@@ -306,7 +306,7 @@ def test_a_newer_format_says_what_to_do(tmp_path, resign):
 
 
 @pytest.mark.parametrize("version", [None, "2", 0, -1, 2.0, True])
-def test_a_format_that_is_no_version_is_damage(tmp_path, resign, version):
+def test_an_invalid_format_version_is_damage(tmp_path, resign, version):
     path = tmp_path / "new.safetensors"
     file.save(path, {}, DOCUMENT)
     resign(path, {**DOCUMENT, "format": version, "gvt": "9.0"})
@@ -314,7 +314,7 @@ def test_a_format_that_is_no_version_is_damage(tmp_path, resign, version):
         file.load(path)
 
 
-def test_no_file_is_one_line(tmp_path):
+def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(gvt.CheckpointError, match="no checkpoint"):
         file.load(tmp_path / "absent.safetensors")
 
@@ -326,14 +326,14 @@ def test_a_folder_that_could_not_be_synced_does_not_promise_the_previous_one(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr("gvt.files.sync_folder", fail)
-    with pytest.raises(gvt.CheckpointError, match="is written, and its folder could not") as caught:
+    with pytest.raises(gvt.CheckpointError, match="written, but its folder could not") as caught:
         file.save(checkpoint, {"task/a": torch.ones(3)}, DOCUMENT)
-    assert "untouched" not in str(caught.value)
+    assert "unchanged" not in str(caught.value)
     assert torch.equal(file.load(checkpoint)[1]["task/a"], torch.ones(3))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
-def test_when_the_disk_is_full_the_previous_checkpoint_stays(checkpoint):
+def test_a_full_disk_keeps_the_previous_checkpoint(checkpoint):
     resource = pytest.importorskip("resource")
     before = checkpoint.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

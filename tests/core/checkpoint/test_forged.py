@@ -1,4 +1,4 @@
-"""Documents with right checksums that gvt did not write."""
+"""Forged documents with valid checksums."""
 
 import copy
 import time
@@ -47,7 +47,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def forged(run, tmp_path, resign):
-    """Return what writes the run's checkpoint with another document, beside it."""
+    """Return a function that writes a copy of the run's checkpoint with another document."""
     document = dict(read_header(run.checkpoint).document)
     target = run.folder / "checkpoints" / "forged.safetensors"
     yield lambda change: resign(run.checkpoint, change(copy.deepcopy(document)) or document, target)
@@ -55,7 +55,7 @@ def forged(run, tmp_path, resign):
 
 
 def places(value, path=()):
-    """Yield the place of every value inside a document."""
+    """Yield the path of every value in a document."""
     if path:
         yield path
     inside = value.items() if isinstance(value, dict) else ()
@@ -65,7 +65,7 @@ def places(value, path=()):
 
 
 def changed(document, place, value):
-    """Return a document with another value in a place; without it for `...`."""
+    """Return a document with another value at a path, or without it for `...`."""
     document = copy.deepcopy(document)
     inside = document
     for key in place[:-1]:
@@ -78,7 +78,7 @@ def changed(document, place, value):
 
 
 def check(use, *arguments):
-    """Check that something works, or says in one line why not."""
+    """Check that a call succeeds or raises a one-line error."""
     try:
         use(*arguments)
     except gvt.GvtError as error:
@@ -161,7 +161,7 @@ def test_a_section_that_is_missing_or_of_another_type(run, forged, section, valu
         (("gvt",), 1),
     ],
 )
-def test_what_is_of_a_wrong_type_is_named(forged, place, value):
+def test_a_value_of_a_wrong_type_is_named(forged, place, value):
     path = forged(lambda document: changed(document, place, value))
     named = rf"forged.safetensors: damaged: its document: {place[0]}"
     for use in (read_header, gvt.load, inspection, file.load):
@@ -170,13 +170,13 @@ def test_what_is_of_a_wrong_type_is_named(forged, place, value):
 
 
 @pytest.mark.parametrize("width", [10**11, 2**58, -3])
-def test_a_size_that_no_memory_holds_is_one_line(forged, width):
+def test_a_size_beyond_the_memory_is_one_line(forged, width):
     path = forged(lambda document: changed(document, ("config", "backbone", "widths", 0), width))
     with pytest.raises(gvt.GvtError, match=r"^[^\n]*backbone[^\n]*$"):
         gvt.load(path)
 
 
-def test_keys_of_a_later_version_are_let_pass(run, forged):
+def test_keys_of_a_later_version_are_accepted(run, forged):
     def change(document):
         for place in ((), ("training",), ("data",), ("environment",), ("resolved", "train")):
             inside = document
@@ -217,7 +217,7 @@ def test_names_and_texts_of_any_length_are_refused_at_once(forged):
     assert len(str(caught.value)) - len(str(path)) < 200
 
 
-def test_weights_without_a_recipe_say_what_can_be_done(tmp_path):
+def test_weights_without_a_recipe_name_the_alternatives(tmp_path):
     path = tmp_path / "a.safetensors"
     file.save(path, {"task/a": torch.ones(1)}, {})
     for use in (gvt.load, gvt.evaluate_checkpoint):

@@ -1,4 +1,4 @@
-"""What a kill inside a save leaves, and for how long."""
+"""Processes that are killed while saving."""
 
 import re
 import subprocess
@@ -62,7 +62,7 @@ KILLS = """
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_nothing_of_a_killed_save_stays(tmp_path):
+def test_files_of_a_killed_save_are_removed(tmp_path):
     undisturbed = gvt.run("classify.mnist", *RECIPE, f"run.root={tmp_path / 'a'}", quiet=True)
     run = gvt.run("classify.mnist", *RECIPE, f"run.root={tmp_path / 'b'}", quiet=True)
     ended = subprocess.run(

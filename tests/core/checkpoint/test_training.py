@@ -1,4 +1,4 @@
-"""What a run saves, and what is made of it elsewhere."""
+"""The checkpoints of a run: loading, describing, initialising from them."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("recipe", ["classify.mnist", "gan.mnist"])
-def test_load_gives_the_task_without_its_data(recipe, runs):
+def test_load_returns_the_task_without_its_data(recipe, runs):
     run = runs[recipe]
     task = gvt.load(run.checkpoint, averaged=False)
     assert not task.training
@@ -29,7 +29,7 @@ def test_load_gives_the_task_without_its_data(recipe, runs):
     assert all(torch.equal(tensor, own[name]) for name, tensor in task.state_dict().items())
 
 
-def test_load_takes_the_average_where_there_is_one(runs):
+def test_load_uses_the_average_if_there_is_one(runs):
     weights = load_file(runs["gan.mnist"].checkpoint)
     task = gvt.load(runs["gan.mnist"].checkpoint)
     averaged = {n.removeprefix("ema/"): t for n, t in weights.items() if n.startswith("ema/")}
@@ -41,7 +41,7 @@ def test_load_takes_the_average_where_there_is_one(runs):
     assert images.shape == (2, 1, 28, 28)
 
 
-def test_inspect_tells_what_it_is(runs):
+def test_inspect_describes_a_checkpoint(runs):
     text = inspection(runs["classify.mnist"].checkpoint)
     for said in (
         "classify.mnist",
@@ -81,7 +81,7 @@ def test_tensors_of_another_shape_are_one_line(runs, tmp_path):
     config = read_header(run.checkpoint).document["config"]
     heads = {"digit": {"name": "classifier", "hidden": [64], "grid": 5}}
     path = forged(run, tmp_path, config={**config, "heads": heads})
-    with pytest.raises(gvt.CheckpointError, match=r"another model: .* is \(128, 1600\), it takes"):
+    with pytest.raises(gvt.CheckpointError, match=r"another model: .* is \(128, 1600\), it should"):
         gvt.load(path)
 
 
@@ -94,7 +94,7 @@ def test_nothing_in_a_checkpoint_names_code_to_import(runs, tmp_path):
 
 
 @pytest.mark.slow
-def test_init_from_takes_what_matches_and_lists_the_rest(runs, tmp_path, capsys):
+def test_init_from_copies_matching_weights_and_lists_the_rest(runs, tmp_path, capsys):
     source = runs["classify.mnist"]
     run = gvt.run(
         *("classify.mnist", *SMALL, "data.classes=[1, 2, 3]", "train.steps=1"),

@@ -1,4 +1,4 @@
-"""The command line as people use it: what it prints, where, and what it exits with."""
+"""The command line: output, streams and exit codes."""
 
 import os
 import re
@@ -65,7 +65,7 @@ BROKEN = {
 
 @pytest.fixture
 def call(monkeypatch, capfd):
-    """Return what runs gvt in this process: (exit code, standard output, standard error)."""
+    """Return a function that runs gvt in this process and returns exit code, output and errors."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["gvt", *map(str, arguments)])
@@ -78,7 +78,7 @@ def call(monkeypatch, capfd):
 
 @pytest.fixture
 def gvt_command(tmp_path):
-    """Return what runs gvt as a program of its own, outside the repository."""
+    """Return a function that runs gvt in a new process, outside the repository."""
 
     def run(*arguments, **environment):
         return subprocess.run(
@@ -158,7 +158,7 @@ def test_inspecting_imports_nothing_heavy(checkpoint):
 
 
 def test_showing_imports_torch():
-    """So that the two tests above would see it."""
+    """The two tests above rely on this."""
     assert "torch" in heavy_imports("show", "generator:dcgan")[1]
 
 
@@ -198,7 +198,7 @@ def test_a_group_without_a_command_shows_its_help_and_no_error_before_it(call):
 
 
 def listed(out):
-    """Return the names that a listing has of our own distribution."""
+    """Return the names in a listing that are from our own distribution."""
     return [line.split()[0] for line in out.splitlines() if line.endswith(f"(gvt {VERSION})")]
 
 
@@ -226,7 +226,7 @@ BCCD = (
     "warning: split train: left out: 1 box without area: "
     "Annotations/BloodImage_00343.xml: object 4 (RBC)\n"
 )
-"""What is said of the real data set, where it is there."""
+"""The message about the real data set, if it is available."""
 
 
 @pytest.mark.parametrize(("kind", "name"), OFFERS)
@@ -237,13 +237,13 @@ def test_everything_offered_can_be_shown(call, kind, name):
     assert out.startswith(f"{kind} {name}\n")
     assert VERSION in out.splitlines()[2]
     if kind == "recipe":
-        unknown = "not known without its data" in out.splitlines()[-1]
+        unknown = "its size depends on its data" in out.splitlines()[-1]
         assert "parameters" in out.splitlines()[-1] or (unknown and not MADE_UP(name))
     else:
         assert "\nparameters\n" in out
 
 
-def test_show_tells_parameters_defaults_types_and_size(call):
+def test_show_prints_parameters_defaults_types_and_size(call):
     _, out, _ = call("show", "generator:dcgan")
     assert re.search(r"latent +int > 0 +default 64", out)
     assert "228,897 parameters" in out
@@ -268,7 +268,7 @@ def test_config_prints_a_recipe_that_runs(call, tmp_path):
     assert (config.train.steps, config.generator.parameters["width"]) == (7, 8)
 
 
-def test_inspect_tells_what_a_checkpoint_is(call, checkpoint):
+def test_inspect_prints_the_contents_of_a_checkpoint(call, checkpoint):
     code, out, err = call("inspect", checkpoint)
     assert (code, err) == (0, "")
     rows = dict(line.split(maxsplit=1) for line in out.splitlines())
@@ -280,7 +280,7 @@ def test_inspect_tells_what_a_checkpoint_is(call, checkpoint):
     assert f"plugin of generator:dcgan gvt {VERSION}" in " ".join(out.split())
 
 
-def test_doctor_tells_versions_devices_plugins_and_data(call):
+def test_doctor_prints_versions_devices_plugins_and_data(call):
     code, out, err = call("doctor")
     assert (code, err) == (0, "")
     for word in ("python", "torch", "gvt", "device", "cpu", "plugin gan", "data mnist", "60,000"):
@@ -288,7 +288,7 @@ def test_doctor_tells_versions_devices_plugins_and_data(call):
     assert len(out.splitlines()) < 50
 
 
-def test_doctor_tells_which_data_is_ready_and_what_the_rest_needs(call):
+def test_doctor_lists_data_that_is_ready_and_missing_settings(call):
     _, out, _ = call("doctor")
     rows = [line.split("  ", 1) for line in out.splitlines() if line.startswith("data ")]
     about = {name: text.strip() for name, text in rows}
@@ -309,7 +309,7 @@ def test_a_recipe_is_printed_without_its_data(call, monkeypatch, command, recipe
     assert "root: ${GVT_DATA}/" in out
 
 
-def test_a_setting_changed_leaves_the_variable_of_a_path_as_it_is(call, monkeypatch):
+def test_a_changed_setting_keeps_the_variable_of_a_path(call, monkeypatch):
     monkeypatch.delenv("GVT_DATA", raising=False)
     code, out, err = call("config", "detect.bccd", "train.epochs=3")
     assert (code, err) == (0, "")
@@ -423,7 +423,7 @@ def test_a_plugin_adds_a_command(install, gvt_command, give):
     assert "Greet." in gvt_command("--help").stdout
 
 
-def test_an_error_that_nobody_expected_is_one_line_and_names_debug(install, gvt_command):
+def test_an_unexpected_error_is_one_line_that_names_debug(install, gvt_command):
     install("gvt-hello", {"hello": "hello_plugin"}, hello_plugin=COMMANDS.format(give="return"))
     done = gvt_command("hello", "boom")
     assert_one_error(done, 1, "RuntimeError: it rained all day", "--debug")
@@ -434,7 +434,7 @@ def test_an_error_that_nobody_expected_is_one_line_and_names_debug(install, gvt_
 
 
 @pytest.mark.parametrize("body", ["raise RuntimeError('ouch')", "return 5", "return [5]"])
-def test_commands_that_raise_or_are_rubbish_harm_nobody(install, gvt_command, body):
+def test_broken_commands_of_a_plugin_do_not_affect_others(install, gvt_command, body):
     source = f"from gvt_registry import hookimpl\n@hookimpl\ndef gvt_commands(): {body}\n"
     install("gvt-bad", {"bad": "bad_plugin"}, bad_plugin=source)
     done = gvt_command("--help")
@@ -445,13 +445,13 @@ def test_commands_that_raise_or_are_rubbish_harm_nobody(install, gvt_command, bo
 # Plugins
 
 
-def test_the_plugin_is_as_short_as_promised():
+def test_the_plugin_is_as_short_as_the_docs_say():
     assert len(PLUGIN.strip().splitlines()) < 40
 
 
 @pytest.fixture
 def broken(install):
-    """Install four distributions, each broken in another way."""
+    """Install four distributions that are broken in different ways."""
     for name, source in BROKEN.items():
         modules = {} if source is None else {f"{name}_plugin": source}
         install(f"gvt-{name}", {name: f"{name}_plugin"}, **modules)
@@ -517,7 +517,7 @@ def gvt_components():
 
 
 @pytest.mark.slow
-def test_doctor_reports_whatever_is_broken(broken, install, gvt_command):
+def test_doctor_reports_broken_plugins(broken, install, gvt_command):
     install("gvt-rot", {"rot": "rot_plugin"}, rot_plugin=BAD_DATA.format(error="OSError('mould')"))
     late = (
         "from gvt_registry import hookimpl\n@hookimpl\ndef gvt_components(): raise KeyError('no')"
@@ -577,7 +577,7 @@ def test_a_plugin_file_in_the_current_folder_is_found(gvt_command, tmp_path):
 
 @pytest.mark.parametrize("content", [None, b"raise RuntimeError", b"a: \xff"])
 def test_a_recipe_that_cannot_be_read_is_one_line(install, gvt_command, content):
-    """It is absent, its package is broken, or it is no UTF-8."""
+    """It is missing, its package is broken, or it is not UTF-8."""
     source = """
     from gvt_registry import Component, hookimpl
 
@@ -623,8 +623,8 @@ def test_an_interrupted_run_prints_the_line_that_resumes(gvt_command, tmp_path, 
 # Pipes
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path):
-    """As in `gvt list | head -1`, here with a reader that has gone before the first line."""
+def test_a_closed_pipe_is_not_an_error(tmp_path):
+    """As in `gvt list | head -1`, with a reader that exits before the first line."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as closed:
@@ -635,7 +635,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", ["--help", "list", "lst"])
-def test_no_control_codes_go_into_a_pipe(gvt_command, arguments):
+def test_output_to_a_pipe_has_no_control_codes(gvt_command, arguments):
     done = gvt_command(*arguments.split())
     assert done.stdout + done.stderr
     assert "\x1b" not in done.stdout + done.stderr

@@ -27,7 +27,7 @@ def gvt_commands():
 
 @pytest.fixture
 def gvt_command(monkeypatch, capfd):
-    """Return what runs gvt in this process, with the plugins that are installed by then."""
+    """Return a function that runs gvt in this process with the plugins installed so far."""
 
     def run(*arguments):
         registry = Registry()
@@ -46,7 +46,7 @@ def gvt_command(monkeypatch, capfd):
 
 @pytest.fixture
 def plugin(install):
-    """Return what installs a plugin that adds an option to `gvt list`."""
+    """Return a function that installs a plugin with an option for `gvt list`."""
 
     def add(name, option):
         source = PLUGIN.format(plugin=name, option=option)
@@ -55,14 +55,14 @@ def plugin(install):
     return add
 
 
-def test_the_plugin_does_the_work_where_its_option_is_given(plugin, gvt_command):
+def test_the_extension_is_called_if_its_option_is_used(plugin, gvt_command):
     plugin("one", "most")
     assert gvt_command("list", "task", "--most", "3") == (0, "one task 3\n", "")
     code, out, _ = gvt_command("list", "task")
     assert (code, "heads" in out, "one task" in out) == (0, True, False)
 
 
-def test_what_the_command_takes_is_checked_as_ever(plugin, gvt_command):
+def test_the_arguments_of_the_command_are_still_checked(plugin, gvt_command):
     plugin("one", "most")
     code, out, err = gvt_command("list", "tsak", "--most", "3")
     assert (code, out) == (2, "")
@@ -72,14 +72,14 @@ def test_what_the_command_takes_is_checked_as_ever(plugin, gvt_command):
 def test_the_help_has_both(plugin, gvt_command):
     plugin("one", "most")
     _, out, _ = gvt_command("list", "--help")
-    assert "List what plugins offer: recipes" in out
+    assert "List recipes, tasks" in out
     assert "\n  With --most one counts.\n" in out
     assert out.index("--most TEXT") < out.index("--plugin FILE")
     _, out, _ = gvt_command("--help")
     assert out.count("\n  list ") == 1
 
 
-def test_of_two_options_with_one_name_the_first_counts(plugin, gvt_command):
+def test_the_first_of_two_options_with_one_name_is_used(plugin, gvt_command):
     plugin("one", "most")
     plugin("two", "most")
     plugin("yet", "least")
@@ -87,7 +87,7 @@ def test_of_two_options_with_one_name_the_first_counts(plugin, gvt_command):
     assert gvt_command("list", "--least", "3")[:2] == (0, "yet None 3\n")
 
 
-def test_an_option_for_a_command_that_there_is_not_is_no_command(install, gvt_command):
+def test_an_extension_of_an_absent_command_is_not_a_command(install, gvt_command):
     source = PLUGIN.format(plugin="one", option="most").replace('"list"', '"lits"')
     install("gvt-one", {"one": "one_plugin"}, one_plugin=source)
     code, _, err = gvt_command("lits", "--most", "3")

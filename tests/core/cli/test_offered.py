@@ -1,4 +1,4 @@
-"""Commands from plugins: groups of one name are merged, and a conflict is a warning."""
+"""Commands of plugins: groups of one name are merged; a conflict is a warning."""
 
 import sys
 
@@ -46,7 +46,7 @@ command = click.Command("slow", callback=lambda: print("slowly"))
 
 @pytest.fixture
 def gvt_command(monkeypatch, capfd):
-    """Return what runs gvt in this process, with the plugins that are installed by then."""
+    """Return a function that runs gvt in this process with the plugins installed so far."""
 
     def run(arguments, **environment):
         registry = Registry()
@@ -67,7 +67,7 @@ def gvt_command(monkeypatch, capfd):
 
 @pytest.fixture
 def offer(install):
-    """Return what installs a plugin that offers a group of commands."""
+    """Return a function that installs a plugin with a group of commands."""
 
     def add(plugin, group, *names):
         source = SOURCE.format(plugin=plugin, group=group, names=names)
@@ -121,7 +121,7 @@ def test_a_command_of_gvt_itself_cannot_be_replaced(offer, gvt_command, group):
     assert (warning in errors) == (group == "plugin")
 
 
-def test_plugins_of_gvts_own_distribution_go_first(offer, gvt_command):
+def test_plugins_of_gvts_own_distribution_come_first(offer, gvt_command):
     offer("aaa", "import", "anything")
     _, shown, errors = gvt_command("import --help")
     assert shown.startswith("Usage: gvt import [OPTIONS] FILE")
@@ -138,7 +138,7 @@ def test_a_lazy_group_stays_lazy(install, gvt_command, offer):
     assert gvt_command("farm slow") == (0, "slowly\n", "imported\n")
 
 
-def test_a_group_that_raises_takes_no_other_down(install, gvt_command, offer):
+def test_a_group_that_raises_does_not_affect_others(install, gvt_command, offer):
     install("gvt-lazy", {"lazy": "lazy_plugin"}, lazy_plugin=LAZY.format(group="farm"))
     offer("ant", "farm", "dig")
     assert gvt_command("farm dig") == (0, "ant\n", "")
@@ -150,7 +150,7 @@ def test_a_group_that_raises_takes_no_other_down(install, gvt_command, offer):
 @pytest.mark.parametrize(
     "arguments", ["farm dig --only-plugins ant", "farm dig --only-plugins=ant"]
 )
-def test_only_plugins_is_heard_behind_a_command_of_a_plugin(install, gvt_command, arguments):
+def test_only_plugins_works_after_a_command_of_a_plugin(install, gvt_command, arguments):
     source = SOURCE.format(plugin="ant", group="farm", names=())
     source = source.replace("import click", "import click\nfrom gvt.cli.options import *")
     source = source.replace("in ():", "in ('dig',):").replace(
@@ -162,7 +162,7 @@ def test_only_plugins_is_heard_behind_a_command_of_a_plugin(install, gvt_command
     assert gvt_command(arguments) == (0, "ant\n", "")
 
 
-def test_a_missing_command_tells_which_plugins_cannot_be_used(offer, gvt_command):
+def test_a_missing_command_lists_plugins_that_cannot_be_used(offer, gvt_command):
     offer("ant", "farm", "dig")
     code, shown, errors = gvt_command("farm dig", GVT_BLOCK_PLUGINS="ant")
     assert (code, shown) == (2, "")

@@ -1,4 +1,4 @@
-"""`gvt plugin`: what is there and in which state, and that only what is named is imported."""
+"""`gvt plugin list`, and importing only the named plugins."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ FAILING = {
 
 @pytest.fixture
 def gvt_command(tmp_path):
-    """Return what runs gvt as a program of its own, with settings of its own."""
+    """Return a function that runs gvt in a new process with its own settings."""
 
     def run(*arguments, **environment):
         return subprocess.run(
@@ -61,7 +61,7 @@ def gvt_command(tmp_path):
 
 @pytest.fixture
 def plugins(install):
-    """Install some that work, and some that do not."""
+    """Install working and broken plugins."""
     install("gvt-one", {"one": "one_plugin"}, one_plugin=ONE)
     install("gvt-many", {"many": "many_plugin"}, many_plugin=MANY)
     install("gvt-twin", {"one": "twin_plugin"}, twin_plugin="")
@@ -73,7 +73,7 @@ def plugins(install):
 
 
 def rows_of(done):
-    """Return the table's rows by plugin, each split at its columns."""
+    """Return the rows of the table by plugin, split into columns."""
     assert (done.returncode, done.stderr) == (0, "")
     heading, *rows = done.stdout.partition("\n\n")[0].splitlines()
     starts = [0] + [heading.index(f" {word}") + 1 for word in heading.split()[1:7]]
@@ -89,7 +89,7 @@ def rows_of(done):
     return found
 
 
-def test_list_tells_what_each_offers_and_why_another_does_not(plugins, gvt_command):
+def test_list_shows_offers_and_problems(plugins, gvt_command):
     done = gvt_command("plugin", "list", GVT_BLOCK_PLUGINS="gan")
     found = {name: [*row[:4], row[5]] for name, row in rows_of(done).items()}
     version = gvt.__version__
@@ -110,7 +110,7 @@ def test_list_tells_what_each_offers_and_why_another_does_not(plugins, gvt_comma
     assert ("typo" in warning, "'gvt_components'" in warning) == (True, True)
 
 
-def test_times_are_whole_milliseconds_and_none_of_what_is_not_imported(install, gvt_command):
+def test_times_are_whole_milliseconds_of_imported_plugins_only(install, gvt_command):
     install("gvt-slow", {"slow": "slow_plugin"}, slow_plugin="import time; time.sleep(0.05)")
     rows = rows_of(gvt_command("plugin", "list", "--only-plugins", "slow"))
     assert int(rows["slow"][4]) >= 50
@@ -140,7 +140,7 @@ MARKED = "from pathlib import Path\nPath({path!r}).touch()\n" + ONE
 
 
 @pytest.mark.parametrize("arguments", ["--only-plugins one list", "list --only-plugins one"])
-def test_only_what_is_named_is_imported(install, gvt_command, tmp_path, arguments):
+def test_only_named_plugins_are_imported(install, gvt_command, tmp_path, arguments):
     for name in ("one", "two"):
         source = MARKED.format(path=str(tmp_path / name))
         install(f"gvt-{name}", {name: f"{name}_plugin"}, **{f"{name}_plugin": source})
@@ -171,7 +171,7 @@ def test_wrong_usage_is_one_line_and_2(gvt_command, arguments, words):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not ask the environment for the place")
-def test_the_settings_block_a_plugin_and_doctor_tells_where_they_are(gvt_command, tmp_path):
+def test_the_settings_file_blocks_a_plugin_and_doctor_prints_its_path(gvt_command, tmp_path):
     place = next(
         line for line in gvt_command("doctor").stdout.splitlines() if line.startswith("settings ")
     )
@@ -201,7 +201,7 @@ def gvt_step_ended(step):
 
 
 @pytest.mark.slow
-def test_a_hook_that_stops_a_run_prints_what_goes_on_with_it(gvt_command, tmp_path):
+def test_a_hook_that_stops_a_run_prints_how_to_resume_it(gvt_command, tmp_path):
     path = tmp_path / "elsewhere" / "stopping.py"
     path.parent.mkdir()
     path.write_text(STOPPING)

@@ -1,4 +1,4 @@
-"""What reaches the terminal, and what becomes of a command without one."""
+"""Output to terminals, and commands without a terminal."""
 
 import os
 import re
@@ -20,7 +20,7 @@ ESCAPES = ["\x1b]0;title\x07", "\x1b[2J", "\x9b31m", "\u202e", "\b\b", "\x7f", "
 OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def test_what_a_terminal_would_obey_is_written_as_escapes():
+def test_control_characters_are_escaped():
     assert shown("a\x1b[2Jb\x9b\u202ec\ud800") == "a\\x1b[2Jb\\x9b\\u202ec\\ud800"
     assert shown("a\tb\nc é 日本\u3000語 👩\u200d🔬") == "a\tb\nc é 日本\u3000語 👩\u200d🔬"
     assert on_one_line("a\nb\tc") == "a\\nb\\tc"
@@ -28,7 +28,7 @@ def test_what_a_terminal_would_obey_is_written_as_escapes():
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """Write pictures in class folders, all of whose names have what a terminal obeys."""
+    """Write images in class folders whose names contain control characters."""
     monkeypatch.chdir(tmp_path)
     for at, name in enumerate(["cat" + "".join(ESCAPES), "dog" + ESCAPES[1]]):
         for number in range(8):
@@ -40,7 +40,7 @@ def photos(tmp_path, monkeypatch):
 
 @pytest.fixture
 def recipe(photos, tmp_path):
-    """Write a recipe whose own names have them, too."""
+    """Write a recipe whose names contain control characters."""
     esc = ESCAPES[0] + ESCAPES[1]
     settings = {
         "recipe": f"mine{esc}",
@@ -58,13 +58,13 @@ def recipe(photos, tmp_path):
     }
     settings["data"] |= {"batch_size": 4, "workers": 0}
     path = tmp_path / "mine.yaml"
-    path.write_text(text.dump(settings), encoding="utf-8")
+    path.write_text(text.dump_yaml(settings), encoding="utf-8")
     return path
 
 
 @pytest.fixture
 def gvt_prints(monkeypatch, capsys):
-    """Run the command line; return its exit code and all that it has printed."""
+    """Run the command line; return its exit code and output."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["gvt", *map(str, arguments)])
@@ -77,7 +77,7 @@ def gvt_prints(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_no_verb_prints_what_a_terminal_obeys(recipe, photos, gvt_prints, tmp_path):
+def test_no_command_prints_control_characters(recipe, photos, gvt_prints, tmp_path):
     code, printed = gvt_prints("run", recipe)
     assert code == 0, printed
     run = next((tmp_path / "runs").glob("*/*"))
@@ -120,7 +120,7 @@ def test_no_verb_prints_what_a_terminal_obeys(recipe, photos, gvt_prints, tmp_pa
     assert verbs["no such name"][1].count("\n") == 1
 
 
-def test_plugins_and_warnings_print_nothing_that_a_terminal_obeys(tmp_path, gvt_prints):
+def test_plugins_and_warnings_print_no_control_characters(tmp_path, gvt_prints):
     plugin = tmp_path / "odd.py"
     plugin.write_text(
         textwrap.dedent("""
@@ -193,7 +193,7 @@ def run_in_shell(line, **variables):
         ("(sleep 1; gvt --help) | true; exit ${PIPESTATUS[0]}", 0, "", ""),
     ],
 )
-def test_a_stream_that_is_closed_full_or_unread_is_no_traceback(line, code, out, err):
+def test_a_closed_full_or_unread_stream_gives_no_traceback(line, code, out, err):
     done = run_in_shell(line)
     assert (done.returncode, done.stderr) == (code, err)
     assert out in done.stdout
@@ -201,14 +201,14 @@ def test_a_stream_that_is_closed_full_or_unread_is_no_traceback(line, code, out,
 
 
 @pytest.mark.slow
-def test_no_file_of_a_run_becomes_a_closed_standard_stream(tmp_path, photos, recipe):
+def test_files_of_a_run_do_not_get_the_number_of_a_closed_stream(tmp_path, photos, recipe):
     done = run_in_shell(f"gvt run {recipe} <&- >&- 2>&-")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     run = next((tmp_path / "runs").glob("*/*"))
     assert gvt.load(run) is not None
 
 
-def test_text_that_an_encoding_lacks_is_escaped():
+def test_characters_outside_the_encoding_are_escaped():
     done = run_in_shell("gvt nothing-é", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 2
     assert "No such command 'nothing-\\xe9'" in done.stderr

@@ -1,4 +1,4 @@
-"""The commands around a run: eval."""
+"""`gvt eval`, and all commands on all recipes."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from gvt.config.compose import recipe_text
 from gvt_registry import default_registry
 
 
-def test_eval_prints_every_figure(runs, call):
+def test_eval_prints_all_metrics(runs, call):
     place, classifier, _ = runs
     done = call("eval", classifier, "--split", "val", cwd=place)
     assert (done.returncode, done.stderr) == (0, f"written to {classifier / 'evaluation'}\n")
@@ -32,7 +32,7 @@ def test_eval_takes_the_latest_run_and_overrides(runs, call):
 
 
 @pytest.mark.slow
-def test_eval_says_where_its_figures_went(runs, call):
+def test_eval_prints_where_the_metrics_are_written(runs, call):
     place, classifier, gan = runs
     own = classifier / "evaluation" / "val.json"
     done = call("eval", classifier, "--split", "val", cwd=place)
@@ -41,7 +41,7 @@ def test_eval_says_where_its_figures_went(runs, call):
     done = call(*words, cwd=place)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 5)
     assert done.stderr == (
-        "only printed, since the run's own has no override of data.holdout; -o FOLDER keeps it\n"
+        "only printed, since the run's own has no override of data.holdout; -o FOLDER saves it\n"
     )
     done = call(*words, "-o", "kept", cwd=place)
     assert (done.returncode, done.stderr) == (0, "written to kept\n")
@@ -55,7 +55,7 @@ def test_eval_says_where_its_figures_went(runs, call):
     assert f"<td>{float(done.stdout.split()[1]):.5g}</td>" in report  # nothing else evaluated it
 
 
-def test_figures_are_printed_though_they_cannot_be_kept(runs, call, tmp_path):
+def test_metrics_are_printed_if_they_cannot_be_written(runs, call, tmp_path):
     _, classifier, _ = runs
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "val.json").mkdir()  # root writes wherever it likes, but not over this
@@ -65,11 +65,11 @@ def test_figures_are_printed_though_they_cannot_be_kept(runs, call, tmp_path):
     assert done.stdout.startswith("accuracy")
     warning, error = done.stderr.splitlines()
     assert warning.startswith("warning: full/val.json: not written: ")
-    assert error == "error: full: the figures were printed, and could not be written there"
+    assert error == "error: full: the metrics were printed, but could not be written there"
 
 
 def pictures_in(folder, count=6, size=(40, 30)):
-    """Write pictures, no two alike, into two class folders."""
+    """Write distinct images into two class folders."""
     for number in range(count):
         path = folder / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,11 +83,11 @@ def pictures_in(folder, count=6, size=(40, 30)):
         (("eval", "nowhere"), 1, "nowhere"),
         (("eval", "--split", "valid"), 2, "--split (split=... in Python): mnist has no split"),
         (("eval", "train.steps=9", "--split", "test"), 2, "train: the networks are those"),
-        (("eval", "-o", "runs/no/kept"), 2, "'-o' / '--out': There is no folder 'runs/no'"),
+        (("eval", "-o", "runs/no/kept"), 2, "'-o' / '--out': Folder 'runs/no' does not exist"),
         (("eval", "-o", "a.txt"), 2, "'-o' / '--out': Directory 'a.txt' is a file"),
     ],
 )
-def test_what_is_wrong_is_one_line(runs, words, code, said, call):
+def test_an_error_is_one_line(runs, words, code, said, call):
     (runs[0] / "a.txt").touch()
     before = {path: path.stat().st_mtime_ns for path in runs[0].rglob("*")}
     done = call(*words, cwd=runs[0])
@@ -103,7 +103,7 @@ RECIPES = [
     for offer in default_registry().offers("recipe")
     if offer.distribution == "gvt"
 ]
-"""All of our own; a new one is tested by being there."""
+"""All recipes of our own plugins."""
 
 
 OF_CELLS = ("detect.bccd", "detect.bccd_fast")
@@ -136,7 +136,7 @@ def little_cells(whole, folder):
 
 
 def warned(recipe, split):
-    """Return what is said on opening a split: of bad data what it is, of all other data nothing."""
+    """Return the warnings for opening a split: about bad data, if it has any."""
     box = LEFT_OUT.get(split) if recipe in OF_CELLS else None
     return f"warning: split {split}: left out: 1 box without area: {box}\n" if box else ""
 
@@ -144,7 +144,7 @@ def warned(recipe, split):
 def little_data(recipe, folder):
     """Return overrides that give a recipe a few samples of each split."""
     (folder / "example").mkdir()
-    given = text.parse(recipe_text(recipe), recipe)["data"]
+    given = text.parse_yaml(recipe_text(recipe), recipe)["data"]
     name = given["name"]
     target = default_registry().find("dataset", name).load()
     if name == "mnist":
@@ -168,7 +168,7 @@ def little_data(recipe, folder):
 @pytest.mark.slow_for_most_recipes
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_verb_works_on_every_recipe(recipe, call, tmp_path):
-    """Each on little data and two steps."""
+    """With little data and two steps each."""
     small = ["data.batch_size=2", "device=cpu", *little_data(recipe, tmp_path)]
     steps = ("train.steps=2", "train.pictures_every=null")
     assert call("run", recipe, *small, *steps, cwd=tmp_path).returncode == 0
@@ -204,7 +204,7 @@ def commands_of(group, *path):
             yield from commands_of(command, *path, name)
 
 
-def test_help_is_narrow_and_says_what_every_option_is(call, tmp_path, monkeypatch):
+def test_help_is_narrow_and_describes_every_option(call, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     paths = [(), *commands_of(cli)]
     assert ("data", "check") in paths

@@ -1,4 +1,4 @@
-"""Recipe + overrides = configuration, or one line that says what is wrong."""
+"""Recipes with overrides: valid configurations and one-line errors."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def changed(**sections):
 
 
 def complaint(recipe, *overrides):
-    """Return the one line that composing ends with."""
+    """Return the one-line error of `compose`."""
     with pytest.raises(ConfigError) as caught:
         compose(recipe, overrides)
     assert "\n" not in str(caught.value)
@@ -41,7 +41,7 @@ def complaint(recipe, *overrides):
 
 @pytest.fixture(autouse=True)
 def _some_data(monkeypatch):
-    """Give the variable that recipes name a value; nothing is read here."""
+    """Set the variable in the paths of recipes; no data is read."""
     monkeypatch.setenv("GVT_DATA", os.environ.get("GVT_DATA", "data"))
 
 
@@ -60,7 +60,7 @@ def test_every_document_validates_to_the_same_configuration(recipe):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_document_written_as_yaml_is_the_same_configuration(recipe, tmp_path):
     path = tmp_path / "config.yaml"
-    path.write_text(text.dump(compose(recipe).document()), encoding="utf-8")
+    path.write_text(text.dump_yaml(compose(recipe).document()), encoding="utf-8")
     assert compose(path) == compose(recipe)
 
 
@@ -73,13 +73,13 @@ def test_a_mapping_is_a_recipe_and_stays_as_it_was():
 
 def test_a_file_is_a_recipe_named_as_the_file(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text(text.dump(MINIMAL))
+    path.write_text(text.dump_yaml(MINIMAL))
     assert compose(path).recipe == "mine"
     assert compose(str(path)) == compose(path)
 
 
 @pytest.mark.parametrize("content", ["", "- a\n", "5", "text"])
-def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
+def test_a_file_without_a_mapping_is_refused(tmp_path, content):
     path = tmp_path / "mine.yaml"
     path.write_text(content)
     assert "mine.yaml" in complaint(path)
@@ -107,39 +107,39 @@ def test_an_override_sets_one_value_in_yaml():
     }
 
 
-def test_an_override_with_nothing_behind_it_is_an_empty_text():
+def test_an_override_without_a_value_is_an_empty_string():
     assert overridden({"init_from": "a"}, "init_from=") == {"init_from": ""}
 
 
 @pytest.mark.parametrize(
     "override", ["train.steps", "=5", ".steps=5", "train..steps=5", "train.=5"]
 )
-def test_an_override_of_another_form_is_refused(override):
+def test_a_malformed_override_is_refused(override):
     assert repr(override) in complaint("gan.mnist", override)
 
 
-def test_an_override_that_is_no_yaml_is_refused_by_name():
+def test_an_override_with_invalid_yaml_is_refused_by_name():
     assert "data.classes=[5" in complaint("gan.mnist", "data.classes=[5")
 
 
 @pytest.mark.parametrize(
     "override", ["train.steps.deeper=5", "data.range.first=0", "task.name.x=1", "recipe.a.b=1"]
 )
-def test_an_override_through_something_without_keys_is_refused(override):
+def test_an_override_through_a_scalar_is_refused(override):
     assert override.rpartition(".")[0] in complaint("gan.mnist", override)
 
 
-def test_another_name_drops_the_old_ones_parameters():
+def test_a_new_name_removes_the_parameters_of_the_old_one():
     config = compose("gan.mnist", ["generator.name=other"])
     assert config.generator.name == "other"
     assert config.generator.parameters == {}
 
 
-def test_the_same_name_drops_nothing():
+def test_the_same_name_keeps_the_parameters():
     assert compose("gan.mnist", ["generator.name=dcgan"]) == compose("gan.mnist")
 
 
-def test_another_data_set_keeps_how_data_is_fed():
+def test_another_data_set_keeps_the_loading_settings():
     before, after = compose("gan.mnist"), compose("gan.mnist", ["data.name=other"])
     assert (after.data.batch_size, after.data.range) == (before.data.batch_size, before.data.range)
     holding = compose("classify.mnist", ["data.name=other"]).data
@@ -154,7 +154,7 @@ def test_another_optimizer_keeps_its_schedule_and_warmup():
     assert after.schedule == compose("classify.mnist").optimizers["model"].schedule
 
 
-def test_another_schedule_drops_the_old_ones_parameters_alone():
+def test_another_schedule_removes_only_the_parameters_of_the_old_one():
     after = compose("classify.mnist", ["optimizers.model.schedule.name=StepLR"])
     optimizer = after.optimizers["model"]
     assert (optimizer.schedule.name, optimizer.schedule.parameters) == ("StepLR", {})
@@ -174,7 +174,7 @@ def test_null_removes_a_head():
         ("heads.zzz=null", r"has no such head; its heads: digit$"),
     ],
 )
-def test_a_head_that_is_not_there_is_not_removed(override, says):
+def test_removing_an_absent_head_is_an_error(override, says):
     assert re.search(says, complaint("classify.mnist", override))
     none = complaint(MINIMAL, "heads.ink=null")
     assert none == "heads.ink=null: the recipe has no such head; its heads: none"
@@ -209,7 +209,7 @@ def test_names_of_submodules_are_written_with_dots_or_as_mappings(section, given
     assert named(whole, f"{section}.heads={second}") == both
 
 
-def test_names_given_twice_are_refused_before_an_override():
+def test_duplicate_names_are_refused_before_an_override():
     twice = changed(train={"steps": 3, "unfreeze": {"heads": {"ink": 1}, "heads.ink": 2}})
     assert "train.unfreeze: heads.ink is given twice" in complaint(twice)
     assert "train.unfreeze: heads.ink is given twice" in complaint(twice, "train.unfreeze.x=1")
@@ -255,11 +255,11 @@ def test_the_order_of_overrides_does_not_matter():
     assert composed[0].data.parameters == {"classes": [5]}
 
 
-def test_of_two_values_for_one_setting_the_last_counts():
+def test_the_last_of_two_values_for_one_setting_is_used():
     assert compose("gan.mnist", ["train.seed=1", "train.seed=2"]).train.seed == 2
 
 
-def test_unset_sections_come_into_being():
+def test_missing_sections_are_created():
     assert compose(MINIMAL, ["train.ema.decay=0.5"]).train.ema.decay == 0.5
 
 
@@ -283,7 +283,7 @@ def test_an_unknown_key_names_the_nearest(override, path, near):
     assert f"'{near}'" in line
 
 
-def test_a_key_like_no_other_names_all():
+def test_a_key_without_a_near_name_lists_all():
     line = complaint("gan.mnist", "train.zzz=5")
     assert "train.zzz:" in line
     assert "steps, epochs, seed" in line
@@ -330,7 +330,7 @@ def test_a_wrong_value_is_one_line_with_its_path(override, path):
 
 
 @pytest.mark.parametrize("value", ["[0]", "[0, 1, 2]", "[]"])
-def test_a_range_of_another_length_shows_what_was_given(value):
+def test_a_range_of_another_length_shows_its_value(value):
     line = complaint("gan.mnist", f"data.range={value}")
     assert "data.range" in line
     assert value in line
@@ -370,13 +370,13 @@ def test_impossible_combinations_are_named(overrides, words):
     assert [word for word in words if word not in line] == []
 
 
-def test_a_key_that_stands_twice_in_a_file_is_refused(tmp_path):
+def test_a_duplicate_key_in_a_file_is_refused(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text(text.dump(MINIMAL) + "train: {steps: 5}\n")
+    path.write_text(text.dump_yaml(MINIMAL) + "train: {steps: 5}\n")
     assert "train" in complaint(path)
 
 
-def test_a_recipe_with_what_yaml_cannot_say_names_the_path():
+def test_a_recipe_with_an_object_names_the_path():
     assert "data.classes" in complaint(changed(data={"name": "mnist", "classes": {5}}))
 
 
@@ -396,7 +396,7 @@ def test_a_configuration_keeps_the_variables_of_its_paths(monkeypatch):
     assert config.init_from == "~/a"
 
 
-def test_an_override_takes_the_place_of_an_unset_variable(monkeypatch):
+def test_an_override_replaces_an_unset_variable(monkeypatch):
     monkeypatch.delenv("GVT_NOWHERE", raising=False)
     recipe = changed(data={"name": "mnist", "root": "${GVT_NOWHERE}"})
     assert compose(recipe, ["data.root=here"]).data.parameters == {"root": "here"}
@@ -405,7 +405,7 @@ def test_an_override_takes_the_place_of_an_unset_variable(monkeypatch):
 def test_the_text_of_a_recipe_keeps_its_variables(tmp_path, monkeypatch):
     monkeypatch.setenv("GVT_DATA", "/somewhere")
     path = tmp_path / "mine.yaml"
-    path.write_text(text.dump(changed(data={"name": "mnist", "root": "${GVT_DATA}"})))
+    path.write_text(text.dump_yaml(changed(data={"name": "mnist", "root": "${GVT_DATA}"})))
     assert "${GVT_DATA}" in recipe_text(path, ["train.steps=7"])
 
 
@@ -413,7 +413,7 @@ def test_the_text_of_a_recipe_keeps_its_variables(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_without_overrides_the_text_is_the_recipes_own(recipe, tmp_path):
+def test_without_overrides_the_text_is_unchanged(recipe, tmp_path):
     path = tmp_path / f"{recipe}.yaml"
     path.write_text(recipe_text(recipe), encoding="utf-8")
     assert compose(path) == compose(recipe)
@@ -425,7 +425,7 @@ def test_with_overrides_the_text_keeps_its_comments():
     assert after == re.sub(r"steps: \d+", "steps: 7", before)
 
 
-def test_the_text_of_something_invalid_is_refused():
+def test_the_text_of_an_invalid_recipe_is_refused():
     with pytest.raises(ConfigError, match=r"train\.stesp"):
         recipe_text("gan.mnist", ["train.stesp=5"])
 
@@ -452,13 +452,13 @@ settings_of_a_run = st.fixed_dictionaries(
 @given(settings_of_a_run)
 def test_the_text_with_overrides_is_the_recipe_with_overrides(overrides):
     config = compose("gan.mnist", overrides)
-    written = text.parse(recipe_text("gan.mnist", overrides), "the text")
+    written = text.parse_yaml(recipe_text("gan.mnist", overrides), "the text")
     assert compose({"recipe": "gan.mnist", **written}) == config
     assert validate(config.document(), "the document") == config
 
 
 def test_a_recipe_may_be_registered_in_code():
-    """In a fresh process, since what is registered stays."""
+    """In a new process, since a registration is permanent."""
     program = (
         "import gvt\n"
         f"gvt.register(gvt.Component('recipe', 'in.code', {MINIMAL!r}))\n"

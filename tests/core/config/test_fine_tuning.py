@@ -1,4 +1,4 @@
-"""The keys of fine-tuning: what they take, and what is said of anything else."""
+"""The settings of fine-tuning: valid values and errors."""
 
 import pytest
 
@@ -7,7 +7,7 @@ import gvt
 RECIPE = "classify.mnist"
 
 
-def test_names_with_dots_stand_in_a_mapping():
+def test_dotted_names_may_be_nested_mappings():
     config = gvt.compose(
         RECIPE,
         [
@@ -42,7 +42,7 @@ def test_rates_are_kept_when_another_optimizer_is_named():
         ("data={name: mnist, balance: true, shuffle: false}", "data: balance=true .* shuffle=true"),
     ],
 )
-def test_what_they_do_not_take_is_one_line(override, says):
+def test_an_invalid_value_is_one_line(override, says):
     with pytest.raises(gvt.ConfigError, match=says) as caught:
         gvt.compose(RECIPE, [override])
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""An override is one value: all of it counts, or it is refused."""
+"""The value of an override is read as a whole, or refused."""
 
 import shlex
 
@@ -46,7 +46,7 @@ def value_of(written):
         ("[\n  1,\n  2\n]", [1, 2]),
     ],
 )
-def test_a_value_is_what_the_whole_text_says(written, value):
+def test_the_whole_text_is_the_value(written, value):
     assert (value_of(written), type(value_of(written))) == (value, type(value))
 
 
@@ -60,14 +60,14 @@ def test_a_value_is_what_the_whole_text_says(written, value):
         ('"a": 5', '"a": 5'),
     ],
 )
-def test_what_is_left_over_is_an_error(written, left):
-    with pytest.raises(ConfigError, match="left over") as caught:
+def test_text_after_the_value_is_an_error(written, left):
+    with pytest.raises(ConfigError, match="unexpected") as caught:
         value_of(written)
     assert repr(left)[1:-1] in str(caught.value)
 
 
 @pytest.mark.parametrize("written", ["'a' b", "[5] [6]", "[5]\n---\n[6]", "[5", '"a', "{a: *b}"])
-def test_what_is_not_yaml_is_an_error(written):
+def test_invalid_yaml_is_an_error(written):
     with pytest.raises(ConfigError, match="not valid YAML"):
         value_of(written)
 
@@ -76,7 +76,7 @@ def test_what_is_not_yaml_is_an_error(written):
     "written",
     ["*x", "&x", "!x", "@x", "%x%", "`x`", "|", "> x", "- a", "-", "? a", "--- a", ", a", "a: b"],
 )
-def test_a_value_that_yaml_reads_otherwise_says_how_it_is_quoted(written):
+def test_an_ambiguous_value_says_how_to_quote_it(written):
     with pytest.raises(ConfigError, match="has to be quoted: ") as caught:
         value_of(written)
     advice = str(caught.value).partition("has to be quoted: ")[2]
@@ -89,7 +89,7 @@ def test_the_home_folder_is_not_null():
 
 
 @pytest.mark.parametrize("written", ["a\nb", "a\x1b[2J", "a\udcff", "a\u2028b", "a\x00"])
-def test_characters_that_do_not_print_are_refused(written):
+def test_unprintable_characters_are_refused(written):
     with pytest.raises(ConfigError) as caught:
         value_of(written)
     assert str(caught.value).isprintable()
@@ -100,7 +100,7 @@ printable = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_siz
 
 @settings(deadline=None, max_examples=120)
 @given(printable)
-def test_a_text_is_itself_or_a_scalar_or_refused(written):
+def test_a_text_is_a_string_or_a_scalar_or_refused(written):
     try:
         value = value_of(written)
     except ConfigError:
@@ -109,11 +109,11 @@ def test_a_text_is_itself_or_a_scalar_or_refused(written):
     if value == written:
         return
     if whole[:1] in ("[", "{", '"', "'"):
-        assert value == text.parse(whole, "here")
-        assert text.parse(f"[{whole}, 7]", "here")[-1] == 7  # nothing hid what came after
+        assert value == text.parse_yaml(whole, "here")
+        assert text.parse_yaml(f"[{whole}, 7]", "here")[-1] == 7  # nothing hid what came after
     else:
         assert not isinstance(value, str)
-        assert value == text.parse(whole, "here")
+        assert value == text.parse_yaml(whole, "here")
 
 
 pieces = st.lists(st.sampled_from([*"[]{}'\":#,-?*&!|> \n~.qr01", "---", "..."]), max_size=12)
@@ -121,7 +121,7 @@ pieces = st.lists(st.sampled_from([*"[]{}'\":#,-?*&!|> \n~.qr01", "---", "..."])
 
 @settings(deadline=None, max_examples=120)
 @given(pieces.map("".join))
-def test_nothing_of_a_value_in_brackets_or_quotes_is_dropped(written):
+def test_no_part_of_a_value_in_brackets_or_quotes_is_ignored(written):
     try:
         value = value_of(written)
     except ConfigError:

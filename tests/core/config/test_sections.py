@@ -148,8 +148,8 @@ def test_a_run_keeps_the_section_of_a_plugin_that_went_and_came_back(plugin, tmp
 @pytest.mark.parametrize(
     ("offers", "warning"),
     [
-        ('{"train": "NAME:Explain"}', "'train' is a name of gvt's own"),
-        ('{"document": "NAME:Explain"}', "'document' is a name of gvt's own"),
+        ('{"train": "NAME:Explain"}', "'train' is a name that gvt uses itself"),
+        ('{"document": "NAME:Explain"}', "'document' is a name that gvt uses itself"),
         ('{"mine": "NAME:NUMBER"}', "section 'mine': 3 is not a pydantic model"),
         ('{"mine": "NAME:Missing"}', "section 'mine' from .* is broken: AttributeError"),
     ],

@@ -37,11 +37,11 @@ from gvt.errors import ConfigError
     ],
 )
 def test_scalars_follow_yaml_1_2(written, meant):
-    found = text.parse(written, "here")
+    found = text.parse_yaml(written, "here")
     assert (found, type(found)) == (meant, type(meant))
 
 
-@pytest.mark.parametrize("load", [text.parse, text.parse_keeping_comments])
+@pytest.mark.parametrize("load", [text.parse_yaml, text.parse_keeping_comments])
 def test_a_key_that_stands_twice_is_an_error_with_its_line(load):
     with pytest.raises(ConfigError, match=r"mine\.yaml, line 3.*lr"):
         load("name: Adam\nlr: 1\nlr: 2\n", "mine.yaml")
@@ -52,13 +52,13 @@ def test_a_key_that_stands_twice_is_an_error_with_its_line(load):
 )
 def test_what_is_no_yaml_is_one_line_with_the_place(broken):
     with pytest.raises(ConfigError, match=r"mine\.yaml, line \d") as caught:
-        text.parse(broken, "mine.yaml")
+        text.parse_yaml(broken, "mine.yaml")
     assert "\n" not in str(caught.value)
 
 
 def test_a_control_character_is_one_line():
     with pytest.raises(ConfigError, match=r"mine\.yaml") as caught:
-        text.parse("a: \x00", "mine.yaml")
+        text.parse_yaml("a: \x00", "mine.yaml")
     assert "\n" not in str(caught.value)
 
 
@@ -74,23 +74,23 @@ optimizers:
 
 
 def test_comments_and_style_stay():
-    assert text.dump(text.parse_keeping_comments(COMMENTED, "here")) == COMMENTED
+    assert text.dump_yaml(text.parse_keeping_comments(COMMENTED, "here")) == COMMENTED
 
 
 def test_both_ways_of_reading_mean_the_same():
-    assert text.parse_keeping_comments(COMMENTED, "here") == text.parse(COMMENTED, "here")
+    assert text.parse_keeping_comments(COMMENTED, "here") == text.parse_yaml(COMMENTED, "here")
 
 
 def test_an_absent_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"mine\.yaml: cannot be read"):
-        text.read(tmp_path / "mine.yaml", "mine.yaml")
+        text.read_yaml(tmp_path / "mine.yaml", "mine.yaml")
 
 
 def test_a_file_in_another_encoding_is_named(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"a: \xff")
     with pytest.raises(ConfigError, match=r"mine\.yaml: is not UTF-8 .*3"):
-        text.read(path, "mine.yaml")
+        text.read_yaml(path, "mine.yaml")
 
 
 # Unicode's other line ends are left out: ruamel.yaml folds them into spaces.
@@ -110,9 +110,9 @@ documents = st.dictionaries(
 @settings(deadline=None, max_examples=100)
 @given(documents)
 def test_what_is_written_is_read_again(document):
-    assert text.parse(text.dump(document), "here") == document
+    assert text.parse_yaml(text.dump_yaml(document), "here") == document
 
 
 @pytest.mark.parametrize("word", ["no", "yes", "null", "1e-3", "12:30", "true", "", "2001-12-14"])
 def test_words_that_look_like_something_else_stay_words(word):
-    assert text.parse(text.dump({"key": word}), "here") == {"key": word}
+    assert text.parse_yaml(text.dump_yaml({"key": word}), "here") == {"key": word}

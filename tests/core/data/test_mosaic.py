@@ -241,7 +241,7 @@ def test_held_out_pictures_stay_whole():
     (found, *_) = loader.held_out(Blocks())
     assert torch.equal(found.targets["boxes"][0], picture(1).targets["boxes"])
     assert len(loader.first(4)) == 4
-    with pytest.raises(ValueError, match="resident=true keeps whole tensors, which mosaics"):
+    with pytest.raises(ValueError, match="resident=true keeps whole tensors, which mosaics cannot"):
         DataConfig(name="blocks", mosaic=0.5, resident=True)
 
 

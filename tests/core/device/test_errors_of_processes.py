@@ -1,4 +1,4 @@
-"""Two processes of which one fails: what the other says, and what the run's log says."""
+"""Two processes of which one fails: the error of the other one, and the log."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from gvt.device.processes import GRACE_SECONDS
 
 FAULTY = '''
-"""Images of which the ones of one process fail in the third step, as an environment says."""
+"""Images that fail in the third step of one process, as set by environment variables."""
 
 import os
 import signal
@@ -120,11 +120,11 @@ def events(folder):
     [
         ("raise", "process 1 of 2 failed: sample 10: ValueError: a broken image"),
         ("nan", "process 1 of 2: the loss 'cross_entropy' became nan at step 3; "),
-        ("kill", "process 1 of 2 is gone without a reason: it was killed, or its machine is down"),
+        ("kill", "process 1 of 2 ended without an error: it was killed, or its machine is down"),
         ("hang", "process 1 of 2 did not answer within 0.3 minutes (train.timeout)"),
     ],
 )
-def test_the_first_process_says_why_another_one_failed(fault, reason, start, tmp_path):
+def test_the_first_process_reports_why_another_one_failed(fault, reason, start, tmp_path):
     # Workers inherit the connections, and must not keep them open.
     overrides = {"hang": ["train.timeout=0.3"], "raise": ["data.workers=1"]}.get(fault, [])
     first, second = start("run", "recipe.yaml", *overrides, FAULT=fault)
@@ -145,10 +145,10 @@ def test_the_first_process_says_why_another_one_failed(fault, reason, start, tmp
     ("fault", "reason"),
     [
         ("raise", "process 0 of 2 failed: sample 8: ValueError: a broken image"),
-        ("kill", "process 0 of 2 is gone without a reason: it was killed"),
+        ("kill", "process 0 of 2 ended without an error: it was killed"),
     ],
 )
-def test_the_others_say_why_the_first_process_failed(fault, reason, start):
+def test_the_others_report_why_the_first_process_failed(fault, reason, start):
     # The first process alone reads all 32 images before, for the sheet of samples.
     first, second = start("run", "recipe.yaml", FAULT=fault, WHO="0", AFTER="32")
     assert last_line(second, 400 + GRACE_SECONDS).startswith(f"error: {reason}")

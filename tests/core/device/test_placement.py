@@ -1,4 +1,4 @@
-"""Where and how a run computes: what `auto` comes to, and the memory that malloc keeps."""
+"""Resolution of `auto`, and the memory that malloc keeps."""
 
 import os
 import platform
@@ -42,7 +42,7 @@ FAULTS = """
 
 @pytest.mark.slow
 @pytest.mark.skipif(not IS_GLIBC, reason="glibc's malloc alone is asked")
-def test_what_a_step_frees_is_there_for_the_next_one():
+def test_freed_memory_is_kept_for_the_next_step():
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
     command = [sys.executable, "-c", dedent(FAULTS)]
     done = subprocess.run(command, env=clean, capture_output=True, text=True, check=True)
@@ -57,7 +57,7 @@ def test_what_a_step_frees_is_there_for_the_next_one():
         ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072"),
     ],
 )
-def test_what_the_user_said_of_malloc_stands(name, value, monkeypatch):
+def test_malloc_settings_of_the_user_are_kept(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     assert not keep_freed_memory(torch.device("cpu"))
 
@@ -67,7 +67,7 @@ def test_nothing_is_done_on_accelerators():
 
 
 @pytest.mark.skipif(not FLAGS, reason="the system does not say what this CPU has")
-def test_a_cpu_computes_in_bfloat16_where_it_multiplies_it_and_in_channels_last_only():
+def test_a_cpu_uses_bfloat16_only_with_instructions_and_channels_last():
     chosen = gvt.Placement.resolve("cpu")
     assert chosen.precision == ("bfloat16" if MULTIPLIES_BFLOAT16 else "float32")
     assert chosen.memory_format == "channels_last"
@@ -83,13 +83,13 @@ def test_a_cpu_computes_in_bfloat16_where_it_multiplies_it_and_in_channels_last_
         (set(), "float32"),
     ],
 )
-def test_amx_counts_only_where_the_system_gives_its_state(has, chosen, monkeypatch):
+def test_amx_needs_its_state_from_the_system(has, chosen, monkeypatch):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_init_amx"):
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name in has, raising=False)
     assert gvt.Placement.resolve("cpu").precision == chosen
 
 
-def test_what_is_asked_for_is_taken():
+def test_explicit_settings_are_used():
     asked = gvt.Placement.resolve("cpu", "bfloat16", "contiguous")
     assert (asked.precision, asked.memory_format) == ("bfloat16", "contiguous")
     with asked.autocast():

@@ -1,4 +1,4 @@
-"""Two processes compute what one does with twice the batch."""
+"""Two processes give the same results as one with twice the batch."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ RECIPES = [pytest.param("classify.mnist", marks=pytest.mark.slow), "gan.mnist"]
 
 
 def torchrun(*arguments, processes=2):
-    """Run gvt in several processes of this machine, which find a free port themselves."""
+    """Run gvt in several processes on this machine, with a free port."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={processes}", "-m", "gvt", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
@@ -35,7 +35,7 @@ def assert_close(one, other):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_two_processes_get_the_weights_of_one_with_twice_the_batch(recipe, tmp_path):
+def test_two_processes_equal_one_with_twice_the_batch(recipe, tmp_path):
     overrides = [*SMALL, *TASKS[recipe]]
     done = torchrun("run", recipe, *overrides, "data.batch_size=16", f"run.root={tmp_path}/two")
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gvt
-from gvt.config.text import parse
+from gvt.config.text import parse_yaml
 from gvt.runs.folder import RunFolder
 from gvt.runs.log import read_log
 
@@ -41,7 +41,7 @@ def test_everything_that_was_promised_is_there(run):
 
 
 def test_the_configuration_is_resolved_and_gives_the_same_run(run, same_tensors, tmp_path):
-    resolved = parse((run.folder / "config.yaml").read_text(), "config.yaml")
+    resolved = parse_yaml((run.folder / "config.yaml").read_text(), "config.yaml")
     assert resolved.pop("predict")["tile"] == "auto"  # which depends on the picture predicted
     assert "auto" not in json.dumps(resolved)
     again = gvt.run(run.folder / "config.yaml", f"run.root={tmp_path}", quiet=True)

@@ -95,7 +95,7 @@ def test_data_check_fails_with_the_table(tmp_path):
     from gvt.config import text
 
     path = tmp_path / "mine.yaml"
-    path.write_text(text.dump(recipe({"name": "bare"}, cells=DETECTOR)))
+    path.write_text(text.dump_yaml(recipe({"name": "bare"}, cells=DETECTOR)))
     said = "^bare: no image of the training split has any boxes: left out: 4 crowd$"
     with pytest.raises(gvt.DataError, match=said) as caught:
         check(str(path), [])
@@ -113,7 +113,7 @@ def test_data_check_fails_where_the_training_split_cannot_be_opened(tmp_path):
             super().__init__(split)
 
     path = tmp_path / "mine.yaml"
-    path.write_text(text.dump(recipe({"name": "half"}, cells=DETECTOR)))
+    path.write_text(text.dump_yaml(recipe({"name": "half"}, cells=DETECTOR)))
     with pytest.raises(gvt.DataError, match=r"lines are of another task; mend them$") as caught:
         check(str(path), [])
     assert "images" in caught.value.details

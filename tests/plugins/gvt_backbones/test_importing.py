@@ -253,7 +253,7 @@ def test_a_pipe_is_not_waited_for(imported, tmp_path, name):
     os.mkfifo(tmp_path / name)
     code, _, error, _ = imported(tmp_path / name)
     assert code == 1
-    assert "a named pipe, not an ordinary file" in error
+    assert "a named pipe, not a regular file" in error
 
 
 def test_nothing_is_written_beside_the_new_file(imported, state, tmp_path):

@@ -140,7 +140,7 @@ def test_a_recipe_in_a_file_needs_no_run(runs, tmp_path):
     from gvt.config import text
 
     config = shutil.copy(runs["squares.boxes"].folder / "config.yaml", tmp_path / "mine.yaml")
-    assert "heads" in text.parse(Path(config).read_text(), str(config))
+    assert "heads" in text.parse_yaml(Path(config).read_text(), str(config))
     path = written(entries_of(runs["squares.boxes"], "val"), tmp_path)
     found = scored(path, config, split="val")
     assert found.metrics["overlap"] == scored(path, "squares.boxes", split="val").metrics["overlap"]
@@ -234,7 +234,7 @@ def test_the_command(runs, tmp_path):
     evaluated = gvt.evaluate_checkpoint(runs["squares.boxes"].folder, split="test").metrics
     assert float(named["overlap"]) == pytest.approx(evaluated["overlap"], abs=1e-6)
     assert done.stderr.splitlines()[-1] == (
-        "only printed, since these are a file's predictions; -o FOLDER keeps it"
+        "only printed, since these are a file's predictions; -o FOLDER saves it"
     )
     raw = gvt_eval("squares.boxes", "--predictions", path, "--raw")
     assert (raw.returncode, raw.stdout) == (2, "")

@@ -36,11 +36,11 @@ def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs, call):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("sample", "-o", "runs/no/grid.png"), 2, "There is no folder 'runs/no'"),
+        (("sample", "-o", "runs/no/grid.png"), 2, "Folder 'runs/no' does not exist"),
         (("sample", "nowhere", "-o", "a.txt"), 2, "a.txt: give a file that ends in .png"),
         (("report", "-o", "page.png"), 2, "'page.png' does not end in .html"),
         (("report", "-o", "folder.html"), 2, "File 'folder.html' is a directory"),
-        (("report", "-o", "no/page.html"), 2, "There is no folder 'no'"),
+        (("report", "-o", "no/page.html"), 2, "Folder 'no' does not exist"),
         (("report", "a.txt"), 2, "'a.txt' is no checkpoint in a run"),
         (("sample", "-n", "0"), 2, "0"),
         (("sample", "-o", "grid.jpg"), 2, "ends in .png"),

@@ -21,7 +21,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import gvt
-from gvt.config.text import parse
+from gvt.config.text import parse_yaml
 from gvt.loop.listener import PluginHooks
 from gvt.vision.drawing.figures import save_matrix
 from gvt_registry import Registry
@@ -199,7 +199,7 @@ def test_with_a_checkpoint_everything_before_it_is_on_disk(plugins, gan, tmp_pat
     tell("gvt_run_ended", outcome="success", error=None)
     assert [point.step for point in events(on_disk).Scalars("train/loss")] == steps
     [(_, config)] = text(run, "config")  # the run's own: there is no file of it in this folder
-    assert parse(dedent(config), "here") == run.config.document()
+    assert parse_yaml(dedent(config), "here") == run.config.document()
 
 
 def test_of_an_ended_run_nothing_stays(tmp_path):

@@ -407,5 +407,5 @@ def test_a_picture_of_one_page_has_no_second(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(UnreadablePicture, match="not an ordinary file"):
+    with pytest.raises(UnreadablePicture, match="not a regular file"):
         read_picture(tmp_path / "a.png", 3, WHITE)

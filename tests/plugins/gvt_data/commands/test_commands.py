@@ -100,7 +100,7 @@ def test_data_check_of_nothing_is_one_line(call, tmp_path):
     ("words", "code", "said"),
     [
         (("data", "show", "gan.mnist", "-o", "x.jpg"), 2, "'x.jpg' does not end in .png"),
-        (("data", "show", "gan.mnist", "-o", "no/x.png"), 2, "There is no folder 'no'"),
+        (("data", "show", "gan.mnist", "-o", "no/x.png"), 2, "Folder 'no' does not exist"),
         (("data", "show", "gan.mnist", "--split", "valid"), 2, "valid"),
         (("data", "chekc", "gan.mnist"), 2, "chekc"),
         (("data", "check", "gan.minst"), 2, "gan.mnist"),
