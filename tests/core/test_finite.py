@@ -113,7 +113,7 @@ def test_advice_names_the_newest_checkpoint_with_finite_held_out_losses(run):
 
     numbered.write_bytes(numbered.read_bytes()[:-1])
     assert advise(run, folder, settings, "float32") == (
-        "its checkpoints cannot be used: start a new run"
+        "no checkpoint can be used: start a new run"
     )
 
 
