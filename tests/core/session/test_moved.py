@@ -113,7 +113,9 @@ def test_other_data_is_refused(run, tmp_path):
     ],
 )
 def test_only_where_the_data_is_may_change(run, override):
-    with pytest.raises(UsageError, match=r"^data: a run goes on with the data|^data.*root"):
+    with pytest.raises(
+        UsageError, match=r"^data: cannot be changed when a run is resumed|^data.*root"
+    ):
         gvt.resume(run.folder, "train.steps=4", override, quiet=True)
 
 
