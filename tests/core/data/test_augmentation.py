@@ -93,7 +93,7 @@ def test_without_mixing_the_classes_stay_numbers():
     [
         (Plain(("semantic",)), {"batch_transforms": [MIXUP]}, "this data has semantic"),
         (Plain(()), {"batch_transforms": [EITHER]}, "this data has no classes of images"),
-        (Plain(), {"transforms": [MIXUP]}, r"under data\.batch_transforms"),
+        (Plain(), {"transforms": [MIXUP]}, r"move them to data\.batch_transforms"),
         (Plain(), {"batch_transforms": [{**MIXUP, "num_classes": 3}]}, "filled in by gvt"),
         (Plain(), {"batch_transforms": [{**MIXUP, "alfa": 1}]}, r"transforms\[0\]\.alfa: .*alpha"),
         (

@@ -147,7 +147,7 @@ def test_weights_that_moved_may_be_named_anew_but_are_not_wanted(tmp_path, monke
     monkeypatch.delenv("WEIGHTS")
     assert gvt.resume(run.folder, "train.steps=3", quiet=True).step == 3
     assert gvt.resume(run.folder, "train.steps=4", "init_from=there", quiet=True).step == 4
-    with pytest.raises(UsageError, match="init_from: a run goes on"):
+    with pytest.raises(UsageError, match="init_from: cannot be changed when a run is resumed"):
         gvt.resume(run.folder, "train.steps=5", "init_from=null", quiet=True)
 
 
