@@ -1,4 +1,4 @@
-"""A whole plugin in one file: a generator of dense layers.
+"""A plugin in a single file: a generator with dense layers.
 
 gvt run gan.mnist generator.name=dense train.steps=20 --plugin examples/my_generator.py
 """
@@ -12,7 +12,7 @@ from gvt_registry import Component, hookimpl
 
 
 class Dense(Generator):
-    """Noise to images in [-1, 1], through one hidden layer."""
+    """Latents to images in [-1, 1], with one hidden layer."""
 
     def __init__(self, image_shape: tuple[int, int, int], latent: int = 64, hidden: int = 256):
         super().__init__()
@@ -33,5 +33,5 @@ class Dense(Generator):
 
 @hookimpl
 def gvt_components() -> Component:
-    """Offer the generator; `target` is text, as in a plugin that is installed."""
+    """Return the generator; its target is `module:name`, as in an installed plugin."""
     return Component("generator", "dense", "my_generator:Dense", summary="Dense layers and tanh")

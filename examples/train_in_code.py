@@ -1,8 +1,8 @@
-"""A classifier of digits, put together in code: data, networks, loop, evaluation.
+"""Build and train an MNIST classifier in code: data, model, training loop, evaluation.
 
 python examples/train_in_code.py
 
-`gvt run classify.mnist` does the same from a recipe, and writes a run folder as it goes.
+`gvt run classify.mnist` does the same from a recipe, and writes a run folder.
 """
 
 import torch
@@ -11,14 +11,14 @@ import gvt
 
 
 def main():
-    torch.manual_seed(0)  # the networks' first weights; the loop seeds each step by itself
-    placement = gvt.Placement.resolve()  # what suits this machine: device, precision, format
+    torch.manual_seed(0)  # for the initial weights; the loop seeds each step
+    placement = gvt.Placement.resolve()  # device, precision and memory format for this machine
 
-    # MNIST is carried inside the package, so nothing is downloaded.
+    # MNIST is part of the package, so nothing is downloaded.
     digits = gvt.create("dataset", "mnist", split="train")
     test_digits = gvt.create("dataset", "mnist", split="test")
 
-    # What a recipe gets filled in, code hands over: shapes, classes, feature maps.
+    # Image shape, feature maps and number of classes, which gvt fills in for a recipe.
     backbone = gvt.create(
         "backbone", "small_cnn", image_shape=digits.info.image_shape, widths=[16, 32]
     )
@@ -43,8 +43,8 @@ def main():
     )
     trainer.fit()
 
-    found = gvt.evaluate(task, loader.held_out(test_digits, batch_size=1000))
-    print(f"accuracy on {len(test_digits):,} test digits: {found.metrics['accuracy']:.3f}")
+    evaluation = gvt.evaluate(task, loader.held_out(test_digits, batch_size=1000))
+    print(f"accuracy on {len(test_digits):,} test digits: {evaluation.metrics['accuracy']:.3f}")
 
 
 if __name__ == "__main__":

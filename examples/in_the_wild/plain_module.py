@@ -1,4 +1,4 @@
-"""A network that has never heard of gvt, as a task of a few lines.
+"""A plain torch module as a task, in a few lines.
 
 python examples/in_the_wild/plain_module.py
 """
@@ -11,11 +11,11 @@ from torchmetrics.classification import MulticlassAccuracy
 
 import gvt
 
-# --- somebody else's file ---------------------------------------------------------------------
+# --- a module without any gvt code ------------------------------------------------------------
 
 
 class LeNet(nn.Sequential):
-    """LeNet-5's layers, with ReLU: images (N, 1, 28, 28) to logits (N, classes)."""
+    """The layers of LeNet-5 with ReLU: images (N, 1, 28, 28) to logits (N, classes)."""
 
     def __init__(self, classes):
         super().__init__(
@@ -34,10 +34,10 @@ class LeNet(nn.Sequential):
         )
 
 
-# --- what gvt needs to know of it -------------------------------------------------------------
+# --- the task ---------------------------------------------------------------------------------
 
 
-@gvt.register("task", "lenet", summary="Somebody's LeNet, with cross entropy")
+@gvt.register("task", "lenet", summary="LeNet-5 with cross entropy")
 class Classification(gvt.Task):
     phases = (gvt.Phase("classification", trains="net"),)
 

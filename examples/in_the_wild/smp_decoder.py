@@ -1,4 +1,4 @@
-"""The U-Net decoder of segmentation_models.pytorch as a head, on one of its encoders.
+"""Encoders of segmentation_models.pytorch as a backbone, and its U-Net decoder as a head.
 
 pip install segmentation-models-pytorch
 python examples/in_the_wild/smp_decoder.py
@@ -21,7 +21,7 @@ class Encoder(gvt.Backbone):
         self.encoder = smp.encoders.get_encoder(
             encoder, in_channels=image_shape[0], depth=depth, weights=None
         )
-        channels = self.encoder.out_channels  # of the image itself, then of each stage
+        channels = self.encoder.out_channels  # starting with the image itself
         self.feature_info = {f"stage{i}": (c, 2**i) for i, c in enumerate(channels)}
 
     def forward(self, images):

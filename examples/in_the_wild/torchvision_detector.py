@@ -1,8 +1,8 @@
-"""A detector of torchvision, whole, as a task: its own losses in training, its own predictions.
+"""A complete detector of torchvision as a task, with its own losses and predictions.
 
 python examples/in_the_wild/torchvision_detector.py
 
-It computes no losses in eval mode, so an evaluation has its metric alone.
+The detector does not compute losses in eval mode, so an evaluation has only metrics.
 """
 
 import sys
@@ -25,7 +25,7 @@ class FasterRCNN(gvt.Task):
             num_classes=num_classes + 1,  # torchvision's 0 is the background
             min_size=side,
             max_size=side,
-            rpn_post_nms_top_n_train=100,  # pictures of one object need no thousands of proposals
+            rpn_post_nms_top_n_train=100,  # small images do not need thousands of proposals
             box_batch_size_per_image=32,
         )
 
@@ -35,14 +35,15 @@ class FasterRCNN(gvt.Task):
         return self.model(unpadded(batch), targets)
 
     def predict(self, batch):
-        return [{**found, "labels": found["labels"] - 1} for found in self.model(unpadded(batch))]
+        predictions = self.model(unpadded(batch))
+        return [{**p, "labels": p["labels"] - 1} for p in predictions]
 
     def metric(self):
         return IntersectionOverUnion(respect_labels=False)
 
 
 def unpadded(batch):
-    """Return the images as torchvision wants them, a list."""
+    """Return the images without padding, as a list."""
     return [i[:, :h, :w] for i, (h, w) in zip(batch.images, batch.frame.sizes, strict=True)]
 
 

@@ -1,1 +1,1 @@
-"""Feature extractors."""
+"""Backbones: feature extractors, and the import of published weights."""

@@ -1,4 +1,4 @@
-"""The feature pyramid network, on any backbone."""
+"""Feature pyramid network on any backbone."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from gvt import Backbone
 
 
 class FPN(Backbone):
-    """The maps of a backbone, each with what the coarser ones know, all equally wide.
+    """Feature pyramid network: coarser maps are added to finer ones, all of equal width.
 
-    Lin et al. 2017, https://arxiv.org/abs/1612.03144, by `torchvision.ops.FeaturePyramidNetwork`.
-    The maps keep their names, sizes and strides.
+    Lin et al. 2017, https://arxiv.org/abs/1612.03144; `torchvision.ops.FeaturePyramidNetwork`. The
+    maps keep their names, sizes and strides.
 
     Args:
-        backbone: What it stands on.
-        channels: Of every map.
-        stages: Names of the maps to take, all unless given; the paper leaves out strides below 4.
-        pool: Add the map `pool`, every second pixel of the coarsest one, for large objects.
+        backbone: The backbone whose maps are combined.
+        channels: Channels of every map.
+        stages: Names of the maps to use, all by default; the paper leaves out strides below 4.
+        pool: Whether to add the map `pool`, every second pixel of the coarsest map, for large
+            objects.
 
     Raises:
         ValueError: If the backbone has no such map.

@@ -1,4 +1,4 @@
-"""Which parameters a feature map depends on, and keeping some of a network as they are."""
+"""Parameters behind feature maps, pruning of unused modules, and freezing."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def parameters_behind(maps: Iterable[Tensor]) -> set[nn.Parameter]:
-    """Return the parameters that tensors were computed with, by their autograd graph."""
-    found: set[nn.Parameter] = set()
-    waiting = [each.grad_fn for each in maps]
-    seen = {None}
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
+    """Return the parameters that tensors were computed with, from their autograd graph."""
+    parameters: set[nn.Parameter] = set()
+    nodes = [tensor.grad_fn for tensor in maps]
+    visited = {None}
+    while nodes:
+        node = nodes.pop()
+        if node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         if hasattr(node, "variable"):
-            found.add(node.variable)
-        waiting += [before for before, _ in node.next_functions]
-    return found
+            parameters.add(node.variable)
+        nodes += [previous for previous, _ in node.next_functions]
+    return parameters
 
 
 def leave_out(network: nn.Module, used: Collection[nn.Parameter]) -> None:
-    """Take the parts that compute nothing of use out of a network, and freeze what is left."""
-    for name, part in network.named_children():
-        parameters = list(part.parameters())
+    """Replace children without used parameters by identities, and freeze unused parameters."""
+    for name, child in network.named_children():
+        parameters = list(child.parameters())
         if parameters and not any(parameter in used for parameter in parameters):
             setattr(network, name, nn.Identity())
     for parameter in network.parameters():
@@ -37,21 +37,21 @@ def leave_out(network: nn.Module, used: Collection[nn.Parameter]) -> None:
 def freeze_parameters(
     network: nn.Module, frozen: Collection[nn.Parameter], batch_norms: bool
 ) -> tuple[str, ...]:
-    """Freeze parameters, and return the names of the modules that belong in eval mode for ever.
+    """Freeze parameters, and return the names of the modules to keep in eval mode.
 
     Args:
-        network: What they are of.
-        frozen: What is to stay as it is.
-        batch_norms: Whether every batch norm is, too.
+        network: The module with the parameters.
+        frozen: The parameters to freeze.
+        batch_norms: Whether to freeze every batch norm, too.
     """
-    still = []
+    names = []
     for name, module in network.named_modules():
-        own = list(module.parameters())
+        parameters = list(module.parameters())
         if batch_norms and isinstance(module, _BatchNorm):
-            frozen = {*frozen, *own}
-            still.append(name)
-        elif own and all(parameter in frozen for parameter in own):
-            still.append(name)
+            frozen = {*frozen, *parameters}
+            names.append(name)
+        elif parameters and all(parameter in frozen for parameter in parameters):
+            names.append(name)
     for parameter in frozen:
         parameter.requires_grad_(False)
-    return tuple(still)
+    return tuple(names)

@@ -1,4 +1,4 @@
-"""`gvt import`: weights from elsewhere, as a safetensors file in timm's names."""
+"""The command `gvt import`: convert published weights to a safetensors file with timm's names."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from gvt.cli import Output, debug_option
 from gvt.printable import emit
 
 
-@click.command("import", short_help="Turn a .pth of a known network into a safetensors file.")
+@click.command("import", short_help="Convert published weights (.pth) to a safetensors file.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--model", required=True, metavar="NAME", help="What timm calls the network, as resnet18."
+    "--model", required=True, metavar="NAME", help="Name of the model in timm, such as resnet18."
 )
 @click.option(
-    "-o", "--out", type=Output(".safetensors"), required=True, help="The file to be written."
+    "-o", "--out", type=Output(".safetensors"), required=True, help="The safetensors file to write."
 )
 @debug_option
 def import_command(file: Path, model: str, out: Path) -> None:
-    """Turn the weights in FILE into a safetensors file, which a backbone takes as `weights`.
+    """Convert the weights in FILE to a safetensors file, for the parameter `weights` of a backbone.
 
-    Tensors are matched by name, or by position where the names are others but every shape agrees
-    in order; anything else is refused. FILE is opened without running code that may be in it.
+    Tensors are matched by name, or by position if the names differ but all shapes agree in order.
+    Other files are refused. FILE is opened without running code that it may contain.
 
     \b
     gvt import lite0.pth --model tf_efficientnet_lite0 -o lite0.safetensors
@@ -31,8 +31,8 @@ def import_command(file: Path, model: str, out: Path) -> None:
     """
     from .conversion import convert
 
-    taken = convert(file, model, out)
-    emit(f"{out}: {taken.count} tensors of {model}, by {taken.how}")
-    if taken.left_over:
-        more = f" and {len(taken.left_over) - 3} more" if len(taken.left_over) > 3 else ""
-        emit(f"left out, since {model} has none: {', '.join(taken.left_over[:3])}{more}")
+    result = convert(file, model, out)
+    emit(f"{out}: {result.count} tensors of {model}, by {result.how}")
+    if names := result.left_over:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        emit(f"left out, since {model} has none: {', '.join(names[:3])}{more}")

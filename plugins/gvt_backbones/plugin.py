@@ -1,4 +1,4 @@
-"""The backbones that gvt brings."""
+"""Components of the backbones, and the command `gvt import`."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ def gvt_components() -> list[Component]:
             "backbone",
             "small_cnn",
             "gvt_backbones.small_cnn:SmallCNN",
-            summary="3x3 convolutions, ReLU and pooling, a stage for each width",
+            summary="Textbook CNN: 3x3 convolutions, ReLU and pooling, one stage for each width",
         ),
         Component(
             "backbone",
             "unet_encoder",
             "gvt_backbones.unet_encoder:UNetEncoder",
-            summary="The contracting half of the U-Net, of any width and depth",
+            summary="Encoder of the U-Net, of any width and depth",
         ),
         Component(
             "backbone",
             "timm",
             "gvt_backbones.timm_backbone:Timm",
-            summary="Any network of timm: ResNets, EfficientNets, ConvNeXts, Swin, ViT; weights",
+            summary="Any model of timm with its weights: ResNet, EfficientNet, ConvNeXt, Swin, ViT",
         ),
         Component(
             "backbone",
             "fpn",
             "gvt_backbones.fpn:FPN",
-            summary="A feature pyramid on another backbone: maps of every stride, equally wide",
+            summary="Feature pyramid network on another backbone, with maps of equal width",
         ),
     ]
 

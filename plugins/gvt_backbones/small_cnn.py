@@ -1,4 +1,4 @@
-"""The textbook's convolutional network, without its dense layers."""
+"""The convolutional layers of the textbook CNN."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
 class SmallCNN(Backbone):
-    """Of each width a valid 3x3 convolution, ReLU and 2x2 max pooling.
+    """Stages of a valid 3x3 convolution, ReLU and 2x2 max pooling, one for each width.
 
-    Its feature maps are `stage1` (N, widths[0], ~H/2, ~W/2), `stage2` (N, widths[1], ~H/4, ~W/4)
-    and so on; valid convolutions lose a pixel on each side, so 28x28 gives 13x13 and 5x5.
+    Feature maps are `stage1` (N, widths[0], ~H/2, ~W/2), `stage2` (N, widths[1], ~H/4, ~W/4) and so
+    on. Valid convolutions lose a pixel on each side, so 28x28 becomes 13x13 and 5x5.
 
     Args:
         image_shape: (C, H, W) of the images.
         widths: Channels of each stage.
 
     Raises:
-        ValueError: If nothing is left of an image after the last stage.
+        ValueError: If the images are too small for the stages.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], widths: Widths = (32, 64)):
@@ -34,9 +34,9 @@ class SmallCNN(Backbone):
         for number, width in enumerate(widths, start=1):
             size = [(side - 2) // 2 for side in size]
             if min(size) < 1:
-                raise ValueError(f"{len(widths)} stages leave nothing of images {image_shape}")
+                raise ValueError(f"images {image_shape} are too small for {len(widths)} stages")
             name = f"stage{number}"
-            # Pooling before ReLU gives the same values from a quarter of the work.
+            # Pooling before ReLU gives the same values for a quarter of the work.
             self.stages[name] = nn.Sequential(
                 nn.Conv2d(channels, width, 3), nn.MaxPool2d(2), nn.ReLU()
             )
@@ -44,7 +44,7 @@ class SmallCNN(Backbone):
             channels = width
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return every stage's feature map."""
+        """Return the feature map of each stage."""
         features = {}
         for name, stage in self.stages.items():
             images = features[name] = stage(images)

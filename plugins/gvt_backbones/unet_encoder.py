@@ -1,4 +1,4 @@
-"""The contracting half of the U-Net."""
+"""The encoder of the U-Net."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from gvt.vision.layers import DoubleConv
 
 
 class UNetEncoder(Backbone):
-    """Double 3x3 convolutions with 2x2 max pooling between them (Ronneberger and others, 2015).
+    """Double 3x3 convolutions with 2x2 max pooling between them (Ronneberger et al. 2015).
 
-    Its feature maps are `stage1` (N, width, H, W), `stage2` (N, 2 width, H/2, W/2) and so on, a
-    stage more than there are poolings. Odd sizes are rounded up.
+    Feature maps are `stage1` (N, width, H, W), `stage2` (N, 2 width, H/2, W/2) and so on, one more
+    than there are poolings. Odd sizes are rounded up.
 
     With `padding: valid`, as in the paper (https://arxiv.org/abs/1505.04597), the image is
     extended by mirroring, as far as the head `unet` with valid convolutions needs to cover it:
     92 pixels at the top and the left with four poolings, and at least as many at the other sides.
-    The maps then show the margin, too, which only that head can take.
+    The maps then include the margin, which only that head supports.
 
     Args:
-        image_shape: (C, H, W) of the images, where all are of one size.
-        image_channels: Channels of the images, where `image_shape` does not say; 3 unless given.
+        image_shape: (C, H, W) of the images, if all have the same size.
+        image_channels: Channels of the images, if `image_shape` is None; 3 by default.
         width: Channels of the first stage.
-        depth: Number of poolings, each of which doubles the channels.
+        depth: Number of poolings; each doubles the channels.
         norm: `batch` norm before each ReLU, or `none`, as in the paper.
         padding: `same` or `valid` convolutions.
 
     Raises:
-        ValueError: If `image_channels` is not what `image_shape` says.
+        ValueError: If `image_channels` differs from `image_shape`.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class UNetEncoder(Backbone):
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a small one to try."""
+        """Return parameters of a small example, for the conformance kit."""
         return {"width": 4}
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return every stage's feature map.
+        """Return the feature map of each stage.
 
         Raises:
             ValueError: If the images have another number of channels.
@@ -77,7 +77,7 @@ class UNetEncoder(Backbone):
         return self.contract(self.extended(images) if self.padding == "valid" else images)
 
     def contract(self, images: Tensor) -> dict[str, Tensor]:
-        """Return every stage's feature map of images as they are, without extending them."""
+        """Return the feature map of each stage, without extending the images."""
         features: dict[str, Tensor] = {}
         for name, stage in self.stages.items():
             if features:
@@ -86,25 +86,25 @@ class UNetEncoder(Backbone):
         return features
 
     def extended(self, images: Tensor) -> Tensor:
-        """Return images that are mirrored at their sides, for valid convolutions.
+        """Return images extended by mirroring at all sides, for valid convolutions.
 
-        What a decoder of valid convolutions makes of it begins at the image's first pixel, and
+        The output of a decoder with valid convolutions starts at the first pixel of the image, and
         is at least as large as the image.
         """
         scale = 2**self.depth
-        # What each double convolution takes, in pixels, at all of the stages before this one.
-        taken = 4 * (scale - 1)
-        margin = 2 * scale + taken
+        # Pixels of the image that the double convolutions before the last stage lose together.
+        loss = 4 * (scale - 1)
+        margin = 2 * scale + loss
         for side in (2, 3):
             size = images.shape[side]
-            smallest = -(-(size + taken) // scale)  # rows of the last map
-            place = torch.arange(scale * (smallest + 4) + taken, device=images.device) - margin
-            images = images.index_select(side, _mirrored(place, size))
+            smallest = -(-(size + loss) // scale)  # rows of the last map
+            indices = torch.arange(scale * (smallest + 4) + loss, device=images.device) - margin
+            images = images.index_select(side, _mirrored(indices, size))
         return images
 
 
-def _mirrored(place: Tensor, size: int) -> Tensor:
-    """Return the places as seen in mirrors at the first and the last of `size` pixels."""
+def _mirrored(indices: Tensor, size: int) -> Tensor:
+    """Reflect indices at the first and the last of `size` pixels."""
     period = max(1, 2 * (size - 1))
-    place = place.remainder(period)
-    return torch.minimum(place, period - place).clamp(max=size - 1)
+    indices = indices.remainder(period)
+    return torch.minimum(indices, period - indices).clamp(max=size - 1)

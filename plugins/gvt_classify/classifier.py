@@ -1,4 +1,4 @@
-"""Image classification on any backbone."""
+"""A head for image classification, on any backbone."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from .dense import DenseHead
 
 
 class Classifier(DenseHead):
-    """Dense layers on the coarsest feature map; each picture is of one class.
+    """Dense layers on the coarsest feature map; each image has one class.
 
-    In training a picture's class may come as shares of all classes, as MixUp and CutMix make them.
+    In training the class may also be given as shares of all classes, as MixUp and CutMix produce.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the coarsest last.
+        feature_info: The (channels, stride) of each feature map, the coarsest last.
         num_classes: Number of classes.
         hidden: Widths of hidden dense layers, with ReLU.
-        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
-            average pooling. A map that has this size already is left as it is.
+        grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
+            average pooling. A map of that size is not changed.
         dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file of `gvt import` that the last layer is taken from, with
-            `hidden=[]` and `grid=1`; it is not read when a checkpoint is loaded.
-        label_smoothing: Share of the truth that is spread over all classes (Szegedy et al. 2016,
+        weights: A safetensors file written by `gvt import`, for the weights of the last layer;
+            requires `hidden=[]` and `grid=1`. It is not read when a checkpoint is loaded.
+        label_smoothing: Share of the target that is spread over all classes (Szegedy et al. 2016,
             https://arxiv.org/abs/1512.00567).
-        class_weights: Factor of each class in the cross entropy; `balanced` makes up for their
-            numbers of training samples, N / (K * N of the class) for K classes that occur.
-        class_counts: Training samples of each class, where the data set knows.
-        loss: Of logits (N, num_classes) and class numbers (N,), or shares (N, num_classes); cross
-            entropy unless given.
-        metrics: Further ones by name, of predicted and true class numbers, (N,) each.
+        class_weights: Factor of each class in the cross entropy; `balanced` weights classes
+            inversely to their frequency, N / (K * N of the class) for K classes that occur.
+        class_counts: Training samples of each class, if the data set provides them.
+        loss: Loss of logits (N, num_classes) and class indices (N,), or shares (N, num_classes);
+            cross entropy by default.
+        metrics: Further metrics by name, of predicted and true class indices, (N,) each.
 
     Raises:
-        ValueError: If the class weights do not fit the data, or something is given for the cross
-            entropy though there is another loss, or the weights do not fit.
+        ValueError: If the class weights do not fit the data, parameters of the cross entropy are
+            combined with another loss, or the weights do not fit.
     """
 
     needs = ("class",)
@@ -62,17 +62,17 @@ class Classifier(DenseHead):
         super().__init__(feature_info, num_classes, hidden, grid, dropout, weights)
         if loss is not None and (class_weights is not None or label_smoothing):
             raise ValueError(
-                "class_weights and label_smoothing are for the cross entropy; give them to loss"
+                "class_weights and label_smoothing are for the cross entropy; set them in loss"
             )
         self.criterion, self.further = loss, metrics or {}
         self.label_smoothing = label_smoothing
         factors = factors_of(class_weights, class_counts, num_classes)
-        # Made anew of the configuration and the data's facts, so no part of a checkpoint.
+        # Computed from the configuration and the data, so not part of a checkpoint.
         self.register_buffer("class_weights", factors, persistent=False)
         self.class_weights: Tensor | None
 
     def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """Return the mean `cross_entropy`, computed in float32, or `loss`, another one."""
+        """Return the mean `cross_entropy`, computed in float32, or the value of `loss`."""
         truth = targets["class"]
         if self.criterion is not None:
             return {"loss": self.criterion(outputs.float(), truth)}
@@ -82,16 +82,16 @@ class Classifier(DenseHead):
         return {"cross_entropy": value}
 
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return of each image its `class` () and `scores` (num_classes,), which sum to 1."""
+        """Return for each image its `class` () and `scores` (num_classes,), which sum to 1."""
         scores = outputs.float().softmax(dim=1)
         best = outputs.argmax(dim=1)
         return [{"class": c, "scores": s} for c, s in zip(best, scores, strict=True)]
 
     def metric(self) -> StackedMetric:
-        """Return `accuracy` over the images, means over the classes, and the table `confusion`.
+        """Return `accuracy`, `precision`, `recall`, `f1` and the table `confusion`.
 
-        `precision`, `recall` and `f1` are means over the classes that occur, in the truth or among
-        the predictions; of a class that occurs in one of the two only they are 0.
+        `precision`, `recall` and `f1` are means over the classes that occur among targets or
+        predictions. They are 0 for a class that occurs in only one of the two.
         """
         from torchmetrics import MetricCollection, classification
 
@@ -109,42 +109,43 @@ class Classifier(DenseHead):
         return StackedMetric(MetricCollection(metrics), "class", "class")
 
     def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
-        """Return 1 minus the score of the true class where another one was predicted."""
+        """Return 1 minus the score of the true class if it was not predicted, else 0."""
         truth = torch.stack([target["class"] for target in targets])
         scores = torch.stack([prediction["scores"] for prediction in predictions])
         predicted = torch.stack([prediction["class"] for prediction in predictions])
-        of_truth = scores.gather(1, truth[:, None]).squeeze(1)
-        return torch.where(predicted == truth, torch.zeros_like(of_truth), 1 - of_truth)
+        true_scores = scores.gather(1, truth[:, None]).squeeze(1)
+        return torch.where(predicted == truth, torch.zeros_like(true_scores), 1 - true_scores)
 
 
 def factors_of(
-    wanted: Sequence[float] | Literal["balanced"] | None,
+    weights: Sequence[float] | Literal["balanced"] | None,
     counts: Sequence[int] | None,
     num_classes: int,
 ) -> Tensor | None:
-    """Return the factor of each class in the loss, (num_classes,), None where all are equal.
+    """Return the factor of each class in the loss, (num_classes,); None for equal factors.
 
     Args:
-        wanted: The factors, or `balanced`: N / (K * N of the class), for the K classes that occur,
-            so that their mean over the samples is 1; and 1 for others.
+        weights: The factors, or `balanced`: N / (K * N of the class) for the K classes that occur,
+            so that the mean over the samples is 1; and 1 for other classes.
         counts: Samples of each class.
         num_classes: Number of classes.
 
     Raises:
-        ValueError: If there is not one for each class, or the counts are unknown.
+        ValueError: If the number of factors is not the number of classes, or `balanced` lacks
+            counts.
     """
-    if wanted is None:
+    if weights is None:
         return None
-    if wanted == "balanced":
+    if weights == "balanced":
         if counts is None:
             raise ValueError(
-                "class_weights: balanced needs the number of samples of each class, which this "
-                "data set does not say (attribute labels); give a number for each class"
+                "class_weights: balanced needs the number of samples of each class, but this data "
+                "set has no attribute labels; give a factor for each class"
             )
         occurring = sum(count > 0 for count in counts)
         return torch.tensor([sum(counts) / (occurring * c) if c else 1.0 for c in counts])
-    if len(wanted) != num_classes:
+    if len(weights) != num_classes:
         raise ValueError(
-            f"class_weights {list(wanted)}: give a factor for each of the {num_classes} classes"
+            f"class_weights {list(weights)}: give a factor for each of the {num_classes} classes"
         )
-    return torch.tensor(wanted)
+    return torch.tensor(weights)

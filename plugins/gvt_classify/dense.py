@@ -1,4 +1,4 @@
-"""Dense layers on the coarsest feature map, with or without those of a published network."""
+"""Dense layers on the coarsest feature map, optionally with published weights."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gvt import Batch, Dropout, Head
 
 
 class DenseHead(Head):
-    """Dense layers on the coarsest feature map: one logit for every class.
+    """Dense layers on the coarsest feature map, to one logit for each class.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the coarsest last.
+        feature_info: The (channels, stride) of each feature map, the coarsest last.
         num_classes: Number of classes.
         hidden: Widths of hidden dense layers, with ReLU.
-        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
-            average pooling. A map that has this size already is left as it is.
+        grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
+            average pooling. A map of that size is not changed.
         dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file of `gvt import` that the last layer is taken from; it is not
-            read when a checkpoint is loaded.
+        weights: A safetensors file written by `gvt import`, for the weights of the last layer. It
+            is not read when a checkpoint is loaded.
 
     Raises:
-        ValueError: If there is no such file, or its classifier is of another shape.
+        ValueError: If the file does not exist, or its classifier has another shape.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class DenseHead(Head):
         self.layers = nn.Sequential(*layers, Dropout(dropout), last)
         if weights is not None and (hidden or grid != 1):
             raise ValueError(
-                "weights are of one layer on the averaged map; they need hidden=[] and grid=1"
+                "weights are for a single layer on the averaged map; set hidden=[] and grid=1"
             )
         if weights is not None and not gvt.restoring():
             load_classifier(Path(weights).expanduser(), last)
@@ -67,14 +67,14 @@ class DenseHead(Head):
 
 
 def load_classifier(path: Path, layer: nn.Linear) -> None:
-    """Copy a published network's last dense layer into a layer.
+    """Load the classifier of a published model into a dense layer.
 
     Args:
-        path: A safetensors file whose metadata say under `classifier` which module it is.
-        layer: Takes its weight and bias.
+        path: A safetensors file whose metadata has the classifier's name under `classifier`.
+        layer: The layer whose weight and bias are set.
 
     Raises:
-        ValueError: If there is no such file, it does not say that, or the shapes differ.
+        ValueError: If the file cannot be read, its metadata has no such name, or the shapes differ.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -82,8 +82,8 @@ def load_classifier(path: Path, layer: nn.Linear) -> None:
             names = file.keys()
             if f"{module}.weight" not in names:
                 raise ValueError(
-                    f"weights: {str(path)!r} does not say which of its layers classifies; "
-                    "`gvt import` writes files that do"
+                    f"weights: {str(path)!r} does not name the layer that classifies; use a file "
+                    "written by `gvt import`"
                 )
             weight = file.get_tensor(f"{module}.weight")
             has_bias = f"{module}.bias" in names
@@ -101,13 +101,16 @@ def load_classifier(path: Path, layer: nn.Linear) -> None:
 
 
 def _other_shape(path: Path, weight: Tensor, layer: nn.Linear) -> str:
-    """Return what to say of a layer that does not fit."""
-    theirs = " x ".join(map(str, weight.shape))
-    reason = (
-        f"of {len(weight)} classes, and the data has {layer.out_features}; without weights the "
-        "layer is learned"
-        if len(weight) != layer.out_features
-        else f"{theirs}, and the backbone's coarsest map has {layer.in_features} channels; the "
-        "map that it was trained on may be another one"
-    )
-    return f"weights: the classifier of {str(path)!r} is {reason}"
+    """Return the error message for a classifier that does not fit."""
+    if len(weight) != layer.out_features:
+        reason = (
+            f"has {len(weight)} classes, but the data has {layer.out_features}; leave weights out "
+            "to train the layer from scratch"
+        )
+    else:
+        shape = " x ".join(map(str, weight.shape))
+        reason = (
+            f"is {shape}, but the backbone's coarsest map has {layer.in_features} channels; it may "
+            "belong to another map"
+        )
+    return f"weights: the classifier of {str(path)!r} {reason}"

@@ -1,4 +1,4 @@
-"""Images that may be of several classes, or of none."""
+"""A head for multi-label classification: images with any number of classes."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from .dense import DenseHead
 
 
 class MultiLabelClassifier(DenseHead):
-    """Dense layers on the coarsest feature map; each picture is of any number of classes.
+    """Dense layers on the coarsest feature map; each image has any number of classes.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the coarsest last.
+        feature_info: The (channels, stride) of each feature map, the coarsest last.
         num_classes: Number of classes.
         hidden: Widths of hidden dense layers, with ReLU.
-        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
-            average pooling. A map that has this size already is left as it is.
+        grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
+            average pooling. A map of that size is not changed.
         dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file of `gvt import` that the last layer is taken from, with
-            `hidden=[]` and `grid=1`; it is not read when a checkpoint is loaded.
-        threshold: Classes with a score above it are predicted.
-        pos_weight: Factor of each class's loss where it is true.
-        loss: Of logits and truth, 0 or 1, (N, num_classes) float32 each; binary cross entropy
-            unless given.
-        metrics: Further ones by name, of scores (N, num_classes) and truth (N, num_classes) int64.
+        weights: A safetensors file written by `gvt import`, for the weights of the last layer;
+            requires `hidden=[]` and `grid=1`. It is not read when a checkpoint is loaded.
+        threshold: Score above which a class is predicted.
+        pos_weight: Factor of each class's loss for positive samples.
+        loss: Loss of logits and targets, 0 or 1, (N, num_classes) float32 each; binary cross
+            entropy by default.
+        metrics: Further metrics by name, of scores (N, num_classes) and targets (N, num_classes)
+            int64.
 
     Raises:
-        ValueError: If there is not one factor for each class, or the weights do not fit.
+        ValueError: If the number of factors is not the number of classes, `pos_weight` is combined
+            with another loss, or the weights do not fit.
     """
 
     needs = ("labels",)
@@ -54,7 +56,7 @@ class MultiLabelClassifier(DenseHead):
     ) -> None:
         super().__init__(feature_info, num_classes, hidden, grid, dropout, weights)
         if loss is not None and pos_weight is not None:
-            raise ValueError("pos_weight is for the binary cross entropy; give it to loss")
+            raise ValueError("pos_weight is for the binary cross entropy; set it in loss")
         if pos_weight is not None and len(pos_weight) != num_classes:
             raise ValueError(
                 f"pos_weight {pos_weight}: give a factor for each of the {num_classes} classes"
@@ -65,7 +67,7 @@ class MultiLabelClassifier(DenseHead):
         self.pos_weight: Tensor | None
 
     def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """Return the mean `binary_cross_entropy`, computed in float32, or `loss`, another one."""
+        """Return the mean `binary_cross_entropy`, computed in float32, or the value of `loss`."""
         truth = multi_hot(targets["labels"], self.num_classes).to(outputs.device, torch.float32)
         if self.criterion is not None:
             return {"loss": self.criterion(outputs.float(), truth)}
@@ -75,25 +77,24 @@ class MultiLabelClassifier(DenseHead):
         return {"binary_cross_entropy": value}
 
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return of each image its `labels` (M,) and the `scores` (num_classes,) of all classes."""
-        scores = outputs.float().sigmoid()
+        """Return for each image its `labels` (M,) and `scores` (num_classes,)."""
         return [
-            {"labels": (of_one > self.threshold).nonzero().flatten(), "scores": of_one}
-            for of_one in scores
+            {"labels": (scores > self.threshold).nonzero().flatten(), "scores": scores}
+            for scores in outputs.float().sigmoid()
         ]
 
     def metric(self) -> Metric:
         """Return `mean_average_precision`, `precision`, `recall`, `f1`: means over the classes.
 
-        `average_precision` is that of each class. A class that is nowhere true has none, and does
-        not count in the mean.
+        `average_precision` has a value for each class. It is NaN for a class without positive
+        samples, which does not count in the mean.
         """
         from .multilabel_metric import MultiLabelMetric
 
         return MultiLabelMetric(self.num_classes, self.threshold, self.further)
 
     def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
-        """Return the sum of what is lacking to the truth, over the classes told wrongly."""
+        """Return the sum of |score - target| over the classes predicted wrongly, (N,)."""
         scores = torch.stack([prediction["scores"] for prediction in predictions])
         truth = multi_hot([target["labels"] for target in targets], self.num_classes)
         truth = truth.to(scores.device)
@@ -102,8 +103,8 @@ class MultiLabelClassifier(DenseHead):
 
 
 def multi_hot(labels: Sequence[Tensor], num_classes: int) -> Tensor:
-    """Return (N, num_classes) int64, 1 for the classes of each image, of their numbers (M,)."""
+    """Return (N, num_classes) int64, 1 for the classes of each image, given their indices (M,)."""
     hot = torch.zeros(len(labels), num_classes, dtype=torch.int64)
-    for row, numbers in zip(hot, labels, strict=True):
-        row[numbers.cpu()] = 1
+    for row, indices in zip(hot, labels, strict=True):
+        row[indices.cpu()] = 1
     return hot

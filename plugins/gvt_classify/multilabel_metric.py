@@ -1,4 +1,4 @@
-"""How well several labels an image are told; importing this brings torchmetrics."""
+"""Metrics of multi-label classification, based on torchmetrics."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .multilabel import multi_hot
 
 
 class AveragePrecision(classification.MultilabelAveragePrecision):
-    """The average precision of each class, NaN for one that is nowhere true."""
+    """The average precision of each class, NaN for a class without positive samples."""
 
     def compute(self) -> Tensor:
-        """Return (K,)."""
+        """Return the average precisions, (K,)."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="No positive samples found")
             values = torch.atleast_1d(super().compute())
@@ -31,18 +31,18 @@ class MultiLabelMetric:
 
     Args:
         num_classes: Number of classes.
-        threshold: Classes with a score above it are predicted.
+        threshold: Score above which a class is predicted.
         further: Further metrics by name.
     """
 
     def __init__(self, num_classes: int, threshold: float, further: Mapping[str, Any]) -> None:
         self._num_classes = num_classes
-        # Without validation, which refuses a single label.
-        how: dict[str, Any] = {"threshold": threshold, "validate_args": False}
+        # Without validation, which does not allow a single class.
+        options: dict[str, Any] = {"threshold": threshold, "validate_args": False}
         metrics = {
-            "precision": classification.MultilabelPrecision(num_classes, **how),
-            "recall": classification.MultilabelRecall(num_classes, **how),
-            "f1": classification.MultilabelF1Score(num_classes, **how),
+            "precision": classification.MultilabelPrecision(num_classes, **options),
+            "recall": classification.MultilabelRecall(num_classes, **options),
+            "f1": classification.MultilabelF1Score(num_classes, **options),
             "average_precision": AveragePrecision(num_classes, average="none", validate_args=False),
         }
         for name, metric in further.items():
@@ -51,7 +51,7 @@ class MultiLabelMetric:
         self._metrics = MetricCollection(metrics)
 
     def to(self, device: torch.device) -> MultiLabelMetric:
-        """Put its state where the predictions will be."""
+        """Move the state to a device."""
         self._metrics.to(device)
         return self
 
@@ -62,6 +62,6 @@ class MultiLabelMetric:
         self._metrics.update(scores, truth.to(scores.device))
 
     def compute(self) -> dict[str, Any]:
-        """Return the metrics over everything added, over all processes."""
-        found = self._metrics.compute()
-        return {"mean_average_precision": found["average_precision"].nanmean(), **found}
+        """Return the metrics over all predictions of all processes."""
+        values = self._metrics.compute()
+        return {"mean_average_precision": values["average_precision"].nanmean(), **values}

@@ -1,4 +1,4 @@
-"""What the classifier family brings."""
+"""Components of the classification family."""
 
 from gvt_registry import Component, hookimpl
 
@@ -11,36 +11,36 @@ def gvt_components() -> list[Component]:
             "head",
             "classifier",
             "gvt_classify.classifier:Classifier",
-            summary="Dense layers on the coarsest feature map, cross entropy, accuracy",
+            summary="Image classifier: dense layers on the coarsest feature map, cross entropy",
         ),
         Component(
             "head",
             "multilabel",
             "gvt_classify.multilabel:MultiLabelClassifier",
-            summary="The same for pictures of several classes: a yes or no for each of them",
+            summary="Multi-label image classifier: dense layers, binary cross entropy",
         ),
         Component(
             "recipe",
             "classify.mnist",
             "gvt_classify:recipes/mnist.yaml",
-            summary="Digits to names: the textbook CNN, 99 % in five epochs",
+            summary="MNIST digit classifier: the textbook CNN, 99 % in five epochs",
         ),
         Component(
             "recipe",
             "classify.folder",
             "gvt_classify:recipes/folder.yaml",
-            summary="Your own pictures to names: a folder of pictures for each class",
+            summary="Image classifier for your own images, one folder for each class",
         ),
         Component(
             "recipe",
             "classify.finetune",
             "gvt_classify:recipes/finetune.yaml",
-            summary="The same by a network that has learned ImageNet: few pictures will do",
+            summary="Fine-tuned ImageNet classifier for your own images, also for few of them",
         ),
         Component(
             "recipe",
             "classify.imagenet",
             "gvt_classify:recipes/imagenet.yaml",
-            summary="Photographs to ImageNet's 1,000 names, by weights that you import",
+            summary="ImageNet classifier with 1,000 classes, from imported weights",
         ),
     ]

@@ -1,8 +1,8 @@
-"""A light DCGAN, after Radford and others (2015, https://arxiv.org/abs/1511.06434).
+"""A light DCGAN, after Radford et al. (2015, https://arxiv.org/abs/1511.06434).
 
-Group norm stands where the paper has batch norm: an image then depends on its own latent alone,
-in training as in use, and several processes compute what one does. Pixels are doubled and
-convolved where the paper has transposed convolutions, which avoids their checkerboards.
+Group norm replaces the paper's batch norm: an image depends on its own latent only, and the result
+does not depend on the number of processes. Upsampling and convolution replace the transposed
+convolutions, which avoids their checkerboard artefacts.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from gvt import Discriminator, Generator
 from .types import Share
 
 GROUPS = 8
-"""Groups of a group norm; a width is a multiple of it."""
+"""Number of groups of each group norm; divides the width."""
 
 
 class DCGANGenerator(Generator):
-    """Noise to images in [-1, 1], through two doublings of the resolution.
+    """Latents to images in [-1, 1], with two doublings of the resolution.
 
     Args:
         image_shape: (C, H, W); H and W divisible by 4.
         latent: Length of a latent.
         width: Channels of the convolutions, divisible by 8; twice as many at the start.
-        conditional: Draw by class: the latent is multiplied by a learned vector of the wanted one.
+        conditional: Whether to generate images of a class: the latent is multiplied by a learned
+            embedding of the class.
         num_classes: Number of classes of the data.
 
     Attributes:
-        num_classes: How many it draws by; 0 if it is not conditional.
+        num_classes: Number of classes to generate; 0 if the generator is not conditional.
 
     Raises:
-        ValueError: If the width is not divisible by 8, or the image's sides are not by 4; or it is
-            conditional and there are no classes.
+        ValueError: If the width is not divisible by 8, H or W is not divisible by 4, or the
+            generator is conditional and the data has no classes.
     """
 
     def __init__(
@@ -46,14 +47,14 @@ class DCGANGenerator(Generator):
     ) -> None:
         super().__init__()
         if width % GROUPS:
-            raise ValueError(f"width {width}: has to be divisible by {GROUPS}")
+            raise ValueError(f"width {width}: should be divisible by {GROUPS}")
         channels, height, image_width = image_shape
         if height % 4 or image_width % 4:
-            raise ValueError(f"images {height}x{image_width}: both sides have to be divisible by 4")
+            raise ValueError(f"images {height}x{image_width}: both sides should be divisible by 4")
         self.latent_shape = (latent,)
         self.image_shape = image_shape
         if conditional and not num_classes:
-            raise ValueError("conditional: the data has no classes to draw by")
+            raise ValueError("conditional: the data has no classes; set conditional=false")
         self.num_classes = num_classes if conditional else 0
         self.embedding = nn.Embedding(num_classes, latent) if conditional else None
         start = (2 * width, height // 4, image_width // 4)
@@ -73,19 +74,19 @@ class DCGANGenerator(Generator):
         """Return images (N, C, H, W) in [-1, 1] for latents (N, latent), and classes (N,) int64.
 
         Raises:
-            ValueError: If it is conditional and there are no classes.
+            ValueError: If the generator is conditional and `labels` is None.
         """
         if self.embedding is not None:
             if labels is None:
-                raise ValueError("a conditional generator draws by class; give labels (N,)")
-            # Beside the latent the class soon drowns it, and all pictures of a class are one.
+                raise ValueError("a conditional generator needs labels (N,)")
+            # Concatenated, the class soon dominates the latent, and all its images look alike.
             z = z * self.embedding(labels)
         images: Tensor = self.layers(z)
         return images
 
 
 class DCGANDiscriminator(Discriminator):
-    """Images in the data's range to logits, through two halvings of the resolution.
+    """Images in the data range to logits, with two halvings of the resolution.
 
     Args:
         image_shape: (C, H, W); H and W divisible by 4.
@@ -93,7 +94,7 @@ class DCGANDiscriminator(Discriminator):
         dropout: Share of channels dropped after each convolution in training.
 
     Raises:
-        ValueError: If the image's sides are not divisible by 4.
+        ValueError: If H or W is not divisible by 4.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class DCGANDiscriminator(Discriminator):
         super().__init__()
         channels, height, image_width = image_shape
         if height % 4 or image_width % 4:
-            raise ValueError(f"images {height}x{image_width}: both sides have to be divisible by 4")
+            raise ValueError(f"images {height}x{image_width}: both sides should be divisible by 4")
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),

@@ -1,4 +1,4 @@
-"""What a discriminator may tell of an image besides whether it is real."""
+"""Discriminators that predict other targets besides real or fake."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from gvt import Discriminator, Targets, Task
 
 @runtime_checkable
 class Judge(Protocol):
-    """A discriminator that tells more of an image than whether it is real.
+    """A discriminator that predicts other targets besides real or fake.
 
-    The task `gan` goes by these where they are there; any other discriminator is one without.
+    The task `gan` uses these members of discriminators that have them.
 
     Attributes:
-        tells: The target keys that it learns from, such as `class`.
+        tells: Keys of the other targets, such as `class`.
     """
 
     tells: tuple[str, ...]
 
     def judge(self, images: Tensor, targets: Targets | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return logits (N,), and by name the weighted losses of what else it tells, ().
+        """Return logits (N,), and the weighted losses of other targets by name, ().
 
-        Images are (N, C, H, W) in the data's range. Those that lack a target teach nothing of it,
-        and where none has it, or there are no targets, the loss is left out.
+        Images are (N, C, H, W) in the data range. Images without a target are left out of its
+        loss. If no image has it, or `targets` is None, there is no such loss.
         """
         ...
 
     def supervised(self) -> Task | None:
-        """Return a task of the same networks that predicts and is evaluated; None without any."""
+        """Return a task with the same modules that predicts the other targets, or None."""
         ...
 
 
 def judged(
     discriminator: Discriminator, images: Tensor, targets: Targets | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return logits (N,) for images in the data's range, and what `Judge.judge` adds to them."""
+    """Return logits (N,) for images in the data range, and the losses of other targets by name."""
     if isinstance(discriminator, Judge):
         return discriminator.judge(images, targets)
     return discriminator(images), {}
 
 
 def supervised(discriminator: Discriminator) -> Task | None:
-    """Return what evaluates all that a discriminator tells of reals; None where that is nothing."""
+    """Return the task that predicts a discriminator's other targets; None if it has none."""
     return discriminator.supervised() if isinstance(discriminator, Judge) else None

@@ -1,4 +1,4 @@
-"""A discriminator out of a backbone and heads."""
+"""A discriminator built from a backbone and heads."""
 
 from __future__ import annotations
 
@@ -28,25 +28,24 @@ from .realness import Realness
 
 
 class OnBackbone(Discriminator):
-    """Any backbone, with a head on it that says whether an image is real, and perhaps others.
+    """Any backbone with a head that predicts real or fake, and optionally further heads.
 
-    One pass of the backbone serves all heads. With a classifier among them, and a generator that
-    draws by class, it is that of the auxiliary classifier GAN (Odena and others 2017,
+    All heads share one pass of the backbone. With a classifier as further head and a conditional
+    generator, it is the discriminator of an auxiliary classifier GAN (Odena et al. 2017,
     https://arxiv.org/abs/1610.09585).
 
     Args:
         backbone: Images in [0, 1] to feature maps.
-        realness: Feature maps to logits (N,); the head `realness`, on the coarsest map, unless
-            given.
-        heads: Further heads by names of one's own, on the same maps. They learn from the reals
-            that carry what they need, and a head that needs only `class` also from fakes of a
-            wanted class.
-        weights: Factor of each further head's losses, 1 unless given.
-        data_range: What stands for black and for white in the images that it is given; that of
-            the data, or [-1, 1] where nobody says.
+        realness: Feature maps to logits (N,); by default the head `realness` on the coarsest map.
+        heads: Further heads by name, on the same maps. They learn from the real images with the
+            targets that they need. A head that needs only `class` also learns from the fakes of a
+            conditional generator.
+        weights: Factor of each further head's losses, 1 by default.
+        data_range: Pixel values of black and white in the input images; by default those of the
+            data, or [-1, 1] without data.
 
     Raises:
-        ValueError: If a weight is for none of the further heads.
+        ValueError: If a weight does not belong to a further head.
     """
 
     def __init__(
@@ -73,24 +72,24 @@ class OnBackbone(Discriminator):
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return how to try it: without further heads, which its logits alone do not teach."""
+        """Return example parameters: no further heads, since the logits alone do not train them."""
         return {"heads": None}
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return logits (N,) for images (N, C, H, W) in the data's range."""
+        """Return logits (N,) for images (N, C, H, W) in the data range."""
         return self.judge(images, None)[0]
 
     def judge(self, images: Tensor, targets: Targets | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return logits (N,), and the further heads' weighted losses by name; see `Judge.judge`.
 
-        With one further head losses bear their own names, with several `head/name`.
+        Losses of a single further head keep their names; those of several are `head/name`.
 
         Raises:
-            ConfigError: If the head `realness` does not give one logit an image.
+            ConfigError: If the head `realness` does not return one logit for each image.
         """
         size = (int(images.shape[-2]), int(images.shape[-1]))
         batch = Batch(
-            # Here, and nowhere else, the data's range becomes that of backbones.
+            # The only place where images are mapped from the data range to that of backbones.
             between(self.data_range, (0.0, 1.0), images),
             Frame((size,) * len(images), size),
             targets=targets,
@@ -102,31 +101,31 @@ class OnBackbone(Discriminator):
             lesson = taught(head, features, batch)
             if lesson is None:
                 continue
-            found = head.loss(head(*lesson[:2]), lesson[2])
+            head_losses = head.loss(head(*lesson[:2]), lesson[2])
             losses |= {
                 short_name(name, self.heads, key): self.weights[name] * loss
-                for key, loss in found.items()
+                for key, loss in head_losses.items()
             }
         return logits, losses
 
     def supervised(self) -> Task | None:
-        """Return the further heads on the backbone as a task of their own; None without any."""
+        """Return a task of the backbone and the further heads; None if there are none."""
         heads = dict(self.heads.items())
         return MultiHead(self.backbone, heads, self.weights) if heads else None
 
     def _logits(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         logits: Any = self.realness(features, batch)
-        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        # Anything of another shape would be trained to be 1 or 0 throughout, and nobody told.
-        if given != (len(batch),):
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        # Outputs of another shape would be trained towards 1 or 0 without an error.
+        if shape != (len(batch),):
             raise ConfigError(
-                f"discriminator.realness: {type(self.realness).__name__} gives {given} for "
-                f"{len(batch)} images, where a logit of each, {(len(batch),)}, is wanted; leave it "
-                "out, or choose a head such as realness"
+                f"discriminator.realness: {type(self.realness).__name__} returned {shape} for "
+                f"{len(batch)} images, but should return one logit for each, {(len(batch),)}; "
+                "remove it, or choose a head such as realness"
             )
         return logits
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile the networks in it, since `judge` goes around the call of the whole."""
-        for network in (self.backbone, self.realness, *self.heads.values()):
-            network.compile(*args, **kwargs)
+        """Compile the backbone and the heads, since `judge` bypasses the call of this module."""
+        for module in (self.backbone, self.realness, *self.heads.values()):
+            module.compile(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What the GAN family brings."""
+"""Components of the GAN family."""
 
 from gvt_registry import Component, hookimpl
 
@@ -10,13 +10,13 @@ def gvt_components() -> list[Component]:
         "task",
         "gan",
         "gvt_gan.task:GAN",
-        summary="A generator against a discriminator, non-saturating BCE on logits",
+        summary="Generative adversarial network: non-saturating BCE loss on logits",
     )
     realness = Component(
         "head",
         "realness",
         "gvt_gan.realness:Realness",
-        summary="Real or not: one dense layer on the coarsest feature map",
+        summary="Real or fake logit: one dense layer on the coarsest feature map",
     )
     return [task, *_generators(), *_discriminators(), realness, *_recipes()]
 
@@ -26,22 +26,22 @@ def _generators() -> list[Component]:
         (
             "dcgan",
             "gvt_gan.dcgan:DCGANGenerator",
-            "Dense, then upsampling convolutions; light and free of batch statistics",
+            "Light DCGAN: dense, upsampling and convolutions, with group norm",
         ),
         (
             "textbook_conv",
             "gvt_gan.textbook:TextbookConvGenerator",
-            "Dense, convolutions and one doubling of the size, tanh",
+            "Textbook CNN: dense, convolutions, one doubling of the size, tanh",
         ),
         (
             "textbook_mlp",
             "gvt_gan.textbook:TextbookMLPGenerator",
-            "Two dense layers and a sigmoid",
+            "Textbook MLP: two dense layers, sigmoid",
         ),
         (
             "textbook_dcgan",
             "gvt_gan.textbook:TextbookDCGANGenerator",
-            "Dense, transposed convolutions with batch norm, tanh",
+            "Keras tutorial's DCGAN: dense, transposed convolutions with batch norm, tanh",
         ),
     ]
     return [Component("generator", name, target, summary=text) for name, target, text in rows]
@@ -52,27 +52,27 @@ def _discriminators() -> list[Component]:
         (
             "dcgan",
             "gvt_gan.dcgan:DCGANDiscriminator",
-            "Strided convolutions with leaky ReLU, then dense",
+            "Light DCGAN: strided convolutions with leaky ReLU, dense",
         ),
         (
             "on_backbone",
             "gvt_gan.on_backbone:OnBackbone",
-            "Any backbone with the head `realness`, and perhaps further heads",
+            "Any backbone with the head `realness`, and optionally further heads",
         ),
         (
             "textbook_conv",
             "gvt_gan.textbook:TextbookConvDiscriminator",
-            "Valid convolutions with leaky ReLU, dropout, then dense",
+            "Textbook CNN: valid convolutions with leaky ReLU, dropout, dense",
         ),
         (
             "textbook_mlp",
             "gvt_gan.textbook:TextbookMLPDiscriminator",
-            "Two dense layers",
+            "Textbook MLP: two dense layers",
         ),
         (
             "textbook_dcgan",
             "gvt_gan.textbook:TextbookDCGANDiscriminator",
-            "Strided convolutions with leaky ReLU and dropout, then dense",
+            "Keras tutorial's DCGAN: strided convolutions with leaky ReLU and dropout, dense",
         ),
     ]
     return [Component("discriminator", name, target, summary=text) for name, target, text in rows]
@@ -80,13 +80,13 @@ def _discriminators() -> list[Component]:
 
 def _recipes() -> list[Component]:
     summaries = {
-        "folder": "A GAN on a folder of your own pictures",
-        "mnist": "Digits out of noise: a light DCGAN, minutes on a laptop's CPU",
-        "mnist_classes": "Digits by class: a discriminator on a backbone tells which one it sees",
-        "mnist_dcgan": "Digits by a Keras tutorial's DCGAN",
-        "mnist_five": "Fives by a Keras textbook's GAN, in 100 steps",
-        "mnist_five_deep": "gan.mnist_five, one convolution deeper in both networks",
-        "mnist_mlp": "Digits by a Keras textbook's dense GAN",
+        "folder": "Light DCGAN on a folder of your own images",
+        "mnist": "MNIST digit generator: a light DCGAN, trains in minutes on a laptop's CPU",
+        "mnist_classes": "Class-conditional MNIST digit generator: an auxiliary classifier GAN",
+        "mnist_dcgan": "MNIST digit generator: the DCGAN of a Keras tutorial",
+        "mnist_five": "Generator of MNIST fives: the CNN of a Keras textbook, 100 steps",
+        "mnist_five_deep": "Generator of MNIST fives: gan.mnist_five with one more convolution",
+        "mnist_mlp": "MNIST digit generator: the MLP of a Keras textbook",
     }
     return [
         Component("recipe", f"gan.{name}", f"gvt_gan:recipes/{name}.yaml", summary=summary)

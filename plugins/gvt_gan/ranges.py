@@ -1,13 +1,13 @@
-"""Ranges of the values of pixels."""
+"""Ranges of pixel values."""
 
 from torch import Tensor
 
 Range = tuple[float, float]
-"""The values that stand for black and for white."""
+"""The pixel values of black and white."""
 
 
 def between(source: Range, target: Range, images: Tensor) -> Tensor:
-    """Return images mapped from one range to another, linearly."""
+    """Map images linearly from one range to another."""
     if source == target:
         return images
     scale = (target[1] - target[0]) / (source[1] - source[0])

@@ -1,4 +1,4 @@
-"""Whether an image is real, on any backbone."""
+"""A head that predicts whether an image is real, on any backbone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gvt import Batch, Head, StackedMetric, Targets
 
 
 class Realness(Head):
-    """One dense layer on the coarsest feature map, to a logit; larger is more real.
+    """One dense layer on the coarsest feature map to a logit; positive means real.
 
-    In a discriminator it judges reals and fakes. As a head of its own it learns from the target
-    `real` (), 1 or 0.
+    It is trained as part of a discriminator, or as a head of its own with the target `real` (), 1
+    or 0.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the coarsest last.
-        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
-            average pooling. A map that has this size already is left as it is.
+        feature_info: The (channels, stride) of each feature map, the coarsest last.
+        grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
+            average pooling. A map of that size is not changed.
     """
 
     needs = ("real",)
@@ -35,7 +35,7 @@ class Realness(Head):
 
     @staticmethod
     def gvt_targets(index: int) -> dict[str, Tensor]:
-        """Return what a made-up picture is, for the conformance kit."""
+        """Return targets of a synthetic image, for the conformance kit."""
         return {"real": torch.tensor(index % 2)}
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
@@ -52,18 +52,18 @@ class Realness(Head):
         return {"binary_cross_entropy": F.binary_cross_entropy_with_logits(outputs.float(), truth)}
 
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return of each image `real` (), 1 or 0, and `scores` (), how sure it is a real one."""
+        """Return for each image `real` (), 1 or 0, and `scores` (), the probability of real."""
         scores = outputs.float().sigmoid()
         return [{"real": (s > 0.5).long(), "scores": s} for s in scores]
 
     def metric(self) -> StackedMetric:
-        """Return `accuracy`, the share of images told rightly."""
+        """Return `accuracy`, the share of correct predictions."""
         from torchmetrics.classification import BinaryAccuracy
 
         return StackedMetric(BinaryAccuracy(), "real", "real", "accuracy")
 
     def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
-        """Return how far the score is from the truth where that was told wrongly, (N,)."""
+        """Return |score - truth| of wrong predictions, and 0 for correct ones, (N,)."""
         scores = torch.stack([prediction["scores"] for prediction in predictions])
         truth = _stacked([target["real"] for target in targets]).to(scores.device)
         gap = (scores - truth).abs()
@@ -71,7 +71,7 @@ class Realness(Head):
 
 
 def _stacked(truth: Any) -> Tensor:
-    """Return (N,) of what each sample says, as a tensor or as numbers."""
+    """Return the targets of all samples, tensors or numbers, as (N,)."""
     if isinstance(truth, Tensor):
         return truth
-    return torch.stack([torch.as_tensor(of_one) for of_one in truth])
+    return torch.stack([torch.as_tensor(value) for value in truth])

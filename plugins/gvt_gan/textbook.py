@@ -1,6 +1,7 @@
-"""The GANs of Keras textbooks and tutorials, layer by layer as published; see `gvt_gan.keras`.
+"""GANs of Keras textbooks and tutorials, layer by layer as published; see `gvt_gan.keras`.
 
-Their discriminators end in a sigmoid. Here it is in the loss, binary cross entropy on logits.
+The published discriminators end in a sigmoid. Here it is part of the loss, binary cross entropy on
+logits.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .keras import BATCH_NORM, SameConv2d, SameConvTranspose2d, initialise, leak
 from .types import Share
 
 
-class _Layers(Generator):
+class _SequentialGenerator(Generator):
     """A generator that is a sequence of layers."""
 
     layers: nn.Sequential
@@ -27,7 +28,7 @@ class _Layers(Generator):
         return images
 
 
-class _Judgement(Discriminator):
+class _SequentialDiscriminator(Discriminator):
     """A discriminator that is a sequence of layers, the last one of width 1."""
 
     layers: nn.Sequential
@@ -38,7 +39,7 @@ class _Judgement(Discriminator):
         return logits.squeeze(1)
 
 
-class TextbookConvGenerator(_Layers):
+class TextbookConvGenerator(_SequentialGenerator):
     """Dense, 5x5 convolution, 4x4 transposed convolution of stride 2, 5x5 convolution, tanh.
 
     Args:
@@ -46,11 +47,11 @@ class TextbookConvGenerator(_Layers):
         latent: Length of a latent.
         width: Channels of the hidden layers.
         further: Channels of each further 5x5 convolution before the last one.
-        image_range: Which of tanh's values stand for black and for white. With [0, 1], and reals
-            in [0, 1], the discriminator sees tanh's values as they are, below black as well.
+        image_range: Values of tanh for black and white. With [0, 1], and reals in [0, 1], the
+            discriminator sees the values of tanh unchanged, including those below black.
 
     Raises:
-        ValueError: If a side is odd, or the range does not rise.
+        ValueError: If a side is odd, or the range is not increasing.
     """
 
     def __init__(
@@ -87,16 +88,16 @@ class TextbookConvGenerator(_Layers):
         self.apply(initialise)
 
 
-class TextbookConvDiscriminator(_Judgement):
+class TextbookConvDiscriminator(_SequentialDiscriminator):
     """Valid 4x4 convolutions with leaky ReLU, dropout, dense.
 
     Args:
         image_shape: (C, H, W).
-        widths: Channels after each convolution; the first has stride 1, each further one 2.
+        widths: Channels after each convolution; the first has stride 1, the others stride 2.
         dropout: Share of features dropped before the dense layer in training.
 
     Raises:
-        ValueError: If the convolutions leave nothing of an image.
+        ValueError: If the images are too small for the convolutions.
     """
 
     def __init__(
@@ -115,16 +116,16 @@ class TextbookConvDiscriminator(_Judgement):
             channels = width
         if min(sides) < 1:
             raise ValueError(
-                f"images {image_shape[1]}x{image_shape[2]}: {len(widths)} valid 4x4 convolutions "
-                "leave nothing of them"
+                f"images {image_shape[1]}x{image_shape[2]}: too small for {len(widths)} valid 4x4 "
+                "convolutions"
             )
         features = channels * prod(sides)
         self.layers.extend([nn.Flatten(), Dropout(dropout), nn.Linear(features, 1)])
         self.apply(initialise)
 
 
-class TextbookMLPGenerator(_Layers):
-    """Two dense layers, ReLU between them, to images in [0, 1] by a sigmoid.
+class TextbookMLPGenerator(_SequentialGenerator):
+    """Two dense layers with ReLU between them, and a sigmoid to images in [0, 1].
 
     Args:
         image_shape: (C, H, W).
@@ -150,15 +151,12 @@ class TextbookMLPGenerator(_Layers):
         self.apply(initialise)
 
 
-class TextbookMLPDiscriminator(_Judgement):
-    """Two dense layers, ReLU between them.
+class TextbookMLPDiscriminator(_SequentialDiscriminator):
+    """Two dense layers with ReLU between them.
 
     Args:
         image_shape: (C, H, W).
         width: Units of the hidden layer.
-
-    Raises:
-        ValueError: If the width is impossible.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], width: PositiveInt = 128) -> None:
@@ -172,16 +170,17 @@ class TextbookMLPDiscriminator(_Judgement):
         self.apply(initialise)
 
 
-class TextbookDCGANGenerator(_Layers):
+class TextbookDCGANGenerator(_SequentialGenerator):
     """Dense, then 4x4 transposed convolutions with batch norm and leaky ReLU, tanh.
 
-    The source has no activation after the last layer and Glorot's weights; tanh and weights of
-    N(0, 0.02) are those of Radford and others (2015, https://arxiv.org/abs/1511.06434).
+    The source has no activation after the last layer, and Glorot initialisation; tanh and weights
+    from N(0, 0.02) are those of Radford et al. (2015, https://arxiv.org/abs/1511.06434).
 
     Args:
         image_shape: (C, H, W); H and W divisible by 4.
         latent: Length of a latent.
-        width: Channels before the last layer; twice as many before them, four times at the start.
+        width: Channels before the last layer; twice as many a layer earlier, four times at the
+            start.
 
     Raises:
         ValueError: If a side is not divisible by 4.
@@ -198,7 +197,7 @@ class TextbookDCGANGenerator(_Layers):
         start = (4 * width, height // 4, image_width // 4)
         self.layers = nn.Sequential(
             nn.Linear(latent, prod(start), bias=False),
-            # Before the reshape, as published: each of the features has statistics of its own.
+            # Before the reshape, as published: every feature has statistics of its own.
             nn.BatchNorm1d(prod(start), **BATCH_NORM),
             leaky_relu(),
             nn.Unflatten(1, start),
@@ -214,10 +213,10 @@ class TextbookDCGANGenerator(_Layers):
         self.apply(_initialise_normally)
 
 
-class TextbookDCGANDiscriminator(_Judgement):
+class TextbookDCGANDiscriminator(_SequentialDiscriminator):
     """4x4 convolutions of stride 2, each with leaky ReLU and dropout, then dense.
 
-    The source has Glorot's weights; those of N(0, 0.02) are of Radford and others (2015,
+    The source has Glorot initialisation; weights from N(0, 0.02) are those of Radford et al. (2015,
     https://arxiv.org/abs/1511.06434).
 
     Args:
@@ -247,7 +246,7 @@ class TextbookDCGANDiscriminator(_Judgement):
 def _check_sides(image_shape: tuple[int, int, int], divisor: int) -> None:
     _, height, width = image_shape
     if height % divisor or width % divisor:
-        raise ValueError(f"images {height}x{width}: both sides have to be divisible by {divisor}")
+        raise ValueError(f"images {height}x{width}: both sides should be divisible by {divisor}")
 
 
 def _initialise_normally(module: nn.Module) -> None:

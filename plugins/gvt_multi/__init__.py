@@ -1,1 +1,1 @@
-"""Recipes that mix the heads of other families on one backbone."""
+"""Recipes with heads of several families on one backbone."""

@@ -1,4 +1,4 @@
-"""What is mixed of the other families."""
+"""Recipes with heads of several families."""
 
 from gvt_registry import Component, hookimpl
 
@@ -11,6 +11,6 @@ def gvt_components() -> list[Component]:
             "recipe",
             "multi.scenes",
             "gvt_multi:recipes/scenes.yaml",
-            summary="A class, boxes, masks and a map of the pixels from one backbone",
+            summary="Classes, boxes, masks and segmentation of synthetic scenes on one backbone",
         ),
     ]

@@ -113,7 +113,7 @@ def test_advice_names_the_newest_checkpoint_with_finite_held_out_losses(run):
 
     numbered.write_bytes(numbered.read_bytes()[:-1])
     assert advise(run, folder, settings, "float32") == (
-        "its checkpoints cannot be used: start a new run"
+        "no checkpoint can be used: start a new run"
     )
 
 
@@ -179,7 +179,7 @@ def test_infinite_statistics_end_a_run_and_are_not_saved(tmp_path, ema):
         gvt.NonFiniteError, match=r"task/norm\.running_var .* after step 2"
     ) as caught:
         trainer.fit()
-    assert str(caught.value).endswith(f"can be used is {checkpoints.last}, of step 1")
+    assert str(caught.value).endswith(f"usable checkpoint is {checkpoints.last}, of step 1")
     tensors = file.load(checkpoints.last)[1]
     assert tensors["task/mask"].tolist() == [0.0, -INF]
     assert tensors["task/norm.running_var"].tolist() == [1.0]

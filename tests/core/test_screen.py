@@ -165,7 +165,7 @@ def test_a_closed_session_stops_and_saves_the_run(tmp_path):
     log = events(tmp_path)
     assert log["display lost"]["reason"] == "Broken pipe"
     assert log["ended"]["outcome"] == "interrupt"
-    expected = "since its terminal was closed and saved; go on with: gvt resume"
+    expected = "since the terminal was closed and saved; continue with: gvt resume"
     assert expected in log["ended"]["error"]
     assert list(tmp_path.glob("runs/*/*/checkpoints/last.safetensors"))
 
@@ -179,5 +179,5 @@ def test_under_nohup_a_closed_session_changes_nothing(tmp_path):
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 130
-    assert "saved; go on with: gvt resume" in errors
+    assert "saved; continue with: gvt resume" in errors
     assert "terminal was closed" not in errors

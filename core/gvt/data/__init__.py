@@ -1,4 +1,4 @@
-"""From samples to batches on the device, in an order that is a function of (seed, epoch)."""
+"""Data loading: samples to batches on the device, in an order that depends on (seed, epoch)."""
 
 import lazy_loader
 

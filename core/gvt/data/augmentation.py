@@ -23,18 +23,19 @@ WHERE = "data.batch_transforms"
 
 
 class BatchTransform:
-    """Transforms of `torchvision.transforms.v2`, by the randomness of (seed, epoch, batch).
+    """Transforms of `torchvision.transforms.v2` for whole batches, seeded by (seed, epoch, batch).
 
-    They see the images alone; `MixUp` and `CutMix` also the classes (N,), which become shares of
-    the classes, (N, K) float32.
+    Only images are transformed. `MixUp` and `CutMix` also mix the classes (N,) to shares of the
+    classes, (N, K) float32.
 
     Args:
         configs: The transforms by name.
         dataset: The training data.
 
     Raises:
-        ConfigError: If there is none of a name, or the data has what they would leave behind, or
-            lacks what they mix, or is of parts with other classes, which cannot be mixed.
+        ConfigError: If a transform does not exist, if the data has boxes, masks or other targets
+            that would have to be transformed, or if classes cannot be mixed because samples have
+            none or parts of the data have different classes.
     """
 
     def __init__(self, configs: Sequence[ComponentConfig], dataset: Dataset) -> None:
@@ -44,12 +45,12 @@ class BatchTransform:
         if self._mixes:
             _check_same_classes(info)
         if self._transform is not None:
-            known = [set(sample.targets) for sample in first_samples(dataset)]
-            anywhere, everywhere = set.union(*known), set.intersection(*known)
+            keys = [set(sample.targets) for sample in first_samples(dataset)]
+            anywhere, everywhere = set.union(*keys), set.intersection(*keys)
             self._check(anywhere, anywhere - everywhere)
 
     def __call__(self, batch: Batch, place: Place, order: Order) -> Batch:
-        """Return the batch at a place of the order with its images transformed."""
+        """Return a batch with transformed images; its place in the order seeds the transforms."""
         if self._transform is None:
             return batch
         targets = batch.targets or Targets({})
@@ -58,7 +59,7 @@ class BatchTransform:
         with seeded(key, batch.images.device):
             if not self._mixes:
                 return replace(batch, images=self._transform(batch.images))
-            # Wrapped, or transforms would take the classes for a second image.
+            # Wrapped, since transforms would take a second plain tensor for another image.
             images, shares = self._transform(tv_tensors.Image(batch.images), targets["class"])
         dense = {**targets.dense, "class": shares}
         images = images.as_subclass(Tensor)
@@ -68,19 +69,18 @@ class BatchTransform:
         spatial = sorted(SPATIAL_KEYS & set(keys))
         if spatial:
             raise ConfigError(
-                f"{WHERE}: they see the images only, and this data has {', '.join(spatial)}; use "
-                "data.transforms"
+                f"{WHERE}: only images are transformed, but this data has {', '.join(spatial)}; "
+                "use data.transforms"
             )
         if self._mixes and ("class" not in keys or "class" in partial):
-            lacks = "pictures without a class" if "class" in partial else "no classes of pictures"
+            reason = "images without a class" if "class" in partial else "no classes of images"
             raise ConfigError(
-                f"{WHERE}: MixUp and CutMix mix pictures with their classes, and this data has "
-                f"{lacks}"
+                f"{WHERE}: MixUp and CutMix mix images and classes, but this data has {reason}"
             )
 
 
 def first_samples(dataset: Dataset) -> list[Sample]:
-    """Return the first sample of each part of mixed data, or of a data set that has no parts."""
+    """Return the first sample of each part of mixed data, or of a data set without parts."""
     if isinstance(dataset, MixedDataset) and dataset.parts:
         parts = dataset.parts.values()
         return [sample for part in parts if len(part) for sample in first_samples(part)]
@@ -89,14 +89,13 @@ def first_samples(dataset: Dataset) -> list[Sample]:
 
 
 def _check_same_classes(info: DataInfo) -> None:
-    """Check that every picture of mixed data may be mixed with every other.
+    """Check that all parts of mixed data have the same classes.
 
     Raises:
-        ConfigError: If parts have other classes, since of a picture of two parts neither's head
-            would be told all.
+        ConfigError: If they differ: no head could learn from a mixture of two parts.
     """
     if len({frozenset(part.classes) for part in info.parts.values()}) > 1:
         raise ConfigError(
-            f"{WHERE}: MixUp and CutMix mix pictures of all parts of the data, and "
-            f"{', '.join(map(printable, info.parts))} have other classes; leave them out"
+            f"{WHERE}: MixUp and CutMix mix images of all parts of the data, but the classes of "
+            f"{', '.join(map(printable, info.parts))} differ; leave them out"
         )

@@ -1,4 +1,4 @@
-"""Samples to a batch, on the CPU."""
+"""Collation of samples to a batch, on the CPU."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FILLERS = {"class": 0, "semantic": IGNORED}
 def collate(samples: Sequence[Sample]) -> Batch:
     """Return a batch whose images are padded to the largest height and width.
 
-    Images keep their dtype (uint8 travels to the device at a quarter of the cost of float32).
+    Images keep their dtype: copying uint8 to the device costs a quarter of copying float32.
 
     Raises:
-        DataError: If images differ in their number of channels; names two of them.
+        DataError: If images differ in their number of channels; the message names two of them.
     """
     images = alike(samples)
     sizes = tuple((int(i.shape[-2]), int(i.shape[-1])) for i in images)
@@ -36,10 +36,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def alike(samples: Sequence[Sample]) -> list[Tensor]:
-    """Return the images of samples in one dtype: their own, or float32 if they differ in it.
+    """Return the images of samples in a common dtype; float32 if their dtypes differ.
 
     Raises:
-        DataError: If they differ in their number of channels; names two of them.
+        DataError: If images differ in their number of channels; the message names two of them.
     """
     images, first = [s.image for s in samples], samples[0]
     for sample in samples:
@@ -59,9 +59,9 @@ def _targets(samples: Sequence[Sample], canvas: tuple[int, int]) -> Targets:
     present: dict[str, Tensor] = {}
     for key in _keys(s.targets for s in samples):
         values = [s.targets.get(key) for s in samples]
-        has = torch.tensor([v is not None for v in values])
-        if not has.all():
-            present[key] = has
+        mask = torch.tensor([v is not None for v in values])
+        if not mask.all():
+            present[key] = mask
         if key in DENSE_KEYS:
             dense[key] = torch.stack([_dense(key, v, canvas) for v in values])
         else:
@@ -69,9 +69,9 @@ def _targets(samples: Sequence[Sample], canvas: tuple[int, int]) -> Targets:
     return Targets(dense, ragged, present)
 
 
-def _keys(known: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the keys that any of several mappings has, in the order of their appearance."""
-    return list(dict.fromkeys(key for of_one in known for key in of_one))
+def _keys(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the union of the keys of several mappings, in the order of their appearance."""
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 
 def _dense(key: str, value: Any, canvas: tuple[int, int]) -> Tensor:

@@ -25,33 +25,33 @@ from gvt.interfaces import Dataset, ResidentDataset
 from gvt.seeding import seeded
 
 RESIDENT_SHARE = 0.25
-"""A set stays on the device if it takes at most this share of the memory that is free."""
+"""Largest share of the free memory that a resident data set may take."""
 
 UNKNOWN_MEMORY_LIMIT = 1 << 30
-"""Bytes that a resident set may take where free memory cannot be asked."""
+"""Bytes that a resident data set may take if the free memory is not known."""
 
 WORKERS_PER_CORE = 4
 MOST_WORKERS = 16
-"""A machine runs so many workers a core, or so many in all if that is more."""
+"""The limit is WORKERS_PER_CORE workers for each core, or MOST_WORKERS if that is more."""
 
 
 class Loader:
-    """Feeds a task: sets that fit stay on the device as uint8, others are read by workers.
+    """Load batches: small data sets stay on the device as uint8, others are read by workers.
 
     Args:
         dataset: The training data.
-        config: How it is fed.
-        train: The loop's settings, for its seed and accumulation.
-        placement: Where batches go.
+        config: The `data` section of a recipe.
+        train: Settings of the loop, for its seed and accumulation.
+        placement: The device that batches are moved to.
         world: The processes that share the data.
 
     Attributes:
         config: The configuration with every `auto` resolved.
-        order: Which samples come when.
+        order: The order of the training samples.
 
     Raises:
         DataError: If the data does not fill one step.
-        ConfigError: If it cannot be resident though it should, or a transform is wrong.
+        ConfigError: If `resident=true` is not possible, or a transform is wrong.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Loader:
         transform = build_transforms("data.transforms", config.transforms)
         if transform is not None and mixes(transform):
             raise ConfigError(
-                "data.transforms: MixUp and CutMix mix the samples of a batch; name them under "
+                "data.transforms: MixUp and CutMix mix the samples of a batch; move them to "
                 "data.batch_transforms"
             )
         self._augmented = BatchTransform(config.batch_transforms, dataset)
-        self._dataset, self._how = dataset, (transform, train.seed, config.mosaic)
-        self._source = _source(dataset, self.config, placement, *self._how)
+        self._dataset, self._augmentation = dataset, (transform, train.seed, config.mosaic)
+        self._source = _source(dataset, self.config, placement, *self._augmentation)
         self._held_out: dict[int, HeldOut] = {}
         if transform is not None and info.image_shape is not None:
             _check_size(dataset, info.image_shape, transform)
@@ -92,11 +92,11 @@ class Loader:
                 check_mosaic(sample)
 
     def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
-        """Yield the micro-batches of each iteration, on the device, from one on, without end."""
-        # Workers read ahead of what is used, and with them the order.
-        ahead, now = itertools.tee(self.order.places(start_step))
+        """Yield the micro-batches of each iteration from a step on, on the device, endlessly."""
+        # Two iterators over the order, since workers read ahead of the batches that are used.
+        ahead, current = itertools.tee(self.order.places(start_step))
         batches = self._source.batches((place.epoch, place.indices) for place in ahead)
-        placed = zip(batches, now, strict=False)
+        placed = zip(batches, current, strict=False)
         while True:
             yield [
                 self._augmented(batch, place, self.order)
@@ -104,13 +104,13 @@ class Loader:
             ]
 
     def held_out(self, dataset: Dataset, batch_size: int | None = None) -> Iterator[Batch]:
-        """Yield every sample of another set once, in order, with nothing random done to it.
+        """Yield batches of every sample of a held-out data set, in order, without augmentation.
 
-        Each of several processes gets every so-many-th batch.
+        Batches are distributed over the processes in turn.
 
         Args:
             dataset: The held-out data.
-            batch_size: Samples of a batch; that of the training unless given.
+            batch_size: Samples of a batch; by default that of training.
         """
         if id(dataset) not in self._held_out:
             self._held_out[id(dataset)] = HeldOut(
@@ -119,24 +119,24 @@ class Loader:
         return self._held_out[id(dataset)].batches(batch_size)
 
     def first(self, count: int) -> Batch:
-        """Return the first samples of the first epoch, as training sees them."""
+        """Return the first samples of the first epoch with their augmentation, as a batch."""
         source = self._source
-        if isinstance(source, Streamed):  # no worker is worth starting for one batch
-            source = Streamed(self._dataset, self._placement, 0, *self._how)
+        if isinstance(source, Streamed):  # without workers, for a single batch
+            source = Streamed(self._dataset, self._placement, 0, *self._augmentation)
         place = Place(0, 0, self.order.epoch(0)[:count])
         batch = next(iter(source.batches([(place.epoch, place.indices)])))
         return self._augmented(batch, place, self.order)
 
 
 class HeldOut:
-    """Every sample of a data set once, in order, with nothing random done to it.
+    """Batches of every sample of a data set, in order, without augmentation.
 
-    Each of several processes gets every so-many-th batch.
+    Batches are distributed over the processes in turn.
 
     Args:
-        dataset: The data.
-        config: How it is fed, with every `auto` resolved.
-        placement: Where batches go.
+        dataset: The data set.
+        config: The `data` section of a recipe, with every `auto` resolved.
+        placement: The device that batches are moved to.
         world: The processes that share the data.
     """
 
@@ -152,11 +152,11 @@ class HeldOut:
         self._source = _source(dataset, config, placement)
 
     def batches(self, batch_size: int | None = None) -> Iterator[Batch]:
-        """Yield this process's batches, of the configuration's size unless given."""
+        """Yield the batches of this process; the default size is that of the configuration."""
         size = batch_size or self._batch_size
         starts = range(self._world.rank * size, self._count, self._world.size * size)
         indices = (torch.arange(start, min(start + size, self._count)) for start in starts)
-        return self._source.batches((0, of_batch) for of_batch in indices)
+        return self._source.batches((0, batch) for batch in indices)
 
 
 def _source(
@@ -173,24 +173,26 @@ def _source(
 
 
 def _weights(info: DataInfo, config: DataConfig) -> Tensor | None:
-    """Return how often each sample is drawn, (N,) float64; None for an order of all.
+    """Return the sampling weight of each sample, (N,) float64; None to draw each once.
 
     Raises:
-        ConfigError: If it is to be by classes and the data set does not say them, or by weights
-            that are no such, or by both, or by weights in a fixed order.
+        ConfigError: If the weights of the data set are not valid, if it has no `labels` to balance
+            by, or if weights are combined with `balance` or with `shuffle=false`.
     """
     weights, labels, count = info.weights, info.labels, info.samples
     if weights is not None:
         if config.balance:
             raise ConfigError(
-                f"data.balance: {config.name} says by itself how often each sample is drawn"
+                f"data.balance: {config.name} has sampling weights of its own; remove balance"
             )
         if weights.shape != (count,) or not bool((weights >= 0).all() and weights.sum() > 0):
-            raise ConfigError(f"data: {config.name} has weights that are none of its samples")
+            raise ConfigError(
+                f"data: the weights of {config.name} should be one number >= 0 for each sample"
+            )
         if not config.shuffle:
             raise ConfigError(
-                f"data.shuffle: {config.name} says how often each sample is drawn, which is at "
-                "random; it needs shuffle=true"
+                f"data.shuffle: {config.name} draws samples at random by its weights; set "
+                "shuffle=true"
             )
         return weights
     if not config.balance:
@@ -203,29 +205,31 @@ def _weights(info: DataInfo, config: DataConfig) -> Tensor | None:
 
 
 def _check_size(dataset: Dataset, size: Sequence[int], transform: Callable[..., Any]) -> None:
-    """Check that training keeps the size that networks are built for and evaluation sees.
+    """Check that transforms keep the image size that models are built for and evaluated at.
 
     Raises:
-        ConfigError: If the transforms change it.
+        ConfigError: If they change it.
     """
     with seeded(0):
         shape = tuple(transform_sample(transform, dataset[0]).image.shape)
     if shape != size:
         raise ConfigError(
-            f"data.transforms: they turn images {size} into {shape}, and evaluation "
-            "would see the former; use transforms that keep the size"
+            f"data.transforms: they turn images {size} into {shape}, but evaluation "
+            "uses the former; use transforms that keep the size"
         )
 
 
 def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> DataConfig:
-    """Return the configuration with every `auto` replaced by what it comes to.
+    """Return the configuration with every `auto` replaced by its value.
 
     Raises:
-        ConfigError: If the data is to be resident and cannot be had as whole tensors, or there
-            are more workers than the machine runs.
+        ConfigError: If `resident=true` but the data set has no `tensors()`, or there are more
+            workers than the machine's limit.
     """
     if config.resident is True and not isinstance(dataset, ResidentDataset):
-        raise ConfigError(f"data.resident: {config.name} cannot be had as whole tensors")
+        raise ConfigError(
+            f"data.resident: {config.name} is not available as whole tensors; set it to false"
+        )
     reads = bool(config.transforms or config.mosaic) or config.workers not in ("auto", 0)
     if config.resident is True or (
         config.resident == "auto" and not reads and _fits(dataset, placement)

@@ -1,4 +1,4 @@
-"""Mosaics: training samples that are composed of four."""
+"""Mosaic augmentation: training samples composed of four."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ from gvt.errors import ConfigError
 from gvt.printable import printable
 
 KEPT = 0.3
-"""An object stays if at least this share of it is seen: of its mask, or of its box without one."""
+"""Least visible share of an object, by its mask or else by its box, for it to be kept."""
 
 GREY = 114
-"""What is where no picture reaches, of 255."""
+"""Value of pixels that no image covers, of 255."""
 
 _PARTS = frozenset({"boxes", "labels", "masks", "semantic"})
-"""Targets that say something of parts of a picture, too."""
+"""Targets that are valid for a part of an image, too."""
 
 
 def check_mosaic(sample: Sample) -> None:
-    """Check that what is known of a picture can be known of a part of it.
+    """Check that the targets and inputs of a sample can be cut to a part of its image.
 
     Raises:
-        ConfigError: If it cannot.
+        ConfigError: If they cannot.
     """
-    known = set(sample.targets) | set(sample.inputs)
-    whole = known - _PARTS - of_objects(sample.targets).keys()
-    if "labels" in known and not known & {"boxes", "masks"}:
+    keys = set(sample.targets) | set(sample.inputs)
+    whole = keys - _PARTS - of_objects(sample.targets).keys()
+    if "labels" in keys and not keys & {"boxes", "masks"}:
         whole.add("labels")
     if whole:
         raise ConfigError(
             f"data.mosaic: {printable(sample.record.source)} has {', '.join(sorted(whole))}, which "
-            "says nothing of a part of a picture; leave it out of the data, or data.mosaic"
+            "is not valid for a part of an image; remove it from the data, or set data.mosaic=0"
         )
 
 
 def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
     """Return a sample of the first one's size whose quarters show parts of four samples.
 
-    The quarters meet at a point drawn in the middle half of either side. Each shows a window of its
-    size, drawn from its picture; a smaller picture is shown whole, at the meeting point, on grey,
-    where `semantic` is 255. Objects are cut at the quarter's edges, and dropped where less than
-    `KEPT` of them is seen. A picture with other targets than the first has is not used; the first
-    takes its place.
+    The quarters meet at a point drawn from the middle half of each side. Each quarter shows a
+    random window of its image. A smaller image is shown whole, at the meeting point, on grey, where
+    `semantic` is 255. Objects are cut at the edges of the quarter, and dropped if less than `KEPT`
+    of them is visible. A sample whose targets differ in kind from those of the first is replaced by
+    the first.
 
     Bochkovskiy et al. 2020, https://arxiv.org/abs/2004.10934
 
     Args:
-        samples: Four of them, with targets that `check_mosaic` lets through.
-        source: Where the choice comes from.
+        samples: Four samples that pass `check_mosaic`.
+        source: Random number generator.
 
     Raises:
-        ConfigError: If something is known of a picture that cannot be known of a part of it.
-        DataError: If images differ in their number of channels; names two of them.
+        ConfigError: If a sample does not pass `check_mosaic`.
+        DataError: If images differ in their number of channels; the message names two of them.
     """
     first = samples[0]
     used = [s if _alike(s, first) else first for s in samples]
@@ -80,14 +80,14 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
 
 
 def _alike(sample: Sample, first: Sample) -> bool:
-    """Whether the same is known of both, by the same classes."""
+    """Return whether two samples have the same targets and classes."""
     same_part = sample.record.part == first.record.part
     return same_part and sample.targets.keys() == first.targets.keys()
 
 
 @dataclass(frozen=True)
 class _Window:
-    """A part of a picture: where it begins there and on the canvas, (y, x), and its (H, W)."""
+    """A part of an image: its origin there and on the canvas, (y, x), and its size (H, W)."""
 
     begin: tuple[int, int]
     place: tuple[int, int]
@@ -95,25 +95,25 @@ class _Window:
 
     @property
     def inside(self) -> Any:
-        """The picture's pixels that it shows."""
+        """Index of the window's pixels in the image."""
         return _pixels(self.begin, self.size)
 
     @property
     def on_canvas(self) -> Any:
-        """The canvas's pixels that show them."""
+        """Index of the window's pixels on the canvas."""
         return _pixels(self.place, self.size)
 
     def paste(self, pixels: Tensor, canvas: Tensor) -> Tensor:
-        """Put the part of (..., H, W) pixels onto a canvas, and return that."""
+        """Copy the window of (..., H, W) pixels onto a canvas, and return the canvas."""
         canvas[self.on_canvas] = pixels[self.inside]
         return canvas
 
     def boxes(self, boxes: Tensor) -> Tensor:
-        """Return boxes (M, 4) as they are on the canvas, cut at the window's edges."""
+        """Return boxes (M, 4) in pixels of the canvas, clipped to the window."""
         (y, x), (top, left), (height, width) = self.begin, self.place, self.size
-        moved = boxes + boxes.new_tensor([left - x, top - y] * 2)
+        shifted = boxes + boxes.new_tensor([left - x, top - y] * 2)
         least = boxes.new_tensor([left, top] * 2)
-        return moved.maximum(least).minimum(least + boxes.new_tensor([width, height] * 2))
+        return shifted.maximum(least).minimum(least + boxes.new_tensor([width, height] * 2))
 
 
 def _pixels(begin: tuple[int, int], size: tuple[int, int]) -> Any:
@@ -124,40 +124,40 @@ def _pixels(begin: tuple[int, int], size: tuple[int, int]) -> Any:
 def _windows(
     images: Sequence[Tensor], canvas: tuple[int, int], source: torch.Generator
 ) -> list[_Window]:
-    """Return what each quarter shows: above at the left and the right, then below."""
-    middle = [_drawn(side // 4, side - side // 4, source) for side in canvas]
-    found = []
+    """Return the window of each quarter: top left, top right, bottom left, bottom right."""
+    middle = [_random(side // 4, side - side // 4, source) for side in canvas]
+    windows = []
     for number, image in enumerate(images):
         sides = [
             _along(int(image.shape[axis - 2]), middle[axis], canvas[axis], second, source)
             for axis, second in enumerate((number >= 2, number % 2 == 1))
         ]
         begin, place, size = zip(*sides, strict=True)
-        found.append(_Window(begin, place, size))
-    return found
+        windows.append(_Window(begin, place, size))
+    return windows
 
 
 def _along(
     length: int, middle: int, end: int, second: bool, source: torch.Generator
 ) -> tuple[int, int, int]:
-    """Return along one side where a window begins in its picture and on the canvas, and its length.
+    """Return a window's origin in its image and on the canvas, and its length, along one axis.
 
-    It is in the canvas's second part, after the middle, or in the first.
+    The window is in the second part of the canvas, after the middle, or in the first.
     """
     room = end - middle if second else middle
-    shown = min(length, room)
-    return _drawn(0, length - shown, source), middle if second else middle - shown, shown
+    size = min(length, room)
+    return _random(0, length - size, source), middle if second else middle - size, size
 
 
-def _drawn(least: int, most: int, source: torch.Generator) -> int:
+def _random(least: int, most: int, source: torch.Generator) -> int:
     return int(torch.randint(least, most + 1, (), generator=source))
 
 
 def _joined(
     samples: Sequence[Sample], windows: Sequence[_Window], size: tuple[int, int]
 ) -> dict[str, Any]:
-    """Return what is known of all windows together."""
-    parts = [_seen(dict(s.targets), w, size) for s, w in zip(samples, windows, strict=True)]
+    """Return the targets of all windows together."""
+    parts = [_visible(dict(s.targets), w, size) for s, w in zip(samples, windows, strict=True)]
     joined: dict[str, Any] = {}
     for key, value in parts[0].items():
         if key != "semantic":
@@ -169,8 +169,8 @@ def _joined(
     return joined
 
 
-def _seen(targets: dict[str, Any], window: _Window, size: tuple[int, int]) -> dict[str, Any]:
-    """Return what is known of a window, its boxes and masks on the canvas."""
+def _visible(targets: dict[str, Any], window: _Window, size: tuple[int, int]) -> dict[str, Any]:
+    """Return the targets of a window, with boxes and masks in pixels of the canvas."""
     masks, boxes = targets.get("masks"), targets.get("boxes")
     if masks is not None:
         targets["masks"] = window.paste(masks, masks.new_zeros((len(masks), *size)))

@@ -1,4 +1,4 @@
-"""The objects of a picture after its geometry was changed: boxes, and what goes with each."""
+"""Boxes, masks and labels of objects after geometric transforms."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gvt.batch import DENSE_KEYS
 from gvt.geometry import mask_boxes
 
 LEAST_SIDE = 1.0
-"""Pixels of a box's shorter side below which nothing is left of an object."""
+"""Least length of a box's shorter side, in pixels, for its object to be kept."""
 
 _NEAR = 1.0
-"""Pixels within which a box's edge is that of its mask: annotations are finer than masks."""
+"""Tolerance between the edges of a box and its mask, in pixels: boxes are finer than masks."""
 
 
 def of_objects(targets: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return those targets that have a row for each box: `boxes`, `labels`, `masks` and others."""
+    """Return the targets with one row for each box: `boxes`, `labels`, `masks` and others."""
     if "boxes" not in targets:
         return {}
     count = len(targets["boxes"])
@@ -35,39 +35,39 @@ def of_objects(targets: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def picked(targets: Mapping[str, Any], keep: Tensor) -> dict[str, Any]:
-    """Return the targets with those objects only that are to be kept, (M,) bool."""
+    """Return the targets of the objects selected by a mask, (M,) bool."""
     if bool(keep.all()):
         return dict(targets)
     return {**targets, **{key: value[keep] for key, value in of_objects(targets).items()}}
 
 
 def tight(boxes: Tensor, masks: Tensor) -> Tensor:
-    """Return which boxes (M, 4) end where their masks (M, H, W) do, within a pixel, (M,) bool."""
+    """Return which boxes (M, 4) fit their masks (M, H, W) within a pixel, (M,) bool."""
     return ((boxes - mask_boxes(masks)).abs() <= _NEAR).all(dim=1)
 
 
 def tidied(targets: Mapping[str, Any], size: tuple[int, int], were_tight: Tensor) -> dict[str, Any]:
-    """Return the targets with boxes that are inside the image, and no object that is not seen.
+    """Return the targets with boxes clipped to the image, without objects that are not visible.
 
-    Boxes are clipped to the image. Those that ended where their masks did, and still have an area,
-    are made to do so again, since a turned or cut box is larger than what it holds; an edge within
-    a pixel of the mask's stays. An object whose box has a side below a pixel, or whose mask is
-    empty, is dropped from all that has a row for each.
+    A box that fitted its mask before, and still has an area, is fitted to its mask again, since a
+    rotated or cropped box is larger than its object; an edge within a pixel of the mask's stays. An
+    object whose box has a side below a pixel, or whose mask is empty, is dropped from all targets
+    with one row for each box.
 
     Args:
-        targets: What is known of the image, `boxes` (M, 4) among it.
+        targets: Targets of the image, including `boxes` (M, 4).
         size: (H, W) of the image.
-        were_tight: Which boxes ended where their masks did before, (M,) bool.
+        were_tight: Whether each box fitted its mask before the transform, (M,) bool.
     """
     boxes = clip_boxes_to_image(targets["boxes"], size)
-    seen = torch.ones(len(boxes), dtype=torch.bool)
+    visible = torch.ones(len(boxes), dtype=torch.bool)
     if "masks" in targets:
         hulls = mask_boxes(targets["masks"]).to(boxes.dtype)
-        # What a transform took away for good, as RandomIoUCrop does, does not come back.
-        there = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-        loose = (were_tight & there)[:, None] & ((boxes - hulls).abs() > _NEAR)
+        # Boxes without area stay empty: RandomIoUCrop removes objects so.
+        has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        loose = (were_tight & has_area)[:, None] & ((boxes - hulls).abs() > _NEAR)
         boxes = torch.where(loose, hulls, boxes)
-        seen = (hulls[:, 2:] > hulls[:, :2]).all(dim=1)
-    large = torch.zeros_like(seen)
+        visible = (hulls[:, 2:] > hulls[:, :2]).all(dim=1)
+    large = torch.zeros_like(visible)
     large[remove_small_boxes(boxes, LEAST_SIDE)] = True
-    return picked({**targets, "boxes": boxes}, large & seen)
+    return picked({**targets, "boxes": boxes}, large & visible)

@@ -1,4 +1,4 @@
-"""Which samples come when."""
+"""The order of the training samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gvt.seeding import random_source
 
 @dataclass(frozen=True)
 class Place:
-    """One micro-batch: the epoch, its number within the epoch, and the samples' indices (B,)."""
+    """The place of a micro-batch: epoch, number within the epoch, and sample indices (B,)."""
 
     epoch: int
     number: int
@@ -25,12 +25,11 @@ class Place:
 class Order:
     """The order of the training samples, the same for any number of processes and workers.
 
-    An iteration takes `accumulate` micro-batches on each of `world_size` processes, each of
-    `batch_size` samples; what is left of an epoch after the last whole iteration is left out.
+    An iteration takes `accumulate` micro-batches of `batch_size` samples on each of `world_size`
+    processes. Samples after the last whole iteration of an epoch are dropped.
 
     Attributes:
-        weights: How often each sample is drawn beside the others, (count,): an epoch then draws as
-            many samples with replacement.
+        weights: Sampling weights, (count,): each epoch draws `count` samples with replacement.
 
     Raises:
         DataError: If the data does not fill one iteration.
@@ -59,7 +58,7 @@ class Order:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole iterations that an epoch holds."""
+        """Whole iterations in an epoch."""
         return self.count // self.samples_per_step
 
     def epoch(self, epoch: int) -> Tensor:
@@ -69,15 +68,15 @@ class Order:
         source = random_source(self.seed, "order", epoch)
         if self.weights is None:
             return torch.randperm(self.count, generator=source)
-        # Not by torch.multinomial, which takes 2**24 samples at most.
+        # Not torch.multinomial, which is limited to 2**24 samples.
         ends = self.weights.double().cumsum(0)
         share = torch.rand(self.count, dtype=torch.float64, generator=source)
         drawn = torch.searchsorted(ends, share * ends[-1], right=True)
-        # By rounding a share may be the whole, and what is never drawn may be the last.
+        # A share may be rounded to 1; the last samples may have weight 0.
         return drawn.clamp(max=int(self.weights.nonzero().max()))
 
     def places(self, start_step: int = 0) -> Iterator[Place]:
-        """Yield this process's micro-batches from an iteration on, without end."""
+        """Yield the micro-batches of this process from an iteration on, endlessly."""
         epoch, first = divmod(start_step, self.steps_per_epoch)
         while True:
             order = self.epoch(epoch)
@@ -90,7 +89,7 @@ class Order:
 
 
 def equally_often(labels: Tensor) -> Tensor:
-    """Return weights of samples, (N,) float64, by which each class is drawn equally often.
+    """Return sampling weights, (N,) float64, that draw each class equally often.
 
     Args:
         labels: The class of each sample, (N,) int64.

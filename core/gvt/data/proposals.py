@@ -1,4 +1,4 @@
-"""Boxes that a network is given beside its picture, moved with it and apart from the objects."""
+"""Transforms of proposals: boxes that are an input of the model, not a target."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torchvision.ops import clip_boxes_to_image
 from torchvision.transforms.v2 import functional as F
 
 KEY = "proposals"
-"""Under which a sample's `inputs` have them, (P, 4) float32 xyxy in pixels of its image."""
+"""Key of the proposals in a sample's `inputs`, (P, 4) float32 xyxy in pixels of its image."""
 
 
 class Proposals(tv_tensors.TVTensor):  # type: ignore[misc]  # has no types
-    """Boxes (P, 4) to which transforms do what they do to `tv_tensors.BoundingBoxes`.
+    """Boxes (P, 4) that are transformed like `tv_tensors.BoundingBoxes`.
 
-    They are a kind of their own, since a transform that goes by the boxes of objects, or drops some
-    of them, would take the first boxes that it meets for those.
+    They have a type of their own, since transforms that select or drop objects use the first
+    bounding boxes of a sample.
 
     Attributes:
         canvas_size: (H, W) of the image.
@@ -28,14 +28,14 @@ class Proposals(tv_tensors.TVTensor):  # type: ignore[misc]  # has no types
 
     @classmethod
     def of(cls, boxes: Tensor, canvas_size: tuple[int, int]) -> Proposals:
-        """Return boxes (P, 4) as proposals in an image of a size."""
-        found: Proposals = boxes.as_subclass(Tensor).as_subclass(cls)
-        found.canvas_size = canvas_size
-        return found
+        """Return boxes (P, 4) as proposals of an image of size (H, W)."""
+        proposals: Proposals = boxes.as_subclass(Tensor).as_subclass(cls)
+        proposals.canvas_size = canvas_size
+        return proposals
 
 
 def left_of(proposals: Proposals, size: tuple[int, int]) -> Tensor:
-    """Return what is seen of proposals in an image of (H, W) pixels, (R, 4)."""
+    """Return the proposals clipped to an image of (H, W) pixels, without empty ones, (R, 4)."""
     inside: Tensor = clip_boxes_to_image(proposals.as_subclass(Tensor), size)
     return inside[(inside[:, 2:] > inside[:, :2]).all(dim=1)]
 
@@ -45,8 +45,8 @@ def _register(functional: Callable[..., Any]) -> None:
         boxes = tv_tensors.BoundingBoxes(
             inpt.as_subclass(Tensor), format="XYXY", canvas_size=inpt.canvas_size
         )
-        moved = functional(boxes, *args, **kwargs)
-        return Proposals.of(moved, moved.canvas_size)
+        boxes = functional(boxes, *args, **kwargs)
+        return Proposals.of(boxes, boxes.canvas_size)
 
     F.register_kernel(functional, Proposals)(as_boxes)
 

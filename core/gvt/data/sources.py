@@ -1,4 +1,4 @@
-"""Where batches come from: the device's own memory, or samples read one by one."""
+"""Sources of batches: tensors on the device, or samples read one by one."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from gvt.interfaces import Dataset
 from gvt.seeding import derive, random_source, seeded
 
 Keys = Iterable[tuple[int, Tensor]]
-"""Of each batch the epoch and the indices of its samples, (N,) int64."""
+"""The epoch and the sample indices, (N,) int64, of each batch."""
 
 
 class Source(Protocol):
-    """A data set, ready to be asked for batches."""
+    """A source of batches."""
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
-        """Yield the batches of these samples, on the device."""
+        """Yield the batches of these keys, on the device."""
         ...
 
 
@@ -46,13 +46,13 @@ class Resident:
         images, targets = dataset.tensors()
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise DataError(
-                f"{type(dataset).__name__}.tensors() gave images of {images.dtype} and shape "
-                f"{tuple(images.shape)}; it takes uint8, (N, C, H, W)"
+                f"{type(dataset).__name__}.tensors() returned images of {images.dtype} and shape "
+                f"{tuple(images.shape)}; they should be uint8, (N, C, H, W)"
             )
         ragged = sorted(targets.keys() - DENSE_KEYS)
         if ragged:
             raise DataError(
-                f"{type(dataset).__name__}.tensors() gave {', '.join(ragged)}; only "
+                f"{type(dataset).__name__}.tensors() returned {', '.join(ragged)}; only "
                 f"{', '.join(sorted(DENSE_KEYS))} can be whole tensors"
             )
         self._dataset, self._placement = dataset, placement
@@ -60,35 +60,36 @@ class Resident:
         self._targets = {k: v.to(placement.device) for k, v in targets.items()}
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
-        """Yield the batches of these samples."""
+        """Yield the batches of these keys, on the device."""
         for _, indices in keys:
             yield self._batch(indices)
 
     def _batch(self, indices: Tensor) -> Batch:
-        there = indices.to(self._images.device)
-        images = self._placement.images(self._images[there])
+        rows = indices.to(self._images.device)
+        images = self._placement.images(self._images[rows])
         canvas = (int(images.shape[-2]), int(images.shape[-1]))
         return Batch(
             images=images,
             frame=Frame((canvas,) * len(indices), canvas),
-            # Kept as they came, since a map of classes fits into bytes; losses take int64.
-            targets=Targets({k: v[there].long() for k, v in self._targets.items()}),
+            # Stored in their dtype, since class maps fit into bytes; losses require int64.
+            targets=Targets({k: v[rows].long() for k, v in self._targets.items()}),
             records=_LazyRecords(self._dataset, indices),
         )
 
 
 class Streamed:
-    """Samples read one by one, by this process or by workers, the same ones either way.
+    """Batches of samples that are read one by one, by this process or by workers.
 
-    Each sample's randomness is a function of (seed, epoch, index).
+    The randomness of a sample is a function of (seed, epoch, index), so the number of workers does
+    not change the result.
 
     Args:
         dataset: The data set.
-        placement: Where batches go.
-        workers: Processes that read; 0 is this one.
-        transform: What is done to each sample.
-        seed: Where randomness comes from.
-        mosaic: Share of the samples that are composed of four.
+        placement: The device that batches are moved to.
+        workers: Number of worker processes; 0 reads in this process.
+        transform: Transform of each sample, as `build_transforms` returns it.
+        seed: Seed of the transforms and mosaics.
+        mosaic: Share of the samples that are mosaics of four.
     """
 
     def __init__(
@@ -105,18 +106,18 @@ class Streamed:
         _check_cores(workers)
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
-        """Yield the batches of these samples, on the device."""
+        """Yield the batches of these keys, on the device."""
         for batch in self._read(keys):
             if isinstance(batch, GvtError):
                 raise batch
             yield _on_device(batch, self._placement)
 
     def _read(self, keys: Keys) -> Iterator[Any]:
-        """Return a new pass over the samples, which begins to read ahead.
+        """Return an iterator over batches, whose workers start to read ahead.
 
-        No variable of a caller's frame may hold it: an error's traceback would keep its workers.
+        No variable of a caller may hold it: the traceback of an error would keep its workers alive.
         """
-        with warnings.catch_warnings():  # it is told once, and not for every pass over a split
+        with warnings.catch_warnings():  # `_check_cores` warns instead, once
             warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
             return iter(
                 DataLoader(
@@ -124,7 +125,7 @@ class Streamed:
                     batch_sampler=_Sampler(keys),
                     num_workers=self._workers,
                     collate_fn=_collate_or_error,
-                    # A generator of its own: without one, `iter` draws from the default one.
+                    # Without a generator, `iter` draws from the default one.
                     generator=torch.Generator().manual_seed(0),
                     pin_memory=self._placement.device.type == "cuda",
                     worker_init_fn=_leave_signals_to_the_loop,
@@ -133,7 +134,7 @@ class Streamed:
 
 
 class _Sampler:
-    """The keys of single samples, a list for each batch."""
+    """The keys of single samples, one list for each batch."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -144,7 +145,7 @@ class _Sampler:
 
 
 class _LazyRecords(Sequence[Record]):
-    """Records made when they are looked at, since a training step does not."""
+    """Records that are built on access, since training steps do not use them."""
 
     def __init__(self, dataset: Any, indices: Tensor) -> None:
         self._dataset, self._indices = dataset, indices
@@ -164,7 +165,7 @@ class _LazyRecords(Sequence[Record]):
 
 
 class _SeededSamples(TorchDataset[Sample | GvtError]):
-    """Samples by (epoch, index), each with a randomness of its own."""
+    """Samples by (epoch, index), each with its own random state."""
 
     def __init__(
         self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int, mosaic: float
@@ -176,7 +177,7 @@ class _SeededSamples(TorchDataset[Sample | GvtError]):
         return len(self._dataset)
 
     def __getitem__(self, key: Any) -> Sample | GvtError:
-        """Return the sample; an error, too, since one raised in a worker comes as its traceback."""
+        """Return a sample, or its error: one raised in a worker would arrive as a traceback."""
         epoch, index = key
         try:
             sample = self._read(index, epoch, index)
@@ -185,17 +186,17 @@ class _SeededSamples(TorchDataset[Sample | GvtError]):
             source = random_source(self._seed, "mosaic", epoch, index)
             if float(torch.rand((), generator=source)) >= self._mosaic:
                 return sample
-            others = torch.randint(len(self), (3,), generator=source).tolist()
-            read = [self._read(n, epoch, index, quarter) for quarter, n in enumerate(others)]
-            return composed([sample, *read], source)
+            indices = torch.randint(len(self), (3,), generator=source).tolist()
+            more = [self._read(n, epoch, index, quarter) for quarter, n in enumerate(indices)]
+            return composed([sample, *more], source)
         except GvtError as error:
             return error
 
     def _read(self, index: int, *place: int) -> Sample:
-        """Return a sample after its transforms, random as a place says.
+        """Return a sample after its transforms, which are seeded by a place.
 
         Raises:
-            GvtError: If it cannot be read.
+            GvtError: If the sample cannot be read.
         """
         try:
             with seeded(derive(self._seed, "sample", *place)):
@@ -222,21 +223,21 @@ def _collate_or_error(samples: Sequence[Sample | GvtError]) -> Batch | GvtError:
 
 @cache  # once in a process
 def _check_cores(workers: int) -> None:
-    """Warn of more workers than cores, those of all processes on this machine together."""
+    """Warn if all processes on this machine have more workers than it has cores."""
     count, cores = workers * processes_here(), usable_cores()
     if count > cores and local_rank() == 0:
         each = f" for each of {processes_here()} processes" if processes_here() > 1 else ""
         warnings.warn(
-            f"data.workers={workers}{each}: this machine has {cores} "
-            f"core{'s' if cores > 1 else ''} for them; more workers than cores seldom read faster",
+            f"data.workers={workers}{each}: this machine has only {cores} "
+            f"core{'s' if cores > 1 else ''}; more workers than cores seldom read faster",
             stacklevel=2,
         )
 
 
 def _leave_signals_to_the_loop(worker: int) -> None:
     # Ctrl-C reaches the whole process group, and so do a SIGTERM of systemd or Slurm and the
-    # SIGHUP of a closed terminal; the loop still wants this step's batches. Workers end by
-    # themselves when their parent does.
+    # SIGHUP of a closed terminal; the loop still needs the batches of this step. Workers end when
+    # their parent does.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -244,9 +245,9 @@ def _leave_signals_to_the_loop(worker: int) -> None:
 
 @atexit.register
 def _end_workers() -> None:
-    """End workers that are left at the end, as after an error whose traceback holds their loader.
+    """Kill workers that are left at exit, such as after an error whose traceback holds a loader.
 
-    Python asks them with a SIGTERM, which they ignore, and then waits for them.
+    Python sends them SIGTERM, which they ignore, and waits for them.
     """
     for process in multiprocessing.active_children():
         if process.daemon:

@@ -1,4 +1,4 @@
-"""The training loop: optimisers, schedules, averages, losses, evaluation, and who follows a run."""
+"""The training loop: optimisers, schedules, weight averages, losses, evaluation and listeners."""
 
 import lazy_loader
 

@@ -14,17 +14,17 @@ from gvt.loop.trainable import check_names
 
 
 class Ema:
-    """Averages of the parameters of some submodules of a task; buffers are copied.
+    """Exponential moving average of the parameters of submodules; buffers are copied.
 
-    The decay rises with the steps, `min(decay, (1 + step) / (10 + step))`, so that the random
-    initial weights are soon forgotten.
+    The decay rises with the step, `min(decay, (1 + step) / (10 + step))`, so that the random
+    initial weights soon have no influence.
 
     Args:
         task: The task that is trained.
         config: The decay, and the names of the submodules; by default all that the phases train.
 
     Raises:
-        ConfigError: If there is no submodule of a name.
+        ConfigError: If the task has no submodule of a name.
     """
 
     def __init__(self, task: Task, config: EmaConfig) -> None:
@@ -43,27 +43,28 @@ class Ema:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Update the averages by the weights after a step, counted from 1."""
+        """Update the averages with the weights after a step, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
         for name in self._copied:
             self.tensors[name].copy_(self._live[name])
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy saved averages into these."""
+        """Load saved averages."""
         for name, tensor in self.tensors.items():
             tensor.copy_(tensors[name])
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Swap the averages into the task; its own weights are put back at the end."""
-        own = {n: t.detach().clone() for n, t in self._live.items()}
+        """Use the averages as weights of the task, inside the context."""
+        weights = {n: t.detach().clone() for n, t in self._live.items()}
         try:
-            with torch.no_grad():
-                for name, tensor in self._live.items():
-                    tensor.copy_(self.tensors[name])
+            self._write(self.tensors)
             yield
         finally:
-            with torch.no_grad():
-                for name, tensor in self._live.items():
-                    tensor.copy_(own[name])
+            self._write(weights)
+
+    @torch.no_grad()
+    def _write(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in self._live.items():
+            tensor.copy_(tensors[name])

@@ -1,7 +1,8 @@
-"""Optimisers and schedules by torch's names."""
+"""Optimisers and learning rate schedules, by their names in torch."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,19 +14,21 @@ from torch.optim import lr_scheduler
 
 from gvt.config.parameters import check_parameters
 from gvt.config.schema import ComponentConfig, OptimizerConfig
+from gvt.device.placement import Placement
 from gvt.errors import ConfigError
-from gvt.loop.trainable import check_names, of_longest_name
+from gvt.interfaces import Task
+from gvt.loop.trainable import Trainable, check_names, of_longest_name
 from gvt_registry import nearest
 
-# What these need is more than a gradient a step, so naming them is refused early.
+# These need more than one gradient for each step.
 _UNSUPPORTED = {
-    "LBFGS": "it evaluates the loss again within a step",
-    "ReduceLROnPlateau": "it follows a metric, and a schedule here is a function of the step",
-    "SWALR": "it belongs to a loop of its own",
+    "LBFGS": "it evaluates the loss several times in a step",
+    "ReduceLROnPlateau": "it depends on a metric, but a schedule is a function of the step",
+    "SWALR": "it requires a training loop of its own",
 }
 _BASES = {"Optimizer", "LRScheduler"}
 
-# Of these torch has one kernel for a whole step, also on the CPU, where it took a ninth of the time
+# torch has one fused kernel for a step of these, also on the CPU, where it took a ninth of the time
 # (Adam, 1.9 million parameters).
 _FUSED = {"Adam", "AdamW", "SGD"}
 _FUSED_ON = {"cpu", "cuda"}
@@ -33,21 +36,21 @@ _OTHER_KERNELS = {"fused", "foreach", "capturable", "differentiable"}
 
 
 class Optimizer:
-    """One optimiser with its gradient scaler and its schedule.
+    """An optimiser with its gradient scaler and its schedule.
 
-    The schedule is a function of the iteration, so it has no state to save: it is wound forward.
-    Parameters with a factor of their own form groups of torch's optimiser. The factor goes for the
-    step alone, and not for what the schedule works on, so that it holds for every schedule.
+    The schedule is a function of the iteration. It has no state to save: resuming steps it
+    forward. Parameters are grouped by the factor of their learning rate. A factor is applied during
+    the step only, not to the rate that the schedule computes, so it works with every schedule.
 
     Args:
-        key: Its name among the run's optimisers.
-        parameters: What it moves, by their names in the task.
+        key: Name of the optimiser in the run.
+        parameters: Parameters to optimise, by their names in the task.
         config: The optimiser and its schedule.
-        total_steps: Length of the run, for schedules that say `auto`.
-        scaler: The gradient scaler of float16; disabled otherwise.
+        total_steps: Length of the run, for the `auto` of schedules.
+        scaler: The gradient scaler of float16; disabled for other precisions.
 
     Raises:
-        ConfigError: If torch has none of that name, or it takes no such argument.
+        ConfigError: If torch has no optimiser or schedule of that name, or an argument is wrong.
     """
 
     def __init__(
@@ -61,16 +64,16 @@ class Optimizer:
         self.key, self.parameters, self.scaler = key, dict(parameters), scaler
         where = f"optimizers.{key}"
         self._groups = _by_factor(self.parameters, config.rates)
-        groups = [{"params": list(of.values())} for of in self._groups.values()]
+        groups = [{"params": list(group.values())} for group in self._groups.values()]
         self.torch = _optimizer(where, groups, config)
         self._schedule = _schedule(where, self.torch, resolved_schedule(config, total_steps))
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of a loss."""
+        """Accumulate the gradients of a loss."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def step(self, clip_norm: float | None, clip_value: float | None) -> None:
-        """Move the parameters that have a gradient."""
+        """Clip the gradients, and update the parameters that have one."""
         if all(p.grad is None for p in self.parameters.values()):
             return
         if clip_norm is not None or clip_value is not None:
@@ -80,53 +83,53 @@ class Optimizer:
                 nn.utils.clip_grad_value_(with_gradient, clip_value)
             if clip_norm is not None:
                 nn.utils.clip_grad_norm_(with_gradient, clip_norm)
-        self._begin_late_momentum()
-        with self._own_rates():
+        self._add_late_momentum()
+        with self._scaled_rates():
             self.scaler.step(self.torch)
         self.scaler.update()
 
     def drop_gradients_except(self, trained: Sequence[nn.Parameter]) -> None:
-        """Drop the gradients of what a phase does not train."""
+        """Set the gradients of all parameters but these to None."""
         kept = {id(p) for p in trained}
         for parameter in self.parameters.values():
             if id(parameter) not in kept:
                 parameter.grad = None
 
     def zero_grad(self) -> None:
-        """Drop all gradients."""
+        """Set all gradients to None."""
         self.torch.zero_grad(set_to_none=True)
 
     def advance(self, steps: int = 1) -> None:
-        """Move the schedule on by so many iterations."""
+        """Advance the schedule by a number of iterations."""
         if self._schedule is not None:
             with warnings.catch_warnings():
-                # A phase may pause in the first iterations, and resuming winds forward.
+                # A phase may skip the first iterations, and resuming steps the schedule alone.
                 warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-                # SequentialLR itself still passes the epoch that torch deprecates.
+                # SequentialLR itself passes the argument that torch deprecates.
                 warnings.filterwarnings("ignore", message="The epoch parameter in")
                 for _ in range(steps):
                     self._schedule.step()
 
-    def _begin_late_momentum(self) -> None:
-        """Begin the momentum of parameters whose first gradient came later than others'.
+    def _add_late_momentum(self) -> None:
+        """Add momentum to parameters whose first gradient came later than that of others.
 
-        torch's fused SGD needs that all parameters of a group have one, or none. Without dampening,
-        zero gives the same first step as none.
+        torch's fused SGD requires that all parameters of a group have momentum, or none has.
+        Without dampening, zero momentum gives the same first step as none.
         """
         if not isinstance(self.torch, torch.optim.SGD):
             return
         for group in self.torch.param_groups:
             if not (group["fused"] and group["momentum"]):
                 continue
-            moved = [p for p in group["params"] if p.grad is not None]
-            late = [p for p in moved if self.torch.state[p].get("momentum_buffer") is None]
-            if len(late) < len(moved):
+            updated = [p for p in group["params"] if p.grad is not None]
+            late = [p for p in updated if self.torch.state[p].get("momentum_buffer") is None]
+            if len(late) < len(updated):
                 for parameter in late:
                     self.torch.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     @contextmanager
-    def _own_rates(self) -> Iterator[None]:
-        """Let every group have its own learning rate, inside."""
+    def _scaled_rates(self) -> Iterator[None]:
+        """Multiply the learning rate of each group by its factor, inside the context."""
         groups = self.torch.param_groups
         rates = [group["lr"] for group in groups]
         for group, factor in zip(groups, self._groups, strict=True):
@@ -139,11 +142,15 @@ class Optimizer:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next step, before the factors of `rates`."""
+        """The learning rate of the next step, before the factors of `rates`."""
         return float(self.torch.param_groups[0]["lr"])
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the state's tensors and its plain values, by `parameter name/field`."""
+        """Return the tensors and the plain values of the state, named `<parameter>/<field>`.
+
+        Raises:
+            ConfigError: If a value cannot be saved in a checkpoint.
+        """
         tensors: dict[str, Tensor] = {}
         values: dict[str, Any] = {}
         for name, parameter in self.parameters.items():
@@ -155,29 +162,77 @@ class Optimizer:
                 else:
                     raise ConfigError(
                         f"optimizers.{self.key}: the state of {type(self.torch).__name__} holds "
-                        f"a {type(value).__name__} ({field}), which no checkpoint can"
+                        f"a {type(value).__name__} ({field}), which a checkpoint cannot hold"
                     )
         return tensors, values
 
     def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Take over a state, each tensor in the memory format of its parameter."""
+        """Load a state; each tensor takes the memory format of its parameter."""
         fields: dict[str, dict[str, Any]] = {}
         for full_name, value in {**tensors, **values}.items():
             name, _, field = full_name.rpartition("/")
             fields.setdefault(name, {})[field] = _like(self.parameters[name], value)
-        # torch numbers parameters in the order of its groups.
-        names = [name for of in self._groups.values() for name in of]
-        states = {names.index(name): of_one for name, of_one in fields.items()}
-        # torch decides which field belongs on the device (Adam's step does not, unless fused).
+        # torch numbers parameters in the order of the groups.
+        names = [name for group in self._groups.values() for name in group]
+        states = {names.index(name): values for name, values in fields.items()}
+        # torch moves fields to the device where needed (Adam's step only if it is fused).
         groups = self.torch.state_dict()["param_groups"]
         self.torch.load_state_dict({"state": states, "param_groups": groups})
 
 
-def check_optimizer(key: str, config: OptimizerConfig) -> None:
-    """Check the names and arguments of an optimiser and its schedule, on a parameter of no use.
+def build_optimizers(
+    task: Task,
+    trainable: Trainable,
+    configs: Mapping[str, OptimizerConfig],
+    total_steps: int,
+    placement: Placement,
+) -> dict[str, Optimizer]:
+    """Build the optimisers that the phases of a task name.
+
+    Args:
+        task: The task.
+        trainable: The parameters of the task that are trained, and from which step.
+        configs: The configuration of each optimiser.
+        total_steps: Length of the run.
+        placement: The device, and the precision that decides on gradient scaling.
 
     Raises:
-        ConfigError: If torch has none of that name, or it takes no such argument.
+        ConfigError: If optimisers and phases do not match, or an optimiser has nothing to train.
+    """
+    trained: dict[str, set[int]] = {}
+    active: set[str] = set()
+    for phase in task.phases:
+        modules, key = (*phase.trained, *phase.keeps_graph), phase.optimizer_key
+        check_names(f"phase {phase.name}", task, modules)
+        ids = {id(p) for p in trainable.of(phase.trained, math.inf)}
+        trained[key] = trained.get(key, set()) | ids
+        if trainable.of(phase.trained, total_steps - 1):
+            active.add(key)
+    for key in (*configs, *trained):
+        if key not in trained:
+            raise ConfigError(f"optimizers.{key}: the task's optimisers are {', '.join(trained)}")
+        if key not in configs:
+            raise ConfigError(f"optimizers.{key}: is missing; the task needs it")
+        if key not in active:
+            raise ConfigError(f"optimizers.{key}: everything that it would train is frozen")
+        check_rates(key, configs[key].rates, task, trained[key])
+    return {
+        key: Optimizer(
+            key,
+            {n: p for n, p in trainable.parameters.items() if id(p) in ids},
+            configs[key],
+            total_steps,
+            torch.amp.GradScaler(placement.device.type, enabled=placement.precision == "float16"),
+        )
+        for key, ids in trained.items()
+    }
+
+
+def check_optimizer(key: str, config: OptimizerConfig) -> None:
+    """Check the names and arguments of an optimiser and its schedule, on a dummy parameter.
+
+    Raises:
+        ConfigError: If torch has no optimiser or schedule of that name, or an argument is wrong.
     """
     where = f"optimizers.{key}"
     built = _optimizer(where, [{"params": [nn.Parameter(torch.zeros(1, 1))]}], config)
@@ -192,16 +247,16 @@ def check_optimizer(key: str, config: OptimizerConfig) -> None:
 
 
 def check_rates(key: str, rates: Iterable[str], task: nn.Module, trained: Collection[int]) -> None:
-    """Check that an optimiser trains something of every name that has a factor of its own.
+    """Check that an optimiser trains a parameter of every name in its `rates`.
 
     Args:
-        key: The optimiser's name among the run's.
-        rates: Names of submodules or parameters.
-        task: Whose they are.
+        key: Name of the optimiser in the run.
+        rates: Names of submodules or parameters of the task.
+        task: The task.
         trained: The ids of the parameters that the optimiser trains.
 
     Raises:
-        ConfigError: If the task has no such name, or the optimiser trains nothing of it.
+        ConfigError: If the task has no such name, or the optimiser does not train it.
     """
     names = list(rates)
     check_names(f"optimizers.{key}.rates", task, names, parameters=True)
@@ -210,7 +265,7 @@ def check_rates(key: str, rates: Iterable[str], task: nn.Module, trained: Collec
             id(p) in trained and f"{n}.".startswith(f"{name}.")
             for n, p in task.named_parameters(remove_duplicate=False)
         ):
-            raise ConfigError(f"optimizers.{key}.rates: this optimiser trains nothing of {name}")
+            raise ConfigError(f"optimizers.{key}.rates: this optimiser does not train {name}")
 
 
 def resolved_schedule(config: OptimizerConfig, total_steps: int) -> OptimizerConfig:
@@ -226,7 +281,7 @@ def resolved_schedule(config: OptimizerConfig, total_steps: int) -> OptimizerCon
 def _by_factor(
     parameters: Mapping[str, nn.Parameter], rates: Mapping[str, float]
 ) -> dict[float, dict[str, nn.Parameter]]:
-    """Return the parameters by the factors of their learning rates."""
+    """Return the parameters, grouped by the factor of their learning rate."""
     groups: dict[float, dict[str, nn.Parameter]] = {}
     for name, parameter in parameters.items():
         groups.setdefault(of_longest_name(name, rates, 1.0), {})[name] = parameter
@@ -241,7 +296,7 @@ def _optimizer(
     parameters = [p for group in groups for p in group["params"]]
     if (
         config.name in _FUSED
-        and not config.parameters.get("dampening")  # see `_begin_late_momentum`
+        and not config.parameters.get("dampening")  # see `_add_late_momentum`
         and not _OTHER_KERNELS & config.parameters.keys()
         and all(p.device.type in _FUSED_ON and p.is_floating_point() for p in parameters)
     ):
@@ -269,9 +324,9 @@ def _schedule(
 
 
 def _construct(
-    where: str, target: Any, injected: Mapping[str, Any], given: Mapping[str, Any]
+    where: str, target: Any, injected: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> Any:
-    checked = check_parameters(where, target, given, injected=injected)
+    checked = check_parameters(where, target, parameters, injected=injected)
     try:
         return target(**injected, **checked)
     except (TypeError, ValueError, AttributeError) as error:
@@ -279,19 +334,21 @@ def _construct(
 
 
 def _named(where: str, module: Any, base: type, name: str) -> Any:
-    known = {
+    classes = {
         n: v
         for n, v in vars(module).items()
         if isinstance(v, type) and issubclass(v, base) and n.strip("_") not in _BASES
     }
-    if name not in known:
-        raise ConfigError(f"{where}.name: {module.__name__} has no {name!r}{nearest(name, known)}")
+    if name not in classes:
+        hint = nearest(name, classes)
+        raise ConfigError(f"{where}.name: {module.__name__} has no {name!r}{hint}")
     if name in _UNSUPPORTED:
         raise ConfigError(f"{where}.name: {name} is not supported: {_UNSUPPORTED[name]}")
-    return known[name]
+    return classes[name]
 
 
 def _like(parameter: Tensor, value: Any) -> Any:
+    """Return a tensor of a parameter's shape in its memory format, and anything else as it is."""
     if isinstance(value, Tensor) and value.shape == parameter.shape:
         return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
     return value

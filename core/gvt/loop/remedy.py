@@ -19,12 +19,12 @@ from gvt.loop.listener import Run
 def advising(
     run: Run, checkpoints: CheckpointFolder | None, train: TrainConfig, precision: str
 ) -> Iterator[None]:
-    """Add to the message of a NonFiniteError how to continue, as `advise` says.
+    """Add the advice of `advise` to the message of a NonFiniteError raised inside the context.
 
     Args:
         run: The run.
-        checkpoints: Its checkpoints; None for no advice.
-        train: Its settings.
+        checkpoints: The checkpoints of the run; None for no advice.
+        train: Settings of the loop.
         precision: The precision of autocast.
 
     Raises:
@@ -42,22 +42,22 @@ def advising(
 def advise(run: Run, checkpoints: CheckpointFolder, train: TrainConfig, precision: str) -> str:
     """Return how to continue a run whose losses or weights became infinite or NaN.
 
-    It names the newest usable checkpoint and a setting that makes a difference, since a run that
-    is resumed unchanged ends the same way. `run.resume_command` becomes that command.
+    The advice is the newest usable checkpoint and a changed setting, since a run that is resumed
+    unchanged fails again. `run.resume_command` is set to that command.
 
     Args:
         run: The run.
-        checkpoints: Its checkpoints.
-        train: Its settings.
+        checkpoints: The checkpoints of the run.
+        train: Settings of the loop.
         precision: The precision of autocast.
     """
     checkpoint = checkpoints.sound()
     if checkpoint is None:
-        what = "its checkpoints cannot be used" if run.checkpoint else "there is no checkpoint yet"
-        return f"{what}: start a new run"
+        reason = "no checkpoint can be used" if run.checkpoint else "there is no checkpoint yet"
+        return f"{reason}: start a new run"
     step = read_header(checkpoint).document["training"]["step"]
     if not run.resume_command:
-        return f"the newest checkpoint that can be used is {checkpoint}, of step {step}"
+        return f"the newest usable checkpoint is {checkpoint}, of step {step}"
     command = run.resume_command
     if checkpoint != checkpoints.last:
         folder = str(run.folder)
@@ -67,11 +67,12 @@ def advise(run: Run, checkpoints: CheckpointFolder, train: TrainConfig, precisio
 
 
 def shell_quoted(word: str) -> str:
-    """Return a word of a command, quoted for the shell of this system."""
+    """Return a command-line argument, quoted for the shell of this system."""
     return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
 
 
 def _setting(train: TrainConfig, precision: str) -> str:
+    """Return an override that makes training more stable."""
     if precision != "float32":
         return "train.precision=float32"
     return f"train.clip_norm={1 if train.clip_norm is None else train.clip_norm / 10:g}"

@@ -1,4 +1,4 @@
-"""Asking a run to stop without losing it."""
+"""Stop requests by signals: finish the current step, save, and exit."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_IN_A_STEP = b"\nfinishing this step, then saving; once more aborts without saving\n"
-_AT_THE_END = b"\nthe steps are over; writing pictures and report; once more leaves out the rest\n"
+_IN_A_STEP = b"\nfinishing this step, then saving; press again to abort without saving\n"
+_AT_THE_END = b"\ntraining is done; writing pictures and report; press again to skip the rest\n"
 
 
 class StopRequest:
-    """Whether somebody asked the run to stop, with Ctrl-C or SIGTERM, or closed its terminal.
+    """A request to stop a run, by Ctrl-C, SIGTERM or closing its terminal.
 
     Attributes:
-        made: Whether it is to stop.
-        hung_up: Whether its terminal was closed (SIGHUP).
+        made: Whether the run should stop.
+        hung_up: Whether the terminal was closed (SIGHUP).
     """
 
     def __init__(self, answer: bytes = _IN_A_STEP) -> None:
@@ -27,11 +27,11 @@ class StopRequest:
         self._answer = answer
 
     def steps_are_over(self) -> None:
-        """From now on say to the first request what it means at a run's end."""
+        """Answer a first request from now on with what it means at the end of a run."""
         self._answer = _AT_THE_END
 
     def _hang_up(self, number: int, frame: Any) -> None:
-        # Never a second request: a closed session sends it twice, from the shell and the system.
+        # Not counted as a second request: the shell and the system both send SIGHUP.
         self.made = self.hung_up = True
 
     def _receive(self, number: int, frame: Any) -> None:
@@ -39,19 +39,19 @@ class StopRequest:
             raise KeyboardInterrupt
         self.made = self._asked = True
         with suppress(OSError):  # standard error may be closed
-            os.write(2, self._answer)  # print() may be what the signal interrupted
+            os.write(2, self._answer)  # print() is not reentrant, and may be interrupted
 
 
 @contextmanager
 def stop_requests(answer: bytes = _IN_A_STEP) -> Iterator[StopRequest]:
-    """Take signals as requests, inside; a second Ctrl-C or SIGTERM raises KeyboardInterrupt.
+    """Turn signals into stop requests, inside the context.
 
-    SIGHUP, which a closed terminal or ssh session sends, is a request as well, unless it is
-    ignored, as under `nohup`. Only the main thread may take signals; elsewhere they keep their
-    meaning.
+    A second Ctrl-C or SIGTERM raises KeyboardInterrupt. SIGHUP, which a closed terminal or ssh
+    session sends, is a request as well, unless it is ignored, as under `nohup`. Signals are only
+    handled in the main thread; in other threads the context does nothing.
 
     Args:
-        answer: What is said to the first one.
+        answer: Text written to standard error for the first request.
     """
     request = StopRequest(answer)
     if threading.current_thread() is not threading.main_thread():
@@ -65,5 +65,5 @@ def stop_requests(answer: bytes = _IN_A_STEP) -> Iterator[StopRequest]:
         yield request
     finally:
         for number, handler in before.items():
-            # None is a handler that was not set from Python; it cannot be set from here either.
+            # None is a handler that was not set from Python, and cannot be set from Python.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -1,4 +1,4 @@
-"""The state of a training run, as named tensors and plain data, and back."""
+"""Conversion between a trainer and its state of named tensors and plain data."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class TrainerState(Protocol):
 
     Attributes:
         run: The run.
-        task: What is learned.
+        task: The task.
         optimizers: The optimisers by name.
-        ema: The moving average of the weights, if any.
-        infinite: By name of a buffer, where it was infinite before training.
+        ema: The moving average of the weights, or None.
+        infinite: Masks of the buffer elements that were infinite before training, by name.
     """
 
     run: Run
@@ -36,10 +36,10 @@ class TrainerState(Protocol):
 
 
 def capture(trainer: TrainerState) -> State:
-    """Return everything that resuming needs.
+    """Return the state that resuming needs.
 
-    Tensors are named `task/...`, `ema/...` and `optimizer/<key>/<parameter>/<field>`. There are
-    no random states: every draw is a function of the seed and its place.
+    Tensors are named `task/...`, `ema/...` and `optimizer/<key>/<parameter>/<field>`. No random
+    states are included: every draw is a function of the seed and its place.
 
     Raises:
         NonFiniteError: If a tensor is not finite.
@@ -57,9 +57,7 @@ def capture(trainer: TrainerState) -> State:
         if optimizer.scaler.is_enabled():
             scalers[key] = optimizer.scaler.state_dict()
     infinite = {
-        f"{group}/{n}": places
-        for group in ("task", "ema")
-        for n, places in trainer.infinite.items()
+        f"{group}/{n}": mask for group in ("task", "ema") for n, mask in trainer.infinite.items()
     }
     check_weights(run.step, tensors, infinite)
     training = {
@@ -75,10 +73,10 @@ def capture(trainer: TrainerState) -> State:
 
 
 def restore(trainer: TrainerState, state: State) -> None:
-    """Copy a state into a trainer, so that training continues where it was captured.
+    """Load a state into a trainer; training continues from there.
 
     Raises:
-        CheckpointError: If it is the state of another task or of other optimisers.
+        CheckpointError: If the state belongs to another task or to other optimisers.
         ConfigError: If its step is beyond the end of the run.
     """
     document, tensors = state
@@ -99,13 +97,13 @@ def restore(trainer: TrainerState, state: State) -> None:
         for name in (*fields, *values):
             if name.rpartition("/")[0] not in optimizer.parameters:
                 raise CheckpointError(
-                    f"the state of optimizers.{key} is of another model: {shortened(name)} is not "
-                    "part of it"
+                    f"the state of optimizers.{key} belongs to another model: this one has no "
+                    f"{shortened(name)}"
                 )
         optimizer.load_state(fields, values)
         optimizer.advance(training["step"])
         if key in training["scalers"]:
             optimizer.scaler.load_state_dict(training["scalers"][key])
     run.step, run.metrics = training["step"], dict(training["metrics"])
-    best = training["best"]  # older versions took an infinite value for one
+    best = training["best"]  # older versions saved infinite values, too
     run.best = best if best is not None and math.isfinite(best["value"]) else None

@@ -1,4 +1,4 @@
-"""From a configuration, or a checkpoint, to something that computes."""
+"""Build and run a task from a configuration or a checkpoint."""
 
 import lazy_loader
 

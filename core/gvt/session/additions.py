@@ -1,4 +1,4 @@
-"""Adding heads to a trained task, and saving the result as a checkpoint."""
+"""Add heads to a trained task, and save the task as a checkpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gvt.session.finding import PathLike, run_of
 from gvt_registry import default_registry
 
 _STATISTICS = ("running_mean", "running_var")
-"""The names of the statistics of torch's normalisation layers."""
+"""Names of the statistics of torch's normalisation layers."""
 
 
 def add_head(
@@ -38,24 +38,24 @@ def add_head(
     learns_from: str | None = None,
     **parameters: Any,
 ) -> Head:
-    """Add a head by its name in the registry to a task, and return it.
+    """Add a head to a task by its name in the registry, and return it.
 
-    The other heads compute what they did before. `gvt.save` writes the result; see also
+    The outputs of the other heads do not change. `gvt.save` saves the task. See also
     `gvt.MultiHead.add_head`, which takes the head itself.
 
     Args:
         task: The task.
-        name: The name of the head in the task.
-        component: The name of the head in the registry.
-        weight: Factor of its losses.
-        learns_from: The part of mixed data that it learns from.
-        parameters: Its parameters, such as `hidden=[64]`. Those that follow from the data, such as
-            `num_classes`, are filled in if the task was loaded from a checkpoint.
+        name: Name of the head in the task.
+        component: Name of the head in the registry.
+        weight: Factor of the head's losses.
+        learns_from: Part of mixed data that the head learns from.
+        parameters: Parameters of the head, such as `hidden=[64]`. Those that follow from the data,
+            such as `num_classes`, are filled in if the task was loaded from a checkpoint.
 
     Raises:
         ValueError: If there is a head of that name already, or the name is not valid.
-        UnknownComponent: If nobody offers such a head.
-        ConfigError: If a parameter is unknown, of a wrong type or missing, or the data has no such
+        UnknownComponent: If no plugin offers such a head.
+        ConfigError: If a parameter is unknown, missing or of a wrong type, or the data has no such
             part.
     """
     section, config = f"heads.{name}", HeadConfig(name=component, learns_from=learns_from)
@@ -68,8 +68,8 @@ def add_head(
         vocabulary = vocabulary_of(config, info)
     elif learns_from is not None:
         raise ConfigError(
-            f"{section}: a task put together in code does not know the parts of its data; build "
-            "the head, and add it by MultiHead.add_head with its vocabulary"
+            f"{section}: a task built in code has no parts of data; build the head, and add it "
+            "with MultiHead.add_head and its vocabulary"
         )
     filled_in = {n: v for n, v in facts.items() if n in declared and n not in parameters}
     head: Head = create("head", component, **filled_in, **parameters)
@@ -91,27 +91,27 @@ def _section_of(config: HeadConfig, parameters: Mapping[str, Any]) -> Mapping[st
 
 
 def save(task: Task, path: PathLike) -> Path:
-    """Save the networks of a task as a checkpoint, and return its path.
+    """Save the weights of a task as a checkpoint, and return its path.
 
-    `gvt.load`, `gvt predict`, `gvt eval` and `init_from` take it. It has no optimiser state, so a
-    run cannot be resumed from it. For the task of a run these are the weights of its last step;
-    for one that `gvt.load` returned, their averages, if the run had any.
+    `gvt.load`, `gvt predict`, `gvt eval` and `init_from` read it. It has no optimiser state, so a
+    run cannot be resumed from it. The task of a run has the weights of the last step; a task
+    returned by `gvt.load` has their moving averages, if the run had any.
 
     Args:
-        task: A task that was loaded from a checkpoint, or run from a recipe; heads may have been
-            added or removed.
-        path: The file.
+        task: A task loaded from a checkpoint, or trained from a recipe; heads may have been added
+            or removed.
+        path: Path of the file.
 
     Raises:
-        UsageError: If the task has no recipe because it, or one of its heads, was put together in
-            code; or if the file belongs to a run.
+        UsageError: If the task has no recipe because it, or one of its heads, was built in code;
+            or if the file belongs to a run.
         NonFiniteError: If a weight is infinite or NaN.
         CheckpointError: If the file cannot be written.
     """
     if task.origin is None:
         raise UsageError(
-            f"a {type(task).__name__} put together in code has no recipe, and a checkpoint says "
-            "by its recipe what it is; save its state_dict(), or run a recipe"
+            f"a {type(task).__name__} built in code has no recipe, which a checkpoint needs; save "
+            "its state_dict(), or run a recipe"
         )
     document = copy.deepcopy(dict(task.origin))
     for section in ("config", "resolved"):
@@ -127,11 +127,10 @@ def save(task: Task, path: PathLike) -> Path:
     target = Path(path)
     if run_of(target) is not None:
         raise UsageError(
-            f"{target} is among the checkpoints of a run, which goes on from them; name another "
-            "place"
+            f"{target} is in the checkpoints folder of a run; choose a path outside of it"
         )
     tensors = {f"task/{n}": t for n, t in task.state_dict().items()}
-    # The buffers as they were built are not known here; the statistics of a norm are finite.
+    # Infinite buffers are allowed, since they may be so by design; statistics of norms are not.
     places = infinite_places(task).items()
     constant = {f"task/{n}": mask for n, mask in places if not n.endswith(_STATISTICS)}
     check_weights(training["step"], tensors, constant)
@@ -144,7 +143,7 @@ def save(task: Task, path: PathLike) -> Path:
 
 
 def _write_heads(config: dict[str, Any], task: MultiHead) -> None:
-    """Write the added and removed heads of a task, and its weights that are not 1, into a config.
+    """Write the added and removed heads of a task, and weights other than 1, into a config.
 
     Raises:
         UsageError: If an added head has no recipe.
@@ -156,9 +155,8 @@ def _write_heads(config: dict[str, Any], task: MultiHead) -> None:
             config["heads"][name] = dict(head)
         else:
             raise UsageError(
-                f"head {name} was handed over as an object, or for other classes than the data's, "
-                "and a checkpoint says by a recipe what it is: add it by its name in the registry, "
-                "or remove it"
+                f"head {name} was added as an object, or for other classes than those of the data, "
+                "so it has no recipe: add it by its name in the registry, or remove it"
             )
     config["task"].pop("weights", None)
     if weights := {name: weight for name, weight in task.weights.items() if weight != 1}:

@@ -1,4 +1,4 @@
-"""Running a recipe, and resuming a run. `saved` opens what was saved."""
+"""Run a recipe, and resume a run."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def run(
     """Run a recipe from the beginning.
 
     Args:
-        recipe: A recipe's name, the path of a YAML file, or a recipe's content.
-        overrides: `dotted.path=value`, such as `train.steps=200`.
+        recipe: Name of a recipe, path of a YAML file, or content of a recipe.
+        overrides: Overrides `dotted.path=value`, such as `train.steps=200`.
         quiet: Whether to show nothing.
 
     Returns:
@@ -40,29 +40,29 @@ def run(
 
     Raises:
         UsageError: If the recipe or an override is wrong; nothing was started.
-        Interrupted: If the run was asked to stop; it is saved.
-        GvtError: If the run failed; the message says why.
+        Interrupted: If the run was interrupted; it is saved.
+        GvtError: If the run failed; the message gives the reason.
     """
     return train(compose(recipe, overrides), quiet=quiet)
 
 
 def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: bool = False) -> Run:
-    """Resume a run; the result is bitwise that of a run that never stopped.
+    """Resume a run; the result is bitwise that of a run without interruption.
 
     Args:
-        path: A run's folder or a checkpoint in it; the latest run unless given.
-        overrides: Such as `train.steps=N`, to extend it. The data, its order, the networks, the
-            optimisers and the moving average stay what they were. Where data and weights are may
-            change (`data.root=...`); the data has to be the same.
+        path: Path of a run folder, or of a checkpoint in it; the latest run by default.
+        overrides: Overrides such as `train.steps=N`, which extends the run. The data, its order,
+            the model, the optimisers and the moving average cannot be changed. Paths of data and
+            weights can (`data.root=...`), if the data is the same.
         quiet: Whether to show nothing.
 
     Raises:
         UsageError: If there is nothing to resume, or an override would change the model.
-        RunInUseError: If another process writes into the run's folder.
+        RunInUseError: If another process writes to the run folder.
         CheckpointError: If the checkpoint is damaged.
     """
     folder, checkpoint = _find_run(Path(path) if path is not None else None, _root(overrides))
-    # Before the checkpoint is read: whoever has the lock may be about to write a newer one.
+    # Locked before the checkpoint is read: another process might replace it.
     with first_enters(sole_writer(folder.path, "trained")):
         if not checkpoint.exists():
             config = _changed(compose(folder.config), overrides, {})
@@ -73,7 +73,7 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
 
 
 def _root(overrides: Sequence[str]) -> Path:
-    """Return the folder of runs according to the overrides."""
+    """Return the folder of all runs according to the overrides."""
     data: dict[str, Any] = {"run": {"root": "runs"}}
     apply_overrides(data, [o for o in overrides if parse_override(o)[0][0] == "run"])
     root = data["run"].get("root") if isinstance(data["run"], dict) else None
@@ -89,28 +89,28 @@ def _changed(
 
     Args:
         began: The configuration that the run started with.
-        overrides: The changes.
+        overrides: Overrides `dotted.path=value`.
         components: The distribution of each `kind:name` according to the checkpoint.
 
     Raises:
-        UsageError: If an override changes what cannot change in a run.
+        UsageError: If an override changes a setting that is fixed for a run.
     """
     after = compose(began, overrides)
     paths = paths_of(after, components)
-    # Files of weights, and of the data its root, may be elsewhere now.
+    # Weights files and the root of the data may have moved.
     movable = {p for p in paths if not p.startswith("data.") or p.endswith(".root")}
     movable |= {*RESUMING.settings}
-    moved = [o for o in overrides if _moves(o, movable, began.document())]
-    if changed := RESUMING.wrongly_changed(compose(began, moved), after):
+    moves = [o for o in overrides if _moves(o, movable, began.document())]
+    if changed := RESUMING.wrongly_changed(compose(began, moves), after):
         raise UsageError(
-            f"{changed}: a run goes on with the data, order, networks and averages that it "
-            "began with; for others start a new one with init_from=CHECKPOINT"
+            f"{changed}: cannot be changed when a run is resumed; start a new run with "
+            "init_from=CHECKPOINT"
         )
     return after
 
 
 def _moves(override: str, movable: Collection[str], document: Any) -> bool:
-    """Return whether an override sets one of the movable settings that has a value already."""
+    """Return whether an override changes the value of a movable setting that has one."""
     keys, value = parse_override(override)
     if value is None or ".".join(keys) not in movable:
         return False
@@ -120,14 +120,14 @@ def _moves(override: str, movable: Collection[str], document: Any) -> bool:
 
 
 def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:
-    """Return the folder of a run and its checkpoint to resume from, which may not exist yet."""
+    """Return the folder of a run and the checkpoint to resume from, which may not exist yet."""
     if path is None:
         folder: RunFolder | None = RunFolder.latest(root)
     else:
         folder = run_of(path) if path.is_file() else RunFolder(path)
     if folder is None or not folder.config.is_file():
         raise UsageError(
-            f"{str(path)!r} is no run's folder and no checkpoint in one; to start from a "
+            f"{str(path)!r} is neither a run folder nor a checkpoint in one; to start from a "
             "checkpoint's weights: gvt run RECIPE init_from=CHECKPOINT"
         )
     if path is not None and path.is_file():

@@ -1,4 +1,4 @@
-"""Which settings of a saved configuration an override may change, by what is done with it."""
+"""The settings of a saved configuration that overrides may change, for each command."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from gvt.config.injected import NETWORKS
 
 @dataclass(frozen=True)
 class Changeable:
-    """What may be changed in a configuration: all but what is fixed, also sections of plugins.
+    """Fixed sections of a configuration; all others, also those of plugins, may be changed.
 
     Attributes:
         fixed: Sections, and settings as dotted paths, that may not be changed.
-        settings: Settings in these sections that may be changed all the same, as dotted paths.
+        settings: Exceptions: settings in fixed sections that may be changed, as dotted paths.
     """
 
     fixed: tuple[str, ...]
     settings: tuple[str, ...] = ()
 
     def wrongly_changed(self, before: RunConfig, after: RunConfig) -> str | None:
-        """Return the first section or setting that differs and may not; None if all may.
+        """Return the first fixed section or setting that differs, or None.
 
-        `settings` are compared, too: whoever allows them changes them in both configurations.
+        `settings` are compared, too: a caller that allows them changes both configurations.
         """
         for path in self.fixed:
             if attrgetter(path)(before) != attrgetter(path)(after):
@@ -33,20 +33,19 @@ class Changeable:
 
 
 TRAINED = ("task", *NETWORKS, "heads", "optimizers", "init_from")
-"""Sections that made the networks of a checkpoint what they are, beside `train`."""
+"""Sections that determine the model of a checkpoint, besides `train`."""
 
 RESUMING = Changeable(
     ("recipe", "data", *TRAINED, "train.seed", "train.accumulate", "train.ema"),
     settings=("init_from", "data.workers"),
 )
-"""For a run that is resumed. The order of the data and the averages follow from what is fixed.
+"""For resuming a run: the data, its order, the model and the averages are fixed.
 
-`settings` say where things are or how they are read, as do paths of data and weights, and change no
-result.
+`settings`, like paths of data and weights, do not change results.
 """
 
 OPENING = Changeable((*TRAINED, "train"))
-"""For a checkpoint that is opened: its networks and how they were trained stay as they are."""
+"""For opening a checkpoint: its model and the settings of its training are fixed."""
 
 OWN_EVALUATION = ("device", "data.root", "evaluate.batch_size")
-"""Overrides that leave an evaluation the run's own: they say where and in what portions."""
+"""Overrides with which an evaluation is recorded as the run's own: they do not change results."""

@@ -22,7 +22,10 @@ def is_recipe(name: PathLike) -> bool:
 
 
 def find_checkpoint(path: PathLike | None) -> tuple[RunFolder | None, Path]:
-    """Return a checkpoint, and the run that it belongs to, if any.
+    """Return the run of a checkpoint, or None, and the path of the checkpoint.
+
+    Args:
+        path: Path of a checkpoint or of a run folder; the latest run by default.
 
     Raises:
         UsageError: If a folder is not a run folder, or has no checkpoint yet.
@@ -32,12 +35,12 @@ def find_checkpoint(path: PathLike | None) -> tuple[RunFolder | None, Path]:
     run = find_run(path)
     last = run.checkpoints / LAST
     if not (run.config.is_file() and last.is_file()):
-        raise UsageError(f"{str(run.path)!r} is no run's folder, or has no checkpoint yet")
+        raise UsageError(f"{str(run.path)!r} is not a run folder, or has no checkpoint yet")
     return run, last
 
 
 def find_run(path: PathLike | None) -> RunFolder:
-    """Return a run: of a folder, of a checkpoint in one, or the latest for None.
+    """Return a run, given its folder or a checkpoint in it; the latest run for None.
 
     Raises:
         UsageError: If a file does not belong to a run, or there is no run yet.
@@ -49,15 +52,15 @@ def find_run(path: PathLike | None) -> RunFolder:
     run = run_of(Path(path))
     if run is None:
         raise UsageError(
-            f"{str(path)!r} is no checkpoint in a run; name a folder such as runs/RECIPE/TIME, or "
-            "a file in its checkpoints/"
+            f"{str(path)!r} is not a checkpoint of a run; give a folder such as runs/RECIPE/TIME, "
+            "or a file in its checkpoints/"
         )
     return run
 
 
 def run_of(checkpoint: Path) -> RunFolder | None:
-    """Return the run of a file that stands in `checkpoints/` beside a `config.yaml`."""
-    # The folder is resolved and the file is not: one that is a link belongs where the link is.
-    place = checkpoint.parent.resolve()
-    run = RunFolder(place.parent)
-    return run if place == run.checkpoints and run.config.is_file() else None
+    """Return the run of a file in a folder `checkpoints/` beside a `config.yaml`, or None."""
+    # Only the folder is resolved: a link to a file belongs to the run that contains the link.
+    folder = checkpoint.parent.resolve()
+    run = RunFolder(folder.parent)
+    return run if folder == run.checkpoints and run.config.is_file() else None

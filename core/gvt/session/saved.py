@@ -1,4 +1,4 @@
-"""What a saved run is still good for: its networks, and new pictures of them."""
+"""Load the task of a checkpoint, and generate images with it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gvt.session.opened import Opened
 
 
 def load(checkpoint: PathLike, *, averaged: bool = True, device: str = "cpu") -> Task:
-    """Return the task of a checkpoint, in eval mode.
+    """Load the task of a checkpoint, in eval mode.
 
     Args:
-        checkpoint: The file, or a run's folder, whose last one is taken.
-        averaged: Take the moving average of the weights where there is one.
-        device: Where to put it.
+        checkpoint: Path of the file, or of a run folder, for its last checkpoint.
+        averaged: Whether to load the moving average of the weights, if there is one.
+        device: Device of the task.
 
     Raises:
-        CheckpointError: If the file is damaged, or of another model than its components build.
+        CheckpointError: If the file is damaged, or its weights do not fit its components.
         UnknownComponent: If the plugin that it was trained with is not installed.
     """
     task = Opened.of_checkpoint(checkpoint, averaged=averaged).load()
@@ -36,18 +36,18 @@ def sample(
     averaged: bool = True,
     device: str = "auto",
 ) -> Tensor:
-    """Return new pictures of a generative task, (N, C, H, W) float32 in [0, 1], on the CPU.
+    """Generate images with the task of a checkpoint, (N, C, H, W) float32 in [0, 1], on the CPU.
 
     Args:
-        checkpoint: The file, or a run's folder, whose last one is taken; the latest run's unless
-            given.
-        count: How many; picture i of a seed is the same one whatever the count.
-        seed: Where their latents come from.
-        averaged: Take the moving average of the weights where there is one.
-        device: Where to compute.
+        checkpoint: Path of the file, or of a run folder, for its last checkpoint; the latest run
+            by default.
+        count: Number of images; image i of a seed does not depend on it.
+        seed: Seed of the latents.
+        averaged: Whether to use the moving average of the weights, if there is one.
+        device: Device to compute on.
 
     Raises:
-        UsageError: If the task makes no pictures.
+        UsageError: If the task does not generate images.
         CheckpointError: If the file is damaged.
     """
     _, path = find_checkpoint(checkpoint)
@@ -56,4 +56,4 @@ def sample(
         with torch.no_grad():
             return task.sample(count, seed).cpu()
     except NotImplementedError as error:
-        raise UsageError(f"{path}: {error}; sampling is for tasks that generate") from error
+        raise UsageError(f"{path}: {error}; sampling needs a generative task") from error

@@ -1,4 +1,4 @@
-"""Putting a run together: configuration, data, task, loop, and who follows it."""
+"""Build the parts of a run from its configuration, and train."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def train(
     state: State | None = None,
     quiet: bool = False,
 ) -> Run:
-    """Build everything in its order, and run the loop.
+    """Build the parts of a run, and train until it is complete.
 
     Args:
-        config: What to run.
-        folder: The folder of a run that is resumed, locked by the caller; a new one unless given.
-        state: The checkpoint that it goes on from.
-        quiet: Show nothing.
+        config: The configuration.
+        folder: Folder of a run to resume, locked by the caller; a new folder by default.
+        state: The checkpoint to resume from.
+        quiet: Whether to show nothing.
     """
     validate_components(config, state[0]["components"] if state else None)
     config = with_defaults(config)
@@ -68,7 +68,7 @@ def train(
     memory = explained_memory(placement, config.data.batch_size, config.train.accumulate)
     with memory, world(config.train.timeout) as processes, ExitStack() as locked:
         trainer, document, opening = _build(config, placement, processes, state)
-        trainer.rehearse()  # before there is a folder that somebody would have to delete
+        trainer.rehearse()  # errors come before the run folder is created
         if processes.is_first:
             if folder is None:
                 root = Path(expanded("run.root", config.run.root))
@@ -81,7 +81,7 @@ def train(
 def _build(
     config: RunConfig, placement: Placement, processes: World, state: State | None
 ) -> tuple[Trainer, dict[str, Any], tuple[str, list[str]]]:
-    """Return the trainer, what its checkpoints say, and the first lines of the display."""
+    """Return the trainer, the document of its checkpoints, and the first lines of the display."""
     dataset = open_dataset(config, "train")
     info = DataInfo.of(dataset, config.data.range)
     if state is not None:
@@ -109,7 +109,7 @@ def _build(
     document = task.origin = _document(config, resolved, info, placement, processes)
     if state is not None:
         restore(trainer, state)
-        state[1].clear()  # a second copy of everything, which a long run need not hold
+        state[1].clear()  # a second copy of all tensors
         notes += changes(state[0]["environment"], document["environment"])
     return trainer, document, (_headline(resolved, dataset, trainer), notes)
 
@@ -117,7 +117,7 @@ def _build(
 def _follow(
     trainer: Trainer, folder: RunFolder, document: dict[str, Any], display: Display | None
 ) -> None:
-    """Let the run's folder, the plugins and the screen follow a run."""
+    """Add the display, the run folder and the plugins as listeners of a run."""
     folder.check_links()
     remove_unfinished(folder.path)
     folder.describe(document["resolved"], document["environment"])
@@ -135,7 +135,7 @@ def _follow(
 
 
 def _resume_command(folder: RunFolder, processes: int) -> str:
-    """Return the command that goes on with a run, with the plugins that it needs."""
+    """Return the command that resumes a run, including the plugins that it needs."""
     words = ["gvt", "resume", str(folder.path)]
     if processes > 1:
         words = ["torchrun", f"--nproc-per-node={processes_here()}", "-m", *words]
@@ -149,13 +149,13 @@ def _resume_command(folder: RunFolder, processes: int) -> str:
 
 
 def _splits(config: RunConfig, loader: Loader) -> Callable[[str], Iterable[Batch]]:
-    """Return what opens a pass over a held-out split; its data is opened once."""
+    """Return a function that returns the batches of a held-out split; its data is opened once."""
     opened = cache(partial(open_dataset, config))
     return lambda split: loader.held_out(opened(split), config.evaluate.batch_size)
 
 
 def _resolved(config: RunConfig, placement: Placement, loader: Loader) -> RunConfig:
-    """Return the configuration with every `auto` replaced by what it came to."""
+    """Return the configuration with every `auto` replaced by its value."""
     total = config.train.total_steps(loader.order.steps_per_epoch)
     settings = config.train.model_copy(
         update={
@@ -181,7 +181,7 @@ def _document(
     placement: Placement,
     processes: World,
 ) -> dict[str, Any]:
-    """Return what every checkpoint of a run says besides the training state."""
+    """Return the document of every checkpoint of a run, without the training state."""
     offers = offers_used(config)
     plugins = default_registry().plugins
     return {
@@ -195,27 +195,30 @@ def _document(
 
 
 def _initialise(task: nn.Module, path: str | None) -> list[str]:
-    """Take over a checkpoint's weights where name and shape agree, and say where they did not.
+    """Load a checkpoint's weights where name and shape match; return notes about all others.
 
-    Averages are taken where there are: they are what the checkpoint is judged and used by.
+    Weight averages are preferred, since evaluation and prediction use them.
 
     Raises:
-        CheckpointError: If nothing agrees.
+        CheckpointError: If no tensor matches.
     """
     if path is None:
         return []
     _, tensors = checkpoint_file.load(Path(expanded("init_from", path)))
-    weights, own = under("task/", tensors) | under("ema/", tensors), task.state_dict()
-    taken = {n: t for n, t in weights.items() if n in own and own[n].shape == t.shape}
-    if not taken:
-        raise CheckpointError(f"init_from: nothing in {path} has a name and shape of this model")
-    task.load_state_dict(taken, strict=False)
-    notes = [f"init_from: took {len(taken)} of {len(own)} tensors from {path}"]
-    for name in (n for n in (*own, *weights) if n not in taken):
-        theirs = tuple(weights[name].shape) if name in weights else "absent"
-        ours = tuple(own[name].shape) if name in own else "absent"
-        notes.append(f"init_from: {name} not taken: there {theirs}, here {ours}")
-    return list(dict.fromkeys(notes))
+    weights, state = under("task/", tensors) | under("ema/", tensors), task.state_dict()
+    matches = {n: t for n, t in weights.items() if n in state and state[n].shape == t.shape}
+    if not matches:
+        raise CheckpointError(
+            f"init_from: no tensor in {path} matches this model in name and shape"
+        )
+    task.load_state_dict(matches, strict=False)
+    notes = [f"init_from: loaded {len(matches)} of {len(state)} tensors from {path}"]
+    for name in dict.fromkeys([*state, *weights]):
+        if name not in matches:
+            saved = tuple(weights[name].shape) if name in weights else "absent"
+            expected = tuple(state[name].shape) if name in state else "absent"
+            notes.append(f"init_from: {name} not loaded: {saved} in the file, {expected} here")
+    return notes
 
 
 def _headline(config: RunConfig, dataset: Dataset, trainer: Trainer) -> str:

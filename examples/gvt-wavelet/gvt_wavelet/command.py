@@ -1,4 +1,4 @@
-"""`gvt wavelet`: a picture's wavelet bands as a picture. What it needs is imported when called."""
+"""The command `gvt wavelet`: draw the wavelet bands of an image. Imports torch only when called."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option("--levels", type=click.IntRange(1, 8), default=2, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="A PNG file.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The PNG file to write; IMAGE_wavelet.png by default.",
+)
 def wavelet(image: Path, levels: int, out: Path | None) -> None:
-    """Decompose a picture into its Haar wavelet bands."""
+    """Decompose IMAGE into its Haar wavelet bands, drawn as one image."""
     from torchvision.transforms.v2 import functional as F
 
     pixels = F.to_dtype(F.to_image(_opened(image)), scale=True)
@@ -25,22 +30,22 @@ def wavelet(image: Path, levels: int, out: Path | None) -> None:
     if not min(sides):
         from gvt import UsageError
 
-        raise UsageError(f"{image}: {levels} levels need {2**levels} pixels a side; fewer --levels")
-    found = mosaic(pixels[None, :, : sides[0], : sides[1]], levels)
+        raise UsageError(f"{image}: {levels} levels need {2**levels} pixels a side; lower --levels")
+    bands = mosaic(pixels[None, :, : sides[0], : sides[1]], levels)
     path = out or image.with_name(f"{image.stem}_wavelet.png")
-    F.to_pil_image(found[0].clamp(0, 1)).save(path)
+    F.to_pil_image(bands[0].clamp(0, 1)).save(path)
     click.echo(path)
 
 
 def mosaic(images: Tensor, levels: int) -> Tensor:
-    """Return the bands in the usual places: the average top left, itself decomposed further.
+    """Return the bands in the usual layout, with the average, decomposed further, at the top left.
 
     Args:
         images: (N, C, H, W) in [0, 1], both sides divisible by 2**levels.
-        levels: How often.
+        levels: Number of decompositions.
 
     Returns:
-        (N, C, H, W) in [0, 1]; a detail that is zero is mid-grey.
+        (N, C, H, W) in [0, 1]; zero detail is mid-grey.
     """
     import torch
 
@@ -63,4 +68,4 @@ def _opened(path: Path) -> Image.Image:
     try:
         return Image.open(path).convert("RGB")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read as a picture: {error}") from error
+        raise DataError(f"{path}: cannot be read as an image: {error}") from error

@@ -1,4 +1,4 @@
-"""A run's pictures as numbers: what share of their energy is in which band."""
+"""Record the wavelet energies of the pictures of a run."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .haar import BANDS, energies
 
 
 def note(path: Path, step: int, pictures: Mapping[str, Tensor]) -> None:
-    """Append a line of JSON: the step, and of each sheet the share of each detail band.
+    """Append a line of JSON with the step, and the energy share of each detail band by sheet.
 
     Args:
         path: The file.
-        step: The step that the pictures are of.
+        step: The step at which the pictures were drawn.
         pictures: Sheets by name, (N, C, H, W) or (rows, columns, C, H, W).
     """
     line: dict[str, object] = {"step": step}
     for name, sheet in pictures.items():
         images = sheet.flatten(0, 1) if sheet.ndim == 5 else sheet
-        of_bands = energies(images).mean(dim=(0, 2))
-        shares = (of_bands / of_bands.sum().clamp(min=1e-12)).tolist()
+        totals = energies(images).mean(dim=(0, 2))
+        shares = (totals / totals.sum().clamp(min=1e-12)).tolist()
         line[name] = dict(zip(BANDS[1:], shares[1:], strict=True))
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -1,7 +1,6 @@
-"""A generator of wavelet coefficients, after SWAGAN (Gal and others, 2021).
+"""A generator of wavelet coefficients, after SWAGAN (Gal et al. 2021).
 
-Pixels far apart are one coefficient apart at a coarse level, and detail has a place of its own;
-https://arxiv.org/abs/2102.06108.
+Coarse and fine structure are generated as separate coefficients; https://arxiv.org/abs/2102.06108.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ GROUPS = 8
 
 
 class WaveletGenerator(Generator):
-    """Noise to a coarse image, and at each level to the details that double its size.
+    """Latents to a coarse image, and at each level to the details that double its size.
 
     Args:
         image_shape: (C, H, W), of any size.
@@ -39,10 +38,10 @@ class WaveletGenerator(Generator):
     ) -> None:
         super().__init__()
         if width % GROUPS:
-            raise ValueError(f"width {width}: has to be divisible by {GROUPS}")
+            raise ValueError(f"width {width}: should be divisible by {GROUPS}")
         channels, *size = image_shape
         self.latent_shape, self.image_shape = (latent,), image_shape
-        height, breadth = (-(-side // 2**levels) for side in size)  # rounded up, cropped at last
+        height, breadth = (-(-side // 2**levels) for side in size)  # rounded up; `forward` crops
         self.features = nn.Sequential(
             nn.Linear(latent, width * height * breadth),
             nn.Unflatten(1, (width, height, breadth)),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 BANDS = ("average", "horizontal", "vertical", "diagonal")
 
-# Of the pixels (a b; c d) of a 2x2 block. It is symmetric and orthogonal, its own inverse.
+# Acts on the pixels (a b; c d) of a 2x2 block. Symmetric and orthogonal, so its own inverse.
 _HAAR = (
     (0.5, 0.5, 0.5, 0.5),
     (0.5, 0.5, -0.5, -0.5),
@@ -20,7 +20,8 @@ _HAAR = (
 def decompose(images: Tensor) -> Tensor:
     """Return the bands (N, 4, C, H/2, W/2) of images (N, C, H, W), in the order of `BANDS`.
 
-    They have the energy of the images. An odd last row or column is repeated first.
+    The bands have the same energy as the images. If a side is odd, its last row or column is
+    repeated first.
     """
     height, width = images.shape[-2:]
     if height % 2 or width % 2:

@@ -1,4 +1,4 @@
-"""Textures by the energy of their wavelet bands, the classic signature.
+"""Texture classification by the energy of wavelet bands.
 
 A. Laine, J. Fan, Texture classification by wavelet packet signatures, 1993,
 https://doi.org/10.1109/34.244679.
@@ -21,7 +21,7 @@ class WaveletEnergy(Head):
     """A linear layer on the log energy of the finest feature map's Haar bands.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the finest first.
+        feature_info: The (channels, stride) of each feature map, the finest first.
         num_classes: Number of classes.
     """
 
@@ -44,7 +44,7 @@ class WaveletEnergy(Head):
         return {"cross_entropy": F.cross_entropy(outputs.float(), targets["class"])}
 
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return of each image its `class` () and `scores` (num_classes,), which sum to 1."""
+        """Return for each image its `class` () and `scores` (num_classes,), which sum to 1."""
         scores = outputs.float().softmax(dim=1)
         return [{"class": s.argmax(), "scores": s} for s in scores]
 

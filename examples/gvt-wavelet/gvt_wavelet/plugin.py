@@ -1,4 +1,4 @@
-"""What this plugin brings. It is imported by every `gvt`, and so it imports nothing heavy."""
+"""Components, command and hook of the plugin, imported by every `gvt`, and so without torch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import click
 
 from gvt_registry import Component, hookimpl
 
-gvt_api = 1  # the version of gvt's plugin API that this was written for
+gvt_api = 1  # the version of gvt's plugin API
 
 
 @hookimpl
 def gvt_components() -> list[Component]:
-    """Offer the networks, the data and the recipes."""
+    """Return the generator, the head, the data set and the recipes."""
     rows = [
-        ("generator", "wavelet", "generator:WaveletGenerator", "Haar coefficients, inverted"),
-        ("head", "wavelet_energy", "head:WaveletEnergy", "Classes by the energy of Haar bands"),
-        ("dataset", "textures", "textures:Textures", "Stripes and checks, drawn as asked for"),
+        ("generator", "wavelet", "generator:WaveletGenerator", "Haar coefficients to images"),
+        ("head", "wavelet_energy", "head:WaveletEnergy", "Classifier on Haar band energies"),
+        ("dataset", "textures", "textures:Textures", "Synthetic stripes and checks"),
     ]
     recipes = [
-        ("textures", "Stripes and checks out of noise, through wavelet coefficients"),
-        ("classify", "Stripes and checks told apart by their wavelet energy"),
+        ("textures", "Generator of stripes and checks, from wavelet coefficients"),
+        ("classify", "Classifier of stripes and checks, by their wavelet energy"),
     ]
     return [
         *(
@@ -38,7 +38,7 @@ def gvt_components() -> list[Component]:
 
 @hookimpl
 def gvt_commands() -> list[click.Command]:
-    """Offer `gvt wavelet`."""
+    """Return the command `gvt wavelet`."""
     from gvt_wavelet.command import wavelet
 
     return [wavelet]
@@ -46,11 +46,11 @@ def gvt_commands() -> list[click.Command]:
 
 @hookimpl
 def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None:
-    """Note how a wavelet generator's samples spread their energy over the bands."""
+    """Record the energy shares of the wavelet bands of a generator's samples."""
     config = run.config
     if run.folder is None or config is None or config.generator is None:
         return
-    if config.generator.name == "wavelet":  # this plugin minds its own runs
+    if config.generator.name == "wavelet":  # only for runs with this plugin's generator
         from gvt_wavelet.follow import note
 
         note(run.folder / "wavelet.jsonl", step, pictures)

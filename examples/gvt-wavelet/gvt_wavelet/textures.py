@@ -1,4 +1,4 @@
-"""Textures that nobody has to download."""
+"""A synthetic data set of textures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ANGLES = {"horizontal": math.pi / 2, "vertical": 0.0, "diagonal": math.pi / 4}
 
 
 class Textures:
-    """Stripes in three directions, and checks; each picture a function of its split and number.
+    """Stripes in three directions, and checks; each image is a function of its split and index.
 
     Args:
         split: `train`, `val` or `test`.
         size: Height and width in pixels.
-        count: Pictures of the training split; the others have a quarter of it.
-        noise: Standard deviation of the noise on top.
+        count: Images of the training split; the others have a quarter of it.
+        noise: Standard deviation of the added noise.
     """
 
     classes: ClassVar = (*ANGLES, "checks")
@@ -38,11 +38,11 @@ class Textures:
         return self._count
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one picture, (1, size, size) float32 in [0, 1], with its `class`."""
+        """Return an image, (1, size, size) float32 in [0, 1], with its `class`."""
         if not 0 <= index < self._count:
             raise IndexError(f"texture {index} of {self._count}")
         number = index % len(self.classes)
-        # From its place alone: workers, order and resuming change nothing.
+        # Independent of the number of workers, the order and resuming.
         random = random_source(0, "textures", self._split, index)
         image = self._drawn(self.classes[number], random)
         image += self._noise * torch.randn(self.image_shape, generator=random)
@@ -50,13 +50,13 @@ class Textures:
         return Sample(image.clamp(0, 1), {"class": torch.tensor(number)}, record)
 
     def _drawn(self, name: str, random: torch.Generator) -> Tensor:
-        turn, phase, pace = torch.rand(3, generator=random).tolist()
+        turn, phase, frequency = torch.rand(3, generator=random).tolist()
         side = torch.arange(self.image_shape[1])
 
         def wave(angle: float) -> Tensor:
             angle += 0.2 * (turn - 0.5)
             along = side * math.cos(angle) + side[:, None] * math.sin(angle)
-            return torch.sin(along * (0.4 + 0.4 * pace) + 2 * math.pi * phase)
+            return torch.sin(along * (0.4 + 0.4 * frequency) + 2 * math.pi * phase)
 
         if name == "checks":
             waves = wave(ANGLES["horizontal"]) * wave(ANGLES["vertical"])

@@ -1,4 +1,4 @@
-"""gvt's own checks, one test for each rule and component."""
+"""The conformance kit of gvt, with one test for each rule and component."""
 
 
 def test_conformance(gvt_check):

@@ -1,4 +1,4 @@
-"""What the checks of gvt cannot know: that these are Haar's wavelets."""
+"""Tests of the Haar wavelet, which the conformance kit does not check."""
 
 import json
 
@@ -35,9 +35,9 @@ def test_reconstruction_is_the_inverse_and_energy_stays():
 
 def test_odd_sides_repeat_their_end():
     images = torch.rand(1, 1, 5, 7)
-    whole = reconstruct(decompose(images))
-    torch.testing.assert_close(whole[..., :5, :7], images)
-    torch.testing.assert_close(whole[..., 5, :7], images[..., 4, :])
+    padded = reconstruct(decompose(images))
+    torch.testing.assert_close(padded[..., :5, :7], images)
+    torch.testing.assert_close(padded[..., 5, :7], images[..., 4, :])
 
 
 @pytest.mark.parametrize("name", ["horizontal", "vertical"])
@@ -45,8 +45,8 @@ def test_stripes_have_their_energy_in_their_own_band(name):
     samples = list(map(Textures("val", noise=0.0).__getitem__, range(40)))
     number = Textures.classes.index(name)
     stripes = torch.stack([s.image for s in samples if s.targets["class"] == number])
-    of_bands = energies(stripes)[:, 1:].mean(dim=(0, 2))
-    assert of_bands.argmax() == BANDS[1:].index(name)
+    means = energies(stripes)[:, 1:].mean(dim=(0, 2))
+    assert means.argmax() == BANDS[1:].index(name)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 33, 20)])
@@ -78,25 +78,25 @@ def test_shares_are_of_the_whole_energy(tmp_path):
 
 
 def test_a_mosaic_of_a_flat_picture_is_flat():
-    found = mosaic(torch.full((1, 3, 8, 8), 0.25), levels=2)
-    assert (found[..., :2, :2] == 0.25).all()
-    assert (found[..., 2:, :] == 0.5).all()
-    assert (found[..., :, 2:] == 0.5).all()
+    bands = mosaic(torch.full((1, 3, 8, 8), 0.25), levels=2)
+    assert (bands[..., :2, :2] == 0.25).all()
+    assert (bands[..., 2:, :] == 0.5).all()
+    assert (bands[..., :, 2:] == 0.5).all()
 
 
 def test_the_command_writes_a_sheet(tmp_path):
-    picture = tmp_path / "photo.jpg"
-    Image.new("RGB", (21, 18), "red").save(picture)
-    done = CliRunner().invoke(wavelet, [str(picture)])
-    assert done.output == f"{tmp_path / 'photo_wavelet.png'}\n"
+    photo = tmp_path / "photo.jpg"
+    Image.new("RGB", (21, 18), "red").save(photo)
+    result = CliRunner().invoke(wavelet, [str(photo)])
+    assert result.output == f"{tmp_path / 'photo_wavelet.png'}\n"
     with Image.open(tmp_path / "photo_wavelet.png") as sheet:
         assert sheet.size == (20, 16)
 
 
-def test_what_is_no_picture_is_one_line(tmp_path):
+def test_a_file_that_is_not_an_image_is_one_line(tmp_path):
     text = tmp_path / "photo.jpg"
-    text.write_text("no picture")
-    with pytest.raises(gvt.DataError, match="cannot be read as a picture"):
+    text.write_text("not an image")
+    with pytest.raises(gvt.DataError, match="cannot be read as an image"):
         CliRunner().invoke(wavelet, [str(text)], catch_exceptions=False)
     Image.new("L", (3, 9)).save(tmp_path / "small.png")
     with pytest.raises(gvt.UsageError, match="2 levels need 4 pixels"):

@@ -200,7 +200,7 @@ def test_optimiser_state_of_another_model_is_one_line(run, forged):
         document["training"]["optimizer_values"] = {"optimizer/model/absent/step": 1}
         return document
 
-    with pytest.raises(gvt.CheckpointError, match=r"optimizers\.model is of another model"):
+    with pytest.raises(gvt.CheckpointError, match=r"optimizers\.model belongs to another model"):
         gvt.resume(forged(change), quiet=True)
 
 

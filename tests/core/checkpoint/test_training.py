@@ -103,7 +103,7 @@ def test_init_from_copies_matching_weights_and_lists_the_rest(runs, tmp_path, ca
     )
     shown = capsys.readouterr().err
     assert "took 6 of 8 tensors" in shown
-    assert "heads.digit.layers.4.weight not taken: there (2, 128), here (3, 128)" in shown
+    assert "heads.digit.layers.4.weight not loaded: (2, 128) in the file, (3, 128) here" in shown
     theirs, ours = source.task.state_dict(), run.task.state_dict()
     torch.testing.assert_close(
         ours["backbone.stages.stage1.0.weight"], theirs["backbone.stages.stage1.0.weight"]

@@ -92,8 +92,8 @@ def test_without_mixing_the_classes_stay_numbers():
     ("dataset", "settings", "says"),
     [
         (Plain(("semantic",)), {"batch_transforms": [MIXUP]}, "this data has semantic"),
-        (Plain(()), {"batch_transforms": [EITHER]}, "this data has no classes of pictures"),
-        (Plain(), {"transforms": [MIXUP]}, r"under data\.batch_transforms"),
+        (Plain(()), {"batch_transforms": [EITHER]}, "this data has no classes of images"),
+        (Plain(), {"transforms": [MIXUP]}, r"move them to data\.batch_transforms"),
         (Plain(), {"batch_transforms": [{**MIXUP, "num_classes": 3}]}, "filled in by gvt"),
         (Plain(), {"batch_transforms": [{**MIXUP, "alfa": 1}]}, r"transforms\[0\]\.alfa: .*alpha"),
         (
@@ -104,7 +104,7 @@ def test_without_mixing_the_classes_stay_numbers():
         (
             Plain(),
             {"batch_transforms": [{"name": "RandomChoice", "transforms": ["MixUp"]}]},
-            r"\.transforms: takes a list of transforms",
+            r"\.transforms: should be a list of transforms",
         ),
     ],
 )
@@ -140,8 +140,8 @@ class Reordered(Plain):
 @pytest.mark.parametrize(
     ("parts", "settings", "says"),
     [
-        ((Plain(), Others()), {"batch_transforms": [EITHER]}, "part0, part1 have other classes"),
-        ((Plain(), Plain(())), {"batch_transforms": [MIXUP]}, "pictures without a class"),
+        ((Plain(), Others()), {"batch_transforms": [EITHER]}, "the classes of part0, part1 differ"),
+        ((Plain(), Plain(())), {"batch_transforms": [MIXUP]}, "images without a class"),
         (
             (Plain(), Plain(("semantic",))),
             {"batch_transforms": [{"name": "GaussianNoise"}]},
@@ -171,7 +171,7 @@ def test_parts_of_the_same_classes_are_mixed():
 
 def test_a_picture_without_a_class_cannot_be_mixed():
     made = loader(Plain(unlabelled=5), batch_size=12, batch_transforms=[MIXUP])
-    with pytest.raises(gvt.ConfigError, match="this data has pictures without a class"):
+    with pytest.raises(gvt.ConfigError, match="this data has images without a class"):
         next(made.groups())
 
 
@@ -202,5 +202,7 @@ def test_weights_need_a_random_order():
     dataset = Plain()
     dataset.weights = torch.ones(12)
     loader(dataset)
-    with pytest.raises(gvt.ConfigError, match=r"^data\.shuffle: plain says how often .*=true$"):
+    with pytest.raises(
+        gvt.ConfigError, match=r"^data\.shuffle: plain draws samples at random .*=true$"
+    ):
         loader(dataset, shuffle=False)

@@ -147,7 +147,7 @@ def test_whole_tensors_are_those_that_stack():
             images, targets = super().tensors()
             return images, {**targets, "angle": torch.zeros(20)}
 
-    with pytest.raises(DataError, match="gave angle; only class, semantic"):
+    with pytest.raises(DataError, match="returned angle; only class, semantic"):
         groups(1, dataset=Angles())
 
 
@@ -305,7 +305,7 @@ def test_more_workers_than_cores_are_told_once_and_not_for_every_pass(monkeypatc
             assert sum(len(batch) for batch in loader.held_out(Shades())) == len(Shades())
     sources._check_cores.cache_clear()
     (line,) = (str(warning.message) for warning in caught)
-    assert line.startswith("data.workers=3: this machine has 1 core for them")
+    assert line.startswith("data.workers=3: this machine has only 1 core;")
 
 
 HELD = """

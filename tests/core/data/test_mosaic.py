@@ -149,7 +149,7 @@ def test_grey_and_colour_name_both_pictures():
     ("keys", "named"), [((*KEYS, "class"), "class"), (("labels",), "labels"), (("class",), "class")]
 )
 def test_what_is_known_of_the_whole_is_refused(keys, named):
-    says = rf"^data\.mosaic: 1\.png has {named}, which says nothing of a part"
+    says = rf"^data\.mosaic: 1\.png has {named}, which is not valid for a part"
     with pytest.raises(gvt.ConfigError, match=says):
         check_mosaic(picture(1, keys=keys))
     with pytest.raises(gvt.ConfigError, match=says):

@@ -166,7 +166,7 @@ def test_a_crop_of_a_picture_without_objects_ends():
 
 def test_a_transform_that_goes_by_boxes_says_so_where_there_are_none():
     given = without(sample(), "boxes")
-    says = r"^data.transforms: RandomIoUCrop\(\) goes by boxes, and ellipses.png has masks, semant"
+    says = r"^data.transforms: RandomIoUCrop\(\) needs boxes, but ellipses.png has masks, semant"
     with pytest.raises(gvt.ConfigError, match=says):
         transform_sample(BUILT["iou_crop"], given)
 

@@ -113,7 +113,7 @@ def test_proposals_without_boxes_do_not_pass_for_boxes():
     )
     flipped = transformed(given, ("RandomHorizontalFlip", {"p": 1.0}))
     assert flipped.inputs["proposals"][0].tolist() == [34, 6, 60, 40]
-    with pytest.raises(gvt.ConfigError, match=r"RandomIoUCrop.* goes by boxes, .* none"):
+    with pytest.raises(gvt.ConfigError, match=r"RandomIoUCrop.* needs boxes, .* none"):
         transformed(given, ("RandomIoUCrop", {}))
 
 

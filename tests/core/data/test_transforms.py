@@ -124,7 +124,7 @@ def test_nothing_in_a_picture_stays_nothing(name, parameters):
 @pytest.mark.parametrize("name", ["RandAugment", "TrivialAugmentWide", "AutoAugment", "AugMix"])
 def test_what_cannot_be_done_to_masks_is_one_line(name):
     given = sample()
-    says = rf"^data\.transforms: {name}\(\) changes images alone, .* has boxes, masks, semantic;"
+    says = rf"^data\.transforms: {name}\(\) transforms images only, .* has boxes, masks, semantic;"
     with pytest.raises(gvt.ConfigError, match=says):
         transformed(name, {}, 0, given)
     named = gvt.Sample(given.image, {"class": torch.tensor(3)}, given.record)

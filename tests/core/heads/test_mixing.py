@@ -240,9 +240,9 @@ def test_what_no_recipe_can_say_is_not_saved(tmp_path):
     )
     task = gvt.load(run.checkpoint)
     gvt.add_head(task, "of_three", "classifier", num_classes=3)
-    with pytest.raises(gvt.UsageError, match="head of_three was handed over as an object, or for"):
+    with pytest.raises(gvt.UsageError, match="head of_three was added as an object, or for"):
         gvt.save(task, tmp_path / "three.safetensors")
-    with pytest.raises(gvt.UsageError, match="is among the checkpoints of a run"):
+    with pytest.raises(gvt.UsageError, match="is in the checkpoints folder of a run"):
         gvt.save(gvt.load(run.checkpoint), run.checkpoint)
     with pytest.raises(gvt.CheckpointError, match="cannot be written"):
         gvt.save(gvt.load(run.checkpoint), run.folder / "config.yaml" / "below.safetensors")

@@ -271,7 +271,7 @@ def test_a_head_can_be_added_and_removed_in_code(task):
         task.remove_head("map")
     with pytest.raises(ValueError, match="there is a head 'name' already"):
         task.add_head("name", Classes())
-    with pytest.raises(gvt.UsageError, match="put together in code has no recipe"):
+    with pytest.raises(gvt.UsageError, match="built in code has no recipe"):
         gvt.save(task, "nowhere.safetensors")
 
 

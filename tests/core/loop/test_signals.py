@@ -44,7 +44,7 @@ def test_after_the_steps_the_answer_is_another(capfd):
         request.steps_are_over()
         signal.raise_signal(signal.SIGINT)
     said = capfd.readouterr().err
-    assert "once more leaves out the rest" in said
+    assert "press again to skip the rest" in said
     assert "this step" not in said
 
 
@@ -76,7 +76,7 @@ def test_how_a_run_ended_is_told_whoever_aborts_the_rest(step, code, tmp_path):
     assert "never said" not in done.stdout
     assert "warning: asked once more to stop" in done.stderr
     if code:
-        assert "stopped after step 1 and saved; go on with: gvt resume" in done.stderr
+        assert "stopped after step 1 and saved; continue with: gvt resume" in done.stderr
     else:
         assert "last.safetensors" in done.stdout
 

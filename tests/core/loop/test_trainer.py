@@ -162,7 +162,7 @@ def test_an_epoch_or_a_run_that_teaches_nothing_is_an_error(steps):
             return {}
 
     made = trainer(Mute(A), {"a": SGD}, steps=steps)
-    with pytest.raises(gvt.DataError, match="no training sample has all that is learned from"):
+    with pytest.raises(gvt.DataError, match="no training sample has all targets to learn from"):
         made.fit()
     assert made.run.step == min(steps, made.run.steps_per_epoch)
 
@@ -294,7 +294,7 @@ def test_asked_once_at_the_end_what_is_drawn_is_finished(capfd):
     assert asking.was_done
     assert log.events[-1] == ("success", "NoneType")
     said = capfd.readouterr().err
-    assert "the steps are over" in said
+    assert "training is done" in said
     assert "finishing this step" not in said
 
 
@@ -313,7 +313,7 @@ def test_stopped_and_asked_again_it_still_says_how_it_goes_on(tmp_path, capfd):
     asking, log = Asking(times=1, at=2), Log()
     made = trainer(TwoNets(A), {"a": SGD}, steps=9, folder=tmp_path, listeners=[asking, log])
     made.run.resume_command = "gvt resume here"
-    expected = "stopped after step 2 and saved; go on with: gvt resume here"
+    expected = "stopped after step 2 and saved; continue with: gvt resume here"
     with (
         pytest.warns(UserWarning, match="asked once more to stop"),
         pytest.raises(gvt.Interrupted, match=expected),

@@ -111,7 +111,7 @@ def test_no_weights_are_read_before_they_are_used(run, tmp_path):
     [
         ("no/such/run", gvt.UsageError, "there is no such run or checkpoint"),
         ("no_such_recipe", gvt.UsageError, "no recipe is called 'no_such_recipe'"),
-        (".", gvt.UsageError, "is no run's folder, or has no checkpoint yet"),
+        (".", gvt.UsageError, "is not a run folder, or has no checkpoint yet"),
         ("text.safetensors", gvt.CheckpointError, r"text\.safetensors"),
     ],
 )

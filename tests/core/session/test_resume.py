@@ -214,7 +214,7 @@ def test_asked_to_stop_it_saves_and_says_how_it_goes_on(number, workers, tmp_pat
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     last = errors.splitlines()[-1]
-    assert f"go on with: gvt resume {folder}" in last
+    assert f"continue with: gvt resume {folder}" in last
     stopped = int(last.split("after step ")[1].split()[0])
     assert gvt.resume(folder, f"train.steps={stopped + 1}", quiet=True).step == stopped + 1
 
@@ -243,7 +243,7 @@ def test_asked_twice_it_stops_at_once(tmp_path):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    while "once more" not in process.stderr.readline():
+    while "press again" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

@@ -136,7 +136,7 @@ def test_a_run_is_where_checkpoints_stands_beside_a_configuration(copied, inside
     assert (judged.run, judged.target) == (None, None)
     assert judged.save() == []
     assert [p.name for p in place.iterdir()] == ["last.safetensors"]
-    with pytest.raises(gvt.UsageError, match="is no checkpoint in a run"):
+    with pytest.raises(gvt.UsageError, match="is not a checkpoint of a run"):
         find_run(path)
 
 
@@ -205,5 +205,5 @@ def test_a_folder_is_as_good_as_its_last_checkpoint(classifier, tmp_path):
     one, other = gvt.load(classifier.folder), gvt.load(classifier.checkpoint)
     for name, tensor in one.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])
-    with pytest.raises(gvt.UsageError, match="no run's folder"):
+    with pytest.raises(gvt.UsageError, match="neither a run folder nor"):
         gvt.load(tmp_path)

@@ -24,7 +24,7 @@ def test_the_maps_are_as_declared():
         ([], "widths: .*at least 1 item"),
         ([8, 0], "widths: .*greater than 0, not"),
         ([-3], "widths: .*greater than 0, not"),
-        ([4] * 4, "4 stages leave nothing"),
+        ([4] * 4, "too small for 4 stages"),
     ],
 )
 def test_impossible_widths_are_one_line(widths, says):

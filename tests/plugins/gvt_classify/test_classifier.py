@@ -201,11 +201,11 @@ def test_the_last_layer_comes_of_a_published_network(name, bias, tmp_path):
 @pytest.mark.parametrize(
     ("file", "parameters", "says"),
     [
-        ({}, {"num_classes": 3}, "is of 5 classes, and the data has 3; without weights"),
-        ({"channels": 7}, {}, "is 5 x 7, and the backbone's coarsest map has 4 channels"),
-        ({"metadata": False}, {}, "does not say which of its layers classifies"),
-        ({}, {"hidden": [8]}, r"need hidden=\[\] and grid=1"),
-        ({}, {"grid": 2}, r"need hidden=\[\] and grid=1"),
+        ({}, {"num_classes": 3}, "has 5 classes, but the data has 3; leave weights out"),
+        ({"channels": 7}, {}, "is 5 x 7, but the backbone's coarsest map has 4 channels"),
+        ({"metadata": False}, {}, "does not name the layer that classifies"),
+        ({}, {"hidden": [8]}, r"set hidden=\[\] and grid=1"),
+        ({}, {"grid": 2}, r"set hidden=\[\] and grid=1"),
         (None, {}, "there is no file"),
         (b"no tensors", {}, "cannot be read"),
     ],

@@ -159,7 +159,7 @@ def test_what_does_not_fit_together_is_refused(settings, said, with_cells):
 def test_balance_and_shares_are_not_both_possible():
     data = mixed(shares={"named": 1.0, "mapped": 1.0})
     config = gvt.DataConfig(name="mixed", batch_size=4, balance=True)
-    with pytest.raises(gvt.ConfigError, match="mixed says by itself how often each sample"):
+    with pytest.raises(gvt.ConfigError, match="mixed has sampling weights of its own"):
         Loader(data, config, TrainConfig(steps=1), Placement.resolve("cpu"))
 
 

@@ -56,7 +56,7 @@ def test_the_losses_of_both_phases_by_hand(task):
     data, step = batch(), Step(0)
     first = task("discriminator", data, step)
     second = task("generator", data, step)
-    fakes, wanted = step.memo["fakes"], step.memo["wanted"]["class"]
+    fakes, wanted = step.memo["fakes"], step.memo["classes"]["class"]
     reals = data.images * 2 - 1
     expected = {
         "real": F.softplus(-task.discriminator(reals)).mean(),
@@ -80,14 +80,14 @@ def test_the_class_of_fakes_teaches_the_discriminator_and_then_the_generator(tas
     task("generator", batch(), step)["cross_entropy"].backward()
     assert all(p.grad is not None for p in task.generator.parameters())
     rows = task.generator.embedding.weight.grad.abs().sum(dim=1) > 0
-    assert rows.nonzero().flatten().tolist() == step.memo["wanted"]["class"].unique().tolist()
+    assert rows.nonzero().flatten().tolist() == step.memo["classes"]["class"].unique().tolist()
 
 
 def test_fakes_are_of_the_wanted_classes_which_are_drawn_evenly(task):
     step, same = Step(4, seed=3), Step(4, seed=3)
     task("discriminator", batch(150), step)
     z, numbers = same.randn(150, 5), (same.rand(150) * CLASSES).long()
-    assert torch.equal(step.memo["wanted"]["class"], numbers)
+    assert torch.equal(step.memo["classes"]["class"], numbers)
     assert torch.bincount(numbers).min() > 35 and numbers.max() == CLASSES - 1
     with torch.no_grad():
         torch.testing.assert_close(step.memo["fakes"], task.generator(z, numbers))
@@ -102,8 +102,8 @@ def test_accumulated_micro_batches_want_the_classes_of_one_large_batch(task):
     task("discriminator", batch(8), whole)
     for step in parts:
         task("discriminator", batch(4), step)
-    wanted = torch.cat([step.memo["wanted"]["class"] for step in parts])
-    assert torch.equal(wanted, whole.memo["wanted"]["class"])
+    wanted = torch.cat([step.memo["classes"]["class"] for step in parts])
+    assert torch.equal(wanted, whole.memo["classes"]["class"])
 
 
 @pytest.mark.parametrize("known", [[], [0] * 6])
@@ -128,7 +128,7 @@ def losses_of(task, data):
     return {*task("discriminator", data, step), *task("generator", data, step)}
 
 
-NOTHING = "of reals, {} learned nothing in a whole epoch: no sample has class"
+NOTHING = "real images: {} learned nothing in a whole epoch: no sample has class"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_of_several_further_heads_only_the_silent_ones_are_named():
     heads = {"digit": {"name": "classifier"}, "genuine": {"name": "realness"}}
     task = GAN(generator(), discriminator(heads=heads))
     (said,) = task.untaught(losses_of(task, batch()))
-    assert said == "of reals, head genuine learned nothing in a whole epoch: no sample has real"
+    assert said == "real images: head genuine learned nothing in a whole epoch: no sample has real"
 
 
 def test_a_generator_without_classes_learns_nothing_of_them():
@@ -232,7 +232,7 @@ def test_anybodys_discriminator_may_tell_more():
     other, step = GAN(generator(), Mean()), Step(0)
     losses = other("discriminator", batch(), step)
     assert losses["real/sum"] == 6  # 0, 1, 2, 0, 1, 2
-    assert losses["fake/sum"] == step.memo["wanted"]["class"].sum()
+    assert losses["fake/sum"] == step.memo["classes"]["class"].sum()
     assert list(other("generator", batch(), step)) == ["generator", "sum"]
     assert other.metric() is None
     assert other.untaught({*losses, "sum"}) == []
@@ -255,19 +255,19 @@ def test_a_copy_does_the_same_whatever_becomes_of_the_original(task):
     [
         (
             lambda: GAN(generator(), gvt.create("discriminator", "dcgan", image_shape=SHAPE)),
-            "draws by class, and the discriminator tells none",
+            "is conditional, but the discriminator does not predict classes",
         ),
-        (lambda: GAN(generator(), discriminator(heads=())), "draws by class"),
-        (lambda: GAN(generator(), discriminator(), together=True), "also tells class"),
+        (lambda: GAN(generator(), discriminator(heads=())), "is conditional, but"),
+        (lambda: GAN(generator(), discriminator(), together=True), "also predicts class"),
         (
             lambda: GAN(generator(), discriminator(), data_range=(0.0, 1.0)),
-            r"takes images in \[-1.0, 1.0\], and they come in \[0.0, 1.0\]; give data.range=\[0.0",
+            r"takes images in \[-1.0, 1.0\], but the data range is \[0.0, 1.0\]; set data\.range=",
         ),
         (
             lambda: DCGANGenerator(SHAPE, conditional=True),
-            "no classes to draw by",
+            "the data has no classes",
         ),
-        (lambda: generator()(torch.zeros(1, 5)), "give labels"),
+        (lambda: generator()(torch.zeros(1, 5)), "needs labels"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(build, says):
@@ -303,6 +303,6 @@ def test_a_run_warns_of_a_head_that_no_picture_teaches(tmp_path):
     recipe = gvt.compose("gan.folder").document() | {"discriminator": judge}
     recipe["data"] |= {"root": str(tmp_path), "size": 8, "channels": 1, "batch_size": 2}
     settings = ("train.steps=2", "generator.width=8", "device=cpu", f"run.root={tmp_path / 'runs'}")
-    says = "of reals, the discriminator learned nothing in a whole epoch: no sample has real"
+    says = "real images: the discriminator learned nothing in a whole epoch: no sample has real"
     with pytest.warns(UserWarning, match=says):
         gvt.run(recipe, *settings, quiet=True)

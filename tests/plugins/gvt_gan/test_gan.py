@@ -254,7 +254,7 @@ def test_held_out_losses_by_hand():
         ("generator", {"latent": 0}, "latent: .*greater than 0, not 0"),
         ("generator", {"width": 0}, "width: .*greater than 0, not 0"),
         ("generator", {"width": -8}, "width: .*greater than 0, not -8"),
-        ("generator", {"width": 12}, "width 12: has to be divisible by 8"),
+        ("generator", {"width": 12}, "width 12: should be divisible by 8"),
         ("discriminator", {"width": 0}, "width: .*greater than 0"),
         ("discriminator", {"dropout": 1.0}, "dropout: .*less than 1, not"),
         ("discriminator", {"dropout": -0.1}, "dropout: .*greater than or equal to 0"),

@@ -149,7 +149,7 @@ def test_broken_pictures_are_named_and_counted_and_the_others_written(pixels, pi
         (["pixels.anything", "pics"], "pixels.anything: its networks are not trained"),
         (["runs/none", "pics"], "runs/none: there is no such run or checkpoint"),
         (["none.safetensors", "pics"], "none.safetensors: there is no such run or checkpoint"),
-        (["pics", "pics"], "'pics' is no run's folder, or has no checkpoint yet"),
+        (["pics", "pics"], "'pics' is not a run folder, or has no checkpoint yet"),
         (["pixels.shad", "pics"], "did you mean 'pixels.shade'"),
         (["none.yaml", "pics"], "none.yaml: cannot be read"),
         (["pixels.shade", "pics", "--flips"], "No such option"),

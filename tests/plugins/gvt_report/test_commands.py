@@ -41,7 +41,7 @@ def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs, call):
         (("report", "-o", "page.png"), 2, "'page.png' does not end in .html"),
         (("report", "-o", "folder.html"), 2, "File 'folder.html' is a directory"),
         (("report", "-o", "no/page.html"), 2, "Folder 'no' does not exist"),
-        (("report", "a.txt"), 2, "'a.txt' is no checkpoint in a run"),
+        (("report", "a.txt"), 2, "'a.txt' is not a checkpoint of a run"),
         (("sample", "-n", "0"), 2, "0"),
         (("sample", "-o", "grid.jpg"), 2, "ends in .png"),
         (("report", "nowhere"), 2, "nowhere"),
