@@ -22,7 +22,7 @@ from gvt.session.finding import PathLike
 from gvt.session.judging import Judged, check_classes, split_of
 
 if TYPE_CHECKING:
-    from gvt.vision.coco import Results
+    from gvt_predict.coco_results import Results
 
 MOST_NAMES = 5
 """Images that a warning names one by one."""
@@ -71,7 +71,7 @@ def judge_predictions(
 ) -> Judged:
     """Do what `evaluate_predictions` does, without writing anything yet."""
     from gvt.data.loading import HeldOut, resolved
-    from gvt.vision.coco import Results
+    from gvt_predict.coco_results import Results
 
     file = Path(predictions)
     opened = open_trained(of, *overrides)

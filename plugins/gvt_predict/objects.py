@@ -12,7 +12,7 @@ from gvt.errors import DataError
 from gvt.geometry import boxes_through, canvas_pixels, mask_boxes
 from gvt.interfaces import Prediction
 from gvt.printable import printable
-from gvt.vision.coco import RLE, encoded_part
+from gvt.vision.coco import RLE, encoded
 from gvt_predict.tiles import Box
 
 
@@ -73,7 +73,7 @@ class Objects:
         """Return the masks as run lengths of a picture's size (H, W)."""
         if self.masks is None:
             return None
-        return [encoded_part(part.pixels, part.top, part.left, size) for part in self.masks]
+        return [encoded(part.pixels, part.top, part.left, size) for part in self.masks]
 
 
 def objects_in(said: Prediction, geometry: Tensor, box: Box, source: str) -> Objects:

@@ -19,8 +19,8 @@ from gvt.data.facts import DataFacts
 from gvt.errors import UsageError
 from gvt.interfaces import Prediction
 from gvt.printable import printable
-from gvt.vision.coco import results_of
 from gvt.vision.drawing.palette import indexed_palette
+from gvt_predict.coco_results import results_of
 from gvt_predict.entries import EntryFile, is_entry_file
 from gvt_predict.files import Source, check_distinct
 from gvt_predict.forms import Form

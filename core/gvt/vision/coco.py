@@ -27,26 +27,19 @@ _LONGEST = 60
 """Characters of a value from a file that an error tells."""
 
 
-def encoded(masks: Tensor) -> list[RLE]:
-    """Return masks (M, H, W), bool or 0 and 1, as run lengths."""
-    values = masks.detach().cpu().permute(1, 2, 0).numpy().astype(np.uint8)
-    found: list[RLE] = coco_mask.encode(np.asfortranarray(values))
-    return [_with_text(entry) for entry in found]
-
-
-def encoded_part(part: Tensor, top: int, left: int, size: tuple[int, int]) -> RLE:
-    """Return as run lengths a mask of a picture of which only a part is given.
+def encoded(mask: Tensor, top: int = 0, left: int = 0, size: tuple[int, int] | None = None) -> RLE:
+    """Return the run lengths of a mask, of which only a part may be given.
 
     Args:
-        part: (h, w), bool or 0 and 1; all else of the picture is 0.
-        top: The part's first row in the picture.
+        mask: (h, w), bool or 0 and 1; all else of the image is 0.
+        top: The mask's first row in the image.
         left: Its first column there.
-        size: The picture's (H, W).
+        size: The image's (H, W); the mask's own unless given.
     """
-    height, width = size
-    columns = np.pad(part.detach().cpu().numpy().astype(np.int8).T, ((0, 0), (1, 1)))
+    height, width = mask.shape if size is None else size
+    columns = np.pad(mask.detach().cpu().numpy().astype(np.int8).T, ((0, 0), (1, 1)))
     steps = np.diff(columns, axis=1)
-    # Runs go down the columns, and from the bottom of one on at the top of the next.
+    # Runs go down the columns, and continue from the bottom of one at the top of the next.
     begins, ends = (
         (left + column) * height + top + row
         for column, row in (np.nonzero(steps == sign) for sign in (1, -1))
@@ -57,8 +50,8 @@ def encoded_part(part: Tensor, top: int, left: int, size: tuple[int, int]) -> RL
     counts = np.diff(np.r_[0, bounds, height * width]).tolist()
     if len(counts) > 1 and not counts[-1]:
         counts.pop()
-    found = {"size": [height, width], "counts": counts}
-    return _with_text(coco_mask.frPyObjects(found, height, width))
+    runs = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return {"size": [height, width], "counts": runs["counts"].decode("ascii")}
 
 
 def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -193,7 +186,3 @@ def _runs(counts: Any) -> np.ndarray:
     for first in (1, 2):
         runs[first::2] = runs[first::2].cumsum()
     return runs
-
-
-def _with_text(found: RLE) -> RLE:
-    return {"size": [int(n) for n in found["size"]], "counts": found["counts"].decode("ascii")}
