@@ -8,10 +8,10 @@ from pathlib import Path
 
 from gvt.loop.evaluation import BACKGROUND, Evaluation, Mistake
 from gvt.vision.drawing.figures import save_matrix
-from gvt.vision.drawing.samples import save_mistakes
 
 from .class_curves import save_curves
 from .drawing import drawing
+from .mistakes import save_mistakes
 
 
 def draw_evaluation(

@@ -19,15 +19,10 @@ from gvt.batch import IGNORED
 from gvt.printable import printable
 from gvt.vision.pictures.fitting import fitted
 from gvt.vision.pictures.reader import pixels_of
-from gvt.vision.pictures.reading import (
-    Header,
-    UnreadablePicture,
-    pages_in,
-    picture_file,
-    read_header,
-)
+from gvt.vision.pictures.reading import UnreadablePicture, pages_in, picture_file
 
 from ..broken import threads, without_broken
+from ..header import Header, read_header
 from ..splits import SPLITS
 from .file import MaskReader, UnusableMask, check_lossless
 from .pairs import Pair

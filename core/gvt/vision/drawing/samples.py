@@ -1,4 +1,4 @@
-"""Samples for people's eyes: each picture with what is known of it drawn on it."""
+"""Sheets of samples, with their targets or predictions drawn on them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from torch import Tensor
 
 from gvt.atomic import replacing
 from gvt.batch import IGNORED, Batch
-from gvt.geometry import SPATIAL_KEYS
-from gvt.loop.evaluation import Mistake
 from gvt.vision.drawing.legend import Item, with_legend
 from gvt.vision.drawing.overlay import Mark, draw_marks, paint_classes
 from gvt.vision.drawing.tiles import LONGEST_TITLE, PADDING, as_images, caption, tiled
 
 SIDES = (112, 320)
-"""Least and greatest side of a drawn picture, in pixels."""
+"""Least and greatest side of a drawn sample, in pixels."""
 
-LINE, FONT, GAP = 14, 11, 4
+LINE, FONT = 14, 11
 
 
 def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
@@ -41,53 +39,24 @@ def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
         batch.images, targets, batch.frame.sizes, strict=True
     ):
         known = _cut(target, height, width)
-        tiles.append(_tile(image[:, :height, :width], known, classes, [_words(known, classes)]))
-    _save(tiles, path, key=_key(targets, classes))
+        captions = [words_of(known, classes)]
+        tiles.append(sample_tile(image[:, :height, :width], known, classes, captions))
+    save_tiles(tiles, targets, classes, path)
 
 
-def save_mistakes(
-    mistakes: Sequence[Mistake], classes: Sequence[str], path: Path, title: str = ""
-) -> None:
-    """Draw the worst samples as a sheet: what was said, and under it what would have been right.
-
-    What is said of places, of pixels or in boxes, is drawn on the picture, and beside it the truth
-    on the same picture again. At a predicted box stands its score.
-
-    Args:
-        mistakes: The samples, one or more.
-        classes: Names of the classes.
-        path: Where to write the PNG.
-        title: Stands above.
-    """
-    tiles = [_mistake(mistake, classes) for mistake in mistakes]
-    known = [k for mistake in mistakes for k in (mistake.prediction, _asked(mistake))]
-    _save(tiles, path, title, _key(known, classes))
-
-
-def _mistake(mistake: Mistake, classes: Sequence[str]) -> Image.Image:
-    """Return a picture with what was said and what is right; of places side by side."""
-    truth = _asked(mistake)
-    said, right = _words(mistake.prediction, classes), _words(truth, classes)
-    if SPATIAL_KEYS.isdisjoint(truth):
-        return _tile(mistake.image, mistake.prediction, classes, [said, f"is {right}"])
-    blank = " " if said or right else ""  # for lines of one height
-    left = _tile(mistake.image, mistake.prediction, classes, ["predicted", said or blank])
-    beside = _tile(mistake.image, truth, classes, ["truth", right or blank])
-    both = ImageOps.expand(left, (0, 0, GAP + beside.width, 0), "white")
-    both.paste(beside, (left.width + GAP, 0))
-    return both
-
-
-def _asked(mistake: Mistake) -> dict[str, Any]:
-    """Return of the truth what the prediction is about."""
-    said = {key for part in _parts(mistake.prediction) for key in part}
-    return {k: v for k, v in mistake.target.items() if k in said}
-
-
-def _tile(
+def sample_tile(
     image: Tensor, known: Mapping[str, Any], classes: Sequence[str], captions: Sequence[str]
 ) -> Image.Image:
-    """Return one image, enlarged or made smaller, with what is known of it and lines below."""
+    """Return a sample, enlarged or made smaller, with its targets or predictions drawn on it.
+
+    Classes of pixels and masks are drawn in their colours, and boxes with their scores.
+
+    Args:
+        image: (C, H, W) in [0, 1].
+        known: Its targets or its prediction, or the predictions of several heads by their names.
+        classes: Names of the classes.
+        captions: Lines below; empty ones are left out.
+    """
     height, width = image.shape[-2:]
     least, greatest = SIDES
     scale: float = max(1, least // max(height, width))
@@ -96,7 +65,7 @@ def _tile(
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
     drawn = as_images(image[None])[0].resize(size, resample)
-    _annotate(drawn, _parts(known), classes, (height, width))
+    _annotate(drawn, parts_of(known), classes, (height, width))
     lines = [line for line in captions if line]
     tile = ImageOps.expand(drawn, (0, 0, 0, LINE * len(lines)), "white")
     for number, line in enumerate(lines):
@@ -168,31 +137,31 @@ def _resized(values: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def _cut(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
-    """Return what is known of a picture without the padding of its batch."""
+    """Return the targets of a sample without the padding of its batch."""
     spatial = ("semantic", "masks")
     return {k: v[..., :height, :width] if k in spatial else v for k, v in known.items()}
 
 
-def _key(known: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> list[tuple[int, str]]:
-    """Return the numbers and names of the classes whose colours stand for something drawn."""
+def _drawn(known: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> list[int]:
+    """Return the numbers of the classes whose colours are drawn."""
     numbers: set[int] = set()
-    for part in (part for of_picture in known for part in _parts(of_picture)):
+    for part in (part for of_image in known for part in parts_of(of_image)):
         if "semantic" in part:
             numbers |= set(torch.unique(part["semantic"]).tolist())
         elif "labels" in part and not {"masks", "boxes"}.isdisjoint(part):
             numbers |= set(part["labels"].tolist())
-    return [(n, _name(n, classes)) for n in sorted(numbers) if 0 <= n < len(classes)]
+    return sorted(numbers & set(range(len(classes))))
 
 
-def _parts(known: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what several heads say apart, and what one says alone."""
+def parts_of(known: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the predictions of several heads one by one, or what is known as it is."""
     nested = [value for value in known.values() if isinstance(value, Mapping)]
     return nested or [known]
 
 
-def _words(known: Mapping[str, Any], classes: Sequence[str]) -> str:
-    """Return the classes of a picture, or of the things on it, with how sure that is."""
-    return ", ".join(filter(None, (_of_part(part, classes) for part in _parts(known))))
+def words_of(known: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """Return the classes of an image, or of the objects in it, with their scores, as a caption."""
+    return ", ".join(filter(None, (_of_part(part, classes) for part in parts_of(known))))
 
 
 def _of_part(known: Mapping[str, Any], classes: Sequence[str]) -> str:
@@ -216,15 +185,21 @@ def _name(number: int, classes: Sequence[str]) -> str:
     return caption(classes[number]) if 0 <= number < len(classes) else str(number)
 
 
-def _save(
+def save_tiles(
     tiles: Sequence[Image.Image],
+    known: Iterable[Mapping[str, Any]],
+    classes: Sequence[str],
     path: Path,
     title: str = "",
-    key: Sequence[tuple[int, str]] = (),
 ) -> None:
     """Write tiles as a square sheet, each in the corner of a cell of the largest one's size.
 
-    Above stands a title, and below the classes' names beside their colours.
+    Args:
+        tiles: One or more, as of `sample_tile`.
+        known: What is drawn on them; a legend below explains the colours of its classes.
+        classes: Names of the classes.
+        path: Where to write the PNG.
+        title: A line above.
     """
     path.parent.mkdir(exist_ok=True)
     width, height = max(t.width for t in tiles), max(t.height for t in tiles)
@@ -233,7 +208,8 @@ def _save(
         for tile in tiles
     ]
     columns = math.ceil(math.sqrt(len(cells) * min(1.0, height / width)))  # fewer of wide ones
-    sheet = with_legend(tiled(cells, columns), [Item(name, number) for number, name in key], FONT)
+    items = [Item(_name(number, classes), number) for number in _drawn(known, classes)]
+    sheet = with_legend(tiled(cells, columns), items, FONT)
     with replacing(path) as file:
         (_titled(sheet, caption(title, LONGEST_TITLE)) if title else sheet).save(file, "PNG")
 

@@ -29,9 +29,6 @@ SUFFIXES = frozenset(
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
 """The formats that are read, as Pillow names them; it takes MPO for a kind of JPEG."""
 
-# Tags of EXIF and TIFF, and the orientations of pictures that are stored lying on a side.
-_WIDTH, _HEIGHT, _ORIENTATION, _QUARTER_TURNS = 0x0100, 0x0101, 0x0112, (5, 6, 7, 8)
-
 _PART = 1 << 20
 """Pixels that are computed with at a time."""
 
@@ -150,43 +147,6 @@ def begins_like_a_picture(path: Path) -> bool:
             return True
     except (DataError, MemoryError):
         return False
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a picture file says of itself before anything is decoded.
-
-    Attributes:
-        size: Height and width in pixels as people see it, turned as its EXIF data says.
-        turned: Whether that is a quarter turn from how it is stored.
-        format: As Pillow names it: `PNG`, `JPEG`.
-    """
-
-    size: tuple[int, int]
-    turned: bool
-    format: str
-
-
-def read_header(path: Path, most_pixels: int | None = None, page: int | None = None) -> Header:
-    """Return what a picture file says of itself; nothing is decoded.
-
-    Args:
-        path: The file.
-        most_pixels: How many it may have, as for `read_picture`.
-        page: As for `read_picture`.
-
-    Raises:
-        UnreadablePicture: If it is no picture, or too large.
-        DataError: If the file itself cannot be read.
-    """
-    with picture_file(path, most_pixels, page) as file:
-        # Asked for its EXIF data, Pillow decodes a PNG that has none in front of its pixels.
-        told = file.format != "PNG" or "exif" in file.info
-        turned = told and file.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS
-        # Of a TIFF some versions of Pillow give the size turned, and others as it is stored.
-        stored = getattr(file, "tag_v2", {_WIDTH: file.width, _HEIGHT: file.height})
-        height, width = int(stored[_HEIGHT]), int(stored[_WIDTH])
-        return Header((width, height) if turned else (height, width), turned, file.format or "")
 
 
 def _is_the_machines(error: Exception) -> bool:
