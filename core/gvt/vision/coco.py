@@ -92,9 +92,7 @@ def drawable(segmentation: Any, height: int, width: int) -> Any:
         if not (runs >= 0).all() or int(runs.sum()) != height * width:
             raise ValueError(f"its counts do not make {height} x {width} pixels")
         return {"size": [height, width], "counts": runs.tolist()}
-    polygons = [_polygon(points) for points in _listed(segmentation)]
-    if not polygons:
-        raise ValueError("it has no polygon")
+    polygons = polygons_of(segmentation)
     length = sum(map(_length, polygons))
     if length > height * width + _MOST_SIDES * (height + width):
         raise ValueError(
@@ -103,44 +101,23 @@ def drawable(segmentation: Any, height: int, width: int) -> Any:
     return polygons
 
 
-def hull(segmentation: Any) -> tuple[float, float, float, float]:
-    """Return the box around a mask of COCO's, xyxy in pixels, without drawing it.
-
-    Args:
-        segmentation: As for `decoded`; run lengths are of an image of their own size.
+def polygons_of(segmentation: Any) -> list[list[float]]:
+    """Return the polygons of a mask of COCO's, each of at least three points.
 
     Raises:
-        ValueError: If it is neither run lengths nor polygons, or has no pixel; says why.
+        ValueError: If there is none, or it is not a list of polygons; says why.
     """
-    if not isinstance(segmentation, Mapping):
-        polygons = [_polygon(points) for points in _listed(segmentation)]
-        x = [value for points in polygons for value in points[::2]]
-        y = [value for points in polygons for value in points[1::2]]
-        if not polygons:
-            raise ValueError("it has no polygon")
-        return min(x), min(y), max(x), max(y)
-    size = segmentation.get("size")
-    sides = size if isinstance(size, list | tuple) else ()
-    if len(sides) != 2 or not all(type(n) is int and 0 < n <= FARTHEST for n in sides):
-        raise ValueError(f"its size is {shown(size)}")
-    height, width = sides
-    runs = coco_mask.frPyObjects(drawable(segmentation, height, width), height, width)
-    left, top, across, down = coco_mask.toBbox(runs).tolist()
-    if not across or not down:
-        raise ValueError("it has no pixel")
-    return left, top, left + across, top + down
+    if not isinstance(segmentation, list):
+        raise ValueError("it is neither run lengths nor a list of polygons")
+    if not segmentation:
+        raise ValueError("it has no polygon")
+    return [_polygon(points) for points in segmentation]
 
 
 def shown(value: object) -> str:
     """Return a value from a file as an error tells it: on one line, and not all of a long one."""
     text = printable(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-def _listed(segmentation: Any) -> list[Any]:
-    if not isinstance(segmentation, list):
-        raise ValueError("it is neither run lengths nor a list of polygons")
-    return segmentation
 
 
 def _polygon(points: Any) -> list[float]:

@@ -16,7 +16,6 @@ from rich.progress import track
 from gvt.batch import Sample
 from gvt.errors import DataError
 from gvt.interfaces import Dataset
-from gvt.vision.pictures.survey import notes_on
 
 
 @dataclass
@@ -111,7 +110,7 @@ def contents_of(dataset: Dataset, split: str) -> Contents:
     )
     files, reader = getattr(dataset, "files", None), getattr(dataset, "reader", None)
     if files is not None and reader is not None:
-        contents.remarks += notes_on(reader, files, every=True)
+        contents.remarks += reader.notes_on(files, every=True)
     if hint := getattr(dataset, "hint", ""):
         contents.remarks.append(f"all images are of one class; {hint}")
     classes = [str(name) for name in dataset.classes]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 import gvt
-from gvt.vision.coco import decoded, encoded, hull
+from gvt.vision.coco import decoded, encoded
 
 
 def official(mask):
@@ -96,27 +96,3 @@ def test_polygons_are_their_union():
 def test_a_malformed_mask_is_named(segmentation, message):
     with pytest.raises(ValueError, match=message):
         decoded(segmentation, 3, 2)
-
-
-@given(st.integers(0, 8), st.integers(0, 6), st.integers(1, 9), st.integers(1, 7))
-def test_the_box_around_a_mask_is_that_of_its_pixels_or_corners(left, top, across, down):
-    right, bottom = min(9, left + across), min(7, top + down)
-    mask = torch.zeros(1, 7, 9)
-    mask[0, top:bottom, left:right] = 1
-    corners = [left, top, right, top, right, bottom, left, bottom]
-    for outline in (encoded(mask[0]), [corners], [corners, [*corners[2:], *corners[:2]]]):
-        assert hull(outline) == (left, top, right, bottom)
-
-
-@pytest.mark.parametrize(
-    "outline",
-    [
-        *(None, 3, "m", [], [[1, 2]], [["a"] * 6], {}, {"size": [3], "counts": [3]}),
-        *({"size": [3, 3], "counts": [9]}, {"size": [3, 3], "counts": [1, 1]}),
-        *({"size": ["3", 3], "counts": [1, 8]}, {"size": [1e9, 1e9], "counts": [0, 10**18]}),
-        *({"size": [0, 0], "counts": []}, {"size": [-3, -3], "counts": [0, 9]}),
-    ],
-)
-def test_what_is_no_outline_has_no_box_around_it(outline):
-    with pytest.raises(ValueError, match=r"its|it |polygon"):
-        hull(outline)

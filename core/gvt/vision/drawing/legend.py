@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -92,16 +94,11 @@ def _draw_swatch(
 
 def _broken(text: str, font: _Font, width: int) -> list[str]:
     """Return the text as lines of at most a width in pixels."""
-    lines = [""]
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if font.getlength(longer) <= width:
-            lines[-1] = longer
-            continue
-        if lines[-1]:
-            lines.append("")
-        for letter in word:
-            if lines[-1] and font.getlength(lines[-1] + letter) > width:
-                lines.append("")
-            lines[-1] += letter
-    return lines
+    lines = []
+    while text:
+        ends = range(1, len(text) + 1)
+        end = max(1, bisect_right(ends, width, key=lambda end: ceil(font.getlength(text[:end]))))
+        space = text.rfind(" ", 1, end + 1) if end < len(text) else -1
+        lines.append(text[: space if space > 0 else end])
+        text = text[len(lines[-1]) :].lstrip()
+    return lines or [""]

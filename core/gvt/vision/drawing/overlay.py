@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gvt.batch import IGNORED
-from gvt.vision.drawing.outlines import edges, outline
 from gvt.vision.drawing.palette import color_of, indexed_palette, text_color
 
 _PART = 1 << 20
@@ -156,14 +155,40 @@ def _line(letters: int) -> int:
 
 def _pixels(box: Sequence[float], size: tuple[int, int]) -> Sides:
     """Return the outermost pixels of a box that are on the image."""
-    left, top, right, bottom = (
-        int(min(max(value, 0), side))
-        for value, side in zip(
-            (box[0], box[1], math.ceil(box[2]), math.ceil(box[3])), 2 * size, strict=True
-        )
-    )
-    left, top = min(left, size[0] - 1), min(top, size[1] - 1)
-    return left, top, max(left, right - 1), max(top, bottom - 1)
+    width, height = size
+    left, top = min(max(int(box[0]), 0), width - 1), min(max(int(box[1]), 0), height - 1)
+    right, bottom = min(math.ceil(box[2]), width) - 1, min(math.ceil(box[3]), height) - 1
+    return left, top, max(left, right), max(top, bottom)
+
+
+def edges(values: np.ndarray, width: int = 1) -> np.ndarray:
+    """Return which entries have another value near them, in their row or their column.
+
+    Beyond the border lies nothing else.
+
+    Args:
+        values: (H, W).
+        width: How many entries away another value may be.
+
+    Returns:
+        (H, W) bool.
+    """
+    found = np.zeros(values.shape, bool)
+    for step in range(1, width + 1):
+        differs = values[step:] != values[:-step]
+        found[step:] |= differs
+        found[:-step] |= differs
+        differs = values[:, step:] != values[:, :-step]
+        found[:, step:] |= differs
+        found[:, :-step] |= differs
+    return found
+
+
+def outline(mask: np.ndarray, width: int = 1) -> np.ndarray:
+    """Return the outermost pixels of a mask (H, W) bool, also where it ends at the border."""
+    ends: np.ndarray = edges(np.pad(mask, 1), width)
+    ends[1:-1, 1:-1] &= mask
+    return ends[1:-1, 1:-1]
 
 
 class _Labels:

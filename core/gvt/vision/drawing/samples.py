@@ -59,23 +59,24 @@ def sample_tile(
     """
     height, width = image.shape[-2:]
     least, greatest = SIDES
-    scale: float = max(1, least // max(height, width))
-    if max(height, width) > greatest:
-        scale = greatest / max(height, width)
+    scale = min(max(1, least // max(height, width)), greatest / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
     drawn = as_images(image[None])[0].resize(size, resample)
     _annotate(drawn, parts_of(known), classes, (height, width))
-    lines = [line for line in captions if line]
-    tile = ImageOps.expand(drawn, (0, 0, 0, LINE * len(lines)), "white")
+    return _captioned(drawn, [line for line in captions if line])
+
+
+def _captioned(image: Image.Image, lines: Sequence[str], title: str = "") -> Image.Image:
+    """Return an image with lines of text below it, and a title above, as wide as that needs."""
+    font, above = ImageFont.load_default(FONT), LINE * bool(title)
+    wider = max(0, math.ceil(font.getlength(title)) + 2 * PADDING - image.width) if title else 0
+    whole = ImageOps.expand(image, (0, above, wider, LINE * len(lines)), "white")
+    pen = ImageDraw.Draw(whole)
+    pen.text((2, 0), title, fill="black", font=font)
     for number, line in enumerate(lines):
-        _write(line, tile, size[1] + LINE * number)
-    return tile
-
-
-def _write(line: str, image: Image.Image, top: int) -> None:
-    pen = ImageDraw.Draw(image)
-    pen.text((2, top), line, fill="black", font=ImageFont.load_default(FONT))
+        pen.text((2, above + image.height + LINE * number), line, fill="black", font=font)
+    return whole
 
 
 def _annotate(
@@ -98,8 +99,8 @@ def _annotate(
     count = len(classes) or IGNORED
     dense = [part["semantic"] for part in parts if "semantic" in part]
     for number, semantic in enumerate(dense):
-        maps = {"semantic": _resized(semantic, image.size)}
-        paint_classes(image, maps, count, outlined=number > 0)
+        values = _resized(semantic, image.size)
+        paint_classes(image, {"semantic": values}, count, outlined=number > 0)
     finding = [part for part in parts if not part.keys().isdisjoint(("boxes", "masks"))]
     scale = (image.width / size[1], image.height / size[0])
     marks = [m for n, part in enumerate(finding) for m in _marks(part, n, scale, image.size)]
@@ -211,12 +212,4 @@ def save_tiles(
     items = [Item(_name(number, classes), number) for number in _drawn(known, classes)]
     sheet = with_legend(tiled(cells, columns), items, FONT)
     with replacing(path) as file:
-        (_titled(sheet, caption(title, LONGEST_TITLE)) if title else sheet).save(file, "PNG")
-
-
-def _titled(sheet: Image.Image, title: str) -> Image.Image:
-    """Return a sheet below a line, and as wide as that needs."""
-    needed = math.ceil(ImageFont.load_default(FONT).getlength(title)) + 2 * PADDING
-    titled = ImageOps.expand(sheet, (0, LINE, max(0, needed - sheet.width), 0), "white")
-    _write(title, titled, 0)
-    return titled
+        _captioned(sheet, [], caption(title, LONGEST_TITLE)).save(file, "PNG")

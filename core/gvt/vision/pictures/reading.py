@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -121,7 +122,17 @@ def picture_file(
         DataError: If the file itself cannot be read.
     """
     try:
-        with opened(path, most_pixels, page) as file:
+        # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
+        with (
+            open_regular(path) as content,
+            _limited(most_pixels) as most,
+            _opened(content, most) as file,
+        ):
+            if page is not None:
+                _turn_to(file, page)
+            pixels = file.width * file.height
+            if most is not None and pixels > most:
+                raise ValueError(_too_large(f"{pixels / 1e6:,.0f}", most))
             yield file
     except UnreadablePicture as error:
         error.file = path
@@ -162,35 +173,11 @@ def _reason(error: Exception) -> str:
     return printable(" ".join(str(error).split())) or type(error).__name__
 
 
-@contextmanager
-def opened(
-    path: Path, most_pixels: int | None = None, page: int | None = None
-) -> Iterator[Image.Image]:
-    """Open a picture file, and check what it says of its size before anything is decoded.
-
-    Args:
-        path: The file.
-        most_pixels: How many it may have; Pillow's `Image.MAX_IMAGE_PIXELS` unless given.
-        page: Which picture of a file that holds several, from 1; the first unless given.
-
-    Raises:
-        ValueError: If it has more, or no such page.
-        NotAFileError: If it is a named pipe or a device.
-        Exception: Nearly any, if it is damaged.
-    """
-    # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
-    with open_regular(path) as content, _limited(most_pixels) as most:
-        try:
-            file = Image.open(content, formats=FORMATS)
-        except Image.DecompressionBombError as error:  # Pillow's own, at twice the limit
-            raise ValueError(_too_large(f"more than {2 * (most or 0) / 1e6:,.0f}", most)) from error
-        with file:
-            if page is not None:
-                _turn_to(file, page)
-            pixels = file.width * file.height
-            if most is not None and pixels > most:
-                raise ValueError(_too_large(f"{pixels / 1e6:,.0f}", most))
-            yield file
+def _opened(content: IO[bytes], most: int | None) -> Image.Image:
+    try:
+        return Image.open(content, formats=FORMATS)
+    except Image.DecompressionBombError as error:  # Pillow's own, at twice the limit
+        raise ValueError(_too_large(f"more than {2 * (most or 0) / 1e6:,.0f}", most)) from error
 
 
 @contextmanager

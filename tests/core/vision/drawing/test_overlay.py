@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gvt.vision.drawing import overlay
-from gvt.vision.drawing.overlay import Mark, _Labels, draw_marks, paint_classes
+from gvt.vision.drawing.overlay import Mark, _Labels, draw_marks, edges, outline, paint_classes
 from gvt.vision.drawing.palette import color_of
 
 CLASSES = ("cell", "nucleus")
@@ -192,3 +192,28 @@ def test_a_name_among_thousands_costs_what_it_would_alone(monkeypatch):
     looked_at.clear()
     drawn((2400, 2000), [Mark(0, boxes[0], "cell 0.90")])
     assert 0 < together <= 2000 * sum(looked_at)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_line_lies_on_both_sides_of_where_values_change(width):
+    values = np.zeros((6, 20), np.uint8)
+    values[:, 10:] = 7
+    found = edges(values, width)
+    assert found[:, 10 - width : 10 + width].all()
+    assert found.sum() == 6 * 2 * width
+    assert (edges(values.T.copy(), width) == found.T).all()
+
+
+def test_at_the_border_of_a_map_nothing_ends():
+    assert not edges(np.ones((4, 5)), 9).any()
+
+
+def test_a_mask_is_outlined_within_itself_and_also_at_the_border():
+    mask = np.zeros((12, 12), bool)
+    mask[:8, 3:10] = True
+    found = outline(mask, 2)
+    inner = np.zeros_like(mask)
+    inner[2:6, 5:8] = True
+    assert (found == (mask & ~inner)).all()
+    assert not outline(np.zeros((3, 3), bool)).any()
+    assert outline(np.ones((1, 1), bool)).all()
