@@ -26,7 +26,7 @@ from gvt.printable import printable
 from gvt.session import Judged, PathLike, build_task, check_classes, open_dataset, split_of
 
 if TYPE_CHECKING:
-    from gvt.vision.coco import Results
+    from gvt_predict.coco_results import Results
 
 MOST_NAMES = 5
 """Largest number of images that a warning names."""
@@ -75,7 +75,7 @@ def judge_predictions(
 ) -> Judged:
     """Do what `evaluate_predictions` does, without writing anything yet."""
     from gvt.data import HeldOut, resolved
-    from gvt.vision.coco import Results
+    from gvt_predict.coco_results import Results
 
     file = Path(predictions)
     opened = open_trained(of, *overrides)

@@ -10,7 +10,7 @@ from torch import Tensor
 from gvt import DataError, Prediction
 from gvt.geometry import boxes_to_original, canvas_pixels, mask_boxes
 from gvt.printable import printable
-from gvt.vision.coco import RLE, encoded_part
+from gvt.vision.coco import RLE, encoded
 from gvt_predict.tiles import Box
 
 
@@ -71,7 +71,7 @@ class Objects:
         """Return the masks as run lengths of a picture's size (H, W)."""
         if self.masks is None:
             return None
-        return [encoded_part(part.pixels, part.top, part.left, size) for part in self.masks]
+        return [encoded(part.pixels, part.top, part.left, size) for part in self.masks]
 
 
 def objects_in(prediction: Prediction, geometry: Tensor, box: Box, source: str) -> Objects:

@@ -14,7 +14,6 @@ from gvt import open as open_trained
 from gvt.device import keep_freed_memory
 from gvt.printable import printable
 from gvt.session import PathLike
-from gvt.vision.pictures import notes_on
 from gvt_predict.files import Source, find_pictures, passed_over
 from gvt_predict.objects import Objects
 from gvt_predict.predictor import Predictor
@@ -127,7 +126,7 @@ class Job:
         pictures = [source.path for source in self.sources]
         for note in passed_over(paths, self.out):
             warnings.warn(note, stacklevel=2)
-        for note in notes_on(self._predictor.reader, pictures):
+        for note in self._predictor.reader.notes_on(pictures):
             warnings.warn(f"{note}; it is a setting of the training", stacklevel=2)
         self._facts, self._score = opened.info, settings.score
         if self.out is None and writes_places and self._predictor.is_drawn:

@@ -16,15 +16,14 @@ from PIL import Image
 from gvt import IGNORED, DataInfo, Prediction, UsageError
 from gvt.files import create, make_folder_inside, replacing
 from gvt.printable import printable
-from gvt.vision.coco import results_of
-from gvt.vision.drawing import indexed_palette
+from gvt.vision.drawing import draw_marks, indexed_palette, paint_classes, with_legend
+from gvt_predict.coco_results import results_of
 from gvt_predict.entries import EntryFile, is_entry_file
 from gvt_predict.files import Source, check_distinct
 from gvt_predict.forms import Form
 from gvt_predict.objects import Objects
-from gvt_predict.overlay import draw_objects, painted
+from gvt_predict.overlay import legend_items, marks_of
 from gvt_predict.result import value_of, words_of
-from gvt_predict.strip import items, with_strip
 
 LINES = "predictions.jsonl"
 """The file with a JSON object for each picture, and the sign of a folder of predictions."""
@@ -181,9 +180,10 @@ class Writer:
             for head, said in prediction.items()
             if isinstance(said, Objects)
         }
-        draw_objects(canvas, [*found.values()], classes, outlined=bool(masks))
+        draw_marks(canvas, marks_of([*found.values()], classes), outlined=bool(masks))
         if len(self._forms) > 1:
-            canvas = with_strip(canvas, items(self._told(prediction), [*found], there, classes))
+            items = legend_items(self._told(prediction), [*found], there, classes)
+            canvas = with_legend(canvas, [*items])
         _save(canvas, overlay)
         return Written(masks, overlay)
 
@@ -250,7 +250,7 @@ class Writer:
             The classes that there are.
         """
         part = {k: v.numpy() for k, v in said.items()}
-        there = painted(canvas, part, len(self._facts.classes), outlined=outlined)
+        there = paint_classes(canvas, part, len(self._facts.classes), outlined=outlined)
         if "semantic" in part:
             _save(self._indexed(part["semantic"]), paths[0])
         else:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from gvt import Evaluation
 from gvt.loop import BACKGROUND
-from gvt.vision.drawing import save_matrix, save_mistakes
+from gvt.vision.drawing import save_matrix
 
 from .class_curves import save_curves
 from .drawing import drawing
+from .mistakes import save_mistakes
 
 
 def draw_evaluation(folder: Path, split: str, step: int | None, found: Evaluation) -> None:

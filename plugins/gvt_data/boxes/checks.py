@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures import UnreadablePicture, read_header
+from gvt.vision.pictures import UnreadablePicture
 
 from ..broken import threads
+from ..header import read_header
 from .annotation import Annotated, Thing
 from .duplicates import duplicates
 from .outlines import why_not_drawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,12 +42,24 @@ def box_around(outline: Any) -> tuple[float, float, float, float] | None:
     Args:
         outline: Polygons or an RLE, as COCO has them; the RLE's own size is taken.
     """
-    from gvt.vision.coco import hull
+    from pycocotools import mask as coco_mask
+
+    from gvt.vision.coco import FARTHEST, drawable, polygons_of
 
     try:
-        return hull(outline)
+        if not isinstance(outline, Mapping):
+            points = [value for points in polygons_of(outline) for value in points]
+            # Each polygon has as many x as y, so that they alternate in all of them together.
+            return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
+        size = outline.get("size")
+        sides = size if isinstance(size, list | tuple) else ()
+        if len(sides) != 2 or not all(type(n) is int and 0 < n <= FARTHEST for n in sides):
+            return None
+        runs = coco_mask.frPyObjects(drawable(outline, *sides), *sides)
     except ValueError:
         return None
+    left, top, width, height = coco_mask.toBbox(runs).tolist()
+    return (left, top, left + width, top + height) if width and height else None
 
 
 def filled(box: Sequence[float], size: tuple[int, int]) -> NDArray[np.uint8]:

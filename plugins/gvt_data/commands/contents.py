@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import track
 
 from gvt import DataError, DataInfo, Dataset, FileDataset, Sample
-from gvt.vision.pictures import notes_on
 
 
 @dataclass
@@ -102,7 +101,7 @@ def contents_of(dataset: Dataset, split: str) -> Contents:
     """Read every sample of a split. One that cannot be read is counted as such."""
     contents = Contents(info := DataInfo.of(dataset))
     if isinstance(dataset, FileDataset) and dataset.files and dataset.reader:
-        contents.remarks += notes_on(dataset.reader, dataset.files, every=True)
+        contents.remarks += dataset.reader.notes_on(dataset.files, every=True)
     if info.hint:
         contents.remarks.append(f"all images are of one class; {info.hint}")
     console = Console(stderr=True, force_terminal=None if sys.stderr.isatty() else False)

@@ -17,16 +17,15 @@ from torch import Tensor
 from gvt import IGNORED, DataError, DataInfo, PictureReader, Record, Sample
 from gvt.printable import printable
 from gvt.vision.pictures import (
-    Header,
     UnreadablePicture,
     fitted,
     pages_in,
     picture_file,
     pixels_of,
-    read_header,
 )
 
 from ..broken import threads, without_broken
+from ..header import Header, read_header
 from ..listing import fingerprint
 from ..splits import SPLITS
 from .file import MaskReader, UnusableMask, check_lossless

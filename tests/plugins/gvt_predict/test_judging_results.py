@@ -12,7 +12,7 @@ import torch
 import gvt
 from gvt.geometry import to_original
 from gvt.session.build import open_dataset
-from gvt.vision.coco import Results, results_of
+from gvt_predict.coco_results import Results, results_of
 from gvt_predict.judging_results import judge_predictions
 from gvt_registry import default_registry
 

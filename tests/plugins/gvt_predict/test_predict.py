@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 import gvt
-from gvt.vision.coco import Results
 from gvt.vision.drawing.palette import color_of
+from gvt_predict.coco_results import Results
 
 PIXELS = Path(__file__).with_name("pixels.py")
 SHARP = "heads.where.weights=500"

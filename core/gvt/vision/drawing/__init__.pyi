@@ -1,16 +1,16 @@
 """Public names of `gvt.vision.drawing`, each with its module; imported when first used."""
 
 from .figures import figure_of as figure_of, save_matrix as save_matrix
-from .outlines import edges as edges, outline as outline
-from .palette import (
-    MOST_CLASSES as MOST_CLASSES,
-    Color as Color,
-    color_of as color_of,
-    indexed_palette as indexed_palette,
-    paint as paint,
-    text_color as text_color,
+from .legend import Item as Item, with_legend as with_legend
+from .overlay import Mark as Mark, draw_marks as draw_marks, paint_classes as paint_classes
+from .palette import MOST_CLASSES as MOST_CLASSES, indexed_palette as indexed_palette
+from .samples import (
+    parts_of as parts_of,
+    sample_tile as sample_tile,
+    save_samples as save_samples,
+    save_tiles as save_tiles,
+    words_of as words_of,
 )
-from .samples import save_mistakes as save_mistakes, save_samples as save_samples
 from .tiles import (
     LONGEST_TITLE as LONGEST_TITLE,
     PADDING as PADDING,

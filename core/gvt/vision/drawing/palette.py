@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
-
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from gvt.batch import IGNORED
-from gvt.vision.drawing.tiles import PADDING, caption
 
 MOST_CLASSES = 254
 """Classes of pixels that can be told apart in 8 bits, beside the background and what is ignored."""
@@ -27,7 +22,6 @@ _FIRST: tuple[Color, ...] = (
 )  # fmt: skip
 _GOLDEN = 0.618033988749895
 _VOID: Color = (224, 224, 192)
-_LINE, _FONT, _SWATCH = 14, 11, 10
 
 
 def color_of(number: int) -> Color:
@@ -55,42 +49,3 @@ def indexed_palette(background: bool) -> list[int]:
     first: list[Color] = [(0, 0, 0)] if background else []
     colors = [*first, *(color_of(i) for i in range(IGNORED - len(first))), _VOID]
     return [value for color in colors for value in color]
-
-
-def paint(pixels: np.ndarray, semantic: np.ndarray, classes: int, opacity: float = 0.5) -> None:
-    """Lay the classes' colours on pixels, in place; no class, and what is ignored, leave them.
-
-    Args:
-        pixels: (H, W, 3) uint8.
-        semantic: (H, W) numbers of classes.
-        classes: How many there are; other numbers are transparent.
-        opacity: The colours' share.
-    """
-    colors = np.array([color_of(i) for i in range(classes)], np.float32).reshape(-1, 3)
-    shown = semantic < classes
-    tints = opacity * colors[semantic[shown]]
-    pixels[shown] = ((1 - opacity) * pixels[shown] + tints + 0.5).astype(np.uint8)
-
-
-def legend(names: Sequence[tuple[int, str]], width: int) -> Image.Image:
-    """Return the names of classes beside their colours, in as many lines as the width needs.
-
-    Args:
-        names: Numbers and names of the classes.
-        width: In pixels.
-    """
-    font = ImageFont.load_default(_FONT)
-    places, left, top = [], PADDING, 0
-    for number, name in names:
-        text = caption(name)
-        needed = _SWATCH + 4 + int(font.getlength(text)) + 12
-        if left > PADDING and left + needed > width:
-            left, top = PADDING, top + _LINE
-        places.append((left, top, number, text))
-        left += needed
-    image = Image.new("RGB", (width, top + _LINE), "white")
-    pen = ImageDraw.Draw(image)
-    for left, top, number, text in places:
-        pen.rectangle((left, top + 2, left + _SWATCH, top + 2 + _SWATCH - 1), color_of(number))
-        pen.text((left + _SWATCH + 4, top), text, fill="black", font=font)
-    return image

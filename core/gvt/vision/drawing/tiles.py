@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from gvt.printable import printable
-from gvt.vision.drawing.colour import as_rgb
 
 PADDING = 2
 LONGEST_NAME = 24
@@ -24,6 +23,18 @@ def caption(name: object, longest: int = LONGEST_NAME) -> str:
     """
     shown = printable(str(name)[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Return images (..., C, H, W) as (..., 3, H, W), a view of the same values.
+
+    Of three channels or more the first three are red, green and blue: a fourth, be it alpha or
+    infrared, is not shown. Of fewer the first one is shown as grey.
+    """
+    channels = images.shape[-3]
+    if channels >= 3:
+        return images[..., :3, :, :]
+    return images[..., :1, :, :].expand(*images.shape[:-3], 3, -1, -1)
 
 
 def as_images(pictures: Tensor) -> list[Image.Image]:

@@ -12,10 +12,7 @@ from .folders import (
 from .reader import pixels_of as pixels_of
 from .reading import (
     SUFFIXES as SUFFIXES,
-    Header as Header,
     UnreadablePicture as UnreadablePicture,
     pages_in as pages_in,
     picture_file as picture_file,
-    read_header as read_header,
 )
-from .survey import notes_on as notes_on

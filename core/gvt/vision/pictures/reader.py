@@ -129,7 +129,7 @@ class PictureReader:
             files: Image files.
             every: Whether all are checked, and not a sample spread over the list.
         """
-        return notes_on(self, files, every=every)
+        return notes_on(files, self.page, self.white, every=every)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> PictureReader:

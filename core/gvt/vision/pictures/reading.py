@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -28,9 +29,6 @@ SUFFIXES = frozenset(
 # Pillow goes by content, and knows formats that start other programs, such as EPS.
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
 """The formats that are read, as Pillow names them; it takes MPO for a kind of JPEG."""
-
-# Tags of EXIF and TIFF, and the orientations of pictures that are stored lying on a side.
-_WIDTH, _HEIGHT, _ORIENTATION, _QUARTER_TURNS = 0x0100, 0x0101, 0x0112, (5, 6, 7, 8)
 
 _PART = 1 << 20
 """Pixels that are computed with at a time."""
@@ -124,7 +122,17 @@ def picture_file(
         DataError: If the file itself cannot be read.
     """
     try:
-        with opened(path, most_pixels, page) as file:
+        # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
+        with (
+            open_regular(path) as content,
+            _limited(most_pixels) as most,
+            _opened(content, most) as file,
+        ):
+            if page is not None:
+                _turn_to(file, page)
+            pixels = file.width * file.height
+            if most is not None and pixels > most:
+                raise ValueError(_too_large(f"{pixels / 1e6:,.0f}", most))
             yield file
     except UnreadablePicture as error:
         error.file = path
@@ -152,43 +160,6 @@ def begins_like_a_picture(path: Path) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a picture file says of itself before anything is decoded.
-
-    Attributes:
-        size: Height and width in pixels as people see it, turned as its EXIF data says.
-        turned: Whether that is a quarter turn from how it is stored.
-        format: As Pillow names it: `PNG`, `JPEG`.
-    """
-
-    size: tuple[int, int]
-    turned: bool
-    format: str
-
-
-def read_header(path: Path, most_pixels: int | None = None, page: int | None = None) -> Header:
-    """Return what a picture file says of itself; nothing is decoded.
-
-    Args:
-        path: The file.
-        most_pixels: How many it may have, as for `read_picture`.
-        page: As for `read_picture`.
-
-    Raises:
-        UnreadablePicture: If it is no picture, or too large.
-        DataError: If the file itself cannot be read.
-    """
-    with picture_file(path, most_pixels, page) as file:
-        # Asked for its EXIF data, Pillow decodes a PNG that has none in front of its pixels.
-        told = file.format != "PNG" or "exif" in file.info
-        turned = told and file.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS
-        # Of a TIFF some versions of Pillow give the size turned, and others as it is stored.
-        stored = getattr(file, "tag_v2", {_WIDTH: file.width, _HEIGHT: file.height})
-        height, width = int(stored[_HEIGHT]), int(stored[_WIDTH])
-        return Header((width, height) if turned else (height, width), turned, file.format or "")
-
-
 def _is_the_machines(error: Exception) -> bool:
     """Whether it says nothing of what is in the file: Pillow's own errors bear no number."""
     # Where a damaged file sends Pillow to a place that no file has, that is an invalid argument.
@@ -202,35 +173,11 @@ def _reason(error: Exception) -> str:
     return printable(" ".join(str(error).split())) or type(error).__name__
 
 
-@contextmanager
-def opened(
-    path: Path, most_pixels: int | None = None, page: int | None = None
-) -> Iterator[Image.Image]:
-    """Open a picture file, and check what it says of its size before anything is decoded.
-
-    Args:
-        path: The file.
-        most_pixels: How many it may have; Pillow's `Image.MAX_IMAGE_PIXELS` unless given.
-        page: Which picture of a file that holds several, from 1; the first unless given.
-
-    Raises:
-        ValueError: If it has more, or no such page.
-        NotAFileError: If it is a named pipe or a device.
-        Exception: Nearly any, if it is damaged.
-    """
-    # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
-    with open_regular(path) as content, _limited(most_pixels) as most:
-        try:
-            file = Image.open(content, formats=FORMATS)
-        except Image.DecompressionBombError as error:  # Pillow's own, at twice the limit
-            raise ValueError(_too_large(f"more than {2 * (most or 0) / 1e6:,.0f}", most)) from error
-        with file:
-            if page is not None:
-                _turn_to(file, page)
-            pixels = file.width * file.height
-            if most is not None and pixels > most:
-                raise ValueError(_too_large(f"{pixels / 1e6:,.0f}", most))
-            yield file
+def _opened(content: IO[bytes], most: int | None) -> Image.Image:
+    try:
+        return Image.open(content, formats=FORMATS)
+    except Image.DecompressionBombError as error:  # Pillow's own, at twice the limit
+        raise ValueError(_too_large(f"more than {2 * (most or 0) / 1e6:,.0f}", most)) from error
 
 
 @contextmanager

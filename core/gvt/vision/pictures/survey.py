@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -24,16 +23,6 @@ _MOST_PIXELS = 1 << 25
 
 _LOSSY = ("JPEG", "MPO", "WEBP")
 """Formats whose values span the whole range, so that they need not be decoded."""
-
-
-class Settings(Protocol):
-    """The settings of a reader that its files are checked for; see `PictureReader`."""
-
-    @property
-    def page(self) -> int | None: ...
-
-    @property
-    def white(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -53,29 +42,31 @@ class _Seen:
     white: float
 
 
-def notes_on(reader: Settings, files: Sequence[Path], *, every: bool = False) -> list[str]:
+def notes_on(
+    files: Sequence[Path], page: int | None, white: float | None, *, every: bool = False
+) -> list[str]:
     """Return a note for each way in which files hold more than is read, or only dark values.
 
-    One note is about files of several pages, if `reader.page` is not given. The other is about
+    One note is about files of several pages, if `page` is not given. The other is about
     values that all lie in the lowest quarter of the range of their type (for 8 bits, the lowest
-    sixteenth), if `reader.white` is not given. A file that cannot be read is passed over.
+    sixteenth), if `white` is not given. A file that cannot be read is passed over.
 
     Args:
-        reader: How the files are read.
         files: Image files.
+        page: Which of a file's images is read, if it is given.
+        white: The value that is white, if it is given.
         every: Whether all are checked, and not a sample spread over the list.
     """
-    if reader.page is not None and reader.white is not None:
+    if page is not None and white is not None:
         return []
     headers = files if every else _spread(files, _HEADERS)
     decoded = {*files} if every else {*_spread(headers, _DECODED)}
     most = None if every else _MOST_PIXELS
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = pool.map(lambda f: _seen(f, reader, f in decoded, most), headers)
+        jobs = pool.map(lambda f: _seen(f, page, white is None and f in decoded, most), headers)
         seen = [of_one for of_one in jobs if of_one is not None]
-    whole = len(headers) == len(files)
-    notes = [] if reader.page is not None else _on_pages(seen, whole)
-    return notes if reader.white is not None else notes + _on_values(seen)
+    notes = [] if page is not None else _on_pages(seen, len(headers) == len(files))
+    return notes if white is not None else notes + _on_values(seen)
 
 
 def _spread(files: Sequence[Path], count: int) -> Sequence[Path]:
@@ -84,15 +75,14 @@ def _spread(files: Sequence[Path], count: int) -> Sequence[Path]:
     return [files[number * len(files) // count] for number in range(count)]
 
 
-def _seen(file: Path, reader: Settings, decode: bool, most: int | None) -> _Seen | None:
+def _seen(file: Path, page: int | None, decode: bool, most: int | None) -> _Seen | None:
     """Return the content of a file; None if it cannot be read."""
     try:
-        with picture_file(file, page=reader.page) as opened:
+        with picture_file(file, page=page) as opened:
             pages = 1 if opened.format == "MPO" else pages_in(opened)
-            opened.seek((reader.page or 1) - 1)  # counting pages may have turned them
+            opened.seek((page or 1) - 1)  # counting pages may have turned them
             size = opened.width * opened.height
-            needed = reader.white is None and opened.format not in _LOSSY
-            if not (decode and needed and (most is None or size <= most)):
+            if not (decode and opened.format not in _LOSSY and (most is None or size <= most)):
                 return _Seen(file, pages, None, 0)
             return _Seen(file, pages, *_brightest(opened))
     except DataError:

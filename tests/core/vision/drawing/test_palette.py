@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gvt.vision.drawing.palette import color_of, indexed_palette, legend, paint
+from gvt.vision.drawing.palette import color_of, indexed_palette
 
 
 def test_no_two_classes_have_one_colour():
@@ -27,23 +27,3 @@ def test_an_indexed_mask_shows_the_colours_of_its_classes(background, tmp_path):
     assert tuple(shown[1]) == color_of(0 if background else 1)
     assert tuple(shown[0]) == ((0, 0, 0) if background else color_of(0))
     assert tuple(shown[255]) == (224, 224, 192)
-
-
-def test_only_classes_are_painted():
-    pixels = np.full((1, 4, 3), 100, np.uint8)
-    paint(pixels, np.array([[0, 1, 2, 255]]), 2)
-    expected = [[50 + c / 2 for c in color_of(n)] for n in (0, 1)]
-    assert np.abs(pixels[0, :2] - expected).max() <= 0.5
-    assert (pixels[0, 2:] == 100).all()
-    paint(pixels, np.array([[0, 1, 2, 255]]), 0)  # there may be no class at all
-    assert (pixels[0, 2:] == 100).all()
-
-
-def test_a_legend_takes_the_lines_it_needs():
-    names = [(number, f"class {number}") for number in range(9)]
-    wide, narrow = legend(names, 2000), legend(names, 120)
-    assert wide.width == 2000
-    assert narrow.height > wide.height
-    for image in (wide, narrow):
-        there = {color for _, color in image.getcolors(1 << 16)}
-        assert {color_of(number) for number, _ in names} <= there

@@ -13,13 +13,7 @@ import pytest
 from PIL import Image
 
 import gvt
-from gvt.vision.pictures.reading import (
-    FORMATS,
-    SUFFIXES,
-    UnreadablePicture,
-    read_header,
-    read_picture,
-)
+from gvt.vision.pictures.reading import FORMATS, SUFFIXES, UnreadablePicture, read_picture
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -278,29 +272,6 @@ def test_of_too_many_pixels_pillow_says_nothing_beside(tmp_path):
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "tif", "png", "webp"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_header_says_how_large_people_see_it(tmp_path, suffix, orientation):
-    path = tmp_path / f"a.{suffix}"
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.new("L", (24, 16)).save(path, exif=exif)
-    header, picture = read_header(path), read_picture(path, 1, WHITE).image
-    assert header.size == (picture.height, picture.width)
-    assert header.turned is (orientation > 4)
-    assert header.format == {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
-
-
-def test_the_header_is_read_without_the_pixels(tmp_path):
-    path = tmp_path / "a.png"
-    truncated(path)
-    assert read_header(path).size == (64, 64)
-    path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(UnreadablePicture, match=r"a\.png: cannot be read") as caught:
-        read_header(path)
-    assert caught.value.file == path
-
-
 def test_the_suffixes_are_those_that_pillow_registers():
     registered = Image.registered_extensions().items()
     assert {suffix for suffix, name in registered if name in (*FORMATS, "MPO")} == SUFFIXES
@@ -385,16 +356,6 @@ def test_a_page_is_chosen(tmp_path, suffix):
     assert found == [0, 0, 100, 150]
     with pytest.raises(UnreadablePicture, match=rf"a\.{suffix}: .*4 pages, and data\.page is 5"):
         read_picture(path, 1, WHITE, page=5)
-
-
-def test_a_page_has_its_own_size_and_limit(tmp_path):
-    path = tmp_path / "a.tif"
-    pages = [Image.new("L", (4, 3)), Image.new("L", (40, 30))]
-    pages[0].save(path, save_all=True, append_images=pages[1:])
-    assert read_header(path, page=2).size == (30, 40)
-    assert read_header(path).size == (3, 4)
-    with pytest.raises(UnreadablePicture, match="million pixels"):
-        read_header(path, most_pixels=100, page=2)
 
 
 def test_a_picture_of_one_page_has_no_second(tmp_path):

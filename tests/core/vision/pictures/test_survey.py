@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from gvt import PictureReader
-from gvt.vision.pictures.survey import notes_on
 
 
 def saved(folder, values, number=0, suffix="tif"):
@@ -26,11 +25,11 @@ def stacked(folder, pages, number=0, suffix="tif"):
 @pytest.mark.parametrize("suffix", ["tif", "gif", "webp", "png"])
 def test_pages_are_counted(tmp_path, suffix):
     files = [stacked(tmp_path, pages, pages, suffix) for pages in (1, 3, 5)]
-    (note,) = notes_on(PictureReader(), files)
+    (note,) = PictureReader().notes_on(files)
     assert note.startswith("2 of 3 files have several pages (")
     assert f"5.{suffix}: 5), of which the first is read; data.page=N" in note
-    assert notes_on(PictureReader(page=2), files) == []
-    assert notes_on(PictureReader(), files[:1]) == []
+    assert PictureReader(page=2).notes_on(files) == []
+    assert PictureReader().notes_on(files[:1]) == []
 
 
 def test_previews_in_a_jpeg_are_no_pages(tmp_path):
@@ -39,7 +38,7 @@ def test_previews_in_a_jpeg_are_no_pages(tmp_path):
     images[0].save(path, "MPO", save_all=True, append_images=images[1:])
     with Image.open(path) as file:
         assert (file.format, file.n_frames) == ("MPO", 2)
-    assert notes_on(PictureReader(), [path]) == []
+    assert PictureReader().notes_on([path]) == []
 
 
 @pytest.mark.parametrize(
@@ -57,41 +56,41 @@ def test_previews_in_a_jpeg_are_no_pages(tmp_path):
 )
 def test_the_brightest_value_is_told(tmp_path, dtype, brightest, says):
     files = [saved(tmp_path, dtype([[0, brightest / n]]), n) for n in (2, 1)]
-    (note,) = notes_on(PictureReader(), files)
+    (note,) = PictureReader().notes_on(files)
     assert re.match(f"the brightest value in 2 files is {says}", note), note
-    assert notes_on(PictureReader(white=brightest), files) == []
+    assert PictureReader(white=brightest).notes_on(files) == []
 
 
 @pytest.mark.parametrize(
     "values", [np.uint16([[16384]]), np.uint16([[0]]), np.uint8([[16]]), np.float32([[0.3]])]
 )
 def test_what_is_bright_enough_or_black_is_not_told(tmp_path, values):
-    assert notes_on(PictureReader(), [saved(tmp_path, values)]) == []
+    assert PictureReader().notes_on([saved(tmp_path, values)]) == []
 
 
 def test_one_bright_file_is_enough(tmp_path):
     files = [saved(tmp_path, np.uint16([[value]]), value) for value in (100, 60_000)]
-    assert notes_on(PictureReader(), files) == []
+    assert PictureReader().notes_on(files) == []
 
 
 def test_what_cannot_be_read_is_left_to_others(tmp_path):
     (tmp_path / "a.png").write_bytes(b"nothing")
     files = [tmp_path / "a.png", tmp_path / "missing.png", stacked(tmp_path, 3)]
-    assert notes_on(PictureReader(), files) == notes_on(PictureReader(), files, every=True)
-    assert notes_on(PictureReader(), files)[0].startswith("1 of 1 files has several pages")
+    assert PictureReader().notes_on(files) == PictureReader().notes_on(files, every=True)
+    assert PictureReader().notes_on(files)[0].startswith("1 of 1 files has several pages")
 
 
 def test_of_many_files_some_are_looked_at(tmp_path):
     files = [stacked(tmp_path, 2 if number % 2 else 1, number) for number in range(90)]
-    (note,) = notes_on(PictureReader(), files)
+    (note,) = PictureReader().notes_on(files)
     assert "of 64 files looked at have several pages" in note
-    (note,) = notes_on(PictureReader(), files, every=True)
+    (note,) = PictureReader().notes_on(files, every=True)
     assert note.startswith("45 of 90 files have several pages")
 
 
 def test_the_values_of_the_chosen_page_count(tmp_path):
     pages = [Image.new("I;16", (2, 2), value) for value in (60_000, 900)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    assert notes_on(PictureReader(page=1), [tmp_path / "a.tif"]) == []
-    (note,) = notes_on(PictureReader(page=2), [tmp_path / "a.tif"])
+    assert PictureReader(page=1).notes_on([tmp_path / "a.tif"]) == []
+    (note,) = PictureReader(page=2).notes_on([tmp_path / "a.tif"])
     assert "is 900 of 65535" in note

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import gvt
-from gvt.vision.coco import Results
 from gvt_data.boxes.annotation import Thing
 from gvt_data.boxes.box_set import MASKS, REPEATED
 from gvt_data.boxes.coco import COCO
 from gvt_data.boxes.duplicates import SAME, duplicates
+from gvt_predict.coco_results import Results
 
 FORMATS = ("voc", "coco", "yolo")
 BOX, OTHER = (2.0, 3.0, 22.0, 13.0), (10.0, 5.0, 40.0, 30.0)

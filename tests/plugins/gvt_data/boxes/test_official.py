@@ -10,8 +10,8 @@ from pycocotools import coco as official
 from pycocotools.cocoeval import COCOeval
 
 import gvt
-from gvt.vision.coco import Results
 from gvt_data.boxes.coco import COCO
+from gvt_predict.coco_results import Results
 
 
 def crowded(scene, seed):

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gvt
+from gvt.vision.coco import encoded
 from gvt_data.boxes import outlines
 from gvt_data.boxes.coco import COCO
-from gvt_data.boxes.outlines import drawn, why_not_drawn
+from gvt_data.boxes.outlines import box_around, drawn, why_not_drawn
 
 OUTLINES = {
     "of another sum": {"size": [30, 40], "counts": [5, 6]},
@@ -76,3 +78,26 @@ def test_many_outlines_are_looked_at_without_being_drawn(monkeypatch):
     around = np.stack([320 + 200 * np.cos(corners), 240 + 200 * np.sin(corners)], axis=1)
     assert why_not_drawn([around.ravel().tolist()], (480, 640)) is None
     assert why_not_drawn({"size": [480, 640], "counts": [7, 480 * 640 - 7]}, (480, 640)) is None
+
+
+@given(st.integers(0, 8), st.integers(0, 6), st.integers(1, 9), st.integers(1, 7))
+def test_the_box_around_a_mask_is_that_of_its_pixels_or_corners(left, top, across, down):
+    right, bottom = min(9, left + across), min(7, top + down)
+    mask = torch.zeros(1, 7, 9)
+    mask[0, top:bottom, left:right] = 1
+    corners = [left, top, right, top, right, bottom, left, bottom]
+    for outline in (encoded(mask[0]), [corners], [corners, [*corners[2:], *corners[:2]]]):
+        assert box_around(outline) == (left, top, right, bottom)
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        *(None, 3, "m", [], [[1, 2]], [["a"] * 6], {}, {"size": [3], "counts": [3]}),
+        *({"size": [3, 3], "counts": [9]}, {"size": [3, 3], "counts": [1, 1]}),
+        *({"size": ["3", 3], "counts": [1, 8]}, {"size": [1e9, 1e9], "counts": [0, 10**18]}),
+        *({"size": [0, 0], "counts": []}, {"size": [-3, -3], "counts": [0, 9]}),
+    ],
+)
+def test_what_is_no_outline_has_no_box_around_it(outline):
+    assert box_around(outline) is None

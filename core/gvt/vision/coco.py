@@ -11,6 +11,8 @@ from torch import Tensor
 
 from gvt.printable import printable
 
+__all__ = ["FARTHEST", "RLE", "decoded", "drawable", "encoded", "polygons_of", "shown"]
+
 RLE = dict[str, Any]
 """A mask as COCO's run lengths: `size` [H, W], and `counts` as text."""
 
@@ -27,26 +29,19 @@ _LONGEST = 60
 """Characters of a value from a file that an error tells."""
 
 
-def encoded(masks: Tensor) -> list[RLE]:
-    """Return masks (M, H, W), bool or 0 and 1, as run lengths."""
-    values = masks.detach().cpu().permute(1, 2, 0).numpy().astype(np.uint8)
-    found: list[RLE] = coco_mask.encode(np.asfortranarray(values))
-    return [_with_text(entry) for entry in found]
-
-
-def encoded_part(part: Tensor, top: int, left: int, size: tuple[int, int]) -> RLE:
-    """Return as run lengths a mask of a picture of which only a part is given.
+def encoded(mask: Tensor, top: int = 0, left: int = 0, size: tuple[int, int] | None = None) -> RLE:
+    """Return the run lengths of a mask, of which only a part may be given.
 
     Args:
-        part: (h, w), bool or 0 and 1; all else of the picture is 0.
-        top: The part's first row in the picture.
+        mask: (h, w), bool or 0 and 1; all else of the image is 0.
+        top: The mask's first row in the image.
         left: Its first column there.
-        size: The picture's (H, W).
+        size: The image's (H, W); the mask's own unless given.
     """
-    height, width = size
-    columns = np.pad(part.detach().cpu().numpy().astype(np.int8).T, ((0, 0), (1, 1)))
+    height, width = mask.shape if size is None else size
+    columns = np.pad(mask.detach().cpu().numpy().astype(np.int8).T, ((0, 0), (1, 1)))
     steps = np.diff(columns, axis=1)
-    # Runs go down the columns, and from the bottom of one on at the top of the next.
+    # Runs go down the columns, and continue from the bottom of one at the top of the next.
     begins, ends = (
         (left + column) * height + top + row
         for column, row in (np.nonzero(steps == sign) for sign in (1, -1))
@@ -57,8 +52,8 @@ def encoded_part(part: Tensor, top: int, left: int, size: tuple[int, int]) -> RL
     counts = np.diff(np.r_[0, bounds, height * width]).tolist()
     if len(counts) > 1 and not counts[-1]:
         counts.pop()
-    found = {"size": [height, width], "counts": counts}
-    return _with_text(coco_mask.frPyObjects(found, height, width))
+    runs = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return {"size": [height, width], "counts": runs["counts"].decode("ascii")}
 
 
 def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -99,9 +94,7 @@ def drawable(segmentation: Any, height: int, width: int) -> Any:
         if not (runs >= 0).all() or int(runs.sum()) != height * width:
             raise ValueError(f"its counts do not make {height} x {width} pixels")
         return {"size": [height, width], "counts": runs.tolist()}
-    polygons = [_polygon(points) for points in _listed(segmentation)]
-    if not polygons:
-        raise ValueError("it has no polygon")
+    polygons = polygons_of(segmentation)
     length = sum(map(_length, polygons))
     if length > height * width + _MOST_SIDES * (height + width):
         raise ValueError(
@@ -110,44 +103,23 @@ def drawable(segmentation: Any, height: int, width: int) -> Any:
     return polygons
 
 
-def hull(segmentation: Any) -> tuple[float, float, float, float]:
-    """Return the box around a mask of COCO's, xyxy in pixels, without drawing it.
-
-    Args:
-        segmentation: As for `decoded`; run lengths are of an image of their own size.
+def polygons_of(segmentation: Any) -> list[list[float]]:
+    """Return the polygons of a mask of COCO's, each of at least three points.
 
     Raises:
-        ValueError: If it is neither run lengths nor polygons, or has no pixel; says why.
+        ValueError: If there is none, or it is not a list of polygons; says why.
     """
-    if not isinstance(segmentation, Mapping):
-        polygons = [_polygon(points) for points in _listed(segmentation)]
-        x = [value for points in polygons for value in points[::2]]
-        y = [value for points in polygons for value in points[1::2]]
-        if not polygons:
-            raise ValueError("it has no polygon")
-        return min(x), min(y), max(x), max(y)
-    size = segmentation.get("size")
-    sides = size if isinstance(size, list | tuple) else ()
-    if len(sides) != 2 or not all(type(n) is int and 0 < n <= FARTHEST for n in sides):
-        raise ValueError(f"its size is {shown(size)}")
-    height, width = sides
-    runs = coco_mask.frPyObjects(drawable(segmentation, height, width), height, width)
-    left, top, across, down = coco_mask.toBbox(runs).tolist()
-    if not across or not down:
-        raise ValueError("it has no pixel")
-    return left, top, left + across, top + down
+    if not isinstance(segmentation, list):
+        raise ValueError("it is neither run lengths nor a list of polygons")
+    if not segmentation:
+        raise ValueError("it has no polygon")
+    return [_polygon(points) for points in segmentation]
 
 
 def shown(value: object) -> str:
     """Return a value from a file as an error tells it: on one line, and not all of a long one."""
     text = printable(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-def _listed(segmentation: Any) -> list[Any]:
-    if not isinstance(segmentation, list):
-        raise ValueError("it is neither run lengths nor a list of polygons")
-    return segmentation
 
 
 def _polygon(points: Any) -> list[float]:
@@ -193,7 +165,3 @@ def _runs(counts: Any) -> np.ndarray:
     for first in (1, 2):
         runs[first::2] = runs[first::2].cumsum()
     return runs
-
-
-def _with_text(found: RLE) -> RLE:
-    return {"size": [int(n) for n in found["size"]], "counts": found["counts"].decode("ascii")}

@@ -20,12 +20,10 @@ from pydantic import (
     ValidationError,
 )
 
-from gvt.batch import Record
-from gvt.errors import DataError
-from gvt.interfaces import Prediction
+from gvt import DataError, Prediction, Record
 from gvt.printable import printable
-from gvt.vision.coco.run_lengths import FARTHEST, RLE, decoded, encoded, shown
-from gvt.vision.pictures.folders import composed
+from gvt.vision.coco import FARTHEST, RLE, decoded, encoded, shown
+from gvt.vision.pictures import composed
 
 MOST_MASKS = 100
 """Objects of a class in an image whose masks are read, the surest; COCO's figures ask no more."""
@@ -61,7 +59,7 @@ def results_of(
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise ValueError(f"{printable(file_name)}: a predicted box or score is not a number")
     if segmentations is None and "masks" in prediction:
-        segmentations = encoded(prediction["masks"])
+        segmentations = [encoded(mask) for mask in prediction["masks"]]
     numbers = category_ids or range(1, len(classes) + 1)
     entries: list[dict[str, Any]] = []
     rows = zip(boxes.tolist(), prediction["labels"].tolist(), scores.tolist(), strict=True)

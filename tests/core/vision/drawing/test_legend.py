@@ -1,18 +1,16 @@
-"""The strip below a picture: all words are there, and the picture above is untouched."""
+"""The legend below an image: all words are there, and the image above is untouched."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gvt.vision.drawing.legend import Item, with_legend
 from gvt.vision.drawing.palette import color_of
-from gvt_predict.strip import Item, items, with_strip
-
-CLASSES = ("cell", "nucleus", "membrane")
 
 
 def strip(size, said):
     """Return the pixels below a grey picture, which is seen to be as it was."""
-    whole = np.array(with_strip(Image.new("RGB", size, (90, 90, 90)), said))
+    whole = np.array(with_legend(Image.new("RGB", size, (90, 90, 90)), said))
     assert whole.shape[1] == size[0]
     assert (whole[: size[1]] == 90).all()
     return whole[size[1] :]
@@ -20,23 +18,13 @@ def strip(size, said):
 
 def test_where_nothing_is_said_the_picture_is_returned():
     image = Image.new("RGB", (9, 9))
-    assert with_strip(image, []) is image
-
-
-def test_what_is_said_of_the_picture_comes_first_and_lines_are_explained_if_they_differ():
-    told = [("label", "cell 0.93"), ("tags", "nothing")]
-    found = items(told, ["digits"], {2, 0}, CLASSES)
-    assert [(i.text, i.colour, i.head) for i in found] == [
-        ("label: cell 0.93", None, None), ("tags: nothing", None, None),
-        ("cell", 0, None), ("membrane", 2, None),
-    ]  # fmt: skip
-    several = items([], ["digits", "boxes"], (), CLASSES)
-    assert [(i.text, i.head) for i in several] == [("digits", 0), ("boxes", 1)]
+    assert with_legend(image, []) is image
 
 
 def test_colours_stand_beside_names_and_lines_are_whole_or_broken():
-    below = strip((300, 200), items([], ["one", "two"], {1}, CLASSES))
-    assert (below == color_of(1)).all(axis=-1).sum() > 100
+    lines = [Item("one", dashes=0, begins=True), Item("two", dashes=1)]
+    below = strip((300, 200), [*lines, Item("nucleus", color=1, begins=True)])
+    assert (below == color_of(1)).all(axis=-1).sum() > 90
     assert not (below == color_of(0)).all(axis=-1).any()
     (row,) = [r for r in (below == 0).all(axis=-1) if r[:34].sum() == 30]
     starts = np.flatnonzero(np.diff(row.astype(int)) == 1)
@@ -45,7 +33,7 @@ def test_colours_stand_beside_names_and_lines_are_whole_or_broken():
 
 @pytest.mark.parametrize("width", [1, 12, 40, 640])
 def test_words_are_broken_where_the_picture_ends(width):
-    said = [Item("classification of the whole: nucleus 0.93", begins=True), Item("cell", colour=0)]
+    said = [Item("classification of the whole: nucleus 0.93", begins=True), Item("cell", color=0)]
     below = strip((width, 40), said)
     assert len(below) > 20
     if width > 12:

@@ -1,0 +1,57 @@
+"""Sheets of the worst mistakes: predictions and the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from gvt import Mistake
+from gvt.geometry import SPATIAL_KEYS
+from gvt.vision.drawing import parts_of, sample_tile, save_tiles, words_of
+
+GAP = 4
+"""Pixels between a prediction and the truth beside it."""
+
+
+def save_mistakes(
+    mistakes: Sequence[Mistake], classes: Sequence[str], path: Path, title: str = ""
+) -> None:
+    """Draw the worst samples as a sheet, each with its prediction and the truth.
+
+    Predictions of pixels, masks and boxes are drawn on the image, and the truth on the same image
+    beside it. Classes of the whole image are lines below it.
+
+    Args:
+        mistakes: The samples, one or more.
+        classes: Names of the classes.
+        path: Where to write the PNG.
+        title: A line above.
+    """
+    tiles = [_tile(mistake, classes) for mistake in mistakes]
+    known = [k for mistake in mistakes for k in (mistake.prediction, _truth(mistake))]
+    save_tiles(tiles, known, classes, path, title)
+
+
+def _tile(mistake: Mistake, classes: Sequence[str]) -> Image.Image:
+    """Return a sample with its prediction and the truth, side by side if both are drawn."""
+    truth = _truth(mistake)
+    predicted, right = words_of(mistake.prediction, classes), words_of(truth, classes)
+    if SPATIAL_KEYS.isdisjoint(truth):
+        captions = [predicted, f"is {right}"]
+        return sample_tile(mistake.image, mistake.prediction, classes, captions)
+    blank = " " if predicted or right else ""  # for lines of one height
+    captions = ["predicted", predicted or blank]
+    left = sample_tile(mistake.image, mistake.prediction, classes, captions)
+    beside = sample_tile(mistake.image, truth, classes, ["truth", right or blank])
+    both = ImageOps.expand(left, (0, 0, GAP + beside.width, 0), "white")
+    both.paste(beside, (left.width + GAP, 0))
+    return both
+
+
+def _truth(mistake: Mistake) -> dict[str, Any]:
+    """Return the targets of what is predicted."""
+    keys = {key for part in parts_of(mistake.prediction) for key in part}
+    return {k: v for k, v in mistake.target.items() if k in keys}
