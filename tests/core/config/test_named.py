@@ -233,7 +233,7 @@ class Both:
 
     def __init__(self, split: str, parts: list[gvt.Dataset]) -> None:
         self.split, self.parts = split, parts
-        self.classes, self.image_shape = parts[0].classes, parts[0].image_shape
+        self.info = parts[0].info
 
     def __len__(self):
         return sum(map(len, self.parts))

@@ -217,7 +217,7 @@ def test_imported_weights_know_photographs(lite0, photograph, name, score):
     with torch.no_grad():
         pooled = backbone(image[None] / 255)["final"].mean(dim=(2, 3))
     best = (pooled @ weight.T + bias).softmax(dim=1)[0].max(dim=0)
-    assert imagenet.classes[int(best.indices)] == name
+    assert imagenet.info.classes[int(best.indices)] == name
     assert float(best.values) == pytest.approx(score, abs=0.01)
 
 
