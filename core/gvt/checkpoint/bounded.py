@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 MOST_BYTES = 32 << 20
 """Bytes of a header; that of a model with 3,000 tensors has about 2 MB."""
@@ -51,12 +47,7 @@ def parse(text: str) -> dict[str, Any]:
         ValueError: If it is not a JSON object, or a key occurs twice.
     """
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_int=partial(_number, int),
-            parse_float=partial(_number, float),
-        )
+        value = json.loads(text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_float)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except json.JSONDecodeError as error:
@@ -80,7 +71,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _number(convert: Callable[[str], T], digits: str) -> T:
+def _integer(digits: str) -> int:
+    return int(_check_digits(digits))
+
+
+def _float(digits: str) -> float:
+    return float(_check_digits(digits))
+
+
+def _check_digits(digits: str) -> str:
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"a number has {len(digits):,} digits")
-    return convert(digits)
+    return digits

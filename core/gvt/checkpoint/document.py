@@ -192,8 +192,8 @@ def damage_error(path: Path, why: object) -> CheckpointError:
 
 
 def _header(path: Path, file: BufferedReader) -> Header:
-    text, data_bytes = _read_text(path, file)
     try:
+        text, data_bytes = _read_text(path, file)
         check_cost(text)
         entries = parse(text.decode())
     except UnicodeDecodeError as error:
@@ -249,7 +249,12 @@ def _rebuilt(document: Mapping[str, Any], tensors: TensorTable, data_sha256: str
 
 
 def _read_text(path: Path, file: BufferedReader) -> tuple[bytes, int]:
-    """Return the bytes of the header, and the number of bytes after it."""
+    """Return the bytes of the header, and the number of bytes after it.
+
+    Raises:
+        CheckpointError: If the file is not a safetensors file, or truncated.
+        ValueError: If the header is too long.
+    """
     size = file.seek(0, 2)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
@@ -257,10 +262,7 @@ def _read_text(path: Path, file: BufferedReader) -> tuple[bytes, int]:
         raise CheckpointError(
             f"{path}: not a checkpoint: not a safetensors file, or truncated ({size} bytes)"
         )
-    try:
-        check_length(length)
-    except ValueError as error:
-        raise damage_error(path, f"its header: {error}") from error
+    check_length(length)
     return file.read(length), size - 8 - length
 
 

@@ -47,7 +47,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any])
     Raises:
         CheckpointError: If it cannot be written, such as on a full disk.
     """
-    unique, aliases = _without_duplicates(tensors)
+    unique, aliases = _split_aliases(tensors)
     table = {name: (_dtype(name, t), tuple(t.shape)) for name, t in unique.items()}
     write(path, table, unique.__getitem__, {**document, "aliases": aliases})
 
@@ -137,9 +137,7 @@ def _data(tensor: Tensor) -> memoryview:
     return data.data
 
 
-def _without_duplicates(
-    tensors: Mapping[str, Tensor],
-) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _split_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return tensors of distinct memory, and further names with the name of the same tensor."""
     unique: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}

@@ -44,7 +44,7 @@ def check_fit(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what
         CheckpointError: If a name or a shape differs.
     """
     problems = [f"{n} is missing" for n in targets if n not in tensors]
-    problems += [f"{_cut(n)} is not a name of this model" for n in tensors if n not in targets]
+    problems += [f"{shortened(n)} is not part of this model" for n in tensors if n not in targets]
     problems += [
         f"{n} is {tuple(tensors[n].shape)}, it should be {tuple(t.shape)}"
         for n, t in targets.items()
@@ -53,12 +53,6 @@ def check_fit(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise CheckpointError(f"{what} are of another model: {problems[0]}{more}")
-
-
-def _cut(name: str) -> str:
-    """Return a name from a file for a message, quoted only if it is long or not printable."""
-    text = shortened(name)
-    return name if text == f"'{name}'" else text
 
 
 def under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class ExtendedCommand(click.Command):
         return super().invoke(ctx)
 
 
-def extended(
+def extend(
     command: click.Command | None, commands: Sequence[click.Command]
 ) -> click.Command | None:
     """Return a command with the options of its extensions; a group, or None, unchanged.

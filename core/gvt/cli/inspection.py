@@ -21,11 +21,7 @@ def inspection(path: Path) -> str:
 
     header = read_header(path)
     document = header.document
-    parts = (
-        "header and tensors"
-        if check_data(path)
-        else "header (format 1 has no checksum of the tensors)"
-    )
+    parts = "header and tensors" if check_data(path) else "header (format 1 has no data hash)"
     groups: dict[str, list[int]] = {}
     for name, (_, shape) in header.tensors.items():
         prefix = "/".join(name.split("/")[: 2 if name.startswith("optimizer/") else 1])

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 import click
 
 from gvt.cli.commands import COMMANDS
-from gvt.cli.extension import Extension, extended
-from gvt.cli.offered import Offer, commands_of_plugins, is_own, merged
+from gvt.cli.extension import Extension, extend
+from gvt.cli.offered import Offer, commands_of_plugins, is_own, merge
 from gvt.cli.options import debug_option, is_debugging, plugin_option, restrict_plugins
 from gvt.cli.plugins import plugin as plugin_commands
 from gvt.printable import emit, on_one_line
@@ -60,8 +60,8 @@ class Commands(click.Group):
         if command is None or isinstance(command, click.Group):
             offers: list[Offer] = [] if command is None else [(command, None)]
             offers += [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
-            command = merged(offers, f"{ctx.command_path} {name}")
-        return extended(command, [extension for extension, _ in of_plugins])
+            command = merge(offers, f"{ctx.command_path} {name}")
+        return extend(command, [extension for extension, _ in of_plugins])
 
 
 @click.group(

@@ -49,7 +49,7 @@ class MergedGroup(click.Group):
             for group, plugin in self._groups
             if (command := _answer(plugin, partial(group.get_command, ctx, name)))
         ]
-        return merged(commands, f"{ctx.command_path} {name}")
+        return merge(commands, f"{ctx.command_path} {name}")
 
 
 def commands_of_plugins() -> list[Offer]:
@@ -72,7 +72,7 @@ def commands_of_plugins() -> list[Offer]:
     return sorted(commands, key=lambda offer: not is_own(offer[1]))
 
 
-def merged(offers: Sequence[Offer], path: str) -> click.Command | None:
+def merge(offers: Sequence[Offer], path: str) -> click.Command | None:
     """Return the command for several offers of one name, None if there are none.
 
     If the first offer is a group, the other groups are merged into it; otherwise only the first
@@ -94,16 +94,16 @@ def merged(offers: Sequence[Offer], path: str) -> click.Command | None:
     return MergedGroup(groups) if len(groups) > 1 else first
 
 
-def _warn_of_conflict(path: str, used: Plugin | None, unused: Plugin) -> None:
+def _warn_of_conflict(path: str, owner: Plugin | None, other: Plugin) -> None:
     text = (
-        f"command {path!r} is offered by {_named(used)} and by {_named(unused)}; the first is "
-        f"used; block the other with {BLOCK_VARIABLE}={unused.name}"
+        f"command {path!r} is offered by {_label(owner)} and by {_label(other)}; the first is "
+        f"used; block the other with {BLOCK_VARIABLE}={other.name}"
     )
-    unused.warn(text)
+    other.warn(text)
     warnings.warn(text, stacklevel=2)
 
 
-def _named(plugin: Plugin | None) -> str:
+def _label(plugin: Plugin | None) -> str:
     return f"the plugin {plugin.name} ({plugin.origin})" if plugin else "gvt itself"
 
 

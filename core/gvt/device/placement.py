@@ -65,13 +65,12 @@ class Placement:
         Raises:
             UsageError: If the device is not available. The message lists the available ones.
         """
-        torch_device = _device(device, local_rank)
+        target = _device(device, local_rank)
         if memory_format == "auto":
-            memory_format = "contiguous" if torch_device.type == "mps" else "channels_last"
+            memory_format = "contiguous" if target.type == "mps" else "channels_last"
         if precision == "auto":
-            is_faster = _gains_by_bfloat16(torch_device, memory_format)
-            precision = "bfloat16" if is_faster else "float32"
-        return cls(torch_device, precision, memory_format, compile is True)
+            precision = "bfloat16" if _gains_by_bfloat16(target, memory_format) else "float32"
+        return cls(target, precision, memory_format, compile is True)
 
     def place(self, task: nn.Module) -> None:
         """Move a task to the device and memory format, and compile its networks if requested."""

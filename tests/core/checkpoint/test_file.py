@@ -169,7 +169,7 @@ def test_format_1_still_loads(tmp_path, write_format_1):
     assert loaded["task/tied"] is loaded["task/a"]
     assert all(torch.equal(loaded[n], t) for n, t in written.items())
     assert not check_data(path)
-    assert "header (format 1 has no checksum of the tensors), by SHA-256" in inspection(path)
+    assert "header (format 1 has no data hash), by SHA-256" in inspection(path)
 
 
 def test_a_saved_copy_has_the_new_format(tmp_path, write_format_1):
