@@ -1,7 +1,7 @@
-"""The loops of two recipes written out by hand in plain PyTorch: what the loop costs without gvt.
+"""Training loops of two recipes in plain PyTorch, as a baseline without gvt.
 
-They do everything that is good practice and that gvt does: data on the device as uint8, channels
-last, autocast, no gradients for a network that is not trained, losses read every so often.
+They use the same techniques as gvt: data on the device as uint8, channels last, autocast, no
+gradients for modules that are not trained, and losses that are read at intervals.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gvt.seeding import derive, seed_everything
 
 
 class ByHand(ABC):
-    """One loop, which can be run block by block.
+    """A training loop that can be run in blocks of steps.
 
     Args:
-        task: The networks; what the task computes is written out anew here.
-        config: The recipe, for its numbers.
+        task: The task, for its modules only.
+        config: The configuration, for its settings.
         dataset: The training data.
         placement: Precision and memory format.
-        order: Which samples come when, so that both loops see the same ones.
+        order: The order of the samples, the same as in gvt's loop.
     """
 
     def __init__(
@@ -45,33 +45,33 @@ class ByHand(ABC):
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.precision = getattr(torch, placement.precision)
         self.batches = _batches(order)
-        self.unread: list[Tensor] = []
-        self.done = 0
+        self.losses: list[Tensor] = []
+        self.steps = 0
 
     def run(self, steps: int, seed: int | None = None) -> None:
-        """Train so many steps; with a seed, on the random numbers that gvt draws there."""
+        """Train for a number of steps; with a seed, using the same random numbers as gvt."""
         for _ in range(steps):
             if seed is not None:
-                seed_everything(derive(seed, "loop", self.done, 0))
+                seed_everything(derive(seed, "loop", self.steps, 0))
             indices = next(self.batches)
             images = self.images[indices].to(torch.float32).div_(255)
             images = images.contiguous(memory_format=self.layout)
-            self.unread += self.step(images, self.labels[indices], seed)
-            self.done += 1
-            if self.done % self.config.train.log_every == 0:
-                torch.stack(self.unread).tolist()
-                self.unread = []
+            self.losses += self.step(images, self.labels[indices], seed)
+            self.steps += 1
+            if self.steps % self.config.train.log_every == 0:
+                torch.stack(self.losses).tolist()
+                self.losses = []
 
     @abstractmethod
     def step(self, images: Tensor, labels: Tensor, seed: int | None) -> list[Tensor]:
-        """Train one step on images in [0, 1], and return its losses."""
+        """Train for one step on images in [0, 1], and return the losses."""
 
     def autocast(self) -> torch.autocast:
         """Return the context of the forward passes."""
         return torch.autocast("cpu", self.precision, enabled=self.precision != torch.float32)
 
     def adam(self, key: str, parameters: Iterator[Tensor]) -> torch.optim.Adam:
-        """Return the optimiser of a recipe that names Adam."""
+        """Return an Adam optimiser with the parameters of the recipe."""
         return torch.optim.Adam(parameters, fused=True, **self.config.optimizers[key].parameters)
 
 
@@ -105,8 +105,8 @@ class DCGAN(ByHand):
 
     def __init__(self, *arguments, total_steps: int) -> None:
         super().__init__(*arguments)
-        self.of_generator = self.adam("generator", self.task.generator.parameters())
-        self.of_discriminator = self.adam("discriminator", self.task.discriminator.parameters())
+        self.adam_g = self.adam("generator", self.task.generator.parameters())
+        self.adam_d = self.adam("discriminator", self.task.discriminator.parameters())
 
     def step(self, images: Tensor, labels: Tensor, seed: int | None) -> list[Tensor]:
         """Train the discriminator, then the generator, on one batch of fakes."""
@@ -114,28 +114,28 @@ class DCGAN(ByHand):
         reals = images * 2 - 1
         latents = self.latents(len(images), seed)
         discriminator.requires_grad_(True)
-        self.of_discriminator.zero_grad()
+        self.adam_d.zero_grad()
         with self.autocast():
             fakes = generator(latents)
-            of_reals, of_fakes = discriminator(reals), discriminator(fakes.detach())
-            real, fake = _cross_entropy(of_reals, 1.0), _cross_entropy(of_fakes, 0.0)
+            real = _cross_entropy(discriminator(reals), 1.0)
+            fake = _cross_entropy(discriminator(fakes.detach()), 0.0)
         (real + fake).backward()
-        self.of_discriminator.step()
+        self.adam_d.step()
 
         discriminator.requires_grad_(False)
-        self.of_generator.zero_grad()
+        self.adam_g.zero_grad()
         with self.autocast():
-            wished = _cross_entropy(discriminator(fakes), 1.0)
-        wished.backward()
-        self.of_generator.step()
-        return [real.detach(), fake.detach(), wished.detach()]
+            loss = _cross_entropy(discriminator(fakes), 1.0)
+        loss.backward()
+        self.adam_g.step()
+        return [real.detach(), fake.detach(), loss.detach()]
 
     def latents(self, count: int, seed: int | None) -> Tensor:
-        """Return latents for fakes."""
+        """Return the latents of the fakes."""
         shape = self.task.generator.latent_shape
         if seed is None:
             return torch.randn(count, *shape)
-        return gvt.Step(self.done, seed=seed).randn(count, *shape)
+        return gvt.Step(self.steps, seed=seed).randn(count, *shape)
 
 
 LOOPS: dict[str, type[ByHand]] = {"classify.mnist": Classifier, "gan.mnist_dcgan": DCGAN}
@@ -148,7 +148,7 @@ def _cross_entropy(logits: Tensor, label: float) -> Tensor:
 
 
 def _batches(order: Order) -> Iterator[Tensor]:
-    """Yield the indices of each batch, epoch by epoch, without end."""
+    """Yield the indices of each batch, endlessly."""
     size, epoch = order.batch_size, 0
     while True:
         shuffled = order.epoch(epoch)

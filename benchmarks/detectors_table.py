@@ -1,4 +1,4 @@
-"""The six detectors side by side, in Markdown, from the seconds of detectors.py."""
+"""The Markdown table of the six detectors, from the seconds of detectors.py."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ WAYS = ("train", "predict")
 
 
 def detectors_table(command: str, seconds: Mapping[str, Sequence[float]]) -> str:
-    """Return a table of training and prediction, and what the three generations are worth.
+    """Return a table of training and prediction, and a comparison of the three generations.
 
     Args:
-        command: What measured it.
-        seconds: An image of each round, by `detector/train`, `detector/predict` and
+        command: The command that measured the seconds.
+        seconds: Seconds for each image, by round, of `detector/train`, `detector/predict` and
             `selective_search`.
     """
     names = [side.removesuffix("/train") for side in seconds if side.endswith("/train")]
@@ -38,33 +38,37 @@ def detectors_table(command: str, seconds: Mapping[str, Sequence[float]]) -> str
     return "\n".join([*lines, "", _generations(seconds)])
 
 
-def _cells(own: Sequence[float], like: Sequence[float]) -> tuple[str, str]:
-    milliseconds = _spread([1000 * second for second in own], ".0f")
-    return milliseconds, _spread(_ratios(own, like), ".2f")
+def _cells(seconds: Sequence[float], reference: Sequence[float]) -> tuple[str, str]:
+    milliseconds = _spread([1000 * second for second in seconds], ".0f")
+    return milliseconds, _spread(_ratios(seconds, reference), ".2f")
 
 
 def _generations(seconds: Mapping[str, Sequence[float]]) -> str:
-    """Return the ratios of the three generations in predictions, without and with the search."""
+    """Return the ratios of the three generations' predictions, without and with the search."""
     rcnn, fast, faster = (
         seconds[f"{name}/predict"] for name in ("rcnn", "fast_rcnn", "faster_rcnn")
     )
     search = seconds[SEARCH]
-    found = []
-    for what, given in (("without", [0.0] * len(search)), ("with", search)):
-        of_rcnn, of_fast = (
-            [own + other for own, other in zip(side, given, strict=True)] for side in (rcnn, fast)
+    sentences = []
+    for word, extra in (("without", [0.0] * len(search)), ("with", search)):
+        rcnn_times, fast_times = (
+            [a + b for a, b in zip(times, extra, strict=True)] for times in (rcnn, fast)
         )
-        found.append(
-            f"{what} selective search R-CNN takes {_spread(_ratios(of_rcnn, of_fast), '.1f')} "
-            f"times as long as Fast R-CNN, and that {_spread(_ratios(of_fast, faster), '.1f')} "
-            "times as long as Faster R-CNN"
+        rcnn_ratio = _spread(_ratios(rcnn_times, fast_times), ".1f")
+        fast_ratio = _spread(_ratios(fast_times, faster), ".1f")
+        sentences.append(
+            f"{word} selective search R-CNN takes {rcnn_ratio} times as long as Fast R-CNN, and "
+            f"that {fast_ratio} times as long as Faster R-CNN"
         )
     milliseconds = _spread([1000 * second for second in search], ".0f")
-    return f"Selective search takes {milliseconds} ms an image. In predictions, {'; '.join(found)}."
+    return (
+        f"Selective search takes {milliseconds} ms an image. In predictions, "
+        f"{'; '.join(sentences)}."
+    )
 
 
-def _ratios(own: Sequence[float], like: Sequence[float]) -> list[float]:
-    return [one / other for one, other in zip(own, like, strict=True)]
+def _ratios(seconds: Sequence[float], reference: Sequence[float]) -> list[float]:
+    return [one / other for one, other in zip(seconds, reference, strict=True)]
 
 
 def _spread(values: Sequence[float], form: str) -> str:

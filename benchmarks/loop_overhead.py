@@ -1,10 +1,10 @@
-"""What gvt's loop costs: the same networks and batches through it and through a loop by hand.
+"""Measure the overhead of gvt's loop over a loop by hand, with equal models and batches.
 
 python benchmarks/loop_overhead.py gan.mnist_dcgan
 
-Both run in one process in turns, a block of steps each. First they run from the same weights on
-the same random numbers, and have to end with the same bits. What comes every so often (checkpoints,
-pictures, evaluation) is switched off.
+Both run alternately in one process, in blocks of steps. In the first block they have equal weights
+and random numbers, and have to end with the same bits. Checkpoints, pictures and evaluation are
+switched off.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ OFF = (
 )
 
 UNTIMED = 2
-"""Blocks before the timed ones: one in which the loops are compared, one to warm up."""
+"""Blocks before the timed ones: one to compare the loops, one to warm up."""
 
 
 class InTurns(gvt.Listener):
-    """Runs a block of the loop by hand after each one of gvt's, and takes the time of both.
+    """Run a block of the loop by hand after each block of gvt's loop, and time both.
 
     Attributes:
-        gvt: Seconds a step of each block of gvt's.
-        by_hand: The same by hand.
+        gvt: Seconds for each step of gvt's loop, by block.
+        by_hand: Seconds for each step of the loop by hand, by block.
     """
 
     def __init__(self, loop: ByHand, block: int, seed: int) -> None:
@@ -50,7 +50,7 @@ class InTurns(gvt.Listener):
         self.started = 0.0
 
     def step_ended(self, run: gvt.Run, losses: object) -> None:
-        """Take the time at the end of a block, and let the other loop have its turn."""
+        """Record the time at the end of a block, and run a block of the other loop."""
         if run.step % self.block:
             return
         ended = time.perf_counter()
@@ -65,23 +65,23 @@ class InTurns(gvt.Listener):
 
 
 def check_same(one: torch.nn.Module, other: torch.nn.Module) -> None:
-    """Check that two tasks hold the same bits.
+    """Check that two tasks have the same bits.
 
     Raises:
-        SystemExit: If they do not; names the tensors, and how far they are apart.
+        SystemExit: If they differ; the message has the tensors and their largest differences.
     """
-    others = other.state_dict()
-    apart = {
-        name: (tensor - others[name]).abs().max().item()
+    tensors = other.state_dict()
+    differences = {
+        name: (tensor - tensors[name]).abs().max().item()
         for name, tensor in one.state_dict().items()
-        if not torch.equal(tensor, others[name])
+        if not torch.equal(tensor, tensors[name])
     }
-    if apart:
-        raise SystemExit(f"the two loops do not compute the same: {apart}")
+    if differences:
+        raise SystemExit(f"the two loops do not compute the same: {differences}")
 
 
 def measure(recipe: str, rounds: int, block: int) -> dict[str, list[float]]:
-    """Return the seconds a step of each block, of gvt's loop and of that by hand."""
+    """Return the seconds for each step, by block, of gvt's loop and of the loop by hand."""
     steps = (rounds + UNTIMED) * block
     config = gvt.compose(recipe, [f"train.steps={steps}", *OFF])
     placement = gvt.Placement.resolve("cpu", config.train.precision, config.train.memory_format)
@@ -102,10 +102,10 @@ def measure(recipe: str, rounds: int, block: int) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", choices=LOOPS)
-    parser.add_argument("--rounds", type=int, default=12, help="blocks of each loop")
-    parser.add_argument("--block", type=int, default=30, help="steps of a block")
-    given = parser.parse_args()
-    print(json.dumps(measure(given.recipe, given.rounds, given.block)))
+    parser.add_argument("--rounds", type=int, default=12, help="number of blocks of each loop")
+    parser.add_argument("--block", type=int, default=30, help="steps in a block")
+    args = parser.parse_args()
+    print(json.dumps(measure(args.recipe, args.rounds, args.block)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of benchmarks/README.md, each between two markers of its name."""
+"""Tables of benchmarks/README.md, each between two markers with its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PAGE = Path(__file__).parent / "README.md"
 
 
 def put_table(name: str, table: str, page: Path = PAGE) -> None:
-    """Put a table in place of what stands between the markers of its name."""
+    """Replace the text between the markers of a name by a table."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, rest = page.read_text(encoding="utf-8").split(begin)
     after = rest.split(end)[1]

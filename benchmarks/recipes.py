@@ -1,12 +1,12 @@
-"""Two recipes beside each other: what several heads cost together, and how fast a fast detector is.
+"""Compare two recipes: the cost of several heads together, and the speed of the fast detector.
 
-python benchmarks/recipes.py joint     # a step of multi.scenes against one of its detector alone
-python benchmarks/recipes.py fast      # a prediction of detect.bccd_fast against detect.bccd's
+python benchmarks/recipes.py joint     # a step of multi.scenes, and of its detector alone
+python benchmarks/recipes.py fast      # a prediction of detect.bccd_fast, and of detect.bccd
 
-Networks, batches, precision and memory format are those of the recipes; the detectors have both
-the backbone that their figures were measured with. Each side learns for some steps before it is
-timed, since who thinks nothing of a picture finds objects everywhere, and spends its time on that.
-GVT_DATA names the folder of the real data.
+Models, batches, precision and memory format are those of the recipes. Both detectors have the
+backbone that their metrics were measured with. Each side is trained for some steps before the
+timing, since untrained detectors spend their time on objects everywhere. GVT_DATA is the folder of
+the real data.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ UNTIMED = 1
 
 
 class Side:
-    """A recipe's network with some of its batches.
+    """The model of a recipe, with some of its batches.
 
     Args:
-        recipe: Its name.
-        overrides: Of it.
+        recipe: Name of the recipe.
+        overrides: Overrides of the recipe.
     """
 
     def __init__(self, recipe: str, *overrides: str) -> None:
@@ -62,7 +62,7 @@ class Side:
         self.optimizer = torch.optim.AdamW(self.task.parameters(), lr=1e-3, fused=True)
 
     def step(self) -> None:
-        """Make an optimiser step."""
+        """Train for one step."""
         self.task.train()
         self.optimizer.zero_grad()
         with self.placement.autocast():
@@ -81,7 +81,7 @@ class Side:
 
 
 def measure(what: str, rounds: int, block: int, steps: int) -> dict[str, list[float]]:
-    """Return the seconds a step, or a prediction, of each block, of both."""
+    """Return the seconds for each step or prediction, by block, of both sides."""
     sides = {name: Side(*words) for name, words in SIDES[what].items()}
     for side in sides.values():
         for _ in range(steps):
@@ -103,11 +103,11 @@ def measure(what: str, rounds: int, block: int, steps: int) -> dict[str, list[fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=SIDES)
-    parser.add_argument("--rounds", type=int, default=10, help="blocks of each side")
-    parser.add_argument("--block", type=int, default=3, help="steps of a block")
-    parser.add_argument("--steps", type=int, default=40, help="steps that each learns before")
-    given = parser.parse_args()
-    print(json.dumps(measure(given.what, given.rounds, given.block, given.steps)))
+    parser.add_argument("--rounds", type=int, default=10, help="number of blocks of each side")
+    parser.add_argument("--block", type=int, default=3, help="steps in a block")
+    parser.add_argument("--steps", type=int, default=40, help="training steps before the timing")
+    args = parser.parse_args()
+    print(json.dumps(measure(args.what, args.rounds, args.block, args.steps)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A U-Net on a ResNet18 in gvt against the one of segmentation_models.pytorch in a plain loop.
+"""Compare gvt's U-Net on a ResNet18 with that of segmentation_models.pytorch in a plain loop.
 
 python benchmarks/segmentation_models.py
 
-Both have the same encoder, timm's, from scratch, decoders of the same widths, the cross entropy,
-the batches, the optimiser, precision and memory format, and run in one process in turns, a block
-of steps each.
+Both have timm's encoder without pretrained weights, decoders of the same widths, the cross entropy,
+and the same batches, optimiser, precision and memory format. They run alternately in one process,
+in blocks of steps.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RECIPE = (
 
 
 class Plain:
-    """The usual loop around segmentation_models.pytorch's U-Net."""
+    """A plain training loop for the U-Net of segmentation_models.pytorch."""
 
     def __init__(self, dataset: gvt.Dataset, classes: int, order: Order, precision: str) -> None:
         self.network: nn.Module = smp.Unet(
@@ -75,7 +75,7 @@ class Plain:
 
 
 class InTurns(gvt.Listener):
-    """Runs a block of the plain loop after each one of gvt's, and takes the time of both."""
+    """Run a block of the plain loop after each block of gvt's loop, and time both."""
 
     def __init__(self, other: Plain, block: int) -> None:
         self.other, self.block = other, block
@@ -83,11 +83,11 @@ class InTurns(gvt.Listener):
         self.started = time.perf_counter()
 
     def step_ended(self, run: gvt.Run, losses: object) -> None:
-        """Take the time at the end of a block, and let the other loop have its turn."""
+        """Record the time at the end of a block, and run a block of the other loop."""
         if run.step % self.block:
             return
         ended = time.perf_counter()
-        # Read once a block, as gvt reads its losses every so often.
+        # Losses are read once for each block, since gvt reads its losses at intervals, too.
         torch.stack([self.other.step() for _ in range(self.block)]).tolist()
         if run.step // self.block > UNTIMED:
             self.seconds["gvt"].append((ended - self.started) / self.block)
@@ -96,7 +96,7 @@ class InTurns(gvt.Listener):
 
 
 def measure(rounds: int, block: int) -> dict[str, list[float]]:
-    """Return the seconds a step of each block, of both."""
+    """Return the seconds for each step, by block, of both loops."""
     steps = (rounds + UNTIMED) * block
     config = gvt.compose("segment.scenes", [*RECIPE, f"train.steps={steps}", *OFF])
     train = config.train
@@ -123,10 +123,10 @@ def _batches(order: Order) -> Iterator[Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10, help="blocks of each loop")
-    parser.add_argument("--block", type=int, default=5, help="steps of a block")
-    given = parser.parse_args()
-    print(json.dumps(measure(given.rounds, given.block)))
+    parser.add_argument("--rounds", type=int, default=10, help="number of blocks of each loop")
+    parser.add_argument("--block", type=int, default=5, help="steps in a block")
+    args = parser.parse_args()
+    print(json.dumps(measure(args.rounds, args.block)))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Train four families for 10,000 steps in all, and check that their memory stays flat.
+"""Train four families for 10,000 steps in all, and check that their memory does not grow.
 
 python benchmarks/soak.py                  # about an hour and a half on two cores
-python benchmarks/soak.py detect           # only recipes with this in the name; others' rows stay
-python benchmarks/soak.py --steps 200      # steps of each; few do not tell a leak from noise
+python benchmarks/soak.py detect           # only recipes with this in the name; keeps other rows
+python benchmarks/soak.py --steps 200      # steps of each; few steps cannot show a leak
 
-Each run evaluates, draws and saves on its way. Its resident memory, that of its workers, its open
-files and its threads are read from /proc (Linux) and written down as it goes, a row for every
-tenth of the steps. The exit code is 1 if a run failed or grew. Rows are kept in
-benchmarks/soak.json; the table is in benchmarks/README.md.
+Each run evaluates, draws and saves regularly. Its resident memory, that of its workers, its open
+files and its threads are read from /proc (Linux), and recorded in a row for every tenth of the
+steps. The exit code is 1 if a run failed or its memory grew. Rows are kept in benchmarks/soak.json;
+the table is in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "segment.scenes": (*_SCENES, *_OFTEN),
     "detect.scenes": (*_SCENES, *_OFTEN),
 }
-"""By its recipe, what is changed: small data, and everything that happens beside steps often."""
+"""Overrides by recipe: small data, and frequent evaluations, checkpoints and pictures."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a run held at a step.
+    """Resources of a run at a step.
 
     Attributes:
-        recipe: The run's recipe.
-        step: The last step in its log.
+        recipe: Recipe of the run.
+        step: Last step in the log.
         mib: Resident memory of the process, in MiB.
-        workers_mib: That of its children together.
+        workers_mib: Resident memory of its child processes together, in MiB.
         files: Open files of the process.
         threads: Threads of the process.
-        seconds: Since the run was started.
+        seconds: Seconds since the run was started.
     """
 
     recipe: str
@@ -69,32 +69,34 @@ class Row:
 
 
 def main() -> int:
-    """Run what was asked for, and return the exit code."""
+    """Run the selected recipes, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="?", default="", help="part of the recipes' names")
-    parser.add_argument("--steps", type=int, default=10_000 // len(FAMILIES), help="of each")
-    parser.add_argument("--limit", type=float, default=3, help="growth that is allowed, in %%")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--page", type=Path, default=PAGE)
-    arguments = parser.parse_args()
+    parser.add_argument("part", nargs="?", default="", help="run the recipes that contain this")
+    parser.add_argument(
+        "--steps", type=int, default=10_000 // len(FAMILIES), help="steps of each recipe"
+    )
+    parser.add_argument("--limit", type=float, default=3, help="largest allowed growth in %%")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="JSON file of the rows")
+    parser.add_argument("--page", type=Path, default=PAGE, help="Markdown file of the table")
+    args = parser.parse_args()
     rows: list[Row] = []
-    if arguments.results.exists():
-        rows = [Row(**row) for row in json.loads(arguments.results.read_text())]
+    if args.results.exists():
+        rows = [Row(**row) for row in json.loads(args.results.read_text())]
     failures = []
-    for recipe in (name for name in FAMILIES if arguments.part in name):
-        rows = [row for row in rows if row.recipe != recipe]  # those of other recipes are kept
+    for recipe in (name for name in FAMILIES if args.part in name):
+        rows = [row for row in rows if row.recipe != recipe]
         before = len(rows)
-        code = _run(recipe, arguments.steps, rows, arguments.results)
+        code = _run(recipe, args.steps, rows, args.results)
         growth = growth_of(rows[before:])
-        if code or growth > arguments.limit:
+        if code or growth > args.limit:
             failures.append(f"{recipe}: exit code {code}, memory grew by {growth:.1f} %")
-    put_table("soak", table_of(rows), arguments.page)
-    print(*failures or ["memory is flat"], sep="\n")
+    put_table("soak", table_of(rows), args.page)
+    print(*failures or ["memory does not grow"], sep="\n")
     return 1 if failures else 0
 
 
 def _run(recipe: str, steps: int, rows: list[Row], results: Path) -> int:
-    """Train one family, adding a row for each tenth, and return its exit code."""
+    """Train one family, add a row for each tenth of the steps, and return the exit code."""
     with TemporaryDirectory() as folder:
         overrides = [*FAMILIES[recipe], f"train.steps={steps}", f"run.root={folder}"]
         command = [sys.executable, "-m", "gvt", "run", recipe, *overrides]
@@ -116,7 +118,7 @@ def _run(recipe: str, steps: int, rows: list[Row], results: Path) -> int:
 
 
 def _last_step(folder: Path) -> int:
-    """Return the last step in the log of the one run below a folder, 0 before there is one."""
+    """Return the last step in the log of the run below a folder, or 0 if there is none yet."""
     for log in folder.glob("*/*/metrics.jsonl"):
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 20_000))
@@ -124,12 +126,12 @@ def _last_step(folder: Path) -> int:
                 try:
                     return int(json.loads(line)["step"])
                 except (ValueError, KeyError, TypeError):
-                    continue  # it is being written
+                    continue  # the line is still being written
     return 0
 
 
 def _row(recipe: str, process: int, step: int, started: float) -> Row | None:
-    """Return what a process holds now; None if it has just ended."""
+    """Return the resources of a process; None if it has ended."""
     try:
         status = _status(process)
         return Row(
@@ -162,10 +164,10 @@ def _children(process: int) -> Iterator[int]:
 
 
 def growth_of(rows: Sequence[Row]) -> float:
-    """Return by how much the memory grew in a run's second half, in percent of its middle.
+    """Return the growth of memory in the second half of a run, in percent.
 
-    The first rows are left out: caches and pools fill up until everything was done once. Three rows
-    are taken together, by their median: an evaluation has workers of its own while it lasts.
+    The first rows do not count, since caches and pools fill up at first. The median of three rows
+    is used, since evaluations have additional workers.
     """
     if len(rows) < 6:
         return 0.0
@@ -178,15 +180,15 @@ def growth_of(rows: Sequence[Row]) -> float:
 
 
 def table_of(rows: Sequence[Row]) -> str:
-    """Return the rows as a table of Markdown, each run's growth behind its last one."""
+    """Return the rows as a Markdown table, with the growth in the last row of each run."""
     lines = [
         "| recipe | step | MiB | workers' MiB | open files | threads | growth |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for number, row in enumerate(rows):
-        of_run = [r for r in rows if r.recipe == row.recipe]
         is_last = number + 1 == len(rows) or rows[number + 1].recipe != row.recipe
-        growth = f"{growth_of(of_run):+.1f} %" if is_last else ""
+        run = [r for r in rows if r.recipe == row.recipe]
+        growth = f"{growth_of(run):+.1f} %" if is_last else ""
         lines.append(
             f"| {row.recipe} | {row.step:,} | {row.mib:,.0f} | {row.workers_mib:,.0f} | "
             f"{row.files} | {row.threads} | {growth} |"

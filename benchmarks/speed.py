@@ -1,11 +1,11 @@
-"""Measure how fast the loop is, and write the table in benchmarks/README.md.
+"""Measure the speed of the loop and of models, and write the table in benchmarks/README.md.
 
 python benchmarks/speed.py            # everything, in some minutes on two quiet cores
-python benchmarks/speed.py segment    # only the commands with this in them
-python benchmarks/speed.py --quick    # a smoke run of a few steps: its figures mean nothing
-python benchmarks/speed.py --table    # makes the table anew from the results that are there
+python benchmarks/speed.py segment    # only the commands that contain this text
+python benchmarks/speed.py --quick    # a smoke test of a few steps, without meaningful times
+python benchmarks/speed.py --table    # only the table, from existing results
 
-Results are kept in benchmarks/speed.json. `--results` and `--page` name other files.
+Results are kept in benchmarks/speed.json. `--results` and `--page` select other files.
 """
 
 from __future__ import annotations
@@ -41,37 +41,37 @@ COMMANDS = (
     "detectors.py --rounds 3",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
-"""What a smoke run has in place of a command's own numbers."""
+"""Options of commands in a quick run."""
 QUICK_TOO = {
     "detection_models.py": ["--images", "1"],
     "detectors.py": ["--images", "1", "--proposals", "20", "--steps", "0", "--untimed", "0"],
 }
-"""What it adds to a command."""
+"""Additional options of scripts in a quick run."""
 
 
 def run(command: str, quick: bool) -> dict[str, list[float]]:
-    """Run one benchmark in a process of its own; return the seconds a step of each side."""
+    """Run a benchmark in a process of its own; return the seconds for each step of each side."""
     words = shlex.split(command)
     if quick:
         words = [QUICK.get(before, word) for before, word in zip(["", *words], words, strict=False)]
         words += QUICK_TOO.get(words[0], [])
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(HERE / words[0]), *words[1:]],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    sides: dict[str, list[float]] = json.loads(done.stdout)
+    sides: dict[str, list[float]] = json.loads(process.stdout)
     return sides
 
 
-def measure(part: str, quick: bool, known: dict[str, Any]) -> dict[str, Any]:
-    """Run every benchmark with a text in its command, and say on what; keep the others' results."""
-    # A smoke run takes one command of each script.
+def measure(part: str, quick: bool, results: dict[str, Any]) -> dict[str, Any]:
+    """Run every command that contains a text; return all results, and the machine they are of."""
+    # A quick run has one command of each script.
     one_of_each = {command.split()[0]: command for command in reversed(COMMANDS)}.values()
     commands = [c for c in (one_of_each if quick else COMMANDS) if part in c]
-    found = {**known, **{command: run(command, quick) for command in commands}}
-    runs = {command: found[command] for command in COMMANDS if command in found}
+    results = {**results, **{command: run(command, quick) for command in commands}}
+    runs = {command: results[command] for command in COMMANDS if command in results}
     return {"cores": os.cpu_count(), "torch": version("torch"), "runs": runs}
 
 
@@ -84,36 +84,38 @@ def table(results: dict[str, Any]) -> str:
         "| command | compared with | gvt, ms a step | the other, ms a step | ratio |",
         "| --- | --- | --- | --- | --- |",
     ]
-    of_detectors = []
+    detectors = []
     for command, sides in results["runs"].items():
-        if "gvt" not in sides:  # all of them are gvt's
-            of_detectors += ["", detectors_table(command, sides)]
+        if "gvt" not in sides:  # a comparison within gvt
+            detectors += ["", detectors_table(command, sides)]
             continue
         name = min((n for n in sides if n != "gvt"), key=lambda n: statistics.median(sides[n]))
         ours, theirs = sides["gvt"], sides[name]
-        ratios = [other / own for own, other in zip(ours, theirs, strict=True)]
+        ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-        own, other = (1000 * statistics.median(side) for side in (ours, theirs))
+        our_ms, their_ms = (1000 * statistics.median(side) for side in (ours, theirs))
         lines.append(
-            f"| `python benchmarks/{command}` | {name} | {own:.1f} | {other:.1f} "
+            f"| `python benchmarks/{command}` | {name} | {our_ms:.1f} | {their_ms:.1f} "
             f"| {middle:.3f} ({low:.3f} to {high:.3f}) |"
         )
-    return "\n".join([*lines, *of_detectors])
+    return "\n".join([*lines, *detectors])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="?", default="", help="a text in the commands to be run")
-    parser.add_argument("--quick", action="store_true", help="a few steps of each")
-    parser.add_argument("--table", action="store_true", help="only make the table anew")
-    parser.add_argument("--results", type=Path, default=HERE / "speed.json")
-    parser.add_argument("--page", type=Path, default=PAGE)
-    given = parser.parse_args()
-    if not given.table:
-        known = json.loads(given.results.read_text("utf-8"))["runs"] if given.part else {}
-        results = json.dumps(measure(given.part, given.quick, known), indent=2)
-        given.results.write_text(f"{results}\n", encoding="utf-8")
-    put_table("speed", table(json.loads(given.results.read_text(encoding="utf-8"))), given.page)
+    parser.add_argument("part", nargs="?", default="", help="run the commands that contain this")
+    parser.add_argument("--quick", action="store_true", help="run a few steps of each script")
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument(
+        "--results", type=Path, default=HERE / "speed.json", help="JSON file of the results"
+    )
+    parser.add_argument("--page", type=Path, default=PAGE, help="Markdown file of the table")
+    args = parser.parse_args()
+    if not args.table:
+        before = json.loads(args.results.read_text("utf-8"))["runs"] if args.part else {}
+        results = json.dumps(measure(args.part, args.quick, before), indent=2)
+        args.results.write_text(f"{results}\n", encoding="utf-8")
+    put_table("speed", table(json.loads(args.results.read_text(encoding="utf-8"))), args.page)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A plugin that writes down when each step of a run ended: gvt run ... --plugin stopwatch.py
+"""A plugin that records the end of each step of a run: gvt run ... --plugin stopwatch.py
 
-The times are those of a clock in seconds, as a JSON list in the file that STOPWATCH names.
+The times, in seconds, are written as a JSON list to the file STOPWATCH.
 """
 
 import json
@@ -15,11 +15,11 @@ _TIMES = []
 
 @hookimpl
 def gvt_step_ended():
-    """Take the time."""
+    """Record the time."""
     _TIMES.append(time.perf_counter())
 
 
 @hookimpl
 def gvt_run_ended():
-    """Write all times down."""
+    """Write all times."""
     Path(os.environ["STOPWATCH"]).write_text(json.dumps(_TIMES), encoding="utf-8")

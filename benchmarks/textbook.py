@@ -1,10 +1,10 @@
-"""`gvt run` as it comes against the script that one usually writes, by the time of a step.
+"""Compare the step time of `gvt run` with that of a usual training script.
 
 python benchmarks/textbook.py classify.mnist
 
-Each side runs in a process of its own, in turns, since settings of malloc are a process's own. The
-script is usual_script.py, run with each number of DataLoader workers; the faster one counts. gvt's
-side is the command line, less the evaluations, in which the script has no part.
+Both run alternately, each in a process of its own, since settings of malloc are global. The script
+is usual_script.py, run with each number of DataLoader workers; the fastest one counts. `gvt run`
+has its evaluations switched off, since the script has none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OFF = ("evaluate.split=null", "evaluate.final=null", "evaluate.best=null")
 
 
 def gvt_seconds(recipe: str, warmup: int, steps: int, folder: Path) -> float:
-    """Return the seconds that `gvt run` takes for a step, after the first ones."""
+    """Return the seconds for each step of `gvt run`, after the warm-up."""
     settings = [f"train.steps={warmup + steps}", *OFF, f"run.root={folder}"]
     words = ["-m", "gvt", "run", recipe, *settings, "--plugin", str(HERE / "stopwatch.py")]
     times = folder / "times.json"
@@ -34,7 +34,7 @@ def gvt_seconds(recipe: str, warmup: int, steps: int, folder: Path) -> float:
 
 
 def script_seconds(recipe: str, warmup: int, steps: int, folder: Path, workers: int) -> float:
-    """Return the seconds that the usual script takes for a step, after the first ones."""
+    """Return the seconds for each step of the usual script, after the warm-up."""
     words = [recipe, str(folder), str(workers), str(warmup + steps)]
     return _seconds_per_step(json.loads(_output([str(HERE / "usual_script.py"), *words])), warmup)
 
@@ -42,7 +42,7 @@ def script_seconds(recipe: str, warmup: int, steps: int, folder: Path, workers: 
 def measure(
     recipe: str, rounds: int, steps: int, warmup: int, workers: list[int]
 ) -> dict[str, list[float]]:
-    """Return the seconds a step of each run of gvt's and of the script's, run in turns."""
+    """Return the seconds for each step, by run, of gvt and of the script."""
     sides: dict[str, list[float]] = {"gvt": [], **{f"script, {n} workers": [] for n in workers}}
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -67,7 +67,7 @@ def _output(words: list[str], settings: dict[str, str] | None = None) -> str:
 
 
 def _unpack_mnist(folder: Path) -> None:
-    """Lay out MNIST as torchvision wants it, from the files that gvt carries."""
+    """Write MNIST in the layout of torchvision, from the files in gvt's package."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for packed in (files("gvt_data") / "mnist_files").iterdir():
@@ -80,13 +80,13 @@ def _unpack_mnist(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", choices=RECIPES)
-    parser.add_argument("--rounds", type=int, default=7, help="runs of each side")
-    parser.add_argument("--steps", type=int, default=90, help="timed steps of a run")
-    parser.add_argument("--warmup", type=int, default=10, help="steps before them")
-    parser.add_argument("--workers", default="0,2", help="of the DataLoader, each tried in turn")
-    given = parser.parse_args()
-    workers = [int(number) for number in given.workers.split(",")]
-    print(json.dumps(measure(given.recipe, given.rounds, given.steps, given.warmup, workers)))
+    parser.add_argument("--rounds", type=int, default=7, help="number of runs of each side")
+    parser.add_argument("--steps", type=int, default=90, help="timed steps in a run")
+    parser.add_argument("--warmup", type=int, default=10, help="steps before the timed ones")
+    parser.add_argument("--workers", default="0,2", help="numbers of DataLoader workers to try")
+    args = parser.parse_args()
+    workers = [int(number) for number in args.workers.split(",")]
+    print(json.dumps(measure(args.recipe, args.rounds, args.steps, args.warmup, workers)))
 
 
 if __name__ == "__main__":

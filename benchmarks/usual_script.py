@@ -1,11 +1,11 @@
-"""The script that one usually writes for a recipe: torchvision's MNIST, a DataLoader, a loop.
+"""A usual training script for a recipe: torchvision's MNIST, a DataLoader, a loop.
 
 python usual_script.py RECIPE FOLDER WORKERS STEPS
 
-The networks, their optimisers and the batch size are the recipe's, but dropout is torch's; all else
-is as in PyTorch's own tutorials on MNIST and DCGAN: each sample is a picture that goes through
-ToTensor and Normalize, batches are contiguous and float32, the fakes' and the reals' losses go
-backward one after another. Prints the times at which the steps ended as a JSON list.
+Modules, optimisers and batch size are those of the recipe, but with torch's dropout. All else is as
+in PyTorch's tutorials on MNIST and DCGAN: each sample is an image transformed by ToTensor and
+Normalize, batches are contiguous and float32, and the losses of reals and fakes are backpropagated
+one after the other. Prints the end times of the steps as a JSON list.
 """
 
 from __future__ import annotations
@@ -47,39 +47,39 @@ def classifier(task: gvt.Task, config: gvt.RunConfig) -> Step:
 def dcgan(task: gvt.Task, config: gvt.RunConfig) -> Step:
     """Return the step of https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html."""
     generator, discriminator = task.generator, task.discriminator
-    of_generator, of_discriminator = (
-        torch.optim.Adam(network.parameters(), **config.optimizers[name].parameters)
-        for name, network in (("generator", generator), ("discriminator", discriminator))
+    adam_g, adam_d = (
+        torch.optim.Adam(module.parameters(), **config.optimizers[name].parameters)
+        for name, module in (("generator", generator), ("discriminator", discriminator))
     )
     criterion = torch.nn.BCEWithLogitsLoss()
 
     def step(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         real, fake = torch.ones(len(images)), torch.zeros(len(images))
         discriminator.zero_grad()
-        loss_of_reals = criterion(discriminator(images), real)
-        loss_of_reals.backward()
+        real_loss = criterion(discriminator(images), real)
+        real_loss.backward()
         fakes = generator(torch.randn(len(images), *generator.latent_shape))
-        loss_of_fakes = criterion(discriminator(fakes.detach()), fake)
-        loss_of_fakes.backward()
-        of_discriminator.step()
+        fake_loss = criterion(discriminator(fakes.detach()), fake)
+        fake_loss.backward()
+        adam_d.step()
 
         generator.zero_grad()
-        loss_of_generator = criterion(discriminator(fakes), real)
-        loss_of_generator.backward()
-        of_generator.step()
-        return {"discriminator": loss_of_reals + loss_of_fakes, "generator": loss_of_generator}
+        generator_loss = criterion(discriminator(fakes), real)
+        generator_loss.backward()
+        adam_g.step()
+        return {"discriminator": real_loss + fake_loss, "generator": generator_loss}
 
     return step
 
 
-# Of each recipe its step, and the mean and standard deviation of Normalize.
+# The step, and the mean and standard deviation of Normalize, by recipe.
 SCRIPTS: dict[str, tuple[Callable[[gvt.Task, gvt.RunConfig], Step], float, float]] = {
     "classify.mnist": (classifier, 0.1307, 0.3081),
     "gan.mnist_dcgan": (dcgan, 0.5, 0.5),
 }
 
 
-def _take_dropout_of_torch(task: nn.Module) -> None:
+def _use_dropout_of_torch(task: nn.Module) -> None:
     for parent in list(task.modules()):
         for name, child in parent.named_children():
             if isinstance(child, gvt.Dropout):
@@ -92,7 +92,7 @@ def main() -> None:
     config = gvt.compose(recipe)
     torch.manual_seed(0)
     task = build_task(config, DataInfo.of(open_dataset(config, "train"), config.data.range)).train()
-    _take_dropout_of_torch(task)
+    _use_dropout_of_torch(task)
     step = make_step(task, config)
     normalised = transforms.Compose(
         [transforms.ToTensor(), transforms.Normalize((mean,), (deviation,))]

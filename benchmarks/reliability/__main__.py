@@ -1,12 +1,12 @@
-"""Try how much gvt survives, and write the table in docs/trust.md.
+"""Test gvt with kills, faults, damaged files and hostile recipes; write the table in docs/trust.md.
 
 python benchmarks/reliability                 # everything: about an hour on two quiet cores
-python benchmarks/reliability kills           # only the rows with this in them
-python benchmarks/reliability --quick         # a few of each
-python benchmarks/reliability --table         # makes the table anew from the results
+python benchmarks/reliability kills           # only the rows that contain this text
+python benchmarks/reliability --quick         # a few cases of each row
+python benchmarks/reliability --table         # only the table, from existing results
 
-Each row is kept as soon as it is there, and one that is there is not run again without `--again`.
-All is random by `--seed`. The exit code is 1 if something was lost.
+Each row is saved as soon as it is complete, and existing rows are only run again with `--again`.
+Cases are drawn with `--seed`. The exit code is 1 if something was lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Before gvt is imported: small networks, in many processes, whose files are counted.
+# Before gvt is imported: one thread for each of many small processes, and no other files in runs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["GVT_BLOCK_PLUGINS"] = "tensorboard"
 
@@ -41,18 +41,18 @@ PARTS = {
     "damaged files": (damage.row, tuple(damage.ROWS), 1000, 10),
     "recipes": (recipes.row, recipes.ROWS, 1000, 3),
 }
-"""What tries a row, the rows, and how many there are of each, in all and in a quick run."""
+"""Function and names of the rows, and number of cases of each row in a full and a quick run."""
 
 
 def measure(part: str, results: Path, seed: int, quick: bool, again: bool) -> None:
-    """Try every row with a text in its name, and keep each as soon as it is there."""
+    """Run every row that contains a text, and save each as soon as it is complete."""
     rows = json.loads(results.read_text("utf-8")) if results.exists() else {}
-    for name, (try_out, whats, full, few) in PARTS.items():
-        for what in whats:
-            title = f"{name}: {what}"
+    for name, (run, kinds, full, few) in PARTS.items():
+        for kind in kinds:
+            title = f"{name}: {kind}"
             if part not in title or (title in rows and not again):
                 continue
-            counts, lost = try_out(what, few if quick else full, seed)
+            counts, lost = run(kind, few if quick else full, seed)
             rows[title] = {"seed": seed, "counts": counts, "lost": lost}
             print(f"{title}: {counts}", *lost, sep="\n  ", file=sys.stderr, flush=True)
             results.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
@@ -71,18 +71,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python benchmarks/reliability", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("part", nargs="?", default="", help="a text in the rows to be tried")
-    parser.add_argument("--quick", action="store_true", help="a few of each")
-    parser.add_argument("--again", action="store_true", help="also rows that are there")
-    parser.add_argument("--table", action="store_true", help="only make the table anew")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, default=HERE / "results.json")
-    parser.add_argument("--page", type=Path, default=PAGE)
-    options = parser.parse_args()
-    if not options.table:
-        measure(options.part, options.results, options.seed, options.quick, options.again)
-    rows = json.loads(options.results.read_text("utf-8"))
-    put_table("reliability", table(rows), options.page)
+    parser.add_argument("part", nargs="?", default="", help="run the rows that contain this")
+    parser.add_argument("--quick", action="store_true", help="run a few cases of each row")
+    parser.add_argument("--again", action="store_true", help="run existing rows again")
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the cases")
+    parser.add_argument(
+        "--results", type=Path, default=HERE / "results.json", help="JSON file of the rows"
+    )
+    parser.add_argument("--page", type=Path, default=PAGE, help="Markdown file of the table")
+    args = parser.parse_args()
+    if not args.table:
+        measure(args.part, args.results, args.seed, args.quick, args.again)
+    rows = json.loads(args.results.read_text("utf-8"))
+    put_table("reliability", table(rows), args.page)
     sys.exit(any(row["lost"] for row in rows.values()))
 
 

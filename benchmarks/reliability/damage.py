@@ -1,7 +1,7 @@
-"""Checkpoints that are damaged, and forged ones whose hashes are right.
+"""Damaged checkpoints, and forged checkpoints with correct hashes.
 
-A damaged file is refused in one line. A forged one is refused in one line, or is as good as any
-other: what it says is data, and no code comes from it.
+A damaged file has to be refused in one line. A forged one is refused in one line or loaded like any
+other: its content is data, and no code is run from it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECONDS = 10.0
 """Limit of processor time for refusing a file."""
 
 LONGEST = 1000
-"""Characters of an error's line."""
+"""Largest length of an error message."""
 
 ODD = (
     None,
@@ -44,26 +44,26 @@ ODD = (
     {},
     {"a": 1},
 )
-"""Values that stand where they do not belong."""
+"""Values of unexpected types and sizes."""
 
 
-def row(what: str, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
-    """Return the counts of a kind of damage, and what was wrong with how it was met."""
-    make, content = ROWS[what], _checkpoint()
-    chance, lost, refused = random.Random(f"{seed} {what}"), [], 0
+def row(kind: str, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
+    """Return the counts of a kind of damage, and the problems with how files were handled."""
+    make, content = ROWS[kind], _checkpoint()
+    chance, lost, refused = random.Random(f"{seed} {kind}"), [], 0
     with TemporaryDirectory() as folder:
         path = Path(folder) / "damaged.safetensors"
         for number, damaged in zip(range(count), make(content, chance), strict=False):
             path.write_bytes(damaged)
-            wrong, was_refused = _met(path, may_load=make is _forged or damaged == content)
-            refused += was_refused
-            lost += [f"{what} {number}: {text}" for text in wrong]
+            problems, is_refused = _loaded(path, may_load=make is _forged or damaged == content)
+            refused += is_refused
+            lost += [f"{kind} {number}: {problem}" for problem in problems]
     return {"files": count, "refused": refused}, lost
 
 
 @cache
 def _checkpoint() -> bytes:
-    """Return a small run's checkpoint."""
+    """Return the checkpoint of a small run."""
     with TemporaryDirectory() as folder:
         words = [*overrides("classify.mnist", Path(folder)), "train.steps=2"]
         run = gvt.run("classify.mnist", *words, quiet=True)
@@ -71,24 +71,24 @@ def _checkpoint() -> bytes:
         return run.checkpoint.read_bytes()
 
 
-def _met(path: Path, may_load: bool) -> tuple[list[str], bool]:
-    """Return what is wrong with how a file is met, and whether it was refused."""
-    wrong, started = [], time.process_time()
+def _loaded(path: Path, may_load: bool) -> tuple[list[str], bool]:
+    """Load a file; return the problems, and whether it was refused."""
+    problems, started = [], time.process_time()
     try:
         gvt.load(path)
         refused = False
         if not may_load:
-            wrong.append("was loaded")
+            problems.append("was loaded")
     except gvt.GvtError as error:
         refused, line = True, str(error)
         if "\n" in line or not line.isprintable() or len(line) > LONGEST:
-            wrong.append(f"its error is not a line: {line[:200]!r}")
+            problems.append(f"its error is not a line: {line[:200]!r}")
     except Exception as error:
         refused = True
-        wrong.append(f"{type(error).__name__}: {str(error)[:200]}")
+        problems.append(f"{type(error).__name__}: {str(error)[:200]}")
     if time.process_time() - started > SECONDS:
-        wrong.append(f"took {time.process_time() - started:.0f} s of processor time")
-    return wrong, refused
+        problems.append(f"took {time.process_time() - started:.0f} s of processor time")
+    return problems, refused
 
 
 def _flipped(content: bytes, chance: random.Random) -> Iterator[bytes]:
@@ -102,25 +102,25 @@ def _flipped(content: bytes, chance: random.Random) -> Iterator[bytes]:
 
 
 def _cut(content: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Yield beginnings, and copies with bytes too many."""
+    """Yield truncated copies, and copies with additional bytes."""
     while True:
         cut = content[: chance.randrange(len(content))]
         yield chance.choice((cut, content + bytes(chance.randrange(1, 99))))
 
 
 def _overwritten(content: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Yield copies with one part zeroed, or overwritten by another part."""
+    """Yield copies with one part zeroed or overwritten by another part."""
     while True:
         damaged = bytearray(content)
         length = chance.randrange(1, 4096)
-        to, of = (chance.randrange(len(content) - length) for _ in range(2))
-        part = chance.choice((bytes(length), content[of : of + length]))
-        damaged[to : to + length] = part
+        target, source = (chance.randrange(len(content) - length) for _ in range(2))
+        part = chance.choice((bytes(length), content[source : source + length]))
+        damaged[target : target + length] = part
         yield bytes(damaged)
 
 
 def _rearranged(content: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Yield copies whose tensors have other offsets, shapes, dtypes or names."""
+    """Yield copies with changed offsets, shapes, dtypes or names of tensors."""
     length = int.from_bytes(content[:8], "little")
     data = content[8 + length :]
     while True:
@@ -142,7 +142,7 @@ def _rearranged(content: bytes, chance: random.Random) -> Iterator[bytes]:
 
 
 def _forged(content: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Yield copies with another document and right hashes."""
+    """Yield copies with a changed document and correct hashes."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "whole.safetensors"
         path.write_bytes(content)
@@ -157,11 +157,11 @@ def _forged(content: bytes, chance: random.Random) -> Iterator[bytes]:
         try:
             yield header_bytes(document, header.tensors, digest) + data
         except (TypeError, ValueError):
-            continue  # nobody can write it
+            continue  # not representable in JSON
 
 
 def _change(document: dict[str, Any], chance: random.Random) -> None:
-    """Delete or replace something in a document, at any depth."""
+    """Delete or replace a random value in a document, at any depth."""
     section: Any = document
     while True:
         keys = list(section) if isinstance(section, dict) else list(range(len(section)))

@@ -1,4 +1,4 @@
-"""Small runs, one for each family, whose state has everything that a resumed run needs."""
+"""Small runs of each family, whose state has everything that a resumed run needs."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "detect.scenes": (*_SCENES, "evaluate.every=4"),
     "multi.scenes": (*_SCENES, "evaluate.every=4"),
 }
-"""By its recipe, the overrides of each."""
+"""Overrides by recipe."""
 
 
 def overrides(recipe: str, root: Path) -> list[str]:
-    """Return the overrides of a family's run below a folder."""
+    """Return the overrides of a run of a family, below a folder."""
     return [*FAMILIES[recipe], *COMMON, f"run.root={root}"]
 
 
 def forked(work: Callable[[], object], log: Path) -> int:
-    """Run a function in a child process, and return the child's number.
+    """Run a function in a child process, and return the child's process ID.
 
-    The child ends with 0, or with 1 and the error in the log. It inherits the imports, so that a
-    kill at a random moment meets a run and not Python's start.
+    The child exits with 0, or with 1 and the error in the log. It inherits the imports, so a kill
+    at a random time hits the run and not the start of Python.
     """
     child = os.fork()
     if child:
@@ -77,5 +77,5 @@ def _one_line(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def same_tensors(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    """Return whether both have the same bits under the same names."""
+    """Return whether both have the same names and bits."""
     return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)

@@ -1,9 +1,9 @@
-"""Faults injected at each system call of a save, and at some of a whole run.
+"""Faults injected at each system call of a save, and at some calls of a whole run.
 
-`faults.c` is built with the machine's C compiler and preloaded into a process that forks one child
-for each fault. After a fault the last checkpoint has to be the old one or the new one, whole; the
-error is one line; and the next save, or the resumed run, has to leave exactly the files and the
-bits that it leaves where nothing failed.
+`faults.c` is built with the C compiler and preloaded into a process that forks one child for each
+fault. After a fault the last checkpoint has to be the complete old or new one, and the error has to
+be one line. The next save, or the resumed run, has to leave exactly the files and the bits that it
+leaves without a fault.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ KILLS = (KILL_BEFORE, KILL_AFTER)
 IN_A_RUN = "gan.mnist"
 
 Result = tuple[dict[str, int], list[str]]
-"""Counts by what was counted, and what was lost, a line each."""
+"""Counts by name, and losses, one line each."""
 
 
-def row(what: str, count: int, seed: int) -> Result:
-    """Return the counts of the faults in `saves` or `runs`, and what was lost.
+def row(kind: str, count: int, seed: int) -> Result:
+    """Return the counts of the faults in `saves` or `runs`, and the losses.
 
     Args:
-        what: One of `ROWS`.
-        count: How many faults; those of the saves are all if there are fewer.
-        seed: Which.
+        kind: One of `ROWS`.
+        count: Number of faults, at most all that are possible.
+        seed: Seed of the choice of faults.
 
     Raises:
         SystemExit: If there is no C compiler.
@@ -54,9 +54,9 @@ def row(what: str, count: int, seed: int) -> Result:
             [compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True
         )
         environment = {**os.environ, "LD_PRELOAD": str(library)}
-        command = [sys.executable, __file__, what, str(count), str(seed), str(library), folder]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
-    counts, lost = json.loads(done.stdout)
+        command = [sys.executable, __file__, kind, str(count), str(seed), str(library), folder]
+        process = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    counts, lost = json.loads(process.stdout)
     return counts, lost
 
 
@@ -67,17 +67,16 @@ class Injector:
     """The preloaded library.
 
     Args:
-        library: Its file.
+        library: Path of the library.
     """
 
     def __init__(self, library: str) -> None:
         self._library = ctypes.CDLL(library)
 
     def child(self, work: Callable[[], object], folder: Path, nth: int, fault: int) -> int:
-        """Run a function in a child with a fault at its N-th call; return how the child ended.
+        """Run a function in a child with a fault at its N-th call; return the child's exit status.
 
-        The number of its calls is in the file `counted` beside the folder, and what it printed in
-        the file `log`.
+        The number of calls is in the file `counted` beside the folder, and the output in `log`.
         """
 
         def armed() -> None:
@@ -118,16 +117,16 @@ def _saves(injector: Injector, root: Path, count: int, seed: int) -> Result:
         return folder
 
     def check(folder: Path, over: bool, status: int) -> list[str]:
-        wrong = _wrong_ending(root, status)
+        problems = _problems_of_ending(root, status)
         for path in sorted(folder.glob("[!.]*.safetensors")):
-            wrong += _wrong_checkpoint(path, [state(1)[1], state(2)[1]])
+            problems += _problems_of_checkpoint(path, [state(1)[1], state(2)[1]])
         if over and not (folder / "last.safetensors").exists():
-            wrong.append("the last checkpoint is gone")
+            problems.append("the last checkpoint is gone")
         save(folder, 3)
         names = sorted(path.name for path in folder.parent.rglob("*") if path.is_file())
         if names != ["best.safetensors", "last.safetensors", "step_00000003.safetensors"]:
-            wrong.append(f"after the next save there are {', '.join(names)}")
-        return wrong
+            problems.append(f"after the next save there are {', '.join(names)}")
+        return problems
 
     lost: list[str] = []
     injected = 0
@@ -142,7 +141,7 @@ def _saves(injector: Injector, root: Path, count: int, seed: int) -> Result:
         folder = prepared(over)
         status = injector.child(lambda f=folder: save(f, 2), folder.parent, nth, fault)
         injected += 1
-        lost += [f"call {nth}, {_named(fault)}: {w}" for w in check(folder, over, status)]
+        lost += [f"call {nth}, {_named(fault)}: {p}" for p in check(folder, over, status)]
     return {"faults": injected, "possible": len(cases)}, lost
 
 
@@ -154,7 +153,7 @@ def _runs(injector: Injector, root: Path, count: int, seed: int) -> Result:
     def start(folder: Path) -> None:
         gvt.run(IN_A_RUN, *overrides(IN_A_RUN, folder), quiet=True)
 
-    def go_on(folder: Path) -> None:
+    def resume(folder: Path) -> None:
         configs = list(folder.glob("*/*/config.yaml"))
         gvt.resume(configs[0].parent, quiet=True) if configs else start(folder)
 
@@ -171,19 +170,19 @@ def _runs(injector: Injector, root: Path, count: int, seed: int) -> Result:
         shutil.rmtree(folder.parent, ignore_errors=True)
         folder.mkdir(parents=True)
         status = injector.child(lambda f=folder: start(f), folder, nth, fault)
-        wrong = _wrong_ending(folder.parent, status)
+        problems = _problems_of_ending(folder.parent, status)
         log = folder.parent / "log"
-        if os.waitpid(forked(lambda f=folder: go_on(f), log), 0)[1]:
-            wrong.append(f"does not go on: {log.read_text().splitlines()[-1]}")
+        if os.waitpid(forked(lambda f=folder: resume(f), log), 0)[1]:
+            problems.append(f"cannot be resumed: {log.read_text().splitlines()[-1]}")
         else:
             (path,) = (p.with_name("checkpoints") for p in folder.glob("*/*/config.yaml"))
-            wrong += _wrong_checkpoint(path / "last.safetensors", [expected])
-        lost += [f"call {nth}, {_named(fault)}: {w}" for w in wrong]
+            problems += _problems_of_checkpoint(path / "last.safetensors", [expected])
+        lost += [f"call {nth}, {_named(fault)}: {p}" for p in problems]
     return {"faults": min(count, len(cases)), "possible": len(cases)}, lost
 
 
-def _wrong_ending(root: Path, status: int) -> list[str]:
-    """Return what is wrong with how a child ended: it may fail in one line, or be killed."""
+def _problems_of_ending(root: Path, status: int) -> list[str]:
+    """Return the problems with a child's exit: it may succeed, be killed, or fail in one line."""
     if status in (0, -signal.SIGKILL):
         return []
     lines = (root / "log").read_text().strip().splitlines()
@@ -191,8 +190,8 @@ def _wrong_ending(root: Path, status: int) -> list[str]:
     return [] if status == 1 and len(errors) == 1 else [f"ended with {status}: {lines[-3:]}"]
 
 
-def _wrong_checkpoint(path: Path, allowed: list[dict]) -> list[str]:
-    """Return what is wrong with a checkpoint that has to hold one of some sets of tensors."""
+def _problems_of_checkpoint(path: Path, allowed: list[dict]) -> list[str]:
+    """Return the problems with a checkpoint that should have one of several sets of tensors."""
     import gvt
     from gvt.checkpoint import file as checkpoint_file
 
@@ -202,7 +201,7 @@ def _wrong_checkpoint(path: Path, allowed: list[dict]) -> list[str]:
         return [str(error)]
     if any(same_tensors(tensors, one) for one in allowed):
         return []
-    return [f"{path.name} holds other tensors than those that were saved"]
+    return [f"{path.name} has other tensors than those that were saved"]
 
 
 def _named(fault: int) -> str:
@@ -211,8 +210,8 @@ def _named(fault: int) -> str:
 
 
 def main() -> None:
-    what, count, seed, library, root = sys.argv[1:]
-    inject = {"saves": _saves, "runs": _runs}[what]
+    kind, count, seed, library, root = sys.argv[1:]
+    inject = {"saves": _saves, "runs": _runs}[kind]
     print(json.dumps(inject(Injector(library), Path(root), int(count), int(seed))))
 
 

@@ -1,7 +1,7 @@
-"""Runs that are killed at random moments and resumed, until they are complete.
+"""Runs that are killed at random times and resumed, until they are complete.
 
-Whatever happened, the last checkpoint has to be whole after each kill, the completed run has to
-end with the bits of a run that was never disturbed, and no file may be left that it does not have.
+After each kill the last checkpoint has to be complete. The completed run has to end with the bits
+and the files of a run without kills.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gvt.checkpoint import file as checkpoint_file
 
 @dataclass
 class Outcome:
-    """What happened to the runs of one family.
+    """Counts and losses of the runs of one family.
 
     Attributes:
-        kills: Processes that were killed.
-        unfinished: Kills after which an unfinished file was there.
-        runs: Runs that came to their end.
-        lost: What went wrong, a line each.
+        kills: Number of killed processes.
+        unfinished: Number of kills that left an unfinished file.
+        runs: Number of completed runs.
+        lost: Losses, one line each.
     """
 
     kills: int = 0
@@ -39,7 +39,7 @@ class Outcome:
 
 
 def campaign(recipe: str, kills: int, seed: int) -> Outcome:
-    """Kill a family's runs until there were as many kills."""
+    """Kill runs of a family until a number of kills is reached."""
     moments, outcome = random.Random(f"{seed} {recipe}"), Outcome()
     with TemporaryDirectory() as folder:
         root = Path(folder)
@@ -75,9 +75,9 @@ def _start(recipe: str, root: Path) -> None:
 
 
 def _killed_run(recipe: str, root: Path, moments: list[float], outcome: Outcome) -> Path | None:
-    """Return the folder of a run that was killed after each of some times; None if it failed.
+    """Return the folder of a run that is killed after each of several times; None if it fails.
 
-    A resumed run may lack one step only, so that early moments have to be frequent.
+    A resumed run may have a single step left, so short times have to be frequent.
     """
     log = root.with_suffix(".log")
     for _ in range(len(moments) + 1):
@@ -100,11 +100,11 @@ def _killed_run(recipe: str, root: Path, moments: list[float], outcome: Outcome)
 
 
 def _killed_after(child: int, seconds: float) -> int | None:
-    """Kill a child after a time; return its status if it was over before."""
+    """Kill a child after a time; return its status if it ended before."""
     deadline = time.monotonic() + seconds
     while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
             return status
         left = deadline - time.monotonic()
         if left <= 0:
@@ -112,14 +112,14 @@ def _killed_after(child: int, seconds: float) -> int | None:
         time.sleep(min(left, 0.002))
     try:
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:  # it has no group of its own yet
+    except ProcessLookupError:  # its process group does not exist yet
         os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None
 
 
 def _check_after_kill(recipe: str, root: Path, outcome: Outcome) -> int:
-    """Check that each checkpoint is whole; return whether something unfinished lies about."""
+    """Check that each checkpoint is complete; return whether there is an unfinished file."""
     for path in root.glob("*/*/checkpoints/[!.]*.safetensors"):
         try:
             checkpoint_file.load(path)
@@ -129,12 +129,12 @@ def _check_after_kill(recipe: str, root: Path, outcome: Outcome) -> int:
 
 
 def _files(run: Path) -> set[str]:
-    """Return the names of a run's files."""
+    """Return the names of the files of a run."""
     return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
 
 
 def row(recipe: str, kills: int, seed: int) -> tuple[dict[str, int], list[str]]:
-    """Return the counts of a family's campaign, and what was lost."""
+    """Return the counts and losses of a family's campaign."""
     outcome = campaign(recipe, kills, seed)
     unfinished = outcome.unfinished
     counts = {"kills": outcome.kills, "unfinished files": unfinished, "complete": outcome.runs}

@@ -1,4 +1,4 @@
-"""Recipes that mean harm, or are nonsense: each is refused in one line, soon, in little memory."""
+"""Hostile or invalid recipes; each has to be refused in one line, quickly and in little memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 SECONDS = 20.0
-"""Limit of processor time for a whole process, most of which is Python's start."""
+"""Limit of processor time for a process in seconds, most of which is the start of Python."""
 
 LONGEST_WAIT = 600.0
-"""Limit of wall time in seconds, on a machine that does other things as well."""
+"""Limit of wall time in seconds, on a shared machine."""
 
 MEMORY = 6 << 30
-"""Limit of the address space in bytes; torch takes the larger part."""
+"""Limit of the address space in bytes, most of which is used by torch."""
 
 LONGEST = 1000
 SECRET = "xyzzy-do-not-print"
@@ -84,13 +84,13 @@ RECIPES: dict[str, str] = {
 
 
 def _refused(text: str, folder: Path) -> list[str]:
-    """Return what is wrong with how a recipe is met."""
+    """Return the problems with how a recipe is refused."""
     recipe = folder / "recipe.yaml"
     recipe.write_text(text, encoding="utf-8", errors="surrogatepass")
     command = [sys.executable, "-m", "gvt", "run", str(recipe), f"run.root={folder / 'runs'}"]
     before = _processor_seconds()
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             capture_output=True,
             timeout=LONGEST_WAIT,
@@ -101,34 +101,34 @@ def _refused(text: str, folder: Path) -> list[str]:
     except subprocess.TimeoutExpired:
         return [f"was not refused within {LONGEST_WAIT:.0f} s"]
     seconds = _processor_seconds() - before
-    printed = (done.stdout + done.stderr).decode(errors="replace")
-    wrong = []
-    if done.returncode not in (1, 2):
-        wrong.append(f"ended with {done.returncode}: {printed[-200:]!r}")
+    output = (process.stdout + process.stderr).decode(errors="replace")
+    problems = []
+    if process.returncode not in (1, 2):
+        problems.append(f"ended with {process.returncode}: {output[-200:]!r}")
     if seconds > SECONDS:
-        wrong.append(f"took {seconds:.0f} s of processor time")
-    if printed.count("\n") != 1 or len(printed) > LONGEST:
-        wrong.append(f"printed {len(printed)} characters in {printed.count(chr(10))} lines")
-    if not printed.replace("\n", "").isprintable():
-        wrong.append("printed control characters")
-    if SECRET in printed:
-        wrong.append("printed a variable of the environment")
-    return wrong
+        problems.append(f"took {seconds:.0f} s of processor time")
+    if output.count("\n") != 1 or len(output) > LONGEST:
+        problems.append(f"printed {len(output)} characters in {output.count(chr(10))} lines")
+    if not output.replace("\n", "").isprintable():
+        problems.append("printed control characters")
+    if SECRET in output:
+        problems.append("printed an environment variable")
+    return problems
 
 
 def _processor_seconds() -> float:
     """Return the processor time of the child processes that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
-def row(what: str, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
-    """Return how many recipes were tried, and what was wrong with how they were met."""
+def row(kind: str, count: int, seed: int) -> tuple[dict[str, int], list[str]]:
+    """Return the number of recipes, and the problems with how they were refused."""
     lost = []
     names = list(RECIPES)[:count]
     with TemporaryDirectory() as folder:
         for name in names:
-            lost += [f"{name}: {text}" for text in _refused(RECIPES[name], Path(folder))]
+            lost += [f"{name}: {problem}" for problem in _refused(RECIPES[name], Path(folder))]
     return {"files": len(names)}, lost
 
 
