@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import gvt
 from gvt import Batch, Dropout, Head
+from gvt.vision.padding import pooled
 
 
 class DenseHead(Head):
@@ -21,7 +22,7 @@ class DenseHead(Head):
         num_classes: Number of classes.
         hidden: Widths of hidden dense layers, with ReLU.
         grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
-            average pooling. A map of that size is not changed.
+            average pooling. A map of that size is not changed. Padding is left out.
         dropout: Share of the last dense layer's inputs dropped in training.
         weights: A safetensors file written by `gvt import`, for the weights of the last layer. It
             is not read when a checkpoint is loaded.
@@ -29,6 +30,8 @@ class DenseHead(Head):
     Raises:
         ValueError: If the file does not exist, or its classifier has another shape.
     """
+
+    padding_reach = 0
 
     def __init__(
         self,
@@ -40,9 +43,8 @@ class DenseHead(Head):
         weights: str | None,
     ) -> None:
         super().__init__()
-        self.feature, (channels, _) = list(feature_info.items())[-1]
-        self.num_classes = num_classes
-        self.pool = nn.AdaptiveAvgPool2d(grid)
+        self.feature, (channels, self.stride) = list(feature_info.items())[-1]
+        self.num_classes, self.grid = num_classes, grid
         layers: list[nn.Module] = [nn.Flatten()]
         width = channels * grid * grid
         for next_width in hidden:
@@ -59,9 +61,7 @@ class DenseHead(Head):
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N, num_classes)."""
-        feature = features[self.feature]
-        if feature.shape[-2:] != (self.pool.output_size,) * 2:
-            feature = self.pool(feature)
+        feature = pooled(features[self.feature], self.stride, batch.frame, self.grid)
         logits: Tensor = self.layers(feature)
         return logits
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gvt import Frame
+from gvt.vision import padding
 
 from .maps import check_sizes
 
@@ -41,13 +42,7 @@ def pooled(feature: Tensor, stride: int, frame: Frame, side: int) -> Tensor:
         ConfigError: If the map shows more than the picture.
     """
     check_sizes([feature.shape[-2:]], [stride], frame.canvas)
-    if all(size == frame.canvas for size in frame.sizes):
-        return _averaged(_cut(feature, stride, frame.canvas), side)
-    parts = [
-        _averaged(_cut(of_image[None], stride, size), side)
-        for of_image, size in zip(feature, frame.sizes, strict=True)
-    ]
-    return torch.cat(parts)
+    return padding.pooled(_cut(feature, stride, frame.canvas), stride, frame, side)
 
 
 def without_padding(
@@ -65,7 +60,7 @@ def without_padding(
         frame: Sizes of the images.
     """
     parts, sizes = feature.split(1), frame.sizes
-    if all(size == frame.canvas for size in sizes):
+    if not padding.is_padded(frame):
         parts, sizes = (feature,), (frame.canvas,)
     rows, columns = feature.shape[-2:]
     done = []
@@ -78,9 +73,3 @@ def without_padding(
 def _cut(feature: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
     """Return the part of a map, (N, C, h, w), that shows an image of a size in pixels."""
     return feature[..., : ceil(size[0] / stride), : ceil(size[1] / stride)]
-
-
-def _averaged(feature: Tensor, side: int) -> Tensor:
-    if tuple(feature.shape[-2:]) == (side, side):
-        return feature
-    return F.adaptive_avg_pool2d(feature, side)

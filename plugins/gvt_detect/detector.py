@@ -30,6 +30,7 @@ class Detector(Head):
         ValueError: If a weight is for no loss.
     """
 
+    padding_reach = 0
     needs: tuple[str, ...] = ("boxes", "labels")
     losses: tuple[str, ...] = ()
     score_threshold: float

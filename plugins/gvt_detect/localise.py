@@ -59,6 +59,7 @@ class Localise(Head):
     """
 
     needs = ("boxes", "labels")
+    padding_reach = 0
 
     def __init__(
         self,

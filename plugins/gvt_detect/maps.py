@@ -105,10 +105,36 @@ def region_pooler(feature_info: FeatureInfo, names: Sequence[str], size: int) ->
     fine = [name for name in names if feature_info[name][1] <= COARSEST_OF_REGIONS]
     used = fine or list(names)
     strides = [feature_info[name][1] for name in used]
-    pooler = MultiScaleRoIAlign(used, size, SAMPLES)
+    pooler = _RegionAlign(used, size, SAMPLES)
     pooler.scales = [1 / stride for stride in strides]
     pooler.map_levels = _MapOfRegion(strides, pooler.canonical_scale, pooler.canonical_level)
     return pooler
+
+
+class _RegionAlign(MultiScaleRoIAlign):
+    """torchvision's, on maps that end where each image does."""
+
+    def forward(
+        self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]
+    ) -> Tensor:
+        """Return features (R, C, size, size) of regions.
+
+        Args:
+            x: Maps by name, (N, C, h, w).
+            boxes: Of each image (R, 4) in pixels.
+            image_shapes: Unpadded (H, W) of each image.
+        """
+        parts = [
+            {
+                name: x[name][[row], :, : ceil(height * scale), : ceil(width * scale)]
+                for name, scale in zip(self.featmap_names, self.scales, strict=True)
+            }
+            for row, (height, width) in enumerate(image_shapes)
+        ]
+        if all(part[name].shape[-2:] == x[name].shape[-2:] for part in parts for name in part):
+            return super().forward(x, boxes, image_shapes)
+        pool, per_image = super().forward, zip(parts, boxes, image_shapes, strict=True)
+        return torch.cat([pool(part, [own], [size]) for part, own, size in per_image])
 
 
 class _MapOfRegion:

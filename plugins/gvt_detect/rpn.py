@@ -17,6 +17,7 @@ from torchvision.models.detection.rpn import (
 )
 
 from gvt import Frame
+from gvt.vision.padding import blanked
 
 from .detections import inside
 from .maps import check_sizes
@@ -108,7 +109,8 @@ class ProposalNetwork(RegionProposalNetwork):
         sizes = [feature.shape[-2:] for feature in maps]
         check_sizes(sizes, self.strides, frame.canvas)
         device = maps[0].device
-        hidden = [self.head.conv(feature) for feature in maps]
+        pairs = zip(maps, self.strides, strict=True)
+        hidden = [self.head.conv(blanked(feature, stride, frame)) for feature, stride in pairs]
         with full_precision(device):  # bfloat16 has 4 pixels of error at 1,024
             objectness = [self.head.cls_logits(of_map.float()) for of_map in hidden]
             deltas = [self.head.bbox_pred(of_map.float()) for of_map in hidden]

@@ -18,6 +18,7 @@ from torchvision.models.detection.ssd import SSDHead
 from torchvision.ops import Conv2dNormActivation, box_iou
 
 from gvt import Batch, Targets
+from gvt.vision.padding import blanked
 
 from .detections import inside
 from .detector import Detector
@@ -136,9 +137,11 @@ class SSD(Detector):
         Raises:
             ConfigError: If the maps show more than the picture.
         """
-        maps = [features[name] for name in self.maps]
-        for block in self.extra:
-            maps.append(block(maps[-1]))
+        frame, strides = batch.frame, iter(self.strides)
+        maps = [blanked(features[name], next(strides), frame) for name in self.maps]
+        for (narrow, halved), stride in zip(self.extra, strides, strict=True):
+            within = blanked(narrow(maps[-1]), stride // 2, frame)
+            maps.append(blanked(halved(within), stride, frame))
         check_sizes([of_map.shape[-2:] for of_map in maps], self.strides, batch.frame.canvas)
         with full_precision(maps[0].device):  # bfloat16 has 4 pixels of error at 1,024
             maps = [of_map.float() for of_map in maps]

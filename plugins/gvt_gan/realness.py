@@ -11,6 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gvt import Batch, Head, StackedMetric, Targets
+from gvt.vision.padding import pooled
 
 
 class Realness(Head):
@@ -22,14 +23,15 @@ class Realness(Head):
     Args:
         feature_info: The (channels, stride) of each feature map, the coarsest last.
         grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
-            average pooling. A map of that size is not changed.
+            average pooling. A map of that size is not changed. Padding is left out.
     """
 
     needs = ("real",)
+    padding_reach = 0
 
     def __init__(self, feature_info: Mapping[str, tuple[int, int]], grid: PositiveInt = 1) -> None:
         super().__init__()
-        self.feature, (channels, _) = list(feature_info.items())[-1]
+        self.feature, (channels, self.stride) = list(feature_info.items())[-1]
         self.grid = grid
         self.layer = nn.Linear(channels * grid * grid, 1)
 
@@ -40,9 +42,7 @@ class Realness(Head):
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N,)."""
-        feature = features[self.feature]
-        if feature.shape[-2:] != (self.grid, self.grid):
-            feature = F.adaptive_avg_pool2d(feature, self.grid)
+        feature = pooled(features[self.feature], self.stride, batch.frame, self.grid)
         logits: Tensor = self.layer(feature.flatten(1))
         return logits.squeeze(1)
 

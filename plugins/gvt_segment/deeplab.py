@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from gvt import Dropout, Loss
+from gvt import Dropout, Frame, Loss
+from gvt.vision.padding import pooled
 
 from .dense import DenseHead, Mode, resized
 from .layers import ConvNorm
@@ -63,12 +65,15 @@ class DeepLab(DenseHead):
         losses: dict[str, Loss] | None = None,
         weights: dict[str, float] | None = None,
     ) -> None:
-        super().__init__(num_classes, background, mode, losses, weights)
+        super().__init__(feature_info, num_classes, background, mode, losses, weights)
         self.high, self.low = _maps(feature_info, output_stride)
         channels, stride = feature_info[self.high]
         if rates is None:
             rates = tuple(max(1, factor * REACH // stride) for factor in (1, 2, 3))
-        self.pooling = ASPP(channels, width, rates, dropout)
+        self.pooling = ASPP(channels, stride, width, rates, dropout)
+        # The cell beside those that are enlarged, and two convolutions of 3 cells on the low map.
+        low = stride if self.low is None else feature_info[self.low][1]
+        self.padding_reach = (max(rates) + 1) * stride + 3 * low
         before = width
         self.reduce = None
         if self.low is not None:
@@ -79,9 +84,14 @@ class DeepLab(DenseHead):
         )
         self.score = nn.Conv2d(width, self.outputs, 1)
 
-    def logits(self, features: Mapping[str, Tensor], canvas: tuple[int, int]) -> Tensor:
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, Any]:
+        """Return a narrow one to try."""
+        return {"width": 16, "rates": [1, 2, 3]}
+
+    def logits(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
         """Return (N, outputs, h, w) of the size of the map with stride 4."""
-        x: Tensor = self.pooling(features[self.high])
+        x: Tensor = self.pooling(features[self.high], frame)
         if self.reduce is not None and self.low is not None:
             low = self.reduce(features[self.low])
             x = torch.cat([resized(x, low.shape[-2:]), low], dim=1)
@@ -94,13 +104,17 @@ class ASPP(nn.Module):
 
     Args:
         channels: Channels of its input.
+        stride: Pixels of the image to a cell of its input.
         width: Channels of its output.
         rates: Dilation of each 3x3 convolution.
         dropout: Share of its output's values dropped in training.
     """
 
-    def __init__(self, channels: int, width: int, rates: tuple[int, ...], dropout: float) -> None:
+    def __init__(
+        self, channels: int, stride: int, width: int, rates: tuple[int, ...], dropout: float
+    ) -> None:
         super().__init__()
+        self.stride = stride
         self.branches = nn.ModuleList(
             [ConvNorm(channels, width)]
             + [ConvNorm(channels, width, 3, rate, separable=True) for rate in rates]
@@ -109,9 +123,9 @@ class ASPP(nn.Module):
         self.whole = nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU())
         self.project = nn.Sequential(ConvNorm(width * (len(rates) + 2), width), Dropout(dropout))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, frame: Frame) -> Tensor:
         """Return (N, width, h, w) for (N, channels, h, w)."""
-        whole = self.whole(x.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
+        whole = self.whole(pooled(x, self.stride, frame, 1)).expand(-1, -1, *x.shape[-2:])
         seen = [branch(x) for branch in self.branches]
         joined: Tensor = self.project(torch.cat([*seen, whole], dim=1))
         return joined

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gvt import IGNORED, Batch, ConfigError, Head, Loss, Metric, Targets
+from gvt import IGNORED, Batch, ConfigError, Frame, Head, Loss, Metric, Targets
+from gvt.vision.padding import inside, is_padded, without_padding
 
 from .losses import CrossEntropy
 from .metrics import LabelMetric, SegmentationMetric, counted, label_masks
@@ -35,19 +36,27 @@ class DenseHead(Head):
     of `torch.nn` has to be told so: `{name: CrossEntropyLoss, ignore_index: 255}`.
 
     Args:
+        feature_info: Of each feature map its (channels, stride).
         num_classes: Number of classes.
         background: Whether there are pixels of no class.
         mode: What each pixel may be.
         losses: Losses by names of one's own; cross entropy unless given.
         weights: Factor of each loss, 1 unless given.
 
+    Attributes:
+        padding_reach: Pixels beyond an image's edge that its layers see. With 0 each image of a
+            padded batch goes through `logits` by itself.
+
     Raises:
         ValueError: If there are not as many classes as the mode takes, no loss, or a weight for
             none of them.
     """
 
+    padding_reach = 0
+
     def __init__(
         self,
+        feature_info: FeatureInfo,
         num_classes: int,
         background: bool,
         mode: Mode,
@@ -56,6 +65,7 @@ class DenseHead(Head):
     ) -> None:
         super().__init__()
         self.mode, self.num_classes = mode, num_classes
+        self.strides = {name: stride for name, (_, stride) in feature_info.items()}
         self.channels = num_classes + (background and mode != "multilabel")
         _check_classes(mode, self.channels)
         self.foreground = 0 if background else 1
@@ -76,7 +86,7 @@ class DenseHead(Head):
         """How many maps `logits` has to make."""
         return 1 if self.mode == "binary" else self.channels
 
-    def logits(self, features: Mapping[str, Tensor], canvas: tuple[int, int]) -> Tensor:
+    def logits(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
         """Return (N, outputs, h, w), of any size: it is then brought to the canvas."""
         raise NotImplementedError
 
@@ -86,11 +96,26 @@ class DenseHead(Head):
         Raises:
             ConfigError: If the maps show more than the picture.
         """
-        self._check_maps(features, batch.frame.canvas)
-        found = {"logits": resized(self.logits(features, batch.frame.canvas), batch.frame.canvas)}
+        frame = batch.frame
+        self._check_maps(features, frame.canvas)
+        if self.padding_reach or not is_padded(frame):
+            found = {"logits": resized(self.logits(features, frame), frame.canvas)}
+        else:
+            found = {"logits": self._one_by_one(features, frame)}
         if self.mode == "multilabel":
-            found["inside"] = _inside(batch)
+            found["inside"] = inside(batch.images, 1, frame)
         return found
+
+    def _one_by_one(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
+        """Return the logits of each image by itself, 0 in the padding, (N, outputs, H, W)."""
+        maps = {n: without_padding(f, self.strides[n], frame) for n, f in features.items()}
+        height, width = frame.canvas
+        parts = []
+        for row, size in enumerate(frame.sizes):
+            own = {name: of_images[row] for name, of_images in maps.items()}
+            logits = resized(self.logits(own, Frame((size,), size)), size)
+            parts.append(F.pad(logits, (0, width - size[1], 0, height - size[0])))
+        return torch.cat(parts)
 
     def loss(self, outputs: dict[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         """Return every loss under its own name, weighted."""
@@ -184,14 +209,6 @@ def _check_classes(mode: Mode, channels: int) -> None:
         raise ValueError(
             "there is one class and no background, so that there is nothing to tell apart"
         )
-
-
-def _inside(batch: Batch) -> Tensor:
-    """Return which pixels of the canvas are of the image and no padding, (N, 1, H, W)."""
-    inside = torch.zeros(len(batch), 1, *batch.frame.canvas, dtype=torch.bool)
-    for row, (height, width) in enumerate(batch.frame.sizes):
-        inside[row, :, :height, :width] = True
-    return inside.to(batch.images.device)
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gvt import Loss
+from gvt import Frame, Loss
 
 from .dense import DenseHead, Mode, resized
 from .layers import from_stride
@@ -43,13 +43,13 @@ class FCN(DenseHead):
         losses: dict[str, Loss] | None = None,
         weights: dict[str, float] | None = None,
     ) -> None:
-        super().__init__(num_classes, background, mode, losses, weights)
+        super().__init__(feature_info, num_classes, background, mode, losses, weights)
         self.names = from_stride(feature_info, finest)
         self.scores = nn.ModuleList(
             nn.Conv2d(feature_info[name][0], self.outputs, 1) for name in self.names
         )
 
-    def logits(self, features: Mapping[str, Tensor], canvas: tuple[int, int]) -> Tensor:
+    def logits(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
         """Return (N, outputs, h, w) of the finest map's size."""
         total: Tensor | None = None
         for name, score in zip(reversed(self.names), reversed(self.scores), strict=True):

@@ -9,7 +9,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 
-from gvt import Loss
+from gvt import Frame, Loss
 
 from .dense import DenseHead, Mode, resized
 from .layers import from_stride
@@ -55,7 +55,7 @@ class FPN(DenseHead):
         losses: dict[str, Loss] | None = None,
         weights: dict[str, float] | None = None,
     ) -> None:
-        super().__init__(num_classes, background, mode, losses, weights)
+        super().__init__(feature_info, num_classes, background, mode, losses, weights)
         self.names = from_stride(feature_info, finest)
         given = [feature_info[name][0] for name in self.names]
         self.pyramid = None
@@ -71,7 +71,7 @@ class FPN(DenseHead):
         )
         self.score = nn.Conv2d(width, self.outputs, 1)
 
-    def logits(self, features: Mapping[str, Tensor], canvas: tuple[int, int]) -> Tensor:
+    def logits(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
         """Return (N, outputs, h, w) of the finest map's size."""
         maps = {name: features[name] for name in self.names}
         pyramid = list((self.pyramid(maps) if self.pyramid is not None else maps).values())

@@ -11,7 +11,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gvt import ConfigError, Loss
+from gvt import ConfigError, Frame, Loss
 from gvt.vision.layers import DoubleConv
 
 from .dense import DenseHead, Mode, resized
@@ -73,16 +73,19 @@ class UNet(DenseHead):
         losses: dict[str, Loss] | None = None,
         weights: dict[str, float] | None = None,
     ) -> None:
-        super().__init__(num_classes, background, mode, losses, weights)
+        super().__init__(feature_info, num_classes, background, mode, losses, weights)
         self.names, self.padding = list(feature_info)[::-1], padding
         before = feature_info[self.names[0]][0]
         self.steps = nn.ModuleList()
+        stride = self.padding_reach = feature_info[self.names[0]][1]
         for width, skip, ratio in _plan(feature_info, widths, self.outputs):
             self.steps.append(_Step(before, width, skip, ratio, up, norm, padding))
-            before = width
+            before, stride = width, max(1, stride // ratio)
+            # Two convolutions of 3 cells, and the cell beside those that are enlarged.
+            self.padding_reach += (2 + ratio) * stride
         self.score = nn.Conv2d(before, self.outputs, 1)
 
-    def logits(self, features: Mapping[str, Tensor], canvas: tuple[int, int]) -> Tensor:
+    def logits(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
         """Return (N, outputs, h, w) at the stride of the last step.
 
         Raises:
@@ -91,7 +94,7 @@ class UNet(DenseHead):
         scores = self.expand(features)
         if self.padding == "same":
             return scores
-        height, width = canvas
+        height, width = frame.canvas
         if scores.shape[-2] < height or scores.shape[-1] < width:
             raise ConfigError(
                 f"valid convolutions leave {scores.shape[-2]}x{scores.shape[-1]} of a picture of "

@@ -124,8 +124,8 @@ def _pages(names: Names, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]
         ".github/workflows/test.yml": "test.yml",
         f"{package}/__init__.py": "init.py",
         f"{package}/py.typed": "py.typed",
-        f"{package}/plugin.py": "hooks/plugin.py" if kind == "hooks" else "plugin.py",
-        f"{package}/recipes/{about.data}.yaml": f"{kind}/recipe.yaml",
+        f"{package}/plugin.py": "plugin.py",
+        f"{package}/recipes/{about.data}.yaml": "recipe.yaml",
         "tests/test_conformance.py": "test_conformance.py",
         f"tests/test_{kind}.py": f"{kind}/test.py",
     }

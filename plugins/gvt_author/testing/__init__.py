@@ -22,7 +22,7 @@ What a rule says is the docstring of its function. Which kinds it is for:
 | deep-copy, reset | metric |
 | modes | task, head, loss |
 | empty-targets | task, head |
-| padding | head |
+| padding, padding-reach | head |
 | resume | recipe, task, generator, discriminator, backbone, head, loss |
 | determinism | recipe, task, dataset, generator, discriminator, backbone, head, loss, metric |
 | resident, workers | dataset |
@@ -38,6 +38,8 @@ Targets of a key that gvt does not know, a head makes up itself: a static method
 `gvt_targets(index: int)` returns those of a picture by key.
 
 A network that can be exported says so by `exports = ("onnx",)`; the rule `onnx` holds it to that.
+A head that says by `padding_reach` how many pixels beyond an image's edge its layers see, 0 for
+none, is held to that by the rule `padding-reach`.
 """
 
 from gvt_author.testing.check import Check, Failed, Skipped

@@ -13,9 +13,8 @@ from torch import Tensor
 from gvt import Batch, Placement, evaluate, seed_everything
 from gvt.checkpoint import load, load_weights, save
 from gvt.loop import capture
-from gvt_author.testing.check import Failed, Skipped, rule
+from gvt_author.testing.check import Failed, rule
 from gvt_author.testing.networks import MODULES
-from gvt_author.testing.shapes import predictions_complaint
 from gvt_author.testing.training import (
     STEPS,
     check_finite,
@@ -118,19 +117,6 @@ def empty_targets(offer: Offer) -> None:
                 )
     if offer.component.kind == "head":
         evaluate(trial.task, [trial.batch(empty=True)])
-
-
-@rule("head")
-def padding(offer: Offer) -> None:
-    """It learns from pictures of several sizes in one batch, and predicts nothing beyond each."""
-    trial = tried(offer)
-    if predictions_complaint(trial, trial.batch()):
-        raise Skipped("predictions are wrong in one size already; see the rule 'shapes'")
-    batch = trial.batch(uneven=True)
-    for _, losses in phases(trial.task, batch):
-        check_finite(losses, "of pictures of several sizes")
-    if problem := predictions_complaint(trial, batch):
-        raise Failed(f"for pictures of several sizes, {problem}; batch.frame.sizes has their sizes")
 
 
 @rule(*MODULES)

@@ -15,6 +15,7 @@ _MODULES = (
     "declared",
     "networks",
     "learning",
+    "padding",
     "data",
     "measures",
     "partners",

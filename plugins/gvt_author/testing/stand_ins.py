@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import ceil
 from typing import Any, ClassVar
 
 import torch
@@ -37,9 +36,6 @@ TARGETS = ("class", "boxes", "labels", "masks", "semantic")
 
 OBJECTS = (2, 1, 0, 3)
 """How many objects the pictures have, in turn."""
-
-SIDES = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.5), (0.6, 0.8))
-"""Shares of the height and the width that uneven pictures have, in turn."""
 
 
 class TinyBackbone(Backbone):
@@ -156,7 +152,7 @@ class Pictures:
         keys: Those of `TARGETS`, and of `own`, that every sample has.
         empty: No boxes, no masks, and of `semantic` nothing but what is to be ignored; samples
             have no `class`.
-        uneven: Most are smaller than `image_shape`, to be padded.
+        sizes: (H, W) of each picture, where they differ from `image_shape`.
         own: Returns of a picture's number targets that only its learner knows; see `own_targets`.
     """
 
@@ -168,24 +164,22 @@ class Pictures:
         image_shape: Shape,
         keys: Iterable[str] = ("class",),
         empty: bool = False,
-        uneven: bool = False,
+        sizes: Sequence[tuple[int, int]] = (),
         own: Callable[[int], Mapping[str, Tensor]] | None = None,
     ) -> None:
-        self.image_shape: Shape | None = None if uneven else image_shape
+        self.image_shape: Shape | None = None if sizes else image_shape
         self._shape, self._keys, self._empty = image_shape, tuple(keys), empty
-        self._own = own
+        self._sizes, self._own = sizes, own
 
     def __len__(self) -> int:
-        return 12
+        return len(self._sizes) or 12
 
     def __getitem__(self, index: int) -> Sample:
         """Return one picture, the same one whenever it is asked for."""
         source = random_source(0, "picture", index)
-        channels, *size = self._shape
-        if self.image_shape is None:
-            shares = SIDES[index % len(SIDES)]
-            size = [ceil(side * share) for side, share in zip(size, shares, strict=True)]
-        height, width = size
+        channels, height, width = self._shape
+        if self._sizes:
+            height, width = self._sizes[index]
         image = torch.randint(
             0, 256, (channels, height, width), dtype=torch.uint8, generator=source
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -132,15 +132,13 @@ class Trial:
     shape: Shape
     keys: tuple[str, ...]
 
-    def batch(
-        self, placement: Placement = CPU, *, empty: bool = False, uneven: bool = False
-    ) -> Batch:
-        """Return a batch of made-up pictures, of several sizes if it is to be uneven."""
-        return batch_of(self.pictures(empty=empty, uneven=uneven), placement)
+    def batch(self, placement: Placement = CPU, *, empty: bool = False) -> Batch:
+        """Return a batch of made-up pictures."""
+        return batch_of(self.pictures(empty=empty), placement)
 
-    def pictures(self, *, empty: bool = False, uneven: bool = False) -> Pictures:
+    def pictures(self, *, empty: bool = False, sizes: Sequence[tuple[int, int]] = ()) -> Pictures:
         """Return made-up pictures with what the component learns from."""
-        return Pictures(self.shape, self.keys, empty, uneven, own_targets(self.component))
+        return Pictures(self.shape, self.keys, empty, sizes, own_targets(self.component))
 
     @property
     def own(self) -> dict[str, nn.Parameter]:

@@ -173,7 +173,10 @@ def test_losses_are_means_over_the_samples_that_had_the_targets(stripping):
     by_hand = torch.nn.functional.cross_entropy(label(features, batch), of_class)
     torch.testing.assert_close(found["label/cross_entropy"], by_hand)
     logits = torch.nn.functional.interpolate(
-        pixels.logits(features, (48, 48)), (48, 48), mode="bilinear", align_corners=False
+        pixels.logits(features, gvt.Frame(((48, 48),), (48, 48))),
+        (48, 48),
+        mode="bilinear",
+        align_corners=False,
     )
     of_pixels = torch.stack([s.targets["semantic"] for s in samples]).long()
     by_hand = torch.nn.functional.cross_entropy(logits, of_pixels)

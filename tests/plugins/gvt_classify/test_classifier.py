@@ -43,7 +43,8 @@ def test_the_network_is_the_textbooks():
 def test_any_feature_map_is_averaged_to_the_grid(grid):
     head = gvt.create("head", "classifier", feature_info={"a": (4, 8)}, num_classes=3, grid=grid)
     features = {"a": torch.rand(2, 4, 6, 6)}
-    logits = head(features, None)
+    batch = gvt.Batch(torch.zeros(2, 3, 48, 48), gvt.Frame(((48, 48),) * 2, (48, 48)))
+    logits = head(features, batch)
     pooled = features["a"].unfold(2, 6 // grid, 6 // grid).unfold(3, 6 // grid, 6 // grid)
     expected = head.layers(pooled.mean(dim=(-1, -2)))
     torch.testing.assert_close(logits, expected)

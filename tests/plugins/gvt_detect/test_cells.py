@@ -10,27 +10,6 @@ import gvt
 from gvt_detect.cells import map_to_look_at, pooled, without_padding
 
 
-def test_what_has_the_size_already_is_left_as_it_is():
-    feature = torch.rand(2, 3, 4, 4)
-    frame = gvt.Frame(((64, 64),) * 2, (64, 64))
-    assert torch.equal(pooled(feature, 16, frame, 4), feature)
-    halves = feature.view(2, 3, 2, 2, 2, 2).mean(dim=(3, 5))
-    torch.testing.assert_close(pooled(feature, 16, frame, 2), halves)
-
-
-def test_cells_are_those_without_padding_and_never_of_it():
-    sizes, canvas = ((70, 128), (128, 60), (128, 128), (1, 1)), (128, 128)
-    feature = torch.rand(4, 3, 8, 8)
-    for of_image, (height, width) in zip(feature, sizes, strict=True):
-        of_image[:, math.ceil(height / 16) :] = math.nan
-        of_image[:, :, math.ceil(width / 16) :] = math.nan
-    found = pooled(feature, 16, gvt.Frame(sizes, canvas), 3)
-    assert found.shape == (4, 3, 3, 3) and found.isfinite().all()
-    for row, size in enumerate(sizes):
-        own = feature[[row], :, : math.ceil(size[0] / 16), : math.ceil(size[1] / 16)]
-        assert torch.equal(found[[row]], pooled(own, 16, gvt.Frame((size,), size), 3))
-
-
 def test_layers_see_each_image_without_its_padding():
     sizes, canvas = ((70, 128), (128, 60), (1, 1)), (128, 128)
     feature = torch.rand(3, 4, 8, 8)

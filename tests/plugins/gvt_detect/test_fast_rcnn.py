@@ -122,22 +122,6 @@ def test_each_region_is_pooled_from_the_map_of_its_size():
         assert torch.equal(pooled[levels == index], wanted[levels == index])
 
 
-@pytest.mark.parametrize("info", [PYRAMID, SINGLE], ids=["pyramid", "single map"])
-def test_what_is_pooled_by_maximum_is_not_of_the_padding(info):
-    size = (50, 70)
-    features = features_of(info, count=1)
-    alone = {
-        name: of_map[:, :, : -(-size[0] // info[name][1]), : -(-size[1] // info[name][1])]
-        for name, of_map in features.items()
-    }
-    padded = {name: of_map + 5 for name, of_map in features.items()}  # loud beyond the image
-    for name, of_map in alone.items():
-        padded[name][:, :, : of_map.shape[2], : of_map.shape[3]] = of_map
-    pooler = head_of(info).roi_heads.box_roi_pool
-    boxes = [torch.cat([boxes_of(20, size), torch.tensor([[60.0, 40, 70, 50], [0, 0, 70, 50]])])]
-    assert torch.equal(pooler(padded, boxes, [size]), pooler(alone, boxes, [size]))
-
-
 # --- proposals -------------------------------------------------------------------------------
 
 

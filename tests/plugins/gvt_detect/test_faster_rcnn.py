@@ -26,18 +26,13 @@ def lively(head):
     return head
 
 
-def features_of(info, canvas, count=2, sizes=()):
-    """Return random maps, which are 0 where an image is padding."""
+def features_of(info, canvas, count=2):
+    """Return random maps of the sizes that a backbone would make."""
     torch.manual_seed(1)
-    found = {
+    return {
         name: torch.rand(count, channels, *(math.ceil(side / stride) for side in canvas))
         for name, (channels, stride) in info.items()
     }
-    for row, (height, width) in enumerate(sizes):
-        for name, (_, stride) in info.items():
-            found[name][row, :, math.ceil(height / stride) :] = 0
-            found[name][row, :, :, math.ceil(width / stride) :] = 0
-    return found
 
 
 def batch_of(canvas, sizes=None, boxes=None, labels=None):
@@ -168,51 +163,6 @@ def test_maps_that_show_a_margin_are_refused():
 
 
 # --- padding ---------------------------------------------------------------------------------
-
-
-def test_proposals_and_their_losses_are_those_without_padding():
-    small, canvas = (128, 192), (256, 256)
-    head = lively(head_of())
-    padded = features_of(PYRAMID, canvas, count=1, sizes=[small])
-    alone = {
-        name: of_map[:, :, : math.ceil(small[0] / PYRAMID[name][1])][
-            ..., : math.ceil(small[1] / PYRAMID[name][1])
-        ]
-        for name, of_map in padded.items()
-    }
-    found = []
-    for features, size in ((alone, small), (padded, canvas)):
-        batch = batch_of(size, [small])
-        outputs = head(features, batch)
-        torch.manual_seed(2)
-        losses = head.rpn.losses(outputs.proposals, batch.targets["boxes"])
-        kept = head.rpn.kept(outputs.proposals, training=True)[0]
-        found.append((torch.stack(losses), kept))
-    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-5)
-    # Of nearly equal scores either may come first.
-    gaps = (found[0][1][:, None] - found[1][1]).abs().amax(dim=-1)
-    assert len(found[0][1]) == len(found[1][1]) > 500
-    assert gaps.amin(dim=0).max() < 1e-3 and gaps.amin(dim=1).max() < 1e-3
-
-
-def test_what_the_padding_says_counts_nowhere():
-    canvas, sizes = (128, 256), ((128, 256), (70, 101))
-    head = lively(head_of(proposals_train=(50, 40), proposals_predict=(50, 40)))
-    batch = batch_of(canvas, sizes)
-    outputs = head(features_of(PYRAMID, canvas), batch)
-    there = outputs.proposals.inside.view(-1, 1)
-    assert there[: there.numel() // 2].all() and not there.all()
-    loud = outputs.proposals._replace(
-        objectness=outputs.proposals.objectness.where(there, 100.0),
-        deltas=outputs.proposals.deltas.where(there, torch.nan),
-    )
-    found = []
-    for given in (outputs, outputs._replace(proposals=loud)):
-        torch.manual_seed(0)
-        found.append((head.loss(given, batch.targets), head.predict(given)))
-    assert found[0][0] == found[1][0]
-    for quiet, noisy in zip(found[0][1], found[1][1], strict=True):
-        assert all(torch.equal(quiet[key], noisy[key]) for key in quiet)
 
 
 def test_proposals_and_boxes_stay_in_the_image():

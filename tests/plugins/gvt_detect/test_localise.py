@@ -115,19 +115,6 @@ def test_what_is_exact_becomes_the_true_box_in_the_image():
     assert first["scores"].tolist() == pytest.approx([likely])
 
 
-@pytest.mark.parametrize("grid", [1, 3])
-def test_what_is_said_of_an_image_does_not_depend_on_its_padding(grid):
-    head, small, canvas = head_of(grid=grid, hidden=(8,)), (70, 90), (128, 128)
-    padded = features_of(canvas)
-    padded["coarse"][0, :, 5:] = padded["coarse"][0, :, :, 6:] = math.nan
-    found = head(padded, batch_of(canvas, [small, canvas]))
-    own = head({"coarse": padded["coarse"][:1, :, :5, :6]}, batch_of(small, [small]))
-    torch.testing.assert_close(found.logits[:1], own.logits)
-    torch.testing.assert_close(found.boxes[:1], own.boxes)
-    one, other = head.predict(found)[0], head.predict(own)[0]
-    torch.testing.assert_close(one["boxes"], other["boxes"])
-
-
 def test_under_autocast_boxes_are_float32():
     head, features, batch = head_of(hidden=(8,)), features_of((64, 1040)), batch_of((64, 1040))
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,4 +1,4 @@
-"""FCOS and SSD: padding, empty images, precision, and that they learn."""
+"""FCOS and SSD: empty images, precision, and that they learn."""
 
 import math
 
@@ -8,7 +8,6 @@ from torch import nn
 
 import gvt
 from gvt_author.testing.stand_ins import TinyBackbone
-from gvt_detect.places import of_truth
 
 PYRAMID = {"p2": (16, 4), "p3": (16, 8), "p4": (16, 16), "p5": (16, 32)}
 EMPTY = ([torch.zeros(0, 4)] * 2, [torch.zeros(0, dtype=torch.int64)] * 2)
@@ -39,25 +38,13 @@ def last_layers(head):
     return [*head.head.classification_head.module_list, *head.head.regression_head.module_list]
 
 
-def features_of(canvas, count=2, sizes=()):
-    """Return random maps, which are 0 where an image is padding."""
+def features_of(canvas, count=2):
+    """Return random maps."""
     torch.manual_seed(1)
-    found = {
+    return {
         name: torch.rand(count, channels, *(math.ceil(side / stride) for side in canvas))
         for name, (channels, stride) in PYRAMID.items()
     }
-    for row, size in enumerate(sizes):
-        for name, of_map in found.items():
-            height, width = (math.ceil(side / PYRAMID[name][1]) for side in size)
-            of_map[row, :, height:] = 0
-            of_map[row, :, :, width:] = 0
-    return found
-
-
-def cut(features, size):
-    """Return maps without what is beyond an image's size."""
-    cells = {n: [math.ceil(side / PYRAMID[n][1]) for side in size] for n in features}
-    return {n: of_map[..., : cells[n][0], : cells[n][1]] for n, of_map in features.items()}
 
 
 def batch_of(canvas, sizes=None, boxes=None, labels=None):
@@ -67,76 +54,6 @@ def batch_of(canvas, sizes=None, boxes=None, labels=None):
         labels = [torch.tensor([0, 2])] * len(sizes)
     targets = gvt.Targets({}, {"boxes": boxes, "labels": labels})
     return gvt.Batch(torch.zeros(len(sizes), 3, *canvas), gvt.Frame(sizes, canvas), targets=targets)
-
-
-def loud(outputs):
-    """Return outputs that are no numbers in the padding, and as they are elsewhere."""
-    changed = {}
-    for name in {"logits", "deltas", "centerness"} & set(outputs._fields):
-        value = getattr(outputs, name)
-        there = outputs.inside if value.ndim == 2 else outputs.inside[..., None]
-        changed[name] = value.where(there, torch.nan)
-    return outputs._replace(**changed)
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [("fcos", {"layers": 0}), ("fcos", {"layers": 2}), ("ssd", {"extra": 0})],
-)
-def test_losses_and_predictions_are_those_without_padding(name, parameters):
-    size, canvas = (70, 101), (128, 192)
-    head = head_of(name, **parameters)  # SSD's further layers carry their bias into the padding
-    padded, found = features_of(canvas, 1, [size]), []
-    alone = cut(padded, size)
-    for features, of_batch in ((padded, canvas), (alone, size)):
-        batch = batch_of(of_batch, [size])
-        outputs = head(features, batch)
-        found.append((head.loss(outputs, batch.targets), head.predict(outputs)))
-    assert len(found[0][1][0]["scores"]) > 20
-    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
-
-
-def test_batch_mates_change_nothing_about_an_image_in_fcos():
-    sizes, canvas = ((70, 101), (128, 192)), (128, 192)
-    head, features = head_of("fcos", layers=2), features_of(canvas)  # the padding is no zeros
-    batch = batch_of(canvas, sizes)
-    outputs = head(features, batch)
-    together, losses = head.predict(outputs), head.loss(outputs, batch.targets)
-    assert outputs.logits.isfinite().all() and outputs.deltas.isfinite().all()
-    alone, objects = [], []
-    for row, size in enumerate(sizes):
-        of_one = {name: of_map[[row]] for name, of_map in features.items()}
-        own = batch_of(size, [size])
-        found = head(cut(of_one, size), own)
-        (prediction,) = head.predict(found)
-        assert len(prediction["scores"]) > 20
-        torch.testing.assert_close(together[row], prediction, rtol=1e-4, atol=1e-4)
-        places = of_truth(found.places, own.targets["boxes"][0], head.radius) >= 0
-        objects.append(int(places.sum()))
-        alone.append(head.loss(found, own.targets))
-    # Each is the mean over the places that find an object.
-    wanted = {
-        name: sum(n * of[name] for n, of in zip(objects, alone, strict=True)) / sum(objects)
-        for name in losses
-    }
-    torch.testing.assert_close(losses, wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_what_the_padding_says_counts_nowhere(name):
-    canvas, sizes = (128, 256), ((128, 256), (70, 101))
-    head, batch = head_of(name), batch_of(canvas, sizes)
-    outputs = head(features_of(canvas), batch)
-    assert outputs.inside[0].all() and not outputs.inside[1].all()
-    noisy, found = loud(outputs), head.predict(outputs)
-    assert noisy.logits.isnan().any()
-    # The empty image has its negatives from within, too.
-    for targets in (batch.targets, batch_of(canvas, sizes, *EMPTY).targets):
-        losses = [head.loss(given, targets) for given in (noisy, outputs)]
-        torch.testing.assert_close(*losses, rtol=0, atol=0)
-    torch.testing.assert_close(head.predict(noisy), found, rtol=0, atol=0)
-    for of_image, (height, width) in zip(found, sizes, strict=True):
-        assert len(of_image["boxes"]) and (of_image["boxes"] >= 0).all()
-        assert (of_image["boxes"] <= torch.tensor([width, height] * 2)).all()
 
 
 def test_a_batch_without_a_single_object_trains(name):

@@ -245,25 +245,6 @@ def test_no_more_detections_than_asked_for_and_none_that_is_unlikely():
 # --- padding, precision, modes ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hidden", [(), (8,)])
-def test_what_is_said_of_an_image_does_not_depend_on_its_padding(hidden):
-    head = head_of(grid=3, convolutions=(6,), hidden=hidden).eval()
-    small, canvas = (70, 90), (128, 128)
-    padded = features_of(canvas)
-    padded["coarse"][0, :, 5:] = padded["coarse"][0, :, :, 6:] = math.nan
-    box = [10.0, 20, 50, 60]
-    with torch.no_grad():
-        both = head(padded, batch_of(canvas, [small, canvas]))
-        own = head({"coarse": padded["coarse"][:1, :, :5, :6]}, batch_of(small, [small]))
-    torch.testing.assert_close(both.cells[:1], own.cells)
-    first = Outputs(both.cells[:1], both.sizes[:1])
-    targets = targets_of([[box]], [[1]])
-    torch.testing.assert_close(head.loss(first, targets), head.loss(own, targets))
-    loud = Outputs(both.cells + 0.4, both.sizes)
-    found = head.predict(loud)[0]["boxes"]
-    assert len(found) and (found <= torch.tensor([90.0, 70, 90, 70])).all()
-
-
 def test_under_autocast_all_about_boxes_is_float32():
     head = head_of(hidden=(8,), convolutions=(6,)).eval()
     features, batch = features_of((64, 1040)), batch_of((64, 1040))

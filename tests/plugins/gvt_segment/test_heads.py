@@ -103,33 +103,6 @@ def test_every_head_has_every_mode(name, mode):
         assert all(torch.equal(again[key], prediction[key]) for key in again)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", ["cross_entropy", "dice", "focal", "lovasz"])
-def test_padding_does_not_count(name, mode):
-    classes, background = MODES[mode]
-    below = TinyBackbone((3, 32, 32))
-    head = head_of(
-        "fcn",
-        below.feature_info,
-        num_classes=classes,
-        background=background,
-        mode=mode,
-        losses={"only": {"name": name}},
-    )
-    batch = batch_of((32, 32), mode, count=1, channels=2)
-    outputs = head(below(batch.images), batch)
-    right, bottom = 7, 3
-    wider = {"logits": F.pad(outputs["logits"], (0, right, 0, bottom), value=5.0)}
-    if mode == "multilabel":
-        wider["inside"] = F.pad(outputs["inside"], (0, right, 0, bottom))
-        masks = [F.pad(m, (0, right, 0, bottom)) for m in batch.targets["masks"]]
-        targets = gvt.Targets({}, {"masks": masks, "labels": batch.targets["labels"]})
-    else:
-        semantic = F.pad(batch.targets["semantic"], (0, right, 0, bottom), value=IGNORED)
-        targets = gvt.Targets({"semantic": semantic})
-    torch.testing.assert_close(head.loss(wider, targets), head.loss(outputs, batch.targets))
-
-
 @pytest.mark.parametrize(("classes", "background", "foreground"), [(2, False, 1), (1, True, 0)])
 def test_one_logit_is_the_foregrounds(classes, background, foreground):
     head = head_of("fcn", {"a": (1, 1)}, num_classes=classes, background=background, mode="binary")

@@ -80,6 +80,8 @@ TABLE = {
     "head:modes-values": "supervised/count is another one in train mode than in eval mode",
     "head:modes-predictions": "prediction/0/count, prediction/1/count, .* is another one in train",
     "head:padding": r"several sizes, prediction 'boxes': \[0, 0, 32, 32\] reaches beyond the image",
+    "head:padding-reach": r"loss count, prediction/0/count, .* more than 0 pixels beyond an image",
+    "head:padding-reach-convolved": r"loss count, .* with the padding more than 0 pixels beyond",
     "head:shapes-beyond": r"\[0, 0, 33, 32\] reaches beyond the image of 32x32 pixels",
     "head:shapes-order": "prediction 'scores': they have to fall",
     "head:shapes-numbers": "prediction 'labels': one is 3, and there are 3 classes from 0",
@@ -142,7 +144,10 @@ def test_what_is_right_breaks_none(kind, of_wrong):
     assert "summary" in passed
 
 
-@pytest.mark.parametrize("name", ["head:right-boxes", "head:right-dropout", "dataset:right-boxes"])
+@pytest.mark.parametrize(
+    "name",
+    ["head:right-boxes", "head:right-dropout", "head:right-padding", "dataset:right-boxes"],
+)
 def test_what_is_right_with_objects_breaks_none(name, of_wrong):
     failed, passed = outcomes(of_wrong[name])
     assert not failed

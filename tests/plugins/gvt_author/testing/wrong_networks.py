@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gvt import Backbone, Batch, Discriminator, Generator, Head, Phase, Step, Task
+from gvt.vision.padding import pooled
 from gvt_registry import Component, hookimpl
 
 
@@ -334,6 +335,33 @@ class IntoThePadding(Everything):
         return [max(sizes)] * len(sizes)
 
 
+class OverThePadding(Counted):
+    """Averages over the padding, and declares that it sees nothing of it."""
+
+    padding_reach = 0
+
+
+class SeesACell(Counted):
+    """Looks at the cells beside those of the image, and declares that."""
+
+    padding_reach = 4
+
+    def __init__(self, feature_info: dict[str, tuple[int, int]]) -> None:
+        super().__init__(feature_info)
+        channels, self.stride = feature_info[self.name]
+        self.beside = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, features, batch):
+        seen = self.beside(features[self.name])
+        return self.layer(pooled(seen, self.stride, batch.frame, 1).flatten(1)).squeeze(1)
+
+
+class SeesMoreThanDeclared(SeesACell):
+    """The same, but that it declares less."""
+
+    padding_reach = 0
+
+
 class BeyondTheImage(Everything):
     """A box that goes on beyond the image."""
 
@@ -516,7 +544,10 @@ def gvt_components() -> list[Component]:
         ("head", "modes", AnotherInTraining),
         ("head", "modes-values", Doubled),
         ("head", "modes-predictions", MoreInTraining),
+        ("head", "right-padding", SeesACell),
         ("head", "padding", IntoThePadding),
+        ("head", "padding-reach", OverThePadding),
+        ("head", "padding-reach-convolved", SeesMoreThanDeclared),
         ("head", "shapes-beyond", BeyondTheImage),
         ("head", "shapes-order", Shuffled),
         ("head", "shapes-numbers", Background),
