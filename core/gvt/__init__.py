@@ -18,6 +18,7 @@ _HOMES = {
     "gvt.config": (
         "DataConfig EvaluateConfig OptimizerConfig PathText RunConfig Section TrainConfig compose"
     ),
+    "gvt.config.parameters": "PassedTo",
     "gvt.config.pretrained": "restoring",
     "gvt.data": "Loader",
     "gvt.device.placement": "Placement",

@@ -17,6 +17,7 @@ from gvt.config import (
     TrainConfig as TrainConfig,
     compose as compose,
 )
+from gvt.config.parameters import PassedTo as PassedTo
 from gvt.config.pretrained import restoring as restoring
 from gvt.data import Loader as Loader
 from gvt.device.placement import Placement as Placement

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Callable
 from typing import Any
 
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.injected import INJECTED, NETWORKS
-from gvt.config.parameters import signature_of
+from gvt.config.parameters import declaring, signature_of
 from gvt.data.facts import DataFacts
 from gvt.errors import ConfigError, DataError, UsageError
 from gvt.session.build import build_task, create, open_dataset
@@ -17,6 +19,10 @@ from gvt_registry import KINDS, Offer, default_registry, nearest
 EXAMPLE_SHAPE = (1, 28, 28)
 EXAMPLE_CLASSES = 10
 EXAMPLE_FEATURES = {"stage1": (32, 2), "stage2": (64, 4)}
+
+_ARGUMENTS = re.compile(r"^Args:\n((?:(?:    .*)?(?:\n|\Z))*)", re.MULTILINE)
+_ENTRY = re.compile(r"^    \w+: .*(?:\n {5,}.*)*", re.MULTILINE)
+_SECTION = re.compile(r"^(?:Attributes|Raises|Returns):$", re.MULTILINE)
 
 
 def describe(name: str) -> str:
@@ -63,16 +69,43 @@ def _recipe(name: str) -> list[str]:
 
 def _component(offer: Offer) -> list[str]:
     target = offer.load()
-    documentation = inspect.getdoc(target) or ""
+    text = documentation(target)
     declared, _ = signature_of(target)
     filled_in = INJECTED.get(offer.component.kind, frozenset())
     own = [p for p in declared.values() if p.name not in filled_in]
     rows = [
         (p.name, p.type_name, "required" if p.required else f"default {p.default!r}") for p in own
     ]
-    lines = [documentation, ""] if documentation else []
+    lines = [text, ""] if text else []
     lines += ["parameters", aligned(rows) if rows else "  none"]
     return [*lines, *_size(offer, target)]
+
+
+def documentation(target: Callable[..., Any]) -> str:
+    """Return a docstring in which also those parameters are explained that others declare.
+
+    An explanation in the docstring itself is preferred to that of a base class or of what the
+    parameters are passed on to.
+    """
+    text = inspect.getdoc(target) or ""
+    entries: dict[str, str] = {}
+    for other in declaring(target):
+        entries = {**_entries(inspect.getdoc(other) or ""), **entries}
+    lines = [entries[name] for name in signature_of(target)[0] if name in entries]
+    if len(lines) <= len(_entries(text)):
+        return text
+    place = _ARGUMENTS.search(text) or _SECTION.search(text)
+    start = place.start() if place else len(text)
+    end = place.end() if place and place.re is _ARGUMENTS else start
+    parts = [text[:start].strip(), "\n".join(["Args:", *lines]), text[end:].strip()]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _entries(text: str) -> dict[str, str]:
+    """Return the entries under `Args:` of a docstring by the names of their parameters."""
+    section = _ARGUMENTS.search(text)
+    entries = _ENTRY.findall(section[1]) if section else []
+    return {entry.split(":")[0].strip(): entry for entry in entries}
 
 
 def _size(offer: Offer, target: Any) -> list[str]:

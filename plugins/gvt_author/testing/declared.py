@@ -7,7 +7,7 @@ import re
 import typing
 from typing import Any
 
-from gvt.config.parameters import signature_of
+from gvt.config.parameters import declaring, signature_of
 from gvt.config.recorded import unrecorded
 from gvt_author.testing.check import Failed, Skipped, rule
 from gvt_registry import KINDS, Offer
@@ -46,7 +46,26 @@ def parameters(offer: Offer) -> None:
     target = _loaded(offer)
     if not (target.__doc__ or "").strip():
         raise Skipped("it has no docstring; see the rule 'docstring'")
-    known = _documented(target)
+    known = {name for other in declaring(target) for name in _documented(other)}
+    for other in declaring(target):
+        _check_types(other)
+    taken, takes_any = signature_of(target)
+    for name in taken:
+        if name not in known:
+            raise Failed(
+                f"parameter {name!r} is not documented; put a line "
+                f"'{name}: ...' under 'Args:' in the docstring"
+            )
+    if strange := [name for name in unrecorded(target) if name not in taken and not takes_any]:
+        raise Failed(f"gvt_unrecorded has {strange[0]!r}, which is not a parameter of it")
+
+
+def _check_types(target: Any) -> None:
+    """Check that every parameter of a class or function has a type that can be resolved.
+
+    Raises:
+        Failed: If one has none.
+    """
     constructor: Any = getattr(target, "__init__") if isinstance(target, type) else target  # noqa: B009
     try:
         typing.get_type_hints(constructor, include_extras=True)
@@ -59,14 +78,6 @@ def parameters(offer: Offer) -> None:
             continue
         if parameter.annotation is parameter.empty:
             raise Failed(f"parameter {parameter.name!r} has no type; annotate it")
-        if parameter.name not in known:
-            raise Failed(
-                f"parameter {parameter.name!r} is not documented; put a line "
-                f"'{parameter.name}: ...' under 'Args:' in the docstring"
-            )
-    taken, takes_any = signature_of(target)
-    if strange := [name for name in unrecorded(target) if name not in taken and not takes_any]:
-        raise Failed(f"gvt_unrecorded has {strange[0]!r}, which is not a parameter of it")
 
 
 def _loaded(offer: Offer) -> Any:
