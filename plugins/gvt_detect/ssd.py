@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
@@ -17,7 +17,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSDHead
 from torchvision.ops import Conv2dNormActivation, box_iou
 
-from gvt import Batch, Targets
+from gvt import Batch, PassedTo, Targets
 
 from .detections import inside
 from .detector import Detector
@@ -78,9 +78,6 @@ class SSD(Detector):
         iou: A default box is positive from it on; the best one of each object always is.
         negatives: So many negatives, the hardest ones, count for each positive of an image.
         weights: Factors of the losses `classification` and `box`, 1 unless given.
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        max_detections: Most boxes of an image.
         candidates: Most boxes of each class that are compared with each other for this, the surest
             ones of an image.
 
@@ -102,15 +99,13 @@ class SSD(Detector):
         aspect_ratios: tuple[tuple[PositiveFloat, ...], ...] | None = None,
         iou: Share = 0.5,
         negatives: PositiveFloat = 3.0,
-        weights: dict[str, NonNegativeFloat] | None = None,
         score_threshold: Share = 0.01,
         nms: Share = 0.45,
-        max_detections: PositiveInt = 100,
         candidates: PositiveInt = 1000,
+        **detector: Annotated[Any, PassedTo(Detector)],
     ) -> None:
-        super().__init__(num_classes, weights)
-        self.negatives, self.score_threshold, self.nms = negatives, score_threshold, nms
-        self.max_detections, self.candidates = max_detections, candidates
+        super().__init__(num_classes, score_threshold=score_threshold, nms=nms, **detector)
+        self.negatives, self.candidates = negatives, candidates
         self.maps = of_each_stride(feature_info, maps, FINEST)
         widths, strides = map(list, zip(*(feature_info[name] for name in self.maps), strict=True))
         self.extra = nn.ModuleList()

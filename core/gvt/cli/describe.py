@@ -90,7 +90,8 @@ def documentation(target: Callable[..., Any]) -> str:
     text = inspect.getdoc(target) or ""
     entries: dict[str, str] = {}
     for other in declaring(target):
-        entries = {**_entries(inspect.getdoc(other) or ""), **entries}
+        for member in inspect.getmro(other) if isinstance(other, type) else (other,):
+            entries = {**_entries(inspect.getdoc(member) or ""), **entries}
     lines = [entries[name] for name in signature_of(target)[0] if name in entries]
     if len(lines) <= len(_entries(text)):
         return text

@@ -128,15 +128,8 @@ def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
 
 
 def declaring(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """Yield a class or function, and what else declares and documents its parameters.
-
-    That is the base class whose constructor it inherits, and what this one passes them on to.
-    """
+    """Yield a class or function, and those to which its parameters are passed on."""
     yield target
-    if isinstance(target, type):
-        owner = next(member for member in inspect.getmro(target) if "__init__" in vars(member))
-        if owner is not target:
-            yield owner
     for hint in _hints(target).values():
         if other := _passed_to(hint):
             yield from declaring(other)
