@@ -135,10 +135,24 @@ def declaring(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
             yield from declaring(other)
 
 
+def type_hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a constructor's parameters by name.
+
+    Raises:
+        NameError: If an annotation cannot be resolved where it is written; or another error of
+            `typing.get_type_hints`.
+    """
+    source: Any = target
+    if isinstance(target, type):
+        owner = next(member for member in inspect.getmro(target) if "__init__" in vars(member))
+        # The constructor of a dataclass has the annotations of its bases as text of their modules.
+        source = owner if "__dataclass_fields__" in vars(owner) else vars(owner)["__init__"]
+    return typing.get_type_hints(source, include_extras=True)
+
+
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
-        return typing.get_type_hints(function, include_extras=True)
+        return type_hints(target)
     except (NameError, TypeError, AttributeError):
         return {}  # an annotation that cannot be resolved here constrains nothing
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-import typing
 from typing import Any
 
-from gvt.config.parameters import declaring, signature_of
+from gvt.config.parameters import declaring, signature_of, type_hints
 from gvt.config.recorded import unrecorded
 from gvt_author.testing.check import Failed, Skipped, rule
 from gvt_registry import KINDS, Offer
@@ -66,9 +65,8 @@ def _check_types(target: Any) -> None:
     Raises:
         Failed: If one has none.
     """
-    constructor: Any = getattr(target, "__init__") if isinstance(target, type) else target  # noqa: B009
     try:
-        typing.get_type_hints(constructor, include_extras=True)
+        type_hints(target)
     except (NameError, TypeError, AttributeError) as error:
         raise Failed(
             f"its types cannot be resolved: {error}; import them outside of `if TYPE_CHECKING:`"

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
+import gvt
 from gvt.config.parameters import (
     REQUIRED,
     PassedTo,
@@ -158,6 +159,19 @@ def test_parameters_that_are_passed_on_are_a_constructors_own(target):
         with pytest.raises(ConfigError, match=rf"^head\.{name}: .*{says}"):
             check_parameters("head", target, {"classes": 3, name: 0})
     assert [*declaring(Inheriting)] == [Inheriting, Base, Common]
+
+
+@dataclass(frozen=True)
+class OwnReader(gvt.PictureReader):
+    more: PositiveInt = 1
+
+
+def test_types_of_a_dataclass_are_resolved_where_they_are_written():
+    shown = {name: p.type_name for name, p in signature_of(OwnReader)[0].items()}
+    assert (shown["fit"], shown["more"]) == (
+        "Literal['crop', 'pad', 'stretch', 'within']",
+        "int > 0",
+    )
 
 
 def test_what_is_passed_on_to_what_takes_any_takes_any():
