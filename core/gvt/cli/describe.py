@@ -92,13 +92,17 @@ def documentation(target: Callable[..., Any]) -> str:
     for other in declaring(target):
         for member in inspect.getmro(other) if isinstance(other, type) else (other,):
             entries = {**_entries(inspect.getdoc(member) or ""), **entries}
-    lines = [entries[name] for name in signature_of(target)[0] if name in entries]
-    if len(lines) <= len(_entries(text)):
+    names = [name for name in signature_of(target)[0] if name in entries]
+    if _entries(text).keys() >= {*names}:
         return text
     place = _ARGUMENTS.search(text) or _SECTION.search(text)
     start = place.start() if place else len(text)
     end = place.end() if place and place.re is _ARGUMENTS else start
-    parts = [text[:start].strip(), "\n".join(["Args:", *lines]), text[end:].strip()]
+    parts = [
+        text[:start].strip(),
+        "\n".join(["Args:", *map(entries.__getitem__, names)]),
+        text[end:].strip(),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -27,6 +27,7 @@ class Head:
     Args:
         classes: Their number.
         depth: Layers, more than usual.
+        **common: Those of `Common`.
 
     Raises:
         ValueError: If there are none.
