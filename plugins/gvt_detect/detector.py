@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor
 
-from gvt import Head, Metric, PassedTo
+from gvt import Head, Metric
 
 from .detections import detections
 from .types import Share
@@ -36,7 +36,7 @@ class Detector(Head):
     Args:
         num_classes: Number of classes.
         weights: Factors of the losses, 1 unless given.
-        selection: Which boxes are kept; see `Selection`.
+        selection: Which boxes are kept.
 
     Attributes:
         losses: Names of the losses that have a weight.
@@ -53,14 +53,13 @@ class Detector(Head):
     def __init__(
         self,
         num_classes: int,
-        weights: dict[str, NonNegativeFloat] | None = None,
-        **selection: Annotated[Any, PassedTo(Selection)],
+        weights: Mapping[str, float] | None,
+        selection: Selection,
     ) -> None:
         super().__init__()
         self.num_classes, self.weights = num_classes, weights or {}
-        kept = Selection(**selection)
-        self.score_threshold, self.nms = kept.score_threshold, kept.nms
-        self.max_detections = kept.max_detections
+        self.score_threshold, self.nms = selection.score_threshold, selection.nms
+        self.max_detections = selection.max_detections
         if unknown := sorted(set(self.weights) - set(self.losses)):
             raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
 

@@ -16,7 +16,7 @@ from gvt import Batch, PassedTo, Targets
 
 from .maps import check_sizes
 from .proposing import Proposer, proposals_of
-from .regions import RegionDetector
+from .regions import RegionDetector, RegionSettings
 
 RoI = Literal["pool", "align"]
 
@@ -55,6 +55,7 @@ class FastRCNN(RegionDetector):
         roi: How a region becomes features: `pool`, the largest value of each cell as in the paper,
             or `align`, the mean of points between the cells (He and others, 2017).
         weights: Factors of the losses `classification` and `box`, 1 unless given.
+        **regions: Those of `RegionSettings`.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, or a weight is for no loss.
@@ -68,9 +69,10 @@ class FastRCNN(RegionDetector):
         proposals: PositiveInt = 2000,
         roi: RoI = "pool",
         roi_batch: PositiveInt = 64,
-        **regions: Annotated[Any, PassedTo(RegionDetector)],
+        **regions: Annotated[Any, PassedTo(RegionSettings)],
     ) -> None:
-        super().__init__(feature_info, num_classes, roi_batch=roi_batch, **regions)
+        settings = RegionSettings(roi_batch=roi_batch, **regions)
+        super().__init__(feature_info, num_classes, settings)
         self.proposer, self.proposals = proposer, proposals
         self.roi_heads = self.region_heads(feature_info)
         if roi == "pool":

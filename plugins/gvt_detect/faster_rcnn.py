@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from gvt import Batch, PassedTo, Targets
 
-from .regions import RegionDetector
-from .rpn import ProposalNetwork, Proposals
-from .types import Share
-
-SCALES = (2, 4, 8, 16, 32)
-"""Sides of a single map's anchors, in its strides: what the maps of a pyramid have together."""
-
-SCALE = 8
-"""Side of the anchors of each map of a pyramid, in its strides."""
+from .regions import RegionDetector, RegionSettings
+from .rpn import ProposalNetwork, Proposals, ProposalSettings
 
 
 class Outputs(NamedTuple):
@@ -41,6 +34,11 @@ class Outputs(NamedTuple):
         return self.proposals.sizes
 
 
+@dataclass(frozen=True)
+class FasterRCNNSettings(RegionSettings, ProposalSettings):
+    """How anchors become proposals, and how these are judged."""
+
+
 class FasterRCNN(RegionDetector):
     """Proposals from anchors, and of each its class and its box, by torchvision's own parts.
 
@@ -50,18 +48,9 @@ class FasterRCNN(RegionDetector):
     found in the padding of images.
 
     Args:
-        anchor_sizes: Of each map the sides of its anchors in pixels. Unless given: 8 strides on
-            each of several maps, and 2 to 32 on a single one.
-        aspect_ratios: Height over width of the anchors.
-        rpn_iou: An anchor is positive from the first IoU on, and negative below the second.
-        rpn_batch: Anchors of an image that the losses are taken of.
-        rpn_positive: Largest share of positive ones among them.
-        rpn_nms: IoU above which the less likely of two proposals is dropped.
-        proposals_train: Proposals of an image in training: of each map before suppression, and
-            of all after it.
-        proposals_predict: The same for predictions.
         weights: Factors of the losses `objectness`, `rpn_box`, `classification` and `box`, 1
             unless given.
+        **settings: Those of `FasterRCNNSettings`.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, the anchors do not fit them,
@@ -74,29 +63,11 @@ class FasterRCNN(RegionDetector):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        anchor_sizes: tuple[tuple[PositiveInt, ...], ...] | None = None,
-        aspect_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0),
-        rpn_iou: tuple[Share, Share] = (0.7, 0.3),
-        rpn_batch: PositiveInt = 256,
-        rpn_positive: Share = 0.5,
-        rpn_nms: Share = 0.7,
-        proposals_train: tuple[PositiveInt, PositiveInt] = (2000, 2000),
-        proposals_predict: tuple[PositiveInt, PositiveInt] = (1000, 1000),
-        **regions: Annotated[Any, PassedTo(RegionDetector)],
+        **settings: Annotated[Any, PassedTo(FasterRCNNSettings)],
     ) -> None:
-        super().__init__(feature_info, num_classes, **regions)
-        self.rpn = ProposalNetwork(
-            self.channels,
-            self.strides,
-            _usual_sizes(self.strides) if anchor_sizes is None else anchor_sizes,
-            aspect_ratios,
-            iou=rpn_iou,
-            batch=rpn_batch,
-            positive=rpn_positive,
-            nms=rpn_nms,
-            training=proposals_train,
-            testing=proposals_predict,
-        )
+        both = FasterRCNNSettings(**settings)
+        super().__init__(feature_info, num_classes, both)
+        self.rpn = ProposalNetwork(self.channels, self.strides, both)
         self.roi_heads = self.region_heads(feature_info)
 
     @staticmethod
@@ -126,9 +97,3 @@ class FasterRCNN(RegionDetector):
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
         """Return of each image `boxes`, `labels` and `scores`, the best one first."""
         return self._found(outputs, self.rpn.kept(outputs.proposals, training=False))
-
-
-def _usual_sizes(strides: Sequence[int]) -> list[list[int]]:
-    if len(strides) == 1:
-        return [[scale * strides[0] for scale in SCALES]]
-    return [[SCALE * stride] for stride in strides]

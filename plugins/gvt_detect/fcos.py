@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxLinearCoder
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
@@ -20,7 +20,7 @@ from gvt import Batch, PassedTo, Targets
 
 from .cells import without_padding
 from .detections import inside
-from .detector import Detector
+from .detector import Detector, Selection
 from .maps import check_sizes, chosen
 from .places import Places, of_truth, places_of
 from .rpn import full_precision
@@ -83,6 +83,7 @@ class FCOS(Detector):
             class's probability and of centerness.
         candidates: Most boxes of each class that are compared with each other for this, the surest
             ones of an image.
+        **selection: Those of `Selection`.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, `groups` do not divide their
@@ -102,9 +103,10 @@ class FCOS(Detector):
         radius: PositiveFloat = 1.5,
         nms: Share = 0.6,
         candidates: PositiveInt = 1000,
-        **detector: Annotated[Any, PassedTo(Detector)],
+        weights: dict[str, NonNegativeFloat] | None = None,
+        **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
-        super().__init__(num_classes, nms=nms, **detector)
+        super().__init__(num_classes, weights, Selection(nms=nms, **selection))
         self.radius, self.candidates = radius, candidates
         self.maps = chosen(feature_info, maps, FINEST)
         self.strides = tuple(feature_info[name][1] for name in self.maps)

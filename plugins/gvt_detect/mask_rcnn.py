@@ -38,6 +38,7 @@ class MaskRCNN(FasterRCNN):
         mask_layers: Channels of the convolutions on them.
         weights: Factors of the losses `objectness`, `rpn_box`, `classification`, `box` and
             `mask`, 1 unless given.
+        **faster_rcnn: Those of `FasterRCNN`.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, the anchors do not fit them,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -13,7 +13,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.ops import generalized_box_iou_loss
 
-from gvt import PassedTo, Targets
+from gvt import Targets
 
 from .detector import Detector, Selection
 from .maps import chosen, region_pooler
@@ -61,6 +61,9 @@ class RegionSettings(Selection):
     """How regions are judged, which of them are learned from, and which boxes are kept.
 
     Args:
+        maps: Names of the maps to look at, equally wide. Unless given: of a pyramid those of
+            stride 4 and more, otherwise the coarsest one of stride 16 or less.
+        weights: Factors of the losses, 1 unless given.
         roi_size: Side of the features that are pooled from a region.
         hidden: Width of the two dense layers on them.
         roi_iou: IoU from which on a proposal is of the object's class.
@@ -72,6 +75,8 @@ class RegionSettings(Selection):
             `linear` above that IoU, or `gaussian` everywhere.
     """
 
+    maps: tuple[str, ...] | None = None
+    weights: dict[str, NonNegativeFloat] | None = None
     roi_size: PositiveInt = 7
     hidden: PositiveInt = 1024
     roi_iou: Share = 0.5
@@ -89,10 +94,7 @@ class RegionDetector(Detector):
     Args:
         feature_info: Of each feature map its (channels, stride).
         num_classes: Number of classes.
-        maps: Names of the maps to look at, equally wide. Unless given: of a pyramid those of
-            stride 4 and more, otherwise the coarsest one of stride 16 or less.
-        weights: Factors of the losses, 1 unless given.
-        regions: How regions are judged; see `RegionSettings`.
+        settings: The maps, how regions are judged, and which boxes are kept.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, or a weight is for no loss.
@@ -105,15 +107,11 @@ class RegionDetector(Detector):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        maps: tuple[str, ...] | None = None,
-        weights: dict[str, NonNegativeFloat] | None = None,
-        **regions: Annotated[Any, PassedTo(RegionSettings)],
+        settings: RegionSettings,
     ) -> None:
-        settings = RegionSettings(**regions)
-        selection = {field.name: getattr(settings, field.name) for field in fields(Selection)}
-        super().__init__(num_classes, weights, **selection)
+        super().__init__(num_classes, settings.weights, settings)
         self.settings = settings
-        self.maps = chosen(feature_info, maps)
+        self.maps = chosen(feature_info, settings.maps)
         self.channels = feature_info[self.maps[0]][0]
         self.strides = tuple(feature_info[name][1] for name in self.maps)
 

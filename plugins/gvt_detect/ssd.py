@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
@@ -20,7 +20,7 @@ from torchvision.ops import Conv2dNormActivation, box_iou
 from gvt import Batch, PassedTo, Targets
 
 from .detections import inside
-from .detector import Detector
+from .detector import Detector, Selection
 from .maps import check_sizes, of_each_stride
 from .rpn import full_precision
 from .types import Share
@@ -80,6 +80,7 @@ class SSD(Detector):
         weights: Factors of the losses `classification` and `box`, 1 unless given.
         candidates: Most boxes of each class that are compared with each other for this, the surest
             ones of an image.
+        **selection: Those of `Selection`.
 
     Raises:
         ValueError: If the maps are not there, `sizes` or `aspect_ratios` do not fit them, or a
@@ -102,9 +103,12 @@ class SSD(Detector):
         score_threshold: Share = 0.01,
         nms: Share = 0.45,
         candidates: PositiveInt = 1000,
-        **detector: Annotated[Any, PassedTo(Detector)],
+        weights: dict[str, NonNegativeFloat] | None = None,
+        **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
-        super().__init__(num_classes, score_threshold=score_threshold, nms=nms, **detector)
+        super().__init__(
+            num_classes, weights, Selection(score_threshold=score_threshold, nms=nms, **selection)
+        )
         self.negatives, self.candidates = negatives, candidates
         self.maps = of_each_stride(feature_info, maps, FINEST)
         widths, strides = map(list, zip(*(feature_info[name] for name in self.maps), strict=True))

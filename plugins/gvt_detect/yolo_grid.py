@@ -81,6 +81,7 @@ class YOLOGrid(Detector):
         dropout: Share of the outputs of the first hidden dense layer dropped in training.
         lambda_coord: Factor of the loss `coordinates`.
         lambda_noobj: Factor of the loss `no_object`.
+        **selection: Those of `Selection`.
 
     Raises:
         ValueError: If there is no such map.
@@ -100,7 +101,7 @@ class YOLOGrid(Detector):
         lambda_noobj: NonNegativeFloat = 0.5,
         **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
-        super().__init__(num_classes, **selection)
+        super().__init__(num_classes, None, Selection(**selection))
         self.grid, self.boxes = grid, boxes
         self.lambda_coord, self.lambda_noobj = lambda_coord, lambda_noobj
         self.feature = map_to_look_at(feature_info, feature)
