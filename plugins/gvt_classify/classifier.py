@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from gvt import Loss, Metric, PathText, StackedMetric, Targets
+from gvt import Loss, Metric, PassedTo, StackedMetric, Targets
 
 from .dense import DenseHead
 
@@ -21,14 +21,6 @@ class Classifier(DenseHead):
     In training a picture's class may come as shares of all classes, as MixUp and CutMix make them.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the coarsest last.
-        num_classes: Number of classes.
-        hidden: Widths of hidden dense layers, with ReLU.
-        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
-            average pooling. A map that has this size already is left as it is.
-        dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file of `gvt import` that the last layer is taken from, with
-            `hidden=[]` and `grid=1`; it is not read when a checkpoint is loaded.
         label_smoothing: Share of the truth that is spread over all classes (Szegedy et al. 2016,
             https://arxiv.org/abs/1512.00567).
         class_weights: Factor of each class in the cross entropy; `balanced` makes up for their
@@ -37,6 +29,7 @@ class Classifier(DenseHead):
         loss: Of logits (N, num_classes) and class numbers (N,), or shares (N, num_classes); cross
             entropy unless given.
         metrics: Further ones by name, of predicted and true class numbers, (N,) each.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If the class weights do not fit the data, or something is given for the cross
@@ -49,17 +42,14 @@ class Classifier(DenseHead):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        hidden: tuple[PositiveInt, ...] = (),
-        grid: PositiveInt = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-        weights: PathText | None = None,
         label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         class_weights: list[PositiveFloat] | Literal["balanced"] | None = None,
         class_counts: tuple[int, ...] | None = None,
         loss: Loss | None = None,
         metrics: dict[str, Metric] | None = None,
+        **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, hidden, grid, dropout, weights)
+        super().__init__(feature_info, num_classes, **dense)
         if loss is not None and (class_weights is not None or label_smoothing):
             raise ValueError(
                 "class_weights and label_smoothing are for the cross entropy; give them to loss"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field, PositiveInt
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 import gvt
-from gvt import Batch, Dropout, Head
+from gvt import Batch, Dropout, Head, PathText
 
 
 class DenseHead(Head):
@@ -23,8 +25,8 @@ class DenseHead(Head):
         grid: The map is averaged to this many cells a side before it is flattened; 1 is global
             average pooling. A map that has this size already is left as it is.
         dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file of `gvt import` that the last layer is taken from; it is not
-            read when a checkpoint is loaded.
+        weights: A safetensors file of `gvt import` that the last layer is taken from, with
+            `hidden=[]` and `grid=1`; it is not read when a checkpoint is loaded.
 
     Raises:
         ValueError: If there is no such file, or its classifier is of another shape.
@@ -34,10 +36,10 @@ class DenseHead(Head):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        hidden: Sequence[int],
-        grid: int,
-        dropout: float,
-        weights: str | None,
+        hidden: tuple[PositiveInt, ...] = (),
+        grid: PositiveInt = 1,
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        weights: PathText | None = None,
     ) -> None:
         super().__init__()
         self.feature, (channels, _) = list(feature_info.items())[-1]

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from gvt import Loss, Metric, PathText, Targets
+from gvt import Loss, Metric, PassedTo, Targets
 
 from .dense import DenseHead
 
@@ -19,19 +19,12 @@ class MultiLabelClassifier(DenseHead):
     """Dense layers on the coarsest feature map; each picture is of any number of classes.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the coarsest last.
-        num_classes: Number of classes.
-        hidden: Widths of hidden dense layers, with ReLU.
-        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
-            average pooling. A map that has this size already is left as it is.
-        dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file of `gvt import` that the last layer is taken from, with
-            `hidden=[]` and `grid=1`; it is not read when a checkpoint is loaded.
         threshold: Classes with a score above it are predicted.
         pos_weight: Factor of each class's loss where it is true.
         loss: Of logits and truth, 0 or 1, (N, num_classes) float32 each; binary cross entropy
             unless given.
         metrics: Further ones by name, of scores (N, num_classes) and truth (N, num_classes) int64.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there is not one factor for each class, or the weights do not fit.
@@ -43,16 +36,13 @@ class MultiLabelClassifier(DenseHead):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        hidden: tuple[PositiveInt, ...] = (),
-        grid: PositiveInt = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-        weights: PathText | None = None,
         threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         pos_weight: list[PositiveFloat] | None = None,
         loss: Loss | None = None,
         metrics: dict[str, Metric] | None = None,
+        **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, hidden, grid, dropout, weights)
+        super().__init__(feature_info, num_classes, **dense)
         if loss is not None and pos_weight is not None:
             raise ValueError("pos_weight is for the binary cross entropy; give it to loss")
         if pos_weight is not None and len(pos_weight) != num_classes:

@@ -61,6 +61,7 @@ class ImageFolder:
             read; `skip` reads all once at opening, leaves those out and warns of them. It skips
             what is no picture, damaged, or larger than 89 million pixels, but stops where the
             machine fails, as for want of rights or on a broken disk.
+        **reading: Those of `Pictures`.
 
     Attributes:
         labels: The class of each picture; None where there are no class folders.

@@ -231,6 +231,7 @@ class EMNIST(TorchvisionSet):
         root: The folder that holds torchvision's `EMNIST/raw`.
         variant: Which of its six parts, as torchvision names them.
         download: Fetch what is not there; one archive holds all six variants.
+        **rest: Those of `TorchvisionSet`.
     """
 
     def __init__(

@@ -39,6 +39,7 @@ class DeepLab(DenseHead):
         rates: Of the dilated convolutions, in cells of the map; unless given, 6, 12 and 18 at
             stride 16 and 12, 24 and 36 at stride 8.
         dropout: Share of the pooled channels' values dropped in training.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there are not as many classes as the mode takes, no loss, or a weight for

@@ -23,6 +23,7 @@ class FCN(DenseHead):
     Args:
         feature_info: Of each feature map its (channels, stride).
         finest: Stride of the finest map that has a score: 8 is FCN-8s, 32 is FCN-32s.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there are not as many classes as the mode takes, no loss, or a weight for

@@ -33,6 +33,7 @@ class FPN(DenseHead):
         finest: Stride of the finest map that is used; masks are made at its size.
         channels: Channels of the pyramid, where it is built here.
         width: Channels of the convolutions on it.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there are not as many classes as the mode takes, no loss, or a weight for

@@ -47,6 +47,7 @@ class UNet(DenseHead):
             `bilinear` without.
         norm: `batch` norm before each ReLU, or `none`, as in the paper.
         padding: `same`, or the paper's `valid`, for a backbone that extends the image.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there are too few or too many widths, not as many classes as the mode

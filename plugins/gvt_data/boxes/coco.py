@@ -65,6 +65,7 @@ class COCO(BoxSet):
             missing, unreadable, listed twice, or of another size than the file says: `error` stops
             and lists all; `skip` leaves out the box or the picture with a warning; `clip` does so
             too, and cuts boxes that are partly outside at the image's edge.
+        **files: Those of `BoxFiles`.
 
     Raises:
         DataError: If a folder or file is missing, the JSON is broken, or something is bad.

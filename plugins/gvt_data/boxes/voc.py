@@ -70,6 +70,7 @@ class VOC(BoxSet):
             a broken one, or of another size than it says: `error` stops and lists all; `skip`
             leaves out the box or the picture with a warning; `clip` does so too, and cuts boxes
             that are partly outside at the image's edge.
+        **files: Those of `BoxFiles`.
 
     Raises:
         DataError: If a folder or a list is missing, or something is bad.

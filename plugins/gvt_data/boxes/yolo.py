@@ -65,6 +65,7 @@ class YOLO(BoxSet):
             missing or unreadable: `error` stops; `skip` leaves out
             the box or the picture with a warning; `clip` does so too, and cuts boxes that are
             partly outside at the edge.
+        **files: Those of `BoxFiles`.
 
     Raises:
         DataError: If the folder or the classes' names are missing, data.yaml contradicts itself,

@@ -87,6 +87,7 @@ class MaskFolder(MaskSet):
         mask_beginning: What masks' names have before their images', such as `mask_`.
         page: Which picture of images and masks that hold several (TIFF, GIF), from 1; the first
             unless given.
+        **pictures: Those of `Pictures`.
 
     Raises:
         DataError: If a folder is missing, images and masks do not go together, a file cannot be
