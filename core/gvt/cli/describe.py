@@ -20,9 +20,8 @@ EXAMPLE_SHAPE = (1, 28, 28)
 EXAMPLE_CLASSES = 10
 EXAMPLE_FEATURES = {"stage1": (32, 2), "stage2": (64, 4)}
 
-_ARGUMENTS = re.compile(r"^Args:\n((?:(?:    .*)?(?:\n|\Z))*)", re.MULTILINE)
+_SECTIONS = re.compile(r"\n\n(?=[A-Z]\w+:\n {4})")
 _ENTRY = re.compile(r"^    \w+: .*(?:\n {5,}.*)*", re.MULTILINE)
-_SECTION = re.compile(r"^(?:Attributes|Raises|Returns):$", re.MULTILINE)
 
 
 def describe(name: str) -> str:
@@ -95,22 +94,15 @@ def documentation(target: Callable[..., Any]) -> str:
     names = [name for name in signature_of(target)[0] if name in entries]
     if _entries(text).keys() >= {*names}:
         return text
-    place = _ARGUMENTS.search(text) or _SECTION.search(text)
-    start = place.start() if place else len(text)
-    end = place.end() if place and place.re is _ARGUMENTS else start
-    parts = [
-        text[:start].strip(),
-        "\n".join(["Args:", *map(entries.__getitem__, names)]),
-        text[end:].strip(),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    parts = [part for part in _SECTIONS.split(text) if not part.startswith("Args:")]
+    arguments = "\n".join(["Args:", *(entries[name] for name in names)])
+    return "\n\n".join([*parts[:1], arguments, *parts[1:]]).strip()
 
 
 def _entries(text: str) -> dict[str, str]:
     """Return the entries under `Args:` of a docstring by the names of their parameters."""
-    section = _ARGUMENTS.search(text)
-    entries = _ENTRY.findall(section[1]) if section else []
-    return {entry.split(":")[0].strip(): entry for entry in entries}
+    parts = [part for part in _SECTIONS.split(text) if part.startswith("Args:")]
+    return {e.split(":")[0].strip(): e for part in parts for e in _ENTRY.findall(part)}
 
 
 def _size(offer: Offer, target: Any) -> list[str]:

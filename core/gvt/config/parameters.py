@@ -119,7 +119,7 @@ def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
     takes_any = False
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            other = _passed_to(hints.get(name))
+            other = _passed_to(hints)
             passed_on, takes_any = signature_of(other) if other else ({}, True)
         elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             annotation = hints.get(name, Any)
@@ -130,9 +130,8 @@ def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
 def declaring(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """Yield a class or function, and those to which its parameters are passed on."""
     yield target
-    for hint in _hints(target).values():
-        if other := _passed_to(hint):
-            yield from declaring(other)
+    if other := _passed_to(_hints(target)):
+        yield from declaring(other)
 
 
 def type_hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -157,8 +156,8 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
         return {}  # an annotation that cannot be resolved here constrains nothing
 
 
-def _passed_to(hint: Any) -> Callable[..., Any] | None:
-    extras = getattr(hint, "__metadata__", ())
+def _passed_to(hints: Mapping[str, Any]) -> Callable[..., Any] | None:
+    extras = (extra for hint in hints.values() for extra in getattr(hint, "__metadata__", ()))
     return next((extra.target for extra in extras if isinstance(extra, PassedTo)), None)
 
 

@@ -86,3 +86,13 @@ def test_a_docstring_that_is_complete_stays_as_it_is():
     text = "Build it.\n\nArgs:\n    width: Its width,\n      oddly indented.\n"
     assert documentation(build) == f"{text}    others: Anything else."
     assert documentation(lambda width: width) == ""
+
+
+def test_a_docstring_may_have_nothing_but_arguments():
+    def build(**common: Annotated[Any, PassedTo(Common)]) -> Common:
+        return Common(**common)
+
+    arguments = "Args:\n    width: Channels of\n        each layer.\n    depth: "
+    assert documentation(build) == f"{arguments}Layers."
+    build.__doc__ = "\nArgs:\n    depth: Its layers."
+    assert documentation(build) == f"{arguments}Its layers."
