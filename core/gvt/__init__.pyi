@@ -20,6 +20,7 @@ from .config import (
     TrainConfig as TrainConfig,
     compose as compose,
 )
+from .config.parameters import PassedTo as PassedTo
 from .config.pretrained import restoring as restoring
 from .data.loading import Loader as Loader
 from .data_info import DataInfo as DataInfo

@@ -15,7 +15,7 @@ import gvt
 from gvt import Backbone, PathText
 
 from .freezing import freeze_parameters, leave_out, parameters_behind
-from .timm_networks import check_all_there, check_name, config_of, create, levels_of
+from .timm_networks import check_all_there, check_name, config_of, create, strides_of
 
 _REFUSALS = (RuntimeError, AssertionError, IndexError)
 """What networks raise that do not take images of a size."""
@@ -108,7 +108,7 @@ class Timm(Backbone):
         self.network, self._only_size = create(
             model, channels, image_shape and image_shape[1:], output_stride, pretrained, weights
         )
-        config, strides = config_of(model), [stride for _, stride in levels_of(self.network)]
+        config, strides = config_of(model), strides_of(self.network)
         self._name, self._final, self._levels = model, final, _chosen(stages, strides)
         self.normalise = Normalise(config["mean"], config["std"], channels)
         if not final and hasattr(self.network, "prune_intermediate_layers"):

@@ -135,8 +135,8 @@ def check_all_there(network: nn.Module, weights: str, model: str) -> None:
         )
 
 
-def levels_of(network: nn.Module) -> list[tuple[int, int]]:
-    """Return the (channels, stride) of every map that a network can give, the finest first.
+def strides_of(network: nn.Module) -> list[int]:
+    """Return the stride of every map that a network can give, the finest first.
 
     Raises:
         ValueError: If it gives none.
@@ -145,7 +145,7 @@ def levels_of(network: nn.Module) -> list[tuple[int, int]]:
     if not info or not hasattr(network, "forward_intermediates"):
         raise ValueError(f"timm's {type(network).__name__} gives no feature maps")
     levels = info if isinstance(info, list) else info.info
-    return [(level["num_chs"], level["reduction"]) for level in levels]
+    return [level["reduction"] for level in levels]
 
 
 def _built(
@@ -162,7 +162,7 @@ def _built(
                 raise
     if size is None:
         return timm.create_model(model, **given), config["input_size"][1:]
-    _, stride = levels_of(timm.create_model(model, num_classes=0))[-1]
+    stride = strides_of(timm.create_model(model, num_classes=0))[-1]
     padded = (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride)
     return timm.create_model(model, **given, img_size=padded), padded
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from gvt import Loss, Metric, PathText, StackedMetric, Targets
+from gvt import Loss, Metric, PassedTo, StackedMetric, Targets
 
 from .dense import DenseHead
 
@@ -21,14 +21,6 @@ class Classifier(DenseHead):
     In training the class may also be given as shares of all classes, as MixUp and CutMix produce.
 
     Args:
-        feature_info: The (channels, stride) of each feature map, the coarsest last.
-        num_classes: Number of classes.
-        hidden: Widths of hidden dense layers, with ReLU.
-        grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
-            average pooling. A map of that size is not changed.
-        dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file written by `gvt import`, for the weights of the last layer;
-            requires `hidden=[]` and `grid=1`. It is not read when a checkpoint is loaded.
         label_smoothing: Share of the target that is spread over all classes (Szegedy et al. 2016,
             https://arxiv.org/abs/1512.00567).
         class_weights: Factor of each class in the cross entropy; `balanced` weights classes
@@ -37,6 +29,7 @@ class Classifier(DenseHead):
         loss: Loss of logits (N, num_classes) and class indices (N,), or shares (N, num_classes);
             cross entropy by default.
         metrics: Further metrics by name, of predicted and true class indices, (N,) each.
+        **dense: Parameters of `DenseHead`.
 
     Raises:
         ValueError: If the class weights do not fit the data, parameters of the cross entropy are
@@ -49,17 +42,14 @@ class Classifier(DenseHead):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        hidden: tuple[PositiveInt, ...] = (),
-        grid: PositiveInt = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-        weights: PathText | None = None,
         label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         class_weights: list[PositiveFloat] | Literal["balanced"] | None = None,
         class_counts: tuple[int, ...] | None = None,
         loss: Loss | None = None,
         metrics: dict[str, Metric] | None = None,
+        **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, hidden, grid, dropout, weights)
+        super().__init__(feature_info, num_classes, **dense)
         if loss is not None and (class_weights is not None or label_smoothing):
             raise ValueError(
                 "class_weights and label_smoothing are for the cross entropy; set them in loss"

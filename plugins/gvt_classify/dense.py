@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field, PositiveInt
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 import gvt
-from gvt import Batch, Dropout, Head
+from gvt import Batch, Dropout, Head, PathText
 from gvt.vision.padding import pooled
 
 
@@ -24,8 +26,8 @@ class DenseHead(Head):
         grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
             average pooling. A map of that size is not changed. Padding is left out.
         dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file written by `gvt import`, for the weights of the last layer. It
-            is not read when a checkpoint is loaded.
+        weights: A safetensors file written by `gvt import`, for the weights of the last layer;
+            requires `hidden=[]` and `grid=1`. It is not read when a checkpoint is loaded.
 
     Raises:
         ValueError: If the file does not exist, or its classifier has another shape.
@@ -37,10 +39,10 @@ class DenseHead(Head):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        hidden: Sequence[int],
-        grid: int,
-        dropout: float,
-        weights: str | None,
+        hidden: tuple[PositiveInt, ...] = (),
+        grid: PositiveInt = 1,
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        weights: PathText | None = None,
     ) -> None:
         super().__init__()
         self.feature, (channels, self.stride) = list(feature_info.items())[-1]

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from gvt import Loss, Metric, PathText, Targets
+from gvt import Loss, Metric, PassedTo, Targets
 
 from .dense import DenseHead
 
@@ -19,20 +19,13 @@ class MultiLabelClassifier(DenseHead):
     """Dense layers on the coarsest feature map; each image has any number of classes.
 
     Args:
-        feature_info: The (channels, stride) of each feature map, the coarsest last.
-        num_classes: Number of classes.
-        hidden: Widths of hidden dense layers, with ReLU.
-        grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
-            average pooling. A map of that size is not changed.
-        dropout: Share of the last dense layer's inputs dropped in training.
-        weights: A safetensors file written by `gvt import`, for the weights of the last layer;
-            requires `hidden=[]` and `grid=1`. It is not read when a checkpoint is loaded.
         threshold: Score above which a class is predicted.
         pos_weight: Factor of each class's loss for positive samples.
         loss: Loss of logits and targets, 0 or 1, (N, num_classes) float32 each; binary cross
             entropy by default.
         metrics: Further metrics by name, of scores (N, num_classes) and targets (N, num_classes)
             int64.
+        **dense: Parameters of `DenseHead`.
 
     Raises:
         ValueError: If the number of factors is not the number of classes, `pos_weight` is combined
@@ -45,16 +38,13 @@ class MultiLabelClassifier(DenseHead):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        hidden: tuple[PositiveInt, ...] = (),
-        grid: PositiveInt = 1,
-        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-        weights: PathText | None = None,
         threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         pos_weight: list[PositiveFloat] | None = None,
         loss: Loss | None = None,
         metrics: dict[str, Metric] | None = None,
+        **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, hidden, grid, dropout, weights)
+        super().__init__(feature_info, num_classes, **dense)
         if loss is not None and pos_weight is not None:
             raise ValueError("pos_weight is for the binary cross entropy; set it in loss")
         if pos_weight is not None and len(pos_weight) != num_classes:

@@ -6,21 +6,21 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from PIL import Image
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from gvt import DataError, DataInfo, PathText, PictureReader, Record, Sample
+from gvt import DataError, DataInfo, PassedTo, PathText, Record, Sample
 from gvt.printable import printable
-from gvt.vision.pictures import SUFFIXES, Fit, UnreadablePicture, by_suffix, counted, overlooked
+from gvt.vision.pictures import SUFFIXES, UnreadablePicture, by_suffix, counted, overlooked
 
 from .broken import threads, without_broken
 from .label_list import read_label_list
 from .layout import read_layout
 from .listing import composed, fingerprint
+from .pictures import Pictures
 from .splits import SPLITS, check_shares
 
 
@@ -41,8 +41,6 @@ class ImageFolder:
     Args:
         split: `train`, `val` or `test`.
         root: The folder.
-        size: Height and width in pixels of all images, or both in one number; each picture keeps
-            its own unless given.
         fit: How a picture meets a size of another shape: `crop` fills it and takes the centre,
             `pad` keeps everything and adds zeros at the right and the bottom, `stretch` gives up
             the proportions. Pictures are resized by Pillow's bilinear filter, with antialiasing.
@@ -62,10 +60,7 @@ class ImageFolder:
             read; `skip` reads all once at opening, leaves those out and warns of them. It skips
             what is no picture, damaged, or larger than 89 million pixels, but stops where the
             machine fails, as for want of rights or on a broken disk.
-        white: The value that is white in files of more than 8 bits a value, where that is less
-            than their largest one: 4095 for a camera of 12 bits.
-        page: Which picture of a TIFF, GIF or WebP file that holds several, from 1; the first
-            unless given.
+        **reading: Those of `Pictures`.
 
     Attributes:
         files: The pictures' files.
@@ -86,9 +81,6 @@ class ImageFolder:
         self,
         split: str,
         root: str,
-        size: int | tuple[int, int] | None = None,
-        fit: Fit = "crop",
-        channels: Literal[1, 3] = 3,
         background: tuple[int, int, int] = (255, 255, 255),
         labels: PathText | None = None,
         classes: list[int | str] | None = None,
@@ -96,14 +88,12 @@ class ImageFolder:
         test: float = 0.0,
         split_seed: int = 0,
         on_error: Literal["error", "skip"] = "error",
-        white: PositiveFloat | None = None,
-        page: PositiveInt | None = None,
+        **reading: Annotated[Any, PassedTo(Pictures)],
     ) -> None:
         shares = {"val": val, "test": test}
         check_shares(shares)
         self.split = split
-        size = (size, size) if isinstance(size, int) else size
-        self.reader = PictureReader(channels, size, fit, background, white=white, page=page)
+        self.reader = Pictures(**reading).reader(background=background)
         folder = Path(root).expanduser()
         found = _found(folder, split, labels, classes, shares, split_seed)
         pictures = found.pictures

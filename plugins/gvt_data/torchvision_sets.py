@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, redi
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from filelock import FileLock
 from torch import Tensor
 from torchvision import datasets
 
-from gvt import DataError
+from gvt import DataError, PassedTo
 
 from .tensor_set import TensorSet
 
@@ -40,6 +40,7 @@ class _Published:
         files: Their names.
         classes: The names of its classes.
         first: The number of the first class in the files.
+        transposed: Whether rows of pixels are stored as columns.
     """
 
     name: str
@@ -50,20 +51,18 @@ class _Published:
     files: Sequence[str]
     classes: Sequence[str]
     first: int = 0
+    transposed: bool = False
 
-    def read(
-        self, root: str, download: bool, part: str, **parameters: Any
-    ) -> tuple[Tensor, Tensor]:
+    def read(self, root: str, download: bool, part: str) -> tuple[Tensor, Tensor]:
         """Return the images of a part, (N, C, H, W) uint8, and their classes, (N,) from 0.
 
         Raises:
             DataError: If it is absent, damaged, or cannot be fetched.
         """
         folder = Path(root).expanduser()
-        parameters |= {"train": part == "train", "download": download}
         try:
             with self._turn(folder, download), _impatient(), _bar_for_people_only():
-                opened = self.opener(folder, **parameters)
+                opened = self.opener(folder, train=part == "train", download=download)
             return self._tensors(opened)
         except Exception as error:  # whatever a damaged file makes torchvision stumble over
             raise DataError(self._complaint(folder, download, error)) from error
@@ -78,7 +77,7 @@ class _Published:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):  # nothing can be fetched into it, nor may be missing
             return nullcontext()
-        return FileLock(folder / f".{self.opener.__name__}.lock")
+        return FileLock(folder / f".{Path(self.folder).parts[0]}.lock")
 
     def _tensors(self, opened: Any) -> tuple[Tensor, Tensor]:
         images, labels = torch.as_tensor(opened.data), torch.as_tensor(opened.targets) - self.first
@@ -87,7 +86,7 @@ class _Published:
         if not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
             raise ValueError("labels of no class")
         if images.ndim == 3:
-            return images[:, None], labels
+            return (images.mT.contiguous() if self.transposed else images)[:, None], labels
         return images.permute(0, 3, 1, 2).contiguous(), labels
 
     def _complaint(self, folder: Path, download: bool, error: Exception) -> str:
@@ -110,10 +109,25 @@ class _Published:
         )
 
 
-class _Downloadable(TensorSet):
-    """A set whose parameters are those that all of these have."""
+class TorchvisionSet(TensorSet):
+    """A set that torchvision can fetch.
 
-    _published: ClassVar[_Published]
+    Args:
+        split: `train`, `val` (the held-out end of the training images) or `test`.
+        root: The folder that holds torchvision's folder of the set.
+        download: Fetch what is not there.
+        classes: The classes to keep, by number or name, in the order of their new numbers.
+        holdout: How many of the last training images are `val` instead.
+
+    Attributes:
+        published: The set, of which a subclass has its own.
+
+    Raises:
+        DataError: If files are missing or damaged, or cannot be fetched.
+        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
+    """
+
+    published: _Published
 
     def __init__(
         self,
@@ -123,12 +137,12 @@ class _Downloadable(TensorSet):
         classes: list[int | str] | None = None,
         holdout: int = 0,
     ) -> None:
-        it = self._published
-        read = partial(it.read, root, download)
-        super().__init__(it.name, split, it.classes, classes, holdout, read)
+        published = self.published
+        read = partial(published.read, root, download)
+        super().__init__(published.name, split, published.classes, classes, holdout, read)
 
 
-def _write_example(folder: Path, published: str, prefixes: Sequence[str]) -> dict[str, str]:
+def _write_noise(folder: Path, published: str, prefixes: Sequence[str]) -> dict[str, str]:
     """Write noise in the format of MNIST's files, and return the parameters that read it."""
     place = folder / published
     place.mkdir(parents=True)
@@ -142,96 +156,59 @@ def _write_example(folder: Path, published: str, prefixes: Sequence[str]) -> dic
     return {"root": str(folder)}
 
 
-def _idx_files(opener: Any) -> list[str]:
-    return [Path(name).stem for name, _ in opener.resources]  # without .gz
+def _like_mnist(name: str, opener: Any, licence: str) -> _Published:
+    return _Published(
+        name,
+        opener,
+        opener.mirrors[0],
+        licence,
+        f"{opener.__name__}/raw",
+        [Path(file).stem for file, _ in opener.resources],  # without .gz
+        opener.classes,
+    )
 
 
-class FashionMNIST(_Downloadable):
+class FashionMNIST(TorchvisionSet):
     """Articles of clothing: 60,000 for training and 10,000 for testing, 28x28 grey.
 
     H. Xiao, K. Rasul, R. Vollgraf (2017, https://arxiv.org/abs/1708.07747); MIT.
 
     Args:
-        split: `train`, `val` (the held-out end of the training images) or `test`.
         root: The folder that holds torchvision's `FashionMNIST/raw`.
-        download: Fetch what is not there.
-        classes: The classes to keep, by number or name, in the order of their new numbers.
-        holdout: How many of the last training images are `val` instead.
-
-    Raises:
-        DataError: If files are missing or damaged, or cannot be fetched.
-        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
     """
 
-    _published = _Published(
-        "fashion_mnist",
-        datasets.FashionMNIST,
-        datasets.FashionMNIST.mirrors[0],
-        "MIT licence",
-        "FashionMNIST/raw",
-        _idx_files(datasets.FashionMNIST),
-        datasets.FashionMNIST.classes,
-    )
+    published = _like_mnist("fashion_mnist", datasets.FashionMNIST, "MIT licence")
 
-    @staticmethod
-    def gvt_example(folder: Path) -> dict[str, str]:
-        """Write a few pictures of noise, and return the parameters that read them."""
-        return _write_example(folder, "FashionMNIST/raw", ("train", "t10k"))
+    @classmethod
+    def gvt_example(cls, folder: Path) -> dict[str, str]:
+        """Write a few images of noise, and return the parameters that read them."""
+        return _write_noise(folder, cls.published.folder, ("train", "t10k"))
 
 
-class KMNIST(_Downloadable):
+class KMNIST(FashionMNIST):
     """Cursive Japanese characters: 60,000 for training and 10,000 for testing, 28x28 grey.
 
     T. Clanuwat and others (2018, https://arxiv.org/abs/1812.01718); CC BY-SA 4.0.
 
     Args:
-        split: `train`, `val` (the held-out end of the training images) or `test`.
         root: The folder that holds torchvision's `KMNIST/raw`.
-        download: Fetch what is not there.
-        classes: The classes to keep, by number or name, in the order of their new numbers.
-        holdout: How many of the last training images are `val` instead.
-
-    Raises:
-        DataError: If files are missing or damaged, or cannot be fetched.
-        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
     """
 
-    _published = _Published(
-        "kmnist",
-        datasets.KMNIST,
-        datasets.KMNIST.mirrors[0],
-        "CC BY-SA 4.0",
-        "KMNIST/raw",
-        _idx_files(datasets.KMNIST),
-        datasets.KMNIST.classes,
-    )
-
-    @staticmethod
-    def gvt_example(folder: Path) -> dict[str, str]:
-        """Write a few pictures of noise, and return the parameters that read them."""
-        return _write_example(folder, "KMNIST/raw", ("train", "t10k"))
+    published = _like_mnist("kmnist", datasets.KMNIST, "CC BY-SA 4.0")
 
 
-class CIFAR10(_Downloadable):
+class CIFAR10(TorchvisionSet):
     """Small photographs of ten kinds: 50,000 for training, 10,000 for testing, 32x32 in colour.
 
     A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images.
 
     Args:
-        split: `train`, `val` (the held-out end of the training images) or `test`.
         root: The folder that holds `cifar-10-batches-py`.
-        download: Fetch what is not there.
-        classes: The classes to keep, by number or name, in the order of their new numbers.
-        holdout: How many of the last training images are `val` instead.
-
-    Raises:
-        DataError: If files are missing or damaged, or cannot be fetched.
-        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
     """
 
     # The files are pickles, which may run code. torchvision compares the MD5 of every one with its
     # list before it unpickles any, so they are opened through it and in no other way.
-    _published = _Published(
+    published = _Published(
         "cifar10",
         datasets.CIFAR10,
         datasets.CIFAR10.url,
@@ -241,29 +218,20 @@ class CIFAR10(_Downloadable):
             *(name for name, _ in datasets.CIFAR10.train_list + datasets.CIFAR10.test_list),
             datasets.CIFAR10.meta["filename"],
         ],
-        [
-            *("airplane", "automobile", "bird", "cat", "deer"),
-            *("dog", "frog", "horse", "ship", "truck"),
-        ],
+        ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
     )
 
 
-class EMNIST(TensorSet):
+class EMNIST(TorchvisionSet):
     """Handwritten letters and digits, 28x28 grey; published transposed, here turned upright.
 
     G. Cohen, S. Afshar, J. Tapson, A. van Schaik (2017, https://arxiv.org/abs/1702.05373).
 
     Args:
-        split: `train`, `val` (the held-out end of the training images) or `test`.
         root: The folder that holds torchvision's `EMNIST/raw`.
         variant: Which of its six parts, as torchvision names them.
         download: Fetch what is not there; one archive holds all six variants.
-        classes: The classes to keep, by number or name, in the order of their new numbers.
-        holdout: How many of the last training images are `val` instead.
-
-    Raises:
-        DataError: If files are missing or damaged, or cannot be fetched.
-        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
+        **rest: Those of `TorchvisionSet`.
     """
 
     def __init__(
@@ -273,15 +241,13 @@ class EMNIST(TensorSet):
         variant: Literal[
             "balanced", "byclass", "bymerge", "letters", "digits", "mnist"
         ] = "balanced",
-        download: bool = False,
-        classes: list[int | str] | None = None,
-        holdout: int = 0,
+        **rest: Annotated[Any, PassedTo(TorchvisionSet)],
     ) -> None:
         # The letters count from 1, and torchvision puts a class "N/A" without images before them.
         first = 1 if variant == "letters" else 0
-        published = _Published(
+        self.published = _Published(
             f"emnist {variant}",
-            datasets.EMNIST,
+            partial(datasets.EMNIST, split=variant),
             datasets.EMNIST.url,
             "no licence stated",
             "EMNIST/raw",
@@ -292,19 +258,15 @@ class EMNIST(TensorSet):
             ],
             datasets.EMNIST.classes_split_dict[variant][first:],
             first,
+            transposed=True,
         )
-
-        def read(part: str) -> tuple[Tensor, Tensor]:
-            images, labels = published.read(root, download, part, split=variant)
-            return images.mT.contiguous(), labels
-
-        super().__init__(published.name, split, published.classes, classes, holdout, read)
+        super().__init__(split, root, **rest)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:
-        """Write a few pictures of noise, and return the parameters that read them."""
+        """Write a few images of noise, and return the parameters that read them."""
         prefixes = ("emnist-balanced-train", "emnist-balanced-test")
-        return _write_example(folder, "EMNIST/raw", prefixes)
+        return _write_noise(folder, "EMNIST/raw", prefixes)
 
 
 @contextmanager

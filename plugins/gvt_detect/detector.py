@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from pydantic import PositiveInt
 from torch import Tensor
 
 from gvt import Head, Metric
 
 from .detections import detections
+from .types import Share
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which boxes of an image are kept.
+
+    Args:
+        score_threshold: Boxes of lower scores are left out.
+        nms: IoU above which the less likely of two boxes of a class is dropped.
+        max_detections: Most boxes of an image.
+    """
+
+    score_threshold: Share = 0.05
+    nms: Share = 0.5
+    max_detections: PositiveInt = 100
 
 
 class Detector(Head):
@@ -18,12 +36,10 @@ class Detector(Head):
     Args:
         num_classes: Number of classes.
         weights: Factors of the losses, 1 unless given.
+        selection: Which boxes are kept.
 
     Attributes:
         losses: Names of the losses that have a weight.
-        score_threshold: Boxes of lower scores are left out, where `_best` is asked.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        max_detections: Most boxes of an image.
         candidates: Most boxes of a class that are looked at.
 
     Raises:
@@ -33,14 +49,18 @@ class Detector(Head):
     padding_reach = 0
     needs: tuple[str, ...] = ("boxes", "labels")
     losses: tuple[str, ...] = ()
-    score_threshold: float
-    nms: float
-    max_detections: int
     candidates: int = 1000
 
-    def __init__(self, num_classes: int, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        weights: Mapping[str, float] | None,
+        selection: Selection,
+    ) -> None:
         super().__init__()
         self.num_classes, self.weights = num_classes, weights or {}
+        self.score_threshold, self.nms = selection.score_threshold, selection.nms
+        self.max_detections = selection.max_detections
         if unknown := sorted(set(self.weights) - set(self.losses)):
             raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
 

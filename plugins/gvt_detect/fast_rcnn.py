@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor, nn
-from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import MultiScaleRoIAlign, roi_pool
 
-from gvt import Batch, Targets
+from gvt import Batch, PassedTo, Targets
 
-from .maps import check_sizes, chosen, region_pooler
+from .maps import check_sizes
 from .proposing import Proposer, proposals_of
-from .regions import BoxLoss, RegionDetector, SoftNMS
-from .types import Share
+from .regions import RegionDetector, RegionSettings
 
 RoI = Literal["pool", "align"]
 
@@ -50,29 +48,14 @@ class FastRCNN(RegionDetector):
     learned from or found in the padding of images.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
-        num_classes: Number of classes.
-        maps: Names of the maps to look at, equally wide. Unless given: of a pyramid those of
-            stride 4 and more, otherwise the coarsest one of stride 16 or less.
         proposer: What makes proposals where the data gives none: `selective_search` (Uijlings and
             others, 2013), `selective_search_quality`, its thorough form, or `windows` of several
             sizes all over the picture.
         proposals: Most proposals of an image.
         roi: How a region becomes features: `pool`, the largest value of each cell as in the paper,
             or `align`, the mean of points between the cells (He and others, 2017).
-        roi_size: Side of the features that are pooled from a region.
-        hidden: Width of the two dense layers on them.
-        roi_iou: IoU from which on a proposal is of the object's class.
-        roi_batch: Proposals of an image that the losses are taken of.
-        roi_positive: Largest share of objects among them.
-        box_loss: Of the final boxes: `smooth_l1` of the paper, or `giou` (Rezatofighi and others,
-            2019), which is smaller and so takes a weight, such as 10.
         weights: Factors of the losses `classification` and `box`, 1 unless given.
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        soft_nms: Lower the scores of such boxes instead (Bodla and others, 2017): `linear` above
-            the IoU `nms`, or `gaussian` everywhere.
-        max_detections: Most boxes of an image.
+        **regions: Those of `RegionSettings`.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, or a weight is for no loss.
@@ -82,39 +65,18 @@ class FastRCNN(RegionDetector):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        maps: tuple[str, ...] | None = None,
         proposer: Proposer = "selective_search",
         proposals: PositiveInt = 2000,
         roi: RoI = "pool",
-        roi_size: PositiveInt = 7,
-        hidden: PositiveInt = 1024,
-        roi_iou: Share = 0.5,
         roi_batch: PositiveInt = 64,
-        roi_positive: Share = 0.25,
-        box_loss: BoxLoss = "smooth_l1",
-        weights: dict[str, NonNegativeFloat] | None = None,
-        score_threshold: Share = 0.05,
-        nms: Share = 0.5,
-        soft_nms: SoftNMS | None = None,
-        max_detections: PositiveInt = 100,
+        **regions: Annotated[Any, PassedTo(RegionSettings)],
     ) -> None:
-        super().__init__(
-            num_classes, box_loss, weights, score_threshold, nms, soft_nms, max_detections
-        )
+        settings = RegionSettings(roi_batch=roi_batch, **regions)
+        super().__init__(feature_info, num_classes, settings)
         self.proposer, self.proposals = proposer, proposals
-        self.maps = chosen(feature_info, maps)
-        self.strides = tuple(feature_info[name][1] for name in self.maps)
-        channels = feature_info[self.maps[0]][0]
-        aligned = region_pooler(feature_info, self.maps, roi_size)
-        self.roi_heads: RoIHeads = self.region_heads(
-            aligned if roi == "align" else RegionMaxPool(aligned),
-            channels,
-            roi_size,
-            hidden,
-            roi_iou,
-            roi_batch,
-            roi_positive,
-        )
+        self.roi_heads = self.region_heads(feature_info)
+        if roi == "pool":
+            self.roi_heads.box_roi_pool = RegionMaxPool(self.roi_heads.box_roi_pool)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:

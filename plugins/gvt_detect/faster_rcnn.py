@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from gvt import Batch, Targets
+from gvt import Batch, PassedTo, Targets
 
-from .maps import chosen, region_pooler
-from .regions import BoxLoss, RegionDetector, SoftNMS
-from .rpn import ProposalNetwork, Proposals
-from .types import Share
-
-SCALES = (2, 4, 8, 16, 32)
-"""Sides of a single map's anchors, in its strides: what the maps of a pyramid have together."""
-
-SCALE = 8
-"""Side of the anchors of each map of a pyramid, in its strides."""
+from .regions import RegionDetector, RegionSettings
+from .rpn import ProposalNetwork, Proposals, ProposalSettings
 
 
 class Outputs(NamedTuple):
@@ -42,6 +34,11 @@ class Outputs(NamedTuple):
         return self.proposals.sizes
 
 
+@dataclass(frozen=True)
+class FasterRCNNSettings(RegionSettings, ProposalSettings):
+    """How anchors become proposals, and how these are judged."""
+
+
 class FasterRCNN(RegionDetector):
     """Proposals from anchors, and of each its class and its box, by torchvision's own parts.
 
@@ -51,34 +48,9 @@ class FasterRCNN(RegionDetector):
     found in the padding of images.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
-        num_classes: Number of classes.
-        maps: Names of the maps to look at, equally wide. Unless given: of a pyramid those of
-            stride 4 and more, otherwise the coarsest one of stride 16 or less.
-        anchor_sizes: Of each map the sides of its anchors in pixels. Unless given: 8 strides on
-            each of several maps, and 2 to 32 on a single one.
-        aspect_ratios: Height over width of the anchors.
-        roi_size: Side of the features that are pooled from a region.
-        hidden: Width of the two dense layers on them.
-        rpn_iou: An anchor is positive from the first IoU on, and negative below the second.
-        rpn_batch: Anchors of an image that the losses are taken of.
-        rpn_positive: Largest share of positive ones among them.
-        rpn_nms: IoU above which the less likely of two proposals is dropped.
-        proposals_train: Proposals of an image in training: of each map before suppression, and
-            of all after it.
-        proposals_predict: The same for predictions.
-        roi_iou: IoU from which on a proposal is of the object's class.
-        roi_batch: Proposals of an image that the losses are taken of.
-        roi_positive: Largest share of objects among them.
-        box_loss: Of the final boxes: `smooth_l1` of the paper, or `giou` (Rezatofighi and others,
-            2019), which is smaller and so takes a weight, such as 10.
         weights: Factors of the losses `objectness`, `rpn_box`, `classification` and `box`, 1
             unless given.
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        soft_nms: Lower the scores of such boxes instead (Bodla and others, 2017): `linear` above
-            the IoU `nms`, or `gaussian` everywhere.
-        max_detections: Most boxes of an image.
+        **settings: Those of `FasterRCNNSettings`.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, the anchors do not fit them,
@@ -91,49 +63,12 @@ class FasterRCNN(RegionDetector):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        maps: tuple[str, ...] | None = None,
-        anchor_sizes: tuple[tuple[PositiveInt, ...], ...] | None = None,
-        aspect_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0),
-        roi_size: PositiveInt = 7,
-        hidden: PositiveInt = 1024,
-        rpn_iou: tuple[Share, Share] = (0.7, 0.3),
-        rpn_batch: PositiveInt = 256,
-        rpn_positive: Share = 0.5,
-        rpn_nms: Share = 0.7,
-        proposals_train: tuple[PositiveInt, PositiveInt] = (2000, 2000),
-        proposals_predict: tuple[PositiveInt, PositiveInt] = (1000, 1000),
-        roi_iou: Share = 0.5,
-        roi_batch: PositiveInt = 512,
-        roi_positive: Share = 0.25,
-        box_loss: BoxLoss = "smooth_l1",
-        weights: dict[str, NonNegativeFloat] | None = None,
-        score_threshold: Share = 0.05,
-        nms: Share = 0.5,
-        soft_nms: SoftNMS | None = None,
-        max_detections: PositiveInt = 100,
+        **settings: Annotated[Any, PassedTo(FasterRCNNSettings)],
     ) -> None:
-        super().__init__(
-            num_classes, box_loss, weights, score_threshold, nms, soft_nms, max_detections
-        )
-        self.maps = chosen(feature_info, maps)
-        channels = feature_info[self.maps[0]][0]
-        strides = [feature_info[name][1] for name in self.maps]
-        self.rpn = ProposalNetwork(
-            channels,
-            strides,
-            _usual_sizes(strides) if anchor_sizes is None else anchor_sizes,
-            aspect_ratios,
-            iou=rpn_iou,
-            batch=rpn_batch,
-            positive=rpn_positive,
-            nms=rpn_nms,
-            training=proposals_train,
-            testing=proposals_predict,
-        )
-        pooler = region_pooler(feature_info, self.maps, roi_size)
-        self.roi_heads = self.region_heads(
-            pooler, channels, roi_size, hidden, roi_iou, roi_batch, roi_positive
-        )
+        both = FasterRCNNSettings(**settings)
+        super().__init__(feature_info, num_classes, both)
+        self.rpn = ProposalNetwork(self.channels, self.strides, both)
+        self.roi_heads = self.region_heads(feature_info)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
@@ -162,9 +97,3 @@ class FasterRCNN(RegionDetector):
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
         """Return of each image `boxes`, `labels` and `scores`, the best one first."""
         return self._found(outputs, self.rpn.kept(outputs.proposals, training=False))
-
-
-def _usual_sizes(strides: Sequence[int]) -> list[list[int]]:
-    if len(strides) == 1:
-        return [[scale * strides[0] for scale in SCALES]]
-    return [[SCALE * stride] for stride in strides]

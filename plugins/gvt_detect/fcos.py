@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,11 @@ from torchvision.models.detection._utils import BoxLinearCoder
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from gvt import Batch, Targets
+from gvt import Batch, PassedTo, Targets
 
 from .cells import without_padding
 from .detections import inside
-from .detector import Detector
+from .detector import Detector, Selection
 from .maps import check_sizes, chosen
 from .places import Places, of_truth, places_of
 from .rpn import full_precision
@@ -81,10 +81,9 @@ class FCOS(Detector):
         weights: Factors of the losses `classification`, `box` and `centerness`, 1 unless given.
         score_threshold: Boxes of lower scores are left out. A score is the geometric mean of the
             class's probability and of centerness.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        max_detections: Most boxes of an image.
         candidates: Most boxes of each class that are compared with each other for this, the surest
             ones of an image.
+        **selection: Those of `Selection`.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, `groups` do not divide their
@@ -102,15 +101,13 @@ class FCOS(Detector):
         groups: PositiveInt | None = None,
         ranges: tuple[PositiveFloat, ...] | None = None,
         radius: PositiveFloat = 1.5,
-        weights: dict[str, NonNegativeFloat] | None = None,
-        score_threshold: Share = 0.05,
         nms: Share = 0.6,
-        max_detections: PositiveInt = 100,
         candidates: PositiveInt = 1000,
+        weights: dict[str, NonNegativeFloat] | None = None,
+        **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
-        super().__init__(num_classes, weights)
-        self.radius, self.score_threshold, self.nms = radius, score_threshold, nms
-        self.max_detections, self.candidates = max_detections, candidates
+        super().__init__(num_classes, weights, Selection(nms=nms, **selection))
+        self.radius, self.candidates = radius, candidates
         self.maps = chosen(feature_info, maps, FINEST)
         self.strides = tuple(feature_info[name][1] for name in self.maps)
         self.ranges = _checked(self.strides, ranges)

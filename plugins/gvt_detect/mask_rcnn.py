@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import (
@@ -16,12 +16,11 @@ from torchvision.models.detection.roi_heads import (
     paste_masks_in_image,
 )
 
-from gvt import Targets
+from gvt import PassedTo, Targets
 
 from .faster_rcnn import FasterRCNN, Outputs
 from .maps import region_pooler
-from .regions import BoxLoss, Regions, SoftNMS
-from .types import Share
+from .regions import Regions
 
 PASTED = 8
 """Masks that are put into the picture at a time, in float32, before they become bool."""
@@ -35,36 +34,11 @@ class MaskRCNN(FasterRCNN):
     from or found in the padding of images.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
-        num_classes: Number of classes.
-        maps: Names of the maps to look at, equally wide. Unless given: of a pyramid those of
-            stride 4 and more, otherwise the coarsest one of stride 16 or less.
-        anchor_sizes: Of each map the sides of its anchors in pixels. Unless given: 8 strides on
-            each of several maps, and 2 to 32 on a single one.
-        aspect_ratios: Height over width of the anchors.
-        roi_size: Side of the features that are pooled from a region.
-        hidden: Width of the two dense layers on them.
         mask_size: Side of the features that are pooled for a mask, which is twice as fine.
         mask_layers: Channels of the convolutions on them.
-        rpn_iou: An anchor is positive from the first IoU on, and negative below the second.
-        rpn_batch: Anchors of an image that the losses are taken of.
-        rpn_positive: Largest share of positive ones among them.
-        rpn_nms: IoU above which the less likely of two proposals is dropped.
-        proposals_train: Proposals of an image in training: of each map before suppression, and
-            of all after it.
-        proposals_predict: The same for predictions.
-        roi_iou: IoU from which on a proposal is of the object's class.
-        roi_batch: Proposals of an image that the losses are taken of.
-        roi_positive: Largest share of objects among them.
-        box_loss: Of the final boxes: `smooth_l1` of the paper, or `giou` (Rezatofighi and others,
-            2019), which is smaller and so takes a weight, such as 10.
         weights: Factors of the losses `objectness`, `rpn_box`, `classification`, `box` and
             `mask`, 1 unless given.
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        soft_nms: Lower the scores of such boxes instead (Bodla and others, 2017): `linear` above
-            the IoU `nms`, or `gaussian` everywhere.
-        max_detections: Most boxes of an image.
+        **faster_rcnn: Those of `FasterRCNN`.
 
     Raises:
         ValueError: If the maps are not there or not equally wide, the anchors do not fit them,
@@ -78,59 +52,16 @@ class MaskRCNN(FasterRCNN):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        maps: tuple[str, ...] | None = None,
-        anchor_sizes: tuple[tuple[PositiveInt, ...], ...] | None = None,
-        aspect_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0),
-        roi_size: PositiveInt = 7,
-        hidden: PositiveInt = 1024,
         mask_size: PositiveInt = 14,
         mask_layers: tuple[PositiveInt, ...] = (256, 256, 256, 256),
-        rpn_iou: tuple[Share, Share] = (0.7, 0.3),
-        rpn_batch: PositiveInt = 256,
-        rpn_positive: Share = 0.5,
-        rpn_nms: Share = 0.7,
-        proposals_train: tuple[PositiveInt, PositiveInt] = (2000, 2000),
-        proposals_predict: tuple[PositiveInt, PositiveInt] = (1000, 1000),
-        roi_iou: Share = 0.5,
-        roi_batch: PositiveInt = 512,
-        roi_positive: Share = 0.25,
-        box_loss: BoxLoss = "smooth_l1",
-        weights: dict[str, NonNegativeFloat] | None = None,
-        score_threshold: Share = 0.05,
-        nms: Share = 0.5,
-        soft_nms: SoftNMS | None = None,
-        max_detections: PositiveInt = 100,
+        **faster_rcnn: Annotated[Any, PassedTo(FasterRCNN)],
     ) -> None:
-        super().__init__(
-            feature_info,
-            num_classes,
-            maps=maps,
-            anchor_sizes=anchor_sizes,
-            aspect_ratios=aspect_ratios,
-            roi_size=roi_size,
-            hidden=hidden,
-            rpn_iou=rpn_iou,
-            rpn_batch=rpn_batch,
-            rpn_positive=rpn_positive,
-            rpn_nms=rpn_nms,
-            proposals_train=proposals_train,
-            proposals_predict=proposals_predict,
-            roi_iou=roi_iou,
-            roi_batch=roi_batch,
-            roi_positive=roi_positive,
-            box_loss=box_loss,
-            weights=weights,
-            score_threshold=score_threshold,
-            nms=nms,
-            soft_nms=soft_nms,
-            max_detections=max_detections,
-        )
+        super().__init__(feature_info, num_classes, **faster_rcnn)
         if not mask_layers:
             raise ValueError("mask_layers is empty; a mask takes at least one")
-        channels = feature_info[self.maps[0]][0]
         width = mask_layers[-1]
         self.roi_heads.mask_roi_pool = region_pooler(feature_info, self.maps, mask_size)
-        self.roi_heads.mask_head = MaskRCNNHeads(channels, mask_layers, 1)
+        self.roi_heads.mask_head = MaskRCNNHeads(self.channels, mask_layers, 1)
         # As wide within as without, as in torchvision's and in the paper.
         self.roi_heads.mask_predictor = MaskRCNNPredictor(width, width, num_classes + 1)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.ops import generalized_box_iou_loss
 
 from gvt import Targets
 
-from .detector import Detector
+from .detector import Detector, Selection
+from .maps import chosen, region_pooler
 from .rpn import full_precision
 from .soft_nms import soft_nms as suppressed_softly
+from .types import Share
 
 BoxLoss = Literal["smooth_l1", "giou"]
 SoftNMS = Literal["linear", "gaussian"]
@@ -52,22 +56,48 @@ class Regions(NamedTuple):
     deltas: Sequence[Tensor]
 
 
+@dataclass(frozen=True)
+class RegionSettings(Selection):
+    """How regions are judged, which of them are learned from, and which boxes are kept.
+
+    Args:
+        maps: Names of the maps to look at, equally wide. Unless given: of a pyramid those of
+            stride 4 and more, otherwise the coarsest one of stride 16 or less.
+        weights: Factors of the losses, 1 unless given.
+        roi_size: Side of the features that are pooled from a region.
+        hidden: Width of the two dense layers on them.
+        roi_iou: IoU from which on a proposal is of the object's class.
+        roi_batch: Proposals of an image that the losses are taken of.
+        roi_positive: Largest share of objects among them.
+        box_loss: Of the final boxes: `smooth_l1` of the paper, or `giou` (Rezatofighi and others,
+            2019), which is smaller and so takes a weight, such as 10.
+        soft_nms: Lower the scores of boxes that `nms` would drop instead (Bodla and others, 2017):
+            `linear` above that IoU, or `gaussian` everywhere.
+    """
+
+    maps: tuple[str, ...] | None = None
+    weights: dict[str, NonNegativeFloat] | None = None
+    roi_size: PositiveInt = 7
+    hidden: PositiveInt = 1024
+    roi_iou: Share = 0.5
+    roi_batch: PositiveInt = 512
+    roi_positive: Share = 0.25
+    box_loss: BoxLoss = "smooth_l1"
+    soft_nms: SoftNMS | None = None
+
+
 class RegionDetector(Detector):
     """A detector that judges regions, by torchvision's `RoIHeads`.
 
     A subclass has these as `roi_heads`, made by `region_heads`.
 
     Args:
+        feature_info: Of each feature map its (channels, stride).
         num_classes: Number of classes.
-        box_loss: Of the final boxes.
-        weights: Factors of the losses, 1 unless given.
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        soft_nms: Lower the scores of such boxes instead.
-        max_detections: Most boxes of an image.
+        settings: The maps, how regions are judged, and which boxes are kept.
 
     Raises:
-        ValueError: If a weight is for no loss.
+        ValueError: If the maps are not there or not equally wide, or a weight is for no loss.
     """
 
     losses: tuple[str, ...] = ("classification", "box")
@@ -75,52 +105,37 @@ class RegionDetector(Detector):
 
     def __init__(
         self,
+        feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        box_loss: BoxLoss,
-        weights: Mapping[str, float] | None,
-        score_threshold: float,
-        nms: float,
-        soft_nms: SoftNMS | None,
-        max_detections: int,
+        settings: RegionSettings,
     ) -> None:
-        super().__init__(num_classes, weights)
-        self.box_loss, self.max_detections = box_loss, max_detections
-        self.score_threshold, self.nms, self.soft_nms = score_threshold, nms, soft_nms
+        super().__init__(num_classes, settings.weights, settings)
+        self.settings = settings
+        self.maps = chosen(feature_info, settings.maps)
+        self.channels = feature_info[self.maps[0]][0]
+        self.strides = tuple(feature_info[name][1] for name in self.maps)
 
-    def region_heads(
-        self,
-        pooler: nn.Module,
-        channels: int,
-        size: int,
-        hidden: int,
-        iou: float,
-        batch: int,
-        positive: float,
-    ) -> RoIHeads:
-        """Return the layers that judge regions.
+    def region_heads(self, feature_info: Mapping[str, tuple[int, int]]) -> RoIHeads:
+        """Return the layers that judge regions, which are pooled by averaging.
 
         Args:
-            pooler: What makes features (R, channels, size, size) of regions.
-            channels: Of the maps.
-            size: Side of the pooled features.
-            hidden: Width of the two dense layers on them.
-            iou: From which on a region is of the object's class.
-            batch: Regions of an image that the losses are taken of.
-            positive: Largest share of objects among them.
+            feature_info: Of each feature map its (channels, stride).
         """
+        settings = self.settings
+        softly = settings.soft_nms is not None
         return RoIHeads(
-            pooler,
-            TwoMLPHead(channels * size**2, hidden),
-            FastRCNNPredictor(hidden, self.num_classes + 1),
-            fg_iou_thresh=iou,
-            bg_iou_thresh=iou,
-            batch_size_per_image=batch,
-            positive_fraction=positive,
+            region_pooler(feature_info, self.maps, settings.roi_size),
+            TwoMLPHead(self.channels * settings.roi_size**2, settings.hidden),
+            FastRCNNPredictor(settings.hidden, self.num_classes + 1),
+            fg_iou_thresh=settings.roi_iou,
+            bg_iou_thresh=settings.roi_iou,
+            batch_size_per_image=settings.roi_batch,
+            positive_fraction=settings.roi_positive,
             bbox_reg_weights=None,
-            score_thresh=self.score_threshold,
+            score_thresh=settings.score_threshold,
             # Soft suppression wants them all: no IoU is above 1.
-            nms_thresh=self.nms if self.soft_nms is None else 1.0,
-            detections_per_img=self.max_detections if self.soft_nms is None else None,
+            nms_thresh=1.0 if softly else settings.nms,
+            detections_per_img=None if softly else settings.max_detections,
         )
 
     def region_losses(
@@ -131,7 +146,7 @@ class RegionDetector(Detector):
         if not len(logits):  # neither an object nor a proposal: means of nothing are no numbers
             return {"classification": logits.sum() * 0, "box": deltas.sum() * 0}
         classification, box = fastrcnn_loss(logits, deltas, regions.labels, regions.deltas)
-        if self.box_loss == "giou":
+        if self.settings.box_loss == "giou":
             box = self._giou(deltas, regions, truth)
         return {"classification": classification, "box": box}
 
@@ -177,9 +192,9 @@ class RegionDetector(Detector):
         return generalized_box_iou_loss(boxes, wanted, reduction="sum") / len(labels)
 
     def _prediction(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> dict[str, Any]:
-        if self.soft_nms is not None:
+        if self.settings.soft_nms is not None:
             order, scores = suppressed_softly(
-                boxes, scores, labels, self.soft_nms, self.nms, self.max_detections
+                boxes, scores, labels, self.settings.soft_nms, self.nms, self.max_detections
             )
             order = order[scores > self.score_threshold]
             boxes, labels, scores = boxes[order], labels[order], scores[: len(order)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -21,6 +23,40 @@ from gvt.vision.padding import blanked
 
 from .detections import inside
 from .maps import check_sizes
+from .types import Share
+
+SCALES = (2, 4, 8, 16, 32)
+"""Sides of a single map's anchors, in its strides: what the maps of a pyramid have together."""
+
+SCALE = 8
+"""Side of the anchors of each map of a pyramid, in its strides."""
+
+
+@dataclass(frozen=True)
+class ProposalSettings:
+    """How anchors are laid out and learned from, and which become proposals.
+
+    Args:
+        anchor_sizes: Of each map the sides of its anchors in pixels. Unless given: 8 strides on
+            each of several maps, and 2 to 32 on a single one.
+        aspect_ratios: Height over width of the anchors.
+        rpn_iou: An anchor is positive from the first IoU on, and negative below the second.
+        rpn_batch: Anchors of an image that the losses are taken of.
+        rpn_positive: Largest share of positive ones among them.
+        rpn_nms: IoU above which the less likely of two proposals is dropped.
+        proposals_train: Proposals of an image in training: of each map before suppression, and
+            of all after it.
+        proposals_predict: The same for predictions.
+    """
+
+    anchor_sizes: tuple[tuple[PositiveInt, ...], ...] | None = None
+    aspect_ratios: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0)
+    rpn_iou: tuple[Share, Share] = (0.7, 0.3)
+    rpn_batch: PositiveInt = 256
+    rpn_positive: Share = 0.5
+    rpn_nms: Share = 0.7
+    proposals_train: tuple[PositiveInt, PositiveInt] = (2000, 2000)
+    proposals_predict: tuple[PositiveInt, PositiveInt] = (1000, 1000)
 
 
 class Proposals(NamedTuple):
@@ -54,44 +90,29 @@ class ProposalNetwork(RegionProposalNetwork):
     Args:
         channels: Channels of every map.
         strides: Of each map.
-        sizes: Of each map the sides of its square anchors in pixels.
-        ratios: Height over width of the anchors.
-        iou: An anchor is positive from the first on, and negative below the second.
-        batch: Anchors of an image that the losses are taken of.
-        positive: Largest share of positive ones among them.
-        nms: IoU above which the less likely of two proposals is dropped.
-        training: Proposals of an image before (of each map) and after suppression, in training.
-        testing: The same for predictions.
+        settings: Its anchors, what it learns from, and what it proposes.
 
     Raises:
         ValueError: If the anchors do not fit the maps.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        strides: Sequence[int],
-        sizes: Sequence[Sequence[int]],
-        ratios: Sequence[float],
-        iou: tuple[float, float],
-        batch: int,
-        positive: float,
-        nms: float,
-        training: tuple[int, int],
-        testing: tuple[int, int],
-    ) -> None:
-        anchors = _anchors(strides, sizes, ratios)
+    def __init__(self, channels: int, strides: Sequence[int], settings: ProposalSettings) -> None:
+        sizes = settings.anchor_sizes
+        anchors = _anchors(
+            strides, _usual_sizes(strides) if sizes is None else sizes, settings.aspect_ratios
+        )
+        iou, train, predict = settings.rpn_iou, settings.proposals_train, settings.proposals_predict
         if iou[0] < iou[1]:
             raise ValueError(f"rpn_iou {list(iou)}: the first, of positives, is the higher one")
         super().__init__(
             anchors,
             RPNHead(channels, anchors.num_anchors_per_location()[0]),
             *iou,
-            batch,
-            positive,
-            {"training": training[0], "testing": testing[0]},
-            {"training": training[1], "testing": testing[1]},
-            nms,
+            settings.rpn_batch,
+            settings.rpn_positive,
+            {"training": train[0], "testing": predict[0]},
+            {"training": train[1], "testing": predict[1]},
+            settings.rpn_nms,
         )
         self.proposal_matcher = _Matcher(*iou, allow_low_quality_matches=True)
         self.strides = tuple(strides)
@@ -191,6 +212,12 @@ def _mode(module: torch.nn.Module, training: bool) -> Iterator[None]:
         yield
     finally:
         module.training = before
+
+
+def _usual_sizes(strides: Sequence[int]) -> list[list[int]]:
+    if len(strides) == 1:
+        return [[scale * strides[0] for scale in SCALES]]
+    return [[SCALE * stride] for stride in strides]
 
 
 def _anchors(

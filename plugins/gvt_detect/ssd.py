@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +17,11 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.ssd import SSDHead
 from torchvision.ops import Conv2dNormActivation, box_iou
 
-from gvt import Batch, Targets
+from gvt import Batch, PassedTo, Targets
 from gvt.vision.padding import blanked
 
 from .detections import inside
-from .detector import Detector
+from .detector import Detector, Selection
 from .maps import check_sizes, of_each_stride
 from .rpn import full_precision
 from .types import Share
@@ -79,11 +79,9 @@ class SSD(Detector):
         iou: A default box is positive from it on; the best one of each object always is.
         negatives: So many negatives, the hardest ones, count for each positive of an image.
         weights: Factors of the losses `classification` and `box`, 1 unless given.
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        max_detections: Most boxes of an image.
         candidates: Most boxes of each class that are compared with each other for this, the surest
             ones of an image.
+        **selection: Those of `Selection`.
 
     Raises:
         ValueError: If the maps are not there, `sizes` or `aspect_ratios` do not fit them, or a
@@ -103,15 +101,16 @@ class SSD(Detector):
         aspect_ratios: tuple[tuple[PositiveFloat, ...], ...] | None = None,
         iou: Share = 0.5,
         negatives: PositiveFloat = 3.0,
-        weights: dict[str, NonNegativeFloat] | None = None,
         score_threshold: Share = 0.01,
         nms: Share = 0.45,
-        max_detections: PositiveInt = 100,
         candidates: PositiveInt = 1000,
+        weights: dict[str, NonNegativeFloat] | None = None,
+        **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
-        super().__init__(num_classes, weights)
-        self.negatives, self.score_threshold, self.nms = negatives, score_threshold, nms
-        self.max_detections, self.candidates = max_detections, candidates
+        super().__init__(
+            num_classes, weights, Selection(score_threshold=score_threshold, nms=nms, **selection)
+        )
+        self.negatives, self.candidates = negatives, candidates
         self.maps = of_each_stride(feature_info, maps, FINEST)
         widths, strides = map(list, zip(*(feature_info[name] for name in self.maps), strict=True))
         self.extra = nn.ModuleList()

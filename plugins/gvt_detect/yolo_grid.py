@@ -12,12 +12,11 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torchvision.ops import box_convert
 
-from gvt import Batch, Dropout, Targets
+from gvt import Batch, Dropout, PassedTo, Targets
 
 from .cells import map_to_look_at, pooled
-from .detector import Detector
+from .detector import Detector, Selection
 from .rpn import full_precision
-from .types import Share
 
 LEAK = 0.1
 """Slope below zero of the paper's leaky ReLU."""
@@ -82,9 +81,7 @@ class YOLOGrid(Detector):
         dropout: Share of the outputs of the first hidden dense layer dropped in training.
         lambda_coord: Factor of the loss `coordinates`.
         lambda_noobj: Factor of the loss `no_object`.
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        max_detections: Most boxes of an image.
+        **selection: Those of `Selection`.
 
     Raises:
         ValueError: If there is no such map.
@@ -102,15 +99,11 @@ class YOLOGrid(Detector):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         lambda_coord: NonNegativeFloat = 5.0,
         lambda_noobj: NonNegativeFloat = 0.5,
-        score_threshold: Share = 0.05,
-        nms: Share = 0.5,
-        max_detections: PositiveInt = 100,
+        **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(num_classes, None, Selection(**selection))
         self.grid, self.boxes = grid, boxes
         self.lambda_coord, self.lambda_noobj = lambda_coord, lambda_noobj
-        self.score_threshold, self.nms = score_threshold, nms
-        self.max_detections = max_detections
         self.feature = map_to_look_at(feature_info, feature)
         channels, self.stride = feature_info[self.feature]
         layers: list[nn.Module] = []

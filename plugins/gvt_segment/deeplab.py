@@ -10,10 +10,10 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from gvt import Dropout, Frame, Loss
+from gvt import Dropout, Frame, PassedTo
 from gvt.vision.padding import pooled
 
-from .dense import DenseHead, Mode, resized
+from .dense import DenseHead, resized
 from .layers import ConvNorm
 
 LOW_STRIDE = 4
@@ -36,16 +36,12 @@ class DeepLab(DenseHead):
 
     Args:
         feature_info: Of each feature map its (channels, stride).
-        num_classes: Number of classes.
-        background: Whether there are pixels of no class.
         output_stride: 16, or 8 for finer masks at several times the cost.
         width: Channels of its layers.
         rates: Of the dilated convolutions, in cells of the map; unless given, 6, 12 and 18 at
             stride 16 and 12, 24 and 36 at stride 8.
         dropout: Share of the pooled channels' values dropped in training.
-        mode: What each pixel may be: `multiclass`, `binary` or `multilabel`.
-        losses: Losses by names of one's own; cross entropy unless given.
-        weights: Factor of each loss, 1 unless given.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there are not as many classes as the mode takes, no loss, or a weight for
@@ -56,16 +52,13 @@ class DeepLab(DenseHead):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        background: bool = False,
         output_stride: Literal[8, 16] = 16,
         width: PositiveInt = 256,
         rates: tuple[PositiveInt, ...] | None = None,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1,
-        mode: Mode = "multiclass",
-        losses: dict[str, Loss] | None = None,
-        weights: dict[str, float] | None = None,
+        **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, background, mode, losses, weights)
+        super().__init__(feature_info, num_classes, **dense)
         self.high, self.low = _maps(feature_info, output_stride)
         channels, stride = feature_info[self.high]
         if rates is None:

@@ -39,7 +39,7 @@ class DenseHead(Head):
         feature_info: Of each feature map its (channels, stride).
         num_classes: Number of classes.
         background: Whether there are pixels of no class.
-        mode: What each pixel may be.
+        mode: What each pixel may be: `multiclass`, `binary` or `multilabel`.
         losses: Losses by names of one's own; cross entropy unless given.
         weights: Factor of each loss, 1 unless given.
 
@@ -58,10 +58,10 @@ class DenseHead(Head):
         self,
         feature_info: FeatureInfo,
         num_classes: int,
-        background: bool,
-        mode: Mode,
-        losses: dict[str, Loss] | None,
-        weights: dict[str, float] | None,
+        background: bool = False,
+        mode: Mode = "multiclass",
+        losses: dict[str, Loss] | None = None,
+        weights: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.mode, self.num_classes = mode, num_classes

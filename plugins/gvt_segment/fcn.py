@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gvt import Frame, Loss
+from gvt import Frame, PassedTo
 
-from .dense import DenseHead, Mode, resized
+from .dense import DenseHead, resized
 from .layers import from_stride
 
 
@@ -21,12 +22,8 @@ class FCN(DenseHead):
 
     Args:
         feature_info: Of each feature map its (channels, stride).
-        num_classes: Number of classes.
-        background: Whether there are pixels of no class.
         finest: Stride of the finest map that has a score: 8 is FCN-8s, 32 is FCN-32s.
-        mode: What each pixel may be: `multiclass`, `binary` or `multilabel`.
-        losses: Losses by names of one's own; cross entropy unless given.
-        weights: Factor of each loss, 1 unless given.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there are not as many classes as the mode takes, no loss, or a weight for
@@ -37,13 +34,10 @@ class FCN(DenseHead):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        background: bool = False,
         finest: PositiveInt = 8,
-        mode: Mode = "multiclass",
-        losses: dict[str, Loss] | None = None,
-        weights: dict[str, float] | None = None,
+        **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, background, mode, losses, weights)
+        super().__init__(feature_info, num_classes, **dense)
         self.names = from_stride(feature_info, finest)
         self.scores = nn.ModuleList(
             nn.Conv2d(feature_info[name][0], self.outputs, 1) for name in self.names

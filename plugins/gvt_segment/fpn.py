@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import gcd
+from typing import Annotated, Any
 
 from pydantic import PositiveInt
 from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 
-from gvt import Frame, Loss
+from gvt import Frame, PassedTo
 
-from .dense import DenseHead, Mode, resized
+from .dense import DenseHead, resized
 from .layers import from_stride
 
 GROUPS = 32
@@ -29,14 +30,10 @@ class FPN(DenseHead):
 
     Args:
         feature_info: Of each feature map its (channels, stride).
-        num_classes: Number of classes.
-        background: Whether there are pixels of no class.
         finest: Stride of the finest map that is used; masks are made at its size.
         channels: Channels of the pyramid, where it is built here.
         width: Channels of the convolutions on it.
-        mode: What each pixel may be: `multiclass`, `binary` or `multilabel`.
-        losses: Losses by names of one's own; cross entropy unless given.
-        weights: Factor of each loss, 1 unless given.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there are not as many classes as the mode takes, no loss, or a weight for
@@ -47,15 +44,12 @@ class FPN(DenseHead):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        background: bool = False,
         finest: PositiveInt = 4,
         channels: PositiveInt = 256,
         width: PositiveInt = 128,
-        mode: Mode = "multiclass",
-        losses: dict[str, Loss] | None = None,
-        weights: dict[str, float] | None = None,
+        **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, background, mode, losses, weights)
+        super().__init__(feature_info, num_classes, **dense)
         self.names = from_stride(feature_info, finest)
         given = [feature_info[name][0] for name in self.names]
         self.pyramid = None

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from math import ceil, log2
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gvt import ConfigError, Frame, Loss
+from gvt import ConfigError, Frame, PassedTo
 from gvt.vision.layers import DoubleConv
 
-from .dense import DenseHead, Mode, resized
+from .dense import DenseHead, resized
 
 Up = Literal["transpose", "nearest", "bilinear"]
 
@@ -37,8 +37,6 @@ class UNet(DenseHead):
 
     Args:
         feature_info: Of each feature map its (channels, stride).
-        num_classes: Number of classes.
-        background: Whether there are pixels of no class.
         widths: Channels after each step, from coarse to fine: one for each map but the coarsest,
             and further ones for steps without skip. `auto` goes as far as the image's size; a step
             that ends at stride s has 16 s channels, 256 at most, but never fewer than the map that
@@ -49,9 +47,7 @@ class UNet(DenseHead):
             `bilinear` without.
         norm: `batch` norm before each ReLU, or `none`, as in the paper.
         padding: `same`, or the paper's `valid`, for a backbone that extends the image.
-        mode: What each pixel may be: `multiclass`, `binary` or `multilabel`.
-        losses: Losses by names of one's own; cross entropy unless given.
-        weights: Factor of each loss, 1 unless given.
+        **dense: Those of `DenseHead`.
 
     Raises:
         ValueError: If there are too few or too many widths, not as many classes as the mode
@@ -64,16 +60,13 @@ class UNet(DenseHead):
         self,
         feature_info: Mapping[str, tuple[int, int]],
         num_classes: int,
-        background: bool = False,
         widths: tuple[PositiveInt, ...] | Literal["auto"] | None = "auto",
         up: Up = "bilinear",
         norm: Literal["batch", "none"] = "batch",
         padding: Literal["same", "valid"] = "same",
-        mode: Mode = "multiclass",
-        losses: dict[str, Loss] | None = None,
-        weights: dict[str, float] | None = None,
+        **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, background, mode, losses, weights)
+        super().__init__(feature_info, num_classes, **dense)
         self.names, self.padding = list(feature_info)[::-1], padding
         before = feature_info[self.names[0]][0]
         self.steps = nn.ModuleList()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.injected import INJECTED, NETWORKS
-from gvt.config.parameters import Parameter, signature_of
+from gvt.config.parameters import Parameter, declaring, signature_of
 from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError, UsageError
 from gvt.session.build import build_task, create, open_dataset
@@ -18,6 +19,9 @@ from gvt_registry import KINDS, Offer, default_registry, nearest
 EXAMPLE_SHAPE = (1, 28, 28)
 EXAMPLE_CLASSES = 10
 EXAMPLE_FEATURES = {"stage1": (32, 2), "stage2": (64, 4)}
+
+_SECTIONS = re.compile(r"\n\n(?=[A-Z]\w+:\n {4})")
+_ENTRY = re.compile(r"^    \w+: .*(?:\n {5,}.*)*", re.MULTILINE)
 
 
 def describe(name: str) -> str:
@@ -65,7 +69,7 @@ def _recipe(name: str) -> list[str]:
 
 def _component(offer: Offer) -> list[str]:
     target = offer.load()
-    documentation = inspect.getdoc(target) or ""
+    text = documentation(target)
     parameters, _ = signature_of(target)
     injected = INJECTED.get(offer.component.kind, frozenset())
     rows = [
@@ -73,9 +77,34 @@ def _component(offer: Offer) -> list[str]:
         for p in parameters.values()
         if p.name not in injected
     ]
-    lines = [documentation, ""] if documentation else []
+    lines = [text, ""] if text else []
     lines += ["parameters", aligned(rows) if rows else "  none"]
     return [*lines, *_size(offer, parameters)]
+
+
+def documentation(target: Callable[..., Any]) -> str:
+    """Return a docstring completed with the parameters that other docstrings explain.
+
+    An explanation in the docstring itself is preferred to that of a base class, or of the callable
+    that the parameters are passed on to.
+    """
+    text = inspect.getdoc(target) or ""
+    entries: dict[str, str] = {}
+    for other in declaring(target):
+        for member in inspect.getmro(other) if isinstance(other, type) else (other,):
+            entries = {**_entries(inspect.getdoc(member) or ""), **entries}
+    names = [name for name in signature_of(target)[0] if name in entries]
+    if _entries(text).keys() >= {*names}:
+        return text
+    parts = [part for part in _SECTIONS.split(text) if not part.startswith("Args:")]
+    arguments = "\n".join(["Args:", *(entries[name] for name in names)])
+    return "\n\n".join([*parts[:1], arguments, *parts[1:]]).strip()
+
+
+def _entries(text: str) -> dict[str, str]:
+    """Return the entries under `Args:` of a docstring by the names of their parameters."""
+    parts = [part for part in _SECTIONS.split(text) if part.startswith("Args:")]
+    return {e.split(":")[0].strip(): e for part in parts for e in _ENTRY.findall(part)}
 
 
 def _size(offer: Offer, parameters: Mapping[str, Parameter]) -> list[str]:

@@ -1,7 +1,7 @@
 """Recipes and their validated configuration."""
 
 from gvt.config.compose import compose, load_recipe, recipe_text
-from gvt.config.parameters import signature_of
+from gvt.config.parameters import declaring, signature_of, type_hints
 from gvt.config.paths import PathText
 from gvt.config.recorded import unrecorded
 from gvt.config.schema import (
@@ -31,11 +31,13 @@ __all__ = [
     "Section",
     "TrainConfig",
     "compose",
+    "declaring",
     "dump_yaml",
     "load_recipe",
     "parse_yaml",
     "read_yaml",
     "recipe_text",
     "signature_of",
+    "type_hints",
     "unrecorded",
 ]

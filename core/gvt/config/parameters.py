@@ -54,6 +54,25 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class PassedTo:
+    """Marks the `**` parameter of a constructor as passed on to another class or function.
+
+    The parameters of `target` are then those of the constructor as well: a recipe gives them by
+    name, `gvt config` and `gvt show` list them, and they are declared and documented once::
+
+        def __init__(self, num_classes: int, **rest: Annotated[Any, gvt.PassedTo(Base)]) -> None:
+            super().__init__(num_classes, **rest)
+
+    A parameter that both have is the constructor's.
+
+    Attributes:
+        target: The class, such as a base class or a dataclass of settings, or the function.
+    """
+
+    target: Callable[..., Any]
+
+
+@dataclass(frozen=True)
 class Unbuilt:
     """A component whose parameters are checked, and that is built once the data is known."""
 
@@ -94,20 +113,52 @@ def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool
         signature = inspect.signature(target)
     except (TypeError, ValueError):  # some built-in callables have none
         return {}, True
-    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        hints = {}  # an annotation that cannot be resolved here constrains nothing
-    found = {}
+    hints = _hints(target)
+    declared: dict[str, Parameter] = {}
+    passed_on: dict[str, Parameter] = {}
     takes_any = False
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            takes_any = True
+            other = _passed_to(hints)
+            passed_on, takes_any = signature_of(other) if other else ({}, True)
         elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             annotation = hints.get(name, Any)
-            found[name] = Parameter(name, annotation, parameter.default)
-    return found, takes_any
+            declared[name] = Parameter(name, annotation, parameter.default)
+    return {**declared, **{n: p for n, p in passed_on.items() if n not in declared}}, takes_any
+
+
+def declaring(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Yield a class or function, and those to which its parameters are passed on."""
+    yield target
+    if other := _passed_to(_hints(target)):
+        yield from declaring(other)
+
+
+def type_hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a constructor's parameters by name.
+
+    Raises:
+        NameError: If an annotation cannot be resolved where it is written; or another error of
+            `typing.get_type_hints`.
+    """
+    source: Any = target
+    if isinstance(target, type):
+        owner = next(member for member in inspect.getmro(target) if "__init__" in vars(member))
+        # The constructor of a dataclass has the annotations of its bases as text of their modules.
+        source = owner if "__dataclass_fields__" in vars(owner) else vars(owner)["__init__"]
+    return typing.get_type_hints(source, include_extras=True)
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return type_hints(target)
+    except (NameError, TypeError, AttributeError):
+        return {}  # an annotation that cannot be resolved here constrains nothing
+
+
+def _passed_to(hints: Mapping[str, Any]) -> Callable[..., Any] | None:
+    extras = (extra for hint in hints.values() for extra in getattr(hint, "__metadata__", ()))
+    return next((extra.target for extra in extras if isinstance(extra, PassedTo)), None)
 
 
 def check_parameters(

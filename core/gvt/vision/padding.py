@@ -29,7 +29,7 @@ def without_padding(feature: Tensor, stride: int, frame: Frame) -> list[Tensor]:
         frame: Sizes of the images.
     """
     parts = []
-    for of_image, size in zip(feature.split(1), frame.sizes, strict=True):
+    for of_image, size in zip(torch.split(feature, 1), frame.sizes, strict=True):
         rows, columns = (
             None if side == whole else ceil(side / stride)
             for side, whole in zip(size, frame.canvas, strict=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-import typing
 from typing import Any
 
-from gvt.config import signature_of, unrecorded
+from gvt.config import declaring, signature_of, type_hints, unrecorded
 from gvt_author.testing.check import Failed, Skipped, rule
 from gvt_registry import KINDS, Offer
 
@@ -45,10 +44,28 @@ def parameters(offer: Offer) -> None:
     target = _loaded(offer)
     if not (target.__doc__ or "").strip():
         raise Skipped("it has no docstring; see the rule 'docstring'")
-    known = _documented(target)
-    constructor: Any = getattr(target, "__init__") if isinstance(target, type) else target  # noqa: B009
+    known = {name for other in declaring(target) for name in _documented(other)}
+    for other in declaring(target):
+        _check_types(other)
+    taken, takes_any = signature_of(target)
+    for name in taken:
+        if name not in known:
+            raise Failed(
+                f"parameter {name!r} is not documented; put a line "
+                f"'{name}: ...' under 'Args:' in the docstring"
+            )
+    if strange := [name for name in unrecorded(target) if name not in taken and not takes_any]:
+        raise Failed(f"gvt_unrecorded has {strange[0]!r}, which is not a parameter of it")
+
+
+def _check_types(target: Any) -> None:
+    """Check that every parameter of a class or function has a type that can be resolved.
+
+    Raises:
+        Failed: If one has none.
+    """
     try:
-        typing.get_type_hints(constructor, include_extras=True)
+        type_hints(target)
     except (NameError, TypeError, AttributeError) as error:
         raise Failed(
             f"its types cannot be resolved: {error}; import them outside of `if TYPE_CHECKING:`"
@@ -58,14 +75,6 @@ def parameters(offer: Offer) -> None:
             continue
         if parameter.annotation is parameter.empty:
             raise Failed(f"parameter {parameter.name!r} has no type; annotate it")
-        if parameter.name not in known:
-            raise Failed(
-                f"parameter {parameter.name!r} is not documented; put a line "
-                f"'{parameter.name}: ...' under 'Args:' in the docstring"
-            )
-    taken, takes_any = signature_of(target)
-    if strange := [name for name in unrecorded(target) if name not in taken and not takes_any]:
-        raise Failed(f"gvt_unrecorded has {strange[0]!r}, which is not a parameter of it")
 
 
 def _loaded(offer: Offer) -> Any:

@@ -7,27 +7,25 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated as Constrained
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, PositiveFloat, PositiveInt
 
-from gvt import DataError, PathText, PictureReader
+from gvt import DataError, PathText
 from gvt.printable import printable
-from gvt.vision.pictures import Fit
 
 from ..listing import composed
-from ..splits import check_shares, divided
+from ..splits import divided
 from .annotation import Annotated, AssumedWarning, Thing
 from .box_set import BoxSet
-from .checks import OnError, summary
+from .checks import summary
 from .coco_document import Picture
 from .coco_files import pictures_in, split_files
 from .coco_json import CocoFile, categories_of, read_coco, things_of
 from .pairing import check_classes, folder_of, there
 from .paths import Located, Locator
+from .settings import BoxFileParameters, BoxFiles
 
 EXPECTED = (
     "expected are ROOT/annotations/instances_train2017.json with pictures in ROOT/train2017, or "
@@ -62,26 +60,13 @@ class COCO(BoxSet):
             whose path ends like the one in the JSON file; a warning says so.
         classes: Those categories that are wanted, in their order; others are unknown labels.
         masks: Whether masks are wanted.
-        size: Height and width in pixels of all images, or both in one number; each picture keeps
-            its own unless given. Boxes and masks go with it.
-        fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
-            what is left, and loses those outside, `pad`, `stretch` or `within`.
-        channels: 1 for grey, 3 for colour.
-        white: The value that is white in files of more than 8 bits a value, where that is less
-            than their largest one: 4095 for a camera of 12 bits.
-        page: Which picture of a TIFF, GIF or WebP file that holds several, from 1; the first
-            unless given.
-        val: The share of the training pictures that is `val`, where that has no file. The choice
-            depends on the seed and each picture's own name.
-        test: The same for `test`.
-        split_seed: Another number makes another choice.
         on_error: What happens to boxes that are bad (without area, outside the image, of negative
             width or what is no number, of an unknown category, or with an outline that cannot be
             drawn), to malformed entries, to annotations of no picture, and to pictures that are
             missing, unreadable, listed twice, or of another size than the file says: `error` stops
             and lists all; `skip` leaves out the box or the picture with a warning; `clip` does so
             too, and cuts boxes that are partly outside at the image's edge.
-        about: What is said where the folder is absent: source, licence, layout.
+        **files: Those of `BoxFiles`.
 
     Raises:
         DataError: If a folder or file is missing, the JSON is broken, or something is bad.
@@ -96,42 +81,33 @@ class COCO(BoxSet):
         images: PathText | None = None,
         classes: list[str] | None = None,
         masks: bool = True,
-        size: int | tuple[int, int] | None = None,
-        fit: Fit = "crop",
-        channels: Literal[1, 3] = 3,
-        white: PositiveFloat | None = None,
-        page: PositiveInt | None = None,
-        val: Constrained[float, Field(ge=0, lt=1)] = 0.2,
-        test: Constrained[float, Field(ge=0, lt=1)] = 0.0,
-        split_seed: int = 0,
-        on_error: OnError = "error",
-        about: str = "",
+        **files: BoxFileParameters,
     ) -> None:
-        size = (size, size) if isinstance(size, int) else size
-        reader = PictureReader(channels, size, fit, white=white, page=page)
+        settings = BoxFiles(**files)
+        reader = settings.reader()
         check_classes(classes)
-        shares = {"val": val, "test": test}
-        check_shares(shares)
-        folder = folder_of(root, about, EXPECTED)
-        files = split_files(folder, annotations, EXPECTED)
-        source = split if split in files.by_split else "train"
-        if source not in files.by_split:
+        shares = settings.shares()
+        folder = folder_of(root, settings.about, EXPECTED)
+        sources = split_files(folder, annotations, EXPECTED)
+        source = split if split in sources.by_split else "train"
+        if source not in sources.by_split:
             raise DataError(
                 f"data.annotations: {str(folder)!r} has no file for split {split}; it has "
-                f"{', '.join(printable(path) for path in {*files.by_split.values()})}"
+                f"{', '.join(printable(path) for path in {*sources.by_split.values()})}"
             )
-        content = read_coco(files.by_split[source])
+        content = read_coco(sources.by_split[source])
         if content.problems and not content.images:
             reason = summary(content.problems_of(()))
             raise DataError(f"{printable(content.path)}: no image can be used: {reason}")
-        names, labels, repeated = _classes({*files.by_split.values()}, classes)
-        by_folder: dict[str, Sequence[Picture]] = dict.fromkeys(files.own, ())
-        by_folder["train" if files.single else source] = content.images
-        pictures = divided(by_folder, shares, split_seed, _name)[split]
+        names, labels, repeated = _classes({*sources.by_split.values()}, classes)
+        by_folder: dict[str, Sequence[Picture]] = dict.fromkeys(sources.own, ())
+        by_folder["train" if sources.single else source] = content.images
+        pictures = divided(by_folder, shares, settings.split_seed, _name)[split]
         if not pictures:
             hint = f"; give data.{split} a share" if split not in by_folder else ""
             raise DataError(f"{printable(content.path)}: no pictures for split {split}{hint}")
-        paths = _located(folder, split, images, None if files.single else source, content, pictures)
+        of_split = None if sources.single else source
+        paths = _located(folder, split, images, of_split, content, pictures)
         problems = content.problems_of({picture.id for picture in pictures})
         if repeated:
             problems["repeated category"] = repeated
@@ -146,7 +122,7 @@ class COCO(BoxSet):
             found,
             list(names.values()),
             reader,
-            on_error,
+            settings.on_error,
             problems=problems,
             left_out={"crowd": crowds} if crowds else None,
         )

@@ -6,25 +6,22 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated as Constrained
-from typing import Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, PositiveFloat, PositiveInt
 
-from gvt import DataError, PictureReader
+from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures import SUFFIXES, Fit
+from gvt.vision.pictures import SUFFIXES
 
 from ..broken import threads
 from ..masks.voc import CLASSES
-from ..splits import check_shares, divided
+from ..splits import divided
 from ..voc_lists import Lists, files_by_name, split_lists
 from .annotation import Annotated, AssumedWarning
 from .box_set import BoxSet
-from .checks import OnError
 from .pairing import Paired, check_classes, folder_of, paired_below, relative, there
+from .settings import BoxFileParameters, BoxFiles
 from .voc_xml import Corners, Described, read_xml
 
 _LISTS = Path("ImageSets/Main")
@@ -67,24 +64,13 @@ class VOC(BoxSet):
             right nor wrong, as the challenge does; `left_out` counts them.
         size: Height and width in pixels of all images, or both in one number; each picture keeps
             its own unless given. Boxes go with it.
-        fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
-            what is left, and loses those outside, `pad`, `stretch` or `within`.
-        channels: 1 for grey, 3 for colour.
-        white: The value that is white in files of more than 8 bits a value, where that is less
-            than their largest one: 4095 for a camera of 12 bits.
-        page: Which picture of a TIFF, GIF or WebP file that holds several, from 1; the first
-            unless given.
-        val: The share of the pictures that is `val`, where nothing else says so. The choice
-            depends on the seed and each picture's own name.
-        test: The same for `test`.
-        split_seed: Another number makes another choice.
         on_error: What happens to boxes that are bad (without area, outside the image, with
             reversed corners or what is no number, or of an unknown label), to objects without a
             name or a box, and to pictures that are missing, unreadable, without their XML or with
             a broken one, or of another size than it says: `error` stops and lists all; `skip`
             leaves out the box or the picture with a warning; `clip` does so too, and cuts boxes
             that are partly outside at the image's edge.
-        about: What is said where the folder is absent: source, licence, layout.
+        **files: Those of `BoxFiles`.
 
     Raises:
         DataError: If a folder or a list is missing, or something is bad.
@@ -99,24 +85,14 @@ class VOC(BoxSet):
         classes: list[str] | None = None,
         corners: Corners = "inclusive",
         difficult: bool = False,
-        size: int | tuple[int, int] | None = None,
-        fit: Fit = "crop",
-        channels: Literal[1, 3] = 3,
-        white: PositiveFloat | None = None,
-        page: PositiveInt | None = None,
-        val: Constrained[float, Field(ge=0, lt=1)] = 0.2,
-        test: Constrained[float, Field(ge=0, lt=1)] = 0.0,
-        split_seed: int = 0,
-        on_error: OnError = "error",
-        about: str = "",
+        **files: BoxFileParameters,
     ) -> None:
-        size = (size, size) if isinstance(size, int) else size
-        reader = PictureReader(channels, size, fit, white=white, page=page)
+        settings = BoxFiles(**files)
+        reader = settings.reader()
         check_classes(classes)
-        folder = _devkit(folder_of(root, about, EXPECTED))
-        shares = {"val": val, "test": test}
-        check_shares(shares)
-        parts = _parts(folder, split, train, shares, split_seed)
+        folder = _devkit(folder_of(root, settings.about, EXPECTED))
+        shares = settings.shares()
+        parts = _parts(folder, split, train, shares, settings.split_seed)
         wanted = parts[split] if classes else [pair for part in parts.values() for pair in part]
         known = _read(wanted, corners)
         names = classes or _classes(known.values())
@@ -128,7 +104,7 @@ class VOC(BoxSet):
             found,
             names,
             reader,
-            on_error,
+            settings.on_error,
             left_out={"difficult": left_out} if left_out else None,
         )
 

@@ -6,23 +6,21 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated as Constrained
 from typing import Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveInt
 
-from gvt import DataError, PictureReader
+from gvt import DataError
 from gvt.printable import printable
-from gvt.vision.pictures import Fit
 
 from ..broken import threads
-from ..splits import check_shares, divided
+from ..splits import divided
 from .annotation import Annotated
 from .box_set import MASKS, BoxSet
-from .checks import OnError
 from .pairing import Paired, check_classes, folder_of, paired_below, relative, there
+from .settings import BoxFileParameters, BoxFiles
 from .yolo_lines import Keypoints, Line, thing_of
 from .yolo_splits import LABELS, NO_LABELS, named_pairs
 from .yolo_tasks import check_outlines
@@ -61,26 +59,13 @@ class YOLO(BoxSet):
         keypoints: How many keypoints follow each box, and how many numbers each of them has, as
             `kpt_shape` in data.yaml, which is taken unless given. They are not used. With `none`
             every line is a box or an outline, also where most lines could be something else.
-        size: Height and width in pixels of all images, or both in one number; each picture keeps
-            its own unless given. Boxes and masks go with it.
-        fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
-            what is left, and loses those outside, `pad`, `stretch` or `within`.
-        channels: 1 for grey, 3 for colour.
-        white: The value that is white in files of more than 8 bits a value, where that is less
-            than their largest one: 4095 for a camera of 12 bits.
-        page: Which picture of a TIFF, GIF or WebP file that holds several, from 1; the first
-            unless given.
-        val: The share of the pictures that is `val`, where nothing says which are. The choice
-            depends on the seed and each picture's own name.
-        test: The same for `test`.
-        split_seed: Another number makes another choice.
         on_error: What happens to boxes that are bad (without area, outside the image, of negative
             width or what is no number, in pixels, of a class without name, or with an outline that
             cannot be drawn), to lines that are neither boxes nor outlines, and to files that are
             missing or unreadable: `error` stops; `skip` leaves out
             the box or the picture with a warning; `clip` does so too, and cuts boxes that are
             partly outside at the edge.
-        about: What is said where the folder is absent: source, licence, layout.
+        **files: Those of `BoxFiles`.
 
     Raises:
         DataError: If the folder or the classes' names are missing, data.yaml contradicts itself,
@@ -95,23 +80,13 @@ class YOLO(BoxSet):
         classes: list[str] | None = None,
         masks: bool = True,
         keypoints: tuple[PositiveInt, Literal[2, 3]] | Literal["none"] | None = None,
-        size: int | tuple[int, int] | None = None,
-        fit: Fit = "crop",
-        channels: Literal[1, 3] = 3,
-        white: PositiveFloat | None = None,
-        page: PositiveInt | None = None,
-        val: Constrained[float, Field(ge=0, lt=1)] = 0.2,
-        test: Constrained[float, Field(ge=0, lt=1)] = 0.0,
-        split_seed: int = 0,
-        on_error: OnError = "error",
-        about: str = "",
+        **files: BoxFileParameters,
     ) -> None:
-        size = (size, size) if isinstance(size, int) else size
-        reader = PictureReader(channels, size, fit, white=white, page=page)
+        settings = BoxFiles(**files)
+        reader = settings.reader()
         check_classes(classes)
-        shares = {"val": val, "test": test}
-        check_shares(shares)
-        folder = folder_of(root, about, EXPECTED)
+        shares = settings.shares()
+        folder = folder_of(root, settings.about, EXPECTED)
         known = described(folder)
         if not classes:
             known.check_count()
@@ -125,7 +100,7 @@ class YOLO(BoxSet):
             by_folder = named_pairs(folder, known.splits, split)
         else:
             by_folder = paired_below(folder, ".txt", LABELS, NO_LABELS)
-        pairs = divided(by_folder, shares, split_seed, lambda pair: pair.name)[split]
+        pairs = divided(by_folder, shares, settings.split_seed, lambda pair: pair.name)[split]
         if not pairs:
             raise DataError(
                 f"data.root: split {split} of {str(folder)!r} has no pictures; put some into a "
@@ -146,7 +121,13 @@ class YOLO(BoxSet):
             found = [_without_outlines(of) for of in found]
         left_out = {MASKS: outlined} if masks and outlined and not complete else None
         super().__init__(
-            split, found, names, reader, on_error, left_out=left_out, absent=_absent(folder, pairs)
+            split,
+            found,
+            names,
+            reader,
+            settings.on_error,
+            left_out=left_out,
+            absent=_absent(folder, pairs),
         )
 
     @staticmethod

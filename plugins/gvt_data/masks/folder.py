@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
 from pydantic import Field, PositiveInt
 
-from gvt import DataError, PathText, PictureReader
+from gvt import DataError, PassedTo, PathText
 from gvt.printable import printable
-from gvt.vision.pictures import Fit
 
+from ..pictures import Pictures
 from ..splits import check_shares, divided, listed, own_name, picked
 from .file import MaskReader
 from .layout import EXPECTED, Folders
@@ -84,10 +84,9 @@ class MaskFolder(MaskSet):
             be read or has no mask, a mask of another size, or one with a value of no class.
         about: What is said where the folder is absent: source, licence, layout.
         mask_beginning: What masks' names have before their images', such as `mask_`.
-        white: The value that is white in images of more than 8 bits, such as 4095; the largest of
-            the file's type unless given.
         page: Which picture of images and masks that hold several (TIFF, GIF), from 1; the first
             unless given.
+        **pictures: Those of `Pictures`.
 
     Raises:
         DataError: If a folder is missing, images and masks do not go together, a file cannot be
@@ -105,9 +104,6 @@ class MaskFolder(MaskSet):
         classes: list[str | int] | dict[str, Given] | None = None,
         background: Given | None = None,
         ignore: Given | None = None,
-        size: int | tuple[int, int] | None = None,
-        fit: Fit = "crop",
-        channels: Literal[1, 3] = 3,
         tile: PositiveInt | None = None,
         train: str | list[int | str] | None = None,
         val: Held = 0.0,
@@ -116,12 +112,11 @@ class MaskFolder(MaskSet):
         on_error: Literal["error", "skip"] = "error",
         about: str = "",
         mask_beginning: str = "",
-        white: Annotated[float, Field(gt=0)] | None = None,
-        page: PositiveInt | None = None,
+        **pictures: Annotated[Any, PassedTo(Pictures)],
     ) -> None:
         folder = Path(root).expanduser()
-        size = (size, size) if isinstance(size, int) else size
-        reader = PictureReader(channels, size, fit, white=white, page=page)
+        settings = Pictures(**pictures)
+        reader = settings.reader()
         if not folder.is_dir():
             raise DataError(f"data.root: there is no folder {str(folder)!r}; {about or EXPECTED}")
         naming = Naming(mask_beginning, mask_ending)
@@ -133,11 +128,12 @@ class MaskFolder(MaskSet):
             masks = [p.mask for pairs in found.values() for p in pairs if p.mask is not None]
             # Where classes are named, a mask that cannot be read is an error when it is used.
             white_bit, lenient = (WHITE, on_error == "skip") if classes is None else (1, True)
-            return surveyed(masks, most, white_bit, page, lenient=lenient)
+            return surveyed(masks, most, white_bit, settings.page, lenient=lenient)
 
         meaning = mask_values(classes, background, ignore, tally)
         pairs = parts[split]
-        super().__init__(split, pairs, reader, MaskReader(meaning, most, page), tile, on_error)
+        mask_reader = MaskReader(meaning, most, settings.page)
+        super().__init__(split, pairs, reader, mask_reader, tile, on_error)
         if not len(self):
             raise DataError(_empty(folder, split))
 

@@ -1,5 +1,6 @@
 """A component's parameters, checked against its constructor's signature."""
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +10,15 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from gvt.config.parameters import REQUIRED, check_parameters, convert, signature_of
+import gvt
+from gvt.config.parameters import (
+    REQUIRED,
+    PassedTo,
+    check_parameters,
+    convert,
+    declaring,
+    signature_of,
+)
 from gvt.config.paths import RecipePath
 from gvt.errors import ConfigError
 
@@ -113,6 +122,64 @@ def test_any_keyword_passes_where_the_constructor_takes_any():
     assert check_parameters("head", build, {"width": 5, "free": [1]}) == {"width": 5, "free": [1]}
     with pytest.raises(ConfigError, match=r"head\.width"):
         check_parameters("head", build, {"width": "5"})
+
+
+@dataclass
+class Common:
+    width: PositiveInt = 8
+    depth: int = 2
+
+
+class Base:
+    def __init__(
+        self, classes: int, share: float = 0.5, **common: Annotated[Any, PassedTo(Common)]
+    ):
+        self.classes, self.share, self.common = classes, share, Common(**common)
+
+
+class Derived(Base):
+    def __init__(self, classes: int, depth: int = 4, **base: Annotated[Any, PassedTo(Base)]):
+        super().__init__(classes, depth=depth, **base)
+
+
+class Inheriting(Derived):
+    """Nothing new."""
+
+
+@pytest.mark.parametrize("target", [Derived, Inheriting])
+def test_parameters_that_are_passed_on_are_a_constructors_own(target):
+    declared, takes_any = signature_of(target)
+    assert list(declared) == ["classes", "depth", "share", "width"]
+    assert not takes_any
+    assert (declared["depth"].default, declared["width"].default) == (4, 8)
+    assert declared["width"].type_name == "int > 0"
+    checked = check_parameters("head", target, {"classes": 3, "share": 1, "width": 5})
+    assert target(**checked).common == Common(5, 4)
+    for name, says in (("width", "greater than 0"), ("widht", "has no parameter .*'width'")):
+        with pytest.raises(ConfigError, match=rf"^head\.{name}: .*{says}"):
+            check_parameters("head", target, {"classes": 3, name: 0})
+    assert [*declaring(Inheriting)] == [Inheriting, Base, Common]
+
+
+@dataclass(frozen=True)
+class OwnReader(gvt.PictureReader):
+    more: PositiveInt = 1
+
+
+def test_types_of_a_dataclass_are_resolved_where_they_are_written():
+    shown = {name: p.type_name for name, p in signature_of(OwnReader)[0].items()}
+    assert (shown["fit"], shown["more"]) == (
+        "Literal['crop', 'pad', 'stretch', 'within']",
+        "int > 0",
+    )
+
+
+def test_what_is_passed_on_to_what_takes_any_takes_any():
+    def build(width: int = 3, **rest: Annotated[Any, PassedTo(dict)]):
+        return dict(width=width, **rest)
+
+    assert signature_of(build)[1]
+    assert check_parameters("head", build, {"free": [1]}) == {"free": [1]}
 
 
 def test_the_signature_tells_names_types_and_defaults():

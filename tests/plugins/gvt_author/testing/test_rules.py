@@ -62,6 +62,7 @@ TABLE = {
     "generator:summary": "has no summary",
     "generator:docstring": "NoDocstring has no docstring",
     "generator:parameters": "'strength' is not documented",
+    "generator:parameters-passed": "'strength' is not documented",
     "generator:parameters-typed": "'strength' has no type",
     "generator:parameters-unrecorded": "gvt_unrecorded has 'strenght', which is not a parameter",
     "generator:builds": r"TypeError.*\(wrong_networks.py, line \d+\)",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gvt import Backbone, Batch, Discriminator, Generator, Head, Phase, Step, Task
+from gvt import Backbone, Batch, Discriminator, Generator, Head, PassedTo, Phase, Step, Task
 from gvt.vision.padding import pooled
 from gvt_registry import Component, hookimpl
 
@@ -45,6 +45,13 @@ class Undocumented(Blank):
 
     def __init__(self, image_shape: tuple[int, int, int], strength: float = 1.0) -> None:
         super().__init__(image_shape)
+
+
+class PassesOn(Blank):
+    """A parameter that is passed on to a class in which nobody explains it."""
+
+    def __init__(self, **rest: Annotated[Any, PassedTo(Undocumented)]) -> None:
+        super().__init__(rest["image_shape"])
 
 
 class Untyped(Blank):
@@ -521,6 +528,7 @@ def gvt_components() -> list[Component]:
         ("generator", "right-large", LargeOnly),
         ("generator", "docstring", NoDocstring),
         ("generator", "parameters", Undocumented),
+        ("generator", "parameters-passed", PassesOn),
         ("generator", "parameters-typed", Untyped),
         ("generator", "parameters-unrecorded", Unrecorded),
         ("generator", "builds", DoesNotBuild),
