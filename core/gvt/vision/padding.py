@@ -29,12 +29,12 @@ def without_padding(feature: Tensor, stride: int, frame: Frame) -> list[Tensor]:
         frame: Sizes of the images.
     """
     parts = []
-    for of_image, size in zip(torch.split(feature, 1), frame.sizes, strict=True):
+    for row, size in enumerate(frame.sizes):
         rows, columns = (
             None if side == whole else ceil(side / stride)
             for side, whole in zip(size, frame.canvas, strict=True)
         )
-        parts.append(of_image[..., :rows, :columns])
+        parts.append(feature[row : row + 1, :, :rows, :columns])
     return parts
 
 
