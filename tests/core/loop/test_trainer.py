@@ -1,4 +1,4 @@
-"""The loop: phases, optimisers, the guard, evaluation, checkpoints, each by a small real task."""
+"""The training loop: phases, optimisers, checks for finite values, evaluation, checkpoints."""
 
 import math
 import signal
@@ -141,7 +141,7 @@ def test_phases_of_one_optimizer_share_its_state():
     assert made.optimizers["b"].torch.state[task.b.weight]["step"] == 6
 
 
-def test_a_batch_that_teaches_nothing_moves_nothing():
+def test_a_batch_without_losses_changes_nothing():
     class Silent(TwoNets):
         def forward(self, phase, batch, step):
             return {} if step.index % 2 else super().forward(phase, batch, step)
@@ -156,7 +156,7 @@ def test_a_batch_that_teaches_nothing_moves_nothing():
 
 
 @pytest.mark.parametrize("steps", [500, 3])
-def test_an_epoch_or_a_run_that_teaches_nothing_is_an_error(steps):
+def test_an_epoch_or_a_run_without_losses_is_an_error(steps):
     class Mute(TwoNets):
         def forward(self, phase, batch, step):
             return {}
@@ -245,7 +245,7 @@ def test_what_is_not_finite_stops_the_run_and_is_never_saved(what, tmp_path):
     assert log.events[-1] == ("failure", "NonFiniteError")
 
 
-def test_an_infinite_buffer_is_no_accident(tmp_path):
+def test_a_buffer_that_is_infinite_by_design_is_allowed(tmp_path):
     task = TwoNets(A)
     task.register_buffer("mask", torch.tensor([0.0, -math.inf]))
     trainer(task, {"a": SGD}, folder=tmp_path).fit()
@@ -309,7 +309,7 @@ def test_asked_twice_at_the_end_the_run_is_as_it_was(tmp_path):
     assert log.events[-1] == ("success", "NoneType")
 
 
-def test_stopped_and_asked_again_it_still_says_how_it_goes_on(tmp_path, capfd):
+def test_a_second_request_at_the_end_still_reports_how_to_continue(tmp_path, capfd):
     asking, log = Asking(times=1, at=2), Log()
     made = trainer(TwoNets(A), {"a": SGD}, steps=9, folder=tmp_path, listeners=[asking, log])
     made.run.resume_command = "gvt resume here"
@@ -356,7 +356,7 @@ def test_what_is_due_twice_at_the_end_is_evaluated_once():
     assert evaluated(final="test")[1] == [(2, "test")]
 
 
-def test_an_evaluation_of_the_training_split_is_no_training_loss():
+def test_an_evaluation_of_the_training_split_is_not_a_training_loss():
     run, _ = evaluated(split="train", final="val")
     assert run.metrics.keys() == {"train/a", "train_eval/loss/a", "val/loss/a"}
     assert run.metrics["train_eval/loss/a"] == run.metrics["val/loss/a"]
@@ -566,7 +566,7 @@ class Unreduced(TwoNets):
         return [], {"error": (self.forward("a", batch, None)["error"], len(batch))}
 
 
-def test_a_loss_that_is_no_single_number_is_one_line():
+def test_a_loss_that_is_not_a_single_number_is_one_line():
     with pytest.raises(gvt.ConfigError, match=r"the loss 'error' came as \(4, 1\), .* its mean"):
         trainer(Unreduced(A), {"a": SGD}, steps=1).fit()
     task = Unreduced(A)

@@ -117,7 +117,7 @@ def test_the_loss_is_in_float32_of_whatever_logits():
         ({"label_smoothing": 1.0}, "label_smoothing: .*less than 1"),
         ({"class_weights": [1, 2]}, r"class_weights \[1.0, 2.0\]: .* each of the 3 classes"),
         ({"class_weights": [1, 2, 0]}, "class_weights.*greater than 0"),
-        ({"class_weights": "balanced"}, r"number of samples of each class, which this data set"),
+        ({"class_weights": "balanced"}, r"number of samples of each class, but this data set"),
         ({"label_smoothing": 0.1, "loss": "MultiMarginLoss"}, "are for the cross entropy"),
     ],
 )

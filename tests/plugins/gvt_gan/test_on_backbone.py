@@ -77,12 +77,12 @@ class Sure(gvt.Head):
 @pytest.mark.parametrize(
     ("realness", "count", "gives"),
     [
-        (DIGIT, 6, r"Classifier gives \(6, 3\) for 6 images, .*\(6,\)"),
-        (DIGIT, 3, r"Classifier gives \(3, 3\) for 3 images, .*\(3,\)"),
-        (Sure(torch.zeros(6, 1)), 6, r"Sure gives \(6, 1\) for 6 images, .*\(6,\)"),
-        (Sure(torch.zeros(5)), 6, r"Sure gives \(5,\) for 6 images, .*\(6,\)"),
-        (Sure(torch.zeros(())), 1, r"Sure gives \(\) for 1 images, .*\(1,\)"),
-        (Sure({"map": torch.zeros(6)}), 6, r"Sure gives dict for 6 images, .*\(6,\)"),
+        (DIGIT, 6, r"Classifier returned \(6, 3\) for 6 images, .*\(6,\)"),
+        (DIGIT, 3, r"Classifier returned \(3, 3\) for 3 images, .*\(3,\)"),
+        (Sure(torch.zeros(6, 1)), 6, r"Sure returned \(6, 1\) for 6 images, .*\(6,\)"),
+        (Sure(torch.zeros(5)), 6, r"Sure returned \(5,\) for 6 images, .*\(6,\)"),
+        (Sure(torch.zeros(())), 1, r"Sure returned \(\) for 1 images, .*\(1,\)"),
+        (Sure({"map": torch.zeros(6)}), 6, r"Sure returned dict for 6 images, .*\(6,\)"),
     ],
 )
 def test_a_realness_that_gives_anything_but_a_logit_an_image_is_refused(realness, count, gives):
