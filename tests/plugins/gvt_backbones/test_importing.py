@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_named(imported, state):
 def test_wrong_usage_is_one_line(imported, state, tmp_path):
     refused(imported(tmp_path / "nix.pth"), "does not exist", code=2)
     refused(imported(state, model="test_resnt"), "did you mean 'test_resnet'", code=2)
-    refused(imported(state, out=tmp_path / "no" / "x.safetensors"), "no folder", code=2)
+    refused(imported(state, out=tmp_path / "no" / "x.safetensors"), "does not exist", code=2)
     refused(imported(state, out=tmp_path / "x.pth"), "does not end in .safetensors", code=2)
 
 

@@ -195,7 +195,8 @@ def test_the_last_layer_comes_of_a_published_network(name, bias, tmp_path):
     path, weight, offset = published(tmp_path, bias=bias)
     features = {"final": torch.rand(2, 4, 3, 3)}
     expected = features["final"].mean(dim=(2, 3)) @ weight.T + offset
-    torch.testing.assert_close(head_on(name, path)(features, None), expected)
+    batch = gvt.Batch(torch.rand(2, 3, 6, 6), gvt.Frame(((6, 6),) * 2, (6, 6)))
+    torch.testing.assert_close(head_on(name, path)(features, batch), expected)
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -48,7 +48,8 @@ def batch(count=6, known=None):
 def class_loss(task, images, truth):
     """Return the cross entropy of the discriminator's classifier for images in [-1, 1]."""
     judge = task.discriminator
-    logits = judge.heads["digit"](judge.backbone(images / 2 + 0.5), None)
+    batch = gvt.Batch(images / 2 + 0.5, gvt.Frame((SHAPE[1:],) * len(images), SHAPE[1:]))
+    logits = judge.heads["digit"](judge.backbone(batch.images), batch)
     return F.cross_entropy(logits, truth)
 
 

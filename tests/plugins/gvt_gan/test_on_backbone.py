@@ -106,7 +106,8 @@ def test_a_further_heads_loss_is_its_own_of_what_carries_a_target_and_weighted()
     truth, known = torch.arange(6) % 3, torch.tensor([1, 0, 1, 1, 0, 0]).bool()
     targets = gvt.Targets({"class": truth.masked_fill(~known, 99)}, present={"class": known})
     _, losses = judge.judge(images(), targets)
-    logits = judge.heads["digit"](judge.backbone(images() / 2 + 0.5), None)
+    batch = gvt.Batch(images() / 2 + 0.5, gvt.Frame(((28, 28),) * 6, (28, 28)))
+    logits = judge.heads["digit"](judge.backbone(batch.images), batch)
     expected = 0.25 * F.cross_entropy(logits[known], truth[known])
     assert set(losses) == {"cross_entropy"}
     torch.testing.assert_close(losses["cross_entropy"], expected)
@@ -134,7 +135,7 @@ def test_as_a_task_it_predicts_what_the_further_heads_say():
     data = gvt.Batch(pictures, gvt.Frame(((28, 28),) * 6, (28, 28)))
     found = judge.supervised().predict(data)
     logits = judge.heads["digit"](judge.backbone(pictures), data)
-    torch.testing.assert_close(torch.stack([p["scores"] for p in found]), logits.softmax(1))
+    torch.testing.assert_close(torch.stack([p["digit"]["scores"] for p in found]), logits.softmax(1))
     assert discriminator().supervised() is None and discriminator().tells == ()
 
 
