@@ -11,17 +11,15 @@ from torch import Tensor
 
 from gvt import (
     Batch,
-    DataConfig,
-    EvaluateConfig,
+    DataInfo,
     Loader,
     MultiHead,
-    OptimizerConfig,
     Phase,
     Prediction,
     Step,
     Task,
-    TrainConfig,
     Trainer,
+    compose,
     seed_everything,
 )
 from gvt.checkpoint import CheckpointFolder
@@ -29,6 +27,16 @@ from gvt.loop import PluginHooks
 from gvt_author.testing.stand_ins import Pictures, TinyBackbone, TinyHead, batch_of
 from gvt_author.testing.trial import CPU, SHAPE
 from gvt_registry import Plugin, Plugins, default_registry
+
+RECIPE = {
+    "recipe": "followed",
+    "task": {"name": "heads"},
+    "data": {"name": "pictures", "batch_size": 4, "resident": False},
+    "optimizers": {"model": {"name": "Adam"}},
+    "train": {"steps": 4, "log_every": 2, "checkpoint_every": 2, "pictures_every": 2},
+    "evaluate": {"split": "val", "every": 2},
+}
+"""The configuration of the run."""
 
 
 class _Drawing(Task):
@@ -78,20 +86,19 @@ def follow(plugin: Plugin, folder: Path) -> tuple[bool, list[str]]:
         Whether it has any, and a line for each one that raised.
     """
     seed_everything(0)
-    train = TrainConfig(steps=4, log_every=2, checkpoint_every=2, pictures_every=2)
+    config = compose(RECIPE)  # with the defaults of every plugin's section
     data = Pictures(SHAPE)
-    optimizer = OptimizerConfig.model_validate({"name": "Adam"})
     trainer = Trainer(
         _Drawing(),
-        Loader(data, DataConfig(name="pictures", batch_size=4, resident=False), train, CPU),
-        {"model": optimizer},
-        train,
+        Loader(data, config.data, config.train, CPU),
+        config.optimizers,
+        config.train,
         CPU,
-        evaluation=EvaluateConfig(split="val", every=2),
+        evaluation=config.evaluate,
         open_split=lambda split: [batch_of(data, CPU)],
         checkpoints=CheckpointFolder(folder / "checkpoints"),
     )
-    trainer.run.folder = folder
+    trainer.run.folder, trainer.run.config, trainer.run.info = folder, config, DataInfo.of(data)
     problems: list[str] = []
     alone = _Alone(plugin)
     trainer.listeners = [PluginHooks(alone, problems.append)]

@@ -135,7 +135,9 @@ def test_as_a_task_it_predicts_what_the_further_heads_say():
     data = gvt.Batch(pictures, gvt.Frame(((28, 28),) * 6, (28, 28)))
     found = judge.supervised().predict(data)
     logits = judge.heads["digit"](judge.backbone(pictures), data)
-    torch.testing.assert_close(torch.stack([p["digit"]["scores"] for p in found]), logits.softmax(1))
+    torch.testing.assert_close(
+        torch.stack([p["digit"]["scores"] for p in found]), logits.softmax(1)
+    )
     assert discriminator().supervised() is None and discriminator().tells == ()
 
 

@@ -229,6 +229,37 @@ def test_a_plugin_that_is_wrong_as_a_whole(rule, source, says, load, tmp_path):
     assert re.search(says, failed[rule])
 
 
+SECTION = """
+from gvt_registry import hookimpl
+
+@hookimpl
+def gvt_sections():
+    return {"NAME_": "NAME:Pulse"}
+
+@hookimpl
+def gvt_step_ended(run):
+    assert run.config.section("NAME_", Pulse).every == 5
+    assert run.info.classes and len(run.examples(2)) == 2
+
+def __getattr__(name):  # pydantic is imported with the first recipe
+    if name != "Pulse":
+        raise AttributeError(name)
+    import gvt
+    global Pulse
+    Pulse = type("Pulse", (gvt.Section,), {"__annotations__": {"every": "int"}, "every": 5})
+    return Pulse
+"""
+
+
+def test_a_follower_of_runs_has_its_section_the_data_and_examples(load, tmp_path):
+    name = f"pulse_{tmp_path.name.replace('-', '_')}"
+    file = tmp_path / f"{name}.py"
+    file.write_text(SECTION.replace("NAME", name))
+    load(file)
+    failed, passed = outcomes(checks(name))
+    assert not failed and "run" in passed
+
+
 def test_every_rule_is_broken_by_something_here():
     broken = {ruled(name) for name in TABLE}
     broken |= {"onnx", "accelerator", "listing", "hooks", "run"}
