@@ -11,7 +11,7 @@ from gvt.loop.evaluation import Evaluation
 from gvt.loop.listener import Run
 
 
-def note_best(config: EvaluateConfig, run: Run, found: Evaluation) -> bool:
+def note_best(config: EvaluateConfig, run: Run, evaluation: Evaluation) -> bool:
     """Return whether an evaluation is the run's best so far, and note it in the run if so.
 
     An evaluation whose metric or any of whose losses is not finite is never the best; it is a
@@ -22,8 +22,8 @@ def note_best(config: EvaluateConfig, run: Run, found: Evaluation) -> bool:
     """
     if config.best is None:
         return False
-    metrics = found.metrics
-    losses = [name for name in metrics if found.figure(name).kind == "loss"]
+    metrics = evaluation.metrics
+    losses = [name for name in metrics if evaluation.figure(name).kind == "loss"]
     if config.best not in metrics:
         raise ConfigError(
             f"evaluate.best: no metric is called {config.best!r}; there are {', '.join(losses)}"
