@@ -112,5 +112,5 @@ def test_init_from_copies_matching_weights_and_lists_the_rest(runs, tmp_path, ca
 
 def test_init_from_another_kind_of_model_is_an_error(runs, tmp_path):
     checkpoint = runs["gan.mnist"].checkpoint
-    with pytest.raises(gvt.CheckpointError, match="init_from: nothing in"):
+    with pytest.raises(gvt.CheckpointError, match="init_from: no tensor in"):
         gvt.run("classify.mnist", f"init_from={checkpoint}", f"run.root={tmp_path}", quiet=True)
