@@ -148,23 +148,20 @@ class Batch:
         return replace(self, images=self.images.pin_memory())
 
     def select(self, rows: Tensor) -> Batch:
-        """Return the batch of the given rows, (K,) int64 on the CPU, in their order."""
+        """Return the batch of some rows, (K,) int64 on the CPU, in their order."""
         indices = rows.tolist()
 
         def pick(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {key: pick(of_key) for key, of_key in value.items()}
             if isinstance(value, Tensor):
                 return value[rows.to(value.device)]
             return [value[i] for i in indices] if isinstance(value, Sequence) else value
 
-        targets = self.targets and Targets(
-            dense={k: pick(v) for k, v in self.targets.dense.items()},
-            ragged={k: pick(v) for k, v in self.targets.ragged.items()},
-            present={k: pick(v) for k, v in self.targets.present.items()},
-        )
         return Batch(
             images=pick(self.images),
-            frame=Frame(tuple(self.frame.sizes[i] for i in indices), self.frame.canvas),
-            inputs={k: pick(v) for k, v in self.inputs.items()},
-            targets=targets,
-            records=[self.records[i] for i in indices] if self.records else (),
+            frame=Frame(tuple(pick(self.frame.sizes)), self.frame.canvas),
+            inputs=pick(self.inputs),
+            targets=self.targets and Targets(**pick(vars(self.targets))),
+            records=pick(self.records) if self.records else (),
         )

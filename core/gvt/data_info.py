@@ -1,4 +1,4 @@
-"""What a data set says of itself."""
+"""The information about a data set that models and checkpoints need."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ _LOCAL = {"local": True}
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a data set says of itself, and all that networks know of it.
+    """Information about a data set, from which models are built.
 
     A data set has one as `info`, or has plain attributes with the names of these fields.
-    Checkpoints hold what networks need, so that they load without their data.
+    Checkpoints hold the fields that models need, so that they load without their data.
 
     Attributes:
         classes: Names of the classes, in the order of their numbers.
-        image_shape: (C, H, W) of every image; None where sizes differ.
-        data_range: What real images are mapped to before a discriminator; filled in by the recipe.
-        samples: Number of samples; filled in. None in checkpoints that do not say.
-        fingerprint: A short text that changes with the samples or their order. A run is resumed
-            with the same one only.
-        background: Whether pixels of no class are `len(classes)` in `semantic`. Without it every
+        image_shape: (C, H, W) of every image; None if sizes differ.
+        data_range: Range that real images are mapped to before a discriminator; filled in from the
+            recipe.
+        samples: Number of samples; filled in. None in checkpoints without it.
+        fingerprint: A short text that changes with the samples or their order. A run can only be
+            resumed with the same one.
+        background: Whether pixels of no class are `len(classes)` in `semantic`. Otherwise every
             pixel is of a class, or 255.
         class_counts: Samples of each class, counted from `labels`.
         reader: How image files become images: the document of the `gvt.PictureReader`. Other
@@ -41,7 +42,7 @@ class DataInfo:
         category_ids: The number of each class in COCO files; 1 and on without it.
         parts: For mixed data, the information about each part by its name. `classes` has those of
             all parts, samples are numbered by it, and each record names its `part`.
-        channels: Number of channels of all images, where their sizes differ.
+        channels: Number of channels of all images, if their sizes differ.
         labels: The class of each sample, (N,) int64, by which samples are balanced and classes
             weighted without reading them. Not saved, like everything below.
         weights: How often each sample is drawn for training relative to the others, (N,) float64.
@@ -116,7 +117,7 @@ class DataInfo:
 
         Args:
             dataset: The data set.
-            data_range: What a recipe maps real images to before a discriminator.
+            data_range: Range that real images are mapped to before a discriminator.
 
         Raises:
             DataError: If the data set lacks `classes` or `image_shape`, or one of its values is
@@ -158,7 +159,7 @@ class DataInfo:
         """Check that a run is resumed with the data that it started with.
 
         Raises:
-            ConfigError: If the data differs; says in what.
+            ConfigError: If the data differs. The message says in what.
         """
         for name in _SAVED:
             now, then = getattr(self, name), getattr(before, name)
@@ -174,7 +175,7 @@ class DataInfo:
 
     @property
     def image_channels(self) -> int | None:
-        """Number of channels of all images, also where sizes differ; None if it is not known."""
+        """Number of channels of all images, also if sizes differ; None if it is not known."""
         if self.image_shape is not None:
             return self.image_shape[0]
         if self.reader is None or self.channels is not None:
@@ -183,13 +184,13 @@ class DataInfo:
 
     @property
     def injected(self) -> dict[str, Any]:
-        """What constructors ask for by name."""
+        """The values that constructors get by the names of their parameters."""
         of_images = {"image_shape": self.image_shape, "image_channels": self.image_channels}
         return {**of_images, "data_range": self.data_range, **self.injected_classes}
 
     @property
     def injected_classes(self) -> dict[str, Any]:
-        """The values of `injected` that a head has from the part that it learns from."""
+        """The values of `injected` that a head gets from the part that it learns from."""
         return {
             "num_classes": len(self.classes),
             "background": self.background,
@@ -215,7 +216,7 @@ def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:
 
 
 def _difference(name: str, then: Any, now: Any) -> str:
-    """Describe in a few words how a field differs."""
+    """Return how a field differs, as a clause."""
     if name == "classes":
         gone, new = (", ".join(sorted({*a} - {*b})) for a, b in ((then, now), (now, then)))
         changes = [f"without {gone}" if gone else "", f"with {new}" if new else ""]

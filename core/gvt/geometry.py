@@ -1,4 +1,4 @@
-"""Mapping predictions from the canvas that the network saw back to the original image."""
+"""Map predictions from the canvas of the model back to the original image, and the reverse."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def to_original(predictions: list[Prediction], records: Sequence[Record]) -> lis
     semantic map 255. The scores of pixels, which would be the largest of all, are left out.
 
     Raises:
-        DataError: If a sample's geometry is not known, so that nothing can be mapped back.
+        DataError: If the geometry of a sample is not known.
     """
     parts = [by_head(prediction) for prediction in predictions]
     if all(SPATIAL_KEYS.isdisjoint(part) for heads in parts for part in heads.values()):
@@ -54,16 +54,16 @@ def to_canvas(predictions: list[Prediction], batch: Batch) -> list[Prediction]:
     Raises:
         DataError: If a sample's geometry is not known.
     """
-    # The way back, with the canvas in the place of the original.
-    turned = [
+    # The reverse mapping, with the canvas in the place of the original.
+    reversed_records = [
         replace(record, size=size, geometry=g if (g := record.geometry) is None else g.inverse())
         for record, size in zip(batch.records, batch.frame.sizes, strict=True)
     ]
-    return to_original(predictions, turned)
+    return to_original(predictions, reversed_records)
 
 
 def boxes_through(matrix: Tensor, boxes: Tensor) -> Tensor:
-    """Return (M, 4) boxes as the hull of their corners sent through a (3, 3) matrix."""
+    """Return (M, 4) boxes, the hulls of the corners of boxes mapped by a (3, 3) matrix."""
     exact = boxes.cpu().double()  # some accelerators have no float64
     x, y = exact[:, [0, 2, 0, 2]], exact[:, [1, 1, 3, 3]]
     corners = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ matrix.T
@@ -106,10 +106,8 @@ def mask_boxes(masks: Tensor) -> Tensor:
 def scores_of_pixels(prediction: Mapping[str, Any]) -> Tensor | None:
     """Return the scores of one head's prediction if each pixel has its own, (K, H, W)."""
     scores = prediction.get("scores")
-    dense = (
-        isinstance(scores, Tensor) and scores.ndim == 3 and not SPATIAL_KEYS.isdisjoint(prediction)
-    )
-    return scores if dense else None
+    has_maps = not SPATIAL_KEYS.isdisjoint(prediction)
+    return scores if has_maps and isinstance(scores, Tensor) and scores.ndim == 3 else None
 
 
 def _one_to_original(prediction: Prediction, record: Record) -> Prediction:
@@ -141,27 +139,20 @@ def _sampled(maps: Tensor, record: Record, outside: int) -> Tensor:
 
 
 def axis_parallel(matrix: Tensor) -> bool:
-    """Whether rows stay rows and columns columns, as in all that readers of pictures do."""
+    """Return whether rows stay rows and columns columns, as in all that image readers do."""
     rows = torch.tensor([[0.0, 1, 0], [1, 0, 0], [1, 1, 0]], dtype=torch.bool)
     return not bool(matrix.cpu()[rows].any()) and float(matrix[2, 2]) == 1
 
 
 def _picked(maps: Tensor, matrix: Tensor, size: tuple[int, int], outside: int) -> Tensor:
     """Return maps at the pixel centres of the original, by rows and columns of the canvas."""
-    height, width = size
-    rows = canvas_pixels(height, float(matrix[1, 1]), float(matrix[1, 2]))
-    columns = canvas_pixels(width, float(matrix[0, 0]), float(matrix[0, 2]))
-    inside_rows = (rows >= 0) & (rows < maps.shape[-2])
-    inside_columns = (columns >= 0) & (columns < maps.shape[-1])
-    if inside_rows.all() and inside_columns.all():
-        return maps[:, rows.to(maps.device)[:, None], columns.to(maps.device)]
-    values = maps.new_full((len(maps), height, width), outside)
-    values_there = maps[
-        :, rows[inside_rows].to(maps.device)[:, None], columns[inside_columns].to(maps.device)
-    ]
-    there = (inside_rows.nonzero(), inside_columns.nonzero().flatten())
-    values[:, there[0].to(maps.device), there[1].to(maps.device)] = values_there
-    return values
+    height, width = maps.shape[-2:]
+    rows = canvas_pixels(size[0], float(matrix[1, 1]), float(matrix[1, 2]))[:, None]
+    columns = canvas_pixels(size[1], float(matrix[0, 0]), float(matrix[0, 2]))
+    is_inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    values = maps[:, rows.to(maps.device), columns.to(maps.device)]
+    return values if is_inside.all() else values.masked_fill_(~is_inside.to(maps.device), outside)
 
 
 def canvas_points(count: int, scale: float, shift: float) -> Tensor:
@@ -181,19 +172,13 @@ def canvas_pixels(count: int, scale: float, shift: float) -> Tensor:
 
 
 def _turned(maps: Tensor, matrix: Tensor, size: tuple[int, int], outside: int) -> Tensor:
-    """Return the same for any matrix, at several times the memory."""
-    height, width = size
+    """Return maps at the pixel centres for any matrix, at several times the memory."""
     rows, columns = maps.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, dtype=torch.float64) + 0.5,
-        torch.arange(width, dtype=torch.float64) + 0.5,
-        indexing="ij",
-    )
+    y, x = torch.meshgrid(*(canvas_points(side, 1, 0) for side in size), indexing="ij")
     centres = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ matrix.T
     points = centres[..., :2] / centres[..., 2:]
     grid = points / torch.tensor([columns, rows], dtype=torch.float64) * 2 - 1
     grid = grid.to(maps.device, torch.float32).expand(len(maps), -1, -1, -1)
-    values = F.grid_sample(
-        (maps.float() - outside)[:, None], grid, mode="nearest", align_corners=False
-    )
+    shifted = (maps.float() - outside)[:, None]  # so that the zeros outside are `outside`
+    values = F.grid_sample(shifted, grid, mode="nearest", align_corners=False)
     return (values[:, 0] + outside).to(maps.dtype)

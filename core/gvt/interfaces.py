@@ -1,8 +1,8 @@
-"""The contracts between the core and everything that has a name. Nothing else is in here.
+"""The interfaces between the core and its components: data sets, models, metrics and tasks.
 
 Images are float32 in [0, 1], NCHW. Boxes are (M, 4) xyxy in pixels. `class`, `labels` and
-`semantic` count from 0 over the data set's class names, with no background entry; in `semantic`
-255 is ignored and, where the data set has a background, `len(classes)` is a pixel of no class.
+`semantic` are indices of the class names of the data set, which do not include a background. In
+`semantic`, 255 is ignored and, if the data set has a background, `len(classes)` is background.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from gvt.batch import Batch, Record, Sample, Targets
 from gvt.seeding import random_source
 
 FeatureInfo = Mapping[str, tuple[int, int]]
-"""Of each feature map its (channels, stride in pixels), from the finest to the coarsest."""
+"""(channels, stride in pixels) of each feature map, from the finest to the coarsest."""
 
 Prediction = dict[str, Any]
-"""One image's prediction: the keys of the targets, with `scores`.
+"""The prediction for one image: the keys of the targets, with `scores`.
 
-`class` comes with scores (K,), `boxes` and `labels` with (M,) and perhaps `masks` (M, H, W),
-`semantic` with (K, H, W). Several labels that each pixel may have come as `masks` (K, H, W) and
-`labels` (K,) with scores (K, H, W).
+`class` has scores (K,), `boxes` and `labels` have scores (M,) and optionally `masks` (M, H, W),
+`semantic` has scores (K, H, W). A prediction of several labels for each pixel has `masks`
+(K, H, W) and `labels` (K,) with scores (K, H, W).
 """
 
 
@@ -35,11 +35,11 @@ Prediction = dict[str, Any]
 class Dataset(Protocol):
     """A map-style data set of one split, built as `target(split=..., **parameters)`.
 
-    It has `info`, a `gvt.DataInfo`, or plain attributes with the names of its fields, of which
-    `classes` and `image_shape` are required. `gvt.DataInfo.of` reads either.
+    It has an attribute `info`, a `gvt.DataInfo`, or plain attributes with the names of its fields.
+    Then `classes` and `image_shape` are required. `gvt.DataInfo.of` reads either.
 
     Attributes:
-        splits: Names of the splits that there are, on the class.
+        splits: Names of the splits; an attribute of the class.
     """
 
     splits: ClassVar[tuple[str, ...]]
@@ -51,10 +51,10 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class FileDataset(Protocol):
-    """A data set of image files; opening it warns of what is easily overlooked in them.
+    """A data set of image files. When it is opened, warnings name common problems of the files.
 
     Attributes:
-        files: The paths of the image files, each once.
+        files: Paths of the image files, each once.
         reader: The `gvt.PictureReader` that reads them.
     """
 
@@ -64,10 +64,10 @@ class FileDataset(Protocol):
 
 @runtime_checkable
 class MixedDataset(Protocol):
-    """A data set that is mixed of several.
+    """A mix of several data sets.
 
     Attributes:
-        parts: These data sets by name.
+        parts: The data sets by name.
     """
 
     parts: Mapping[str, Dataset]
@@ -75,28 +75,26 @@ class MixedDataset(Protocol):
 
 @runtime_checkable
 class ResidentDataset(Protocol):
-    """A data set that can also be had as whole tensors, to be kept on the device."""
+    """A data set that can also be returned as whole tensors, which are kept on the device."""
 
     def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return all images, (N, C, H, W) uint8, and the dense targets, each of length N."""
-        ...
 
     def record(self, index: int) -> Record:
         """Return the origin of one image."""
-        ...
 
 
 # --- networks ---------------------------------------------------------------------------------
 
 
 class Generator(nn.Module):
-    """Latents to images.
+    """Base class of generators, which map latents to images.
 
     Attributes:
         latent_shape: Shape of one latent, without the batch.
         image_shape: (C, H, W) of one image.
-        image_range: The values of its output that stand for black and for white; the task maps
-            them to the data's range, and pictures are clamped to it.
+        image_range: Output values for black and for white. The task maps them to the range of the
+            data, and images are clamped to it.
     """
 
     latent_shape: tuple[int, ...]
@@ -109,18 +107,18 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to one logit each."""
+    """Base class of discriminators, which map images to one logit each."""
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return logits (N,) for images (N, C, H, W) in the data's range; larger is more real."""
+        """Return logits (N,) for images (N, C, H, W) in the data's range; real ones are larger."""
         raise NotImplementedError
 
 
 class Backbone(nn.Module):
-    """Images to named feature maps.
+    """Base class of backbones, which map images to named feature maps.
 
     Attributes:
-        feature_info: Of each map its (channels, stride), from the finest to the coarsest.
+        feature_info: (channels, stride) of each map, from the finest to the coarsest.
     """
 
     feature_info: FeatureInfo
@@ -131,46 +129,47 @@ class Backbone(nn.Module):
 
 
 class Head(nn.Module):
-    """Feature maps to predictions; built from `(feature_info, num_classes, ...)`.
+    """Base class of heads, which map feature maps to predictions.
 
-    What it computes does not depend on train or eval mode (batch norm and dropout follow it).
+    A head is built as `target(feature_info, num_classes, ...)`. Its outputs do not depend on train
+    or eval mode, except for those of batch norm and dropout.
 
     Attributes:
-        needs: The target keys without which a sample teaches this head nothing.
+        needs: Target keys that a sample must have for this head to learn from it.
     """
 
     needs: tuple[str, ...] = ()
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Any:
-        """Return any tree of tensors, computed once; never looks at `batch.targets`."""
+        """Return any tree of tensors. It is computed once, and must not use `batch.targets`."""
         raise NotImplementedError
 
     def loss(self, outputs: Any, targets: Targets) -> dict[str, Tensor]:
-        """Return named scalar losses. Every sample here has all the keys of `needs`."""
+        """Return scalar losses by name. Every sample has all the keys of `needs`."""
         raise NotImplementedError
 
     def predict(self, outputs: Any) -> list[Prediction]:
-        """Return one dict an image, in pixels of the padded canvas."""
+        """Return one prediction per image, in pixels of the padded canvas."""
         raise NotImplementedError
 
     def metric(self) -> Metric | None:
-        """Return a new metric over (predictions, targets), or None."""
+        """Return a new metric over (predictions, targets), or None if there is none."""
         return None
 
     def decide(self, scores: Tensor) -> Prediction:
         """Return the prediction for an image from the scores of its pixels, (K, H, W).
 
-        A head whose predictions have such `scores` predicts pictures of any size: they are
-        blended from overlapping tiles, and from flipped copies, and decided here. Each pixel is
-        decided by itself.
+        A head whose predictions have such `scores` predicts images of any size. The scores of
+        overlapping tiles and flipped copies are blended, and this method makes the prediction from
+        them. The prediction for a pixel depends on its own scores only.
         """
-        # Of equal scores the first, as argmax has it, which takes eight times as long on a CPU.
+        # The first of equal scores, like argmax, which takes eight times as long on a CPU.
         return {"semantic": scores.max(dim=0).indices, "scores": scores}
 
     def errors(self, predictions: list[Prediction], targets: list[dict[str, Any]]) -> Tensor | None:
-        """Return how wrong each prediction is, (N,), 0 where it is right; None where nobody asks.
+        """Return the error of each prediction, (N,), 0 for a correct one; None by default.
 
-        The worst ones of an evaluation are shown as a sheet. Every target here has all the keys
+        The worst predictions of an evaluation are shown as a sheet. Every target has all the keys
         of `needs`.
         """
         return None
@@ -181,9 +180,9 @@ class Curves:
     """A curve for each class, such as precision over recall.
 
     Attributes:
-        x: (P,), rising.
-        y: (K, P); NaN where a class has none.
-        names: What x and y are.
+        x: (P,), ascending.
+        y: (K, P); NaN for a class without a curve.
+        names: Labels of x and y.
     """
 
     x: Tensor
@@ -192,12 +191,12 @@ class Curves:
 
 
 class Metric(Protocol):
-    """What evaluation needs of a metric; every torchmetrics metric has it.
+    """The methods of a metric that an evaluation calls; every torchmetrics metric has them.
 
-    It computes a number, a vector, a dict of them by name, and among those perhaps (K, K) tables
-    over the classes, rows for the truth, and `Curves`, which are drawn instead of listed. A vector
-    with an entry for each class, the background last where there is one, is listed by the classes'
-    names.
+    `compute` returns a number, a vector, or a dict of them by name. A dict may also contain (K, K)
+    tables over the classes, with rows for the truth, and `Curves`, which are drawn and not listed.
+    A vector with an entry for each class, and a last one for the background if there is one, is
+    listed by the names of the classes.
     """
 
     def to(self, device: torch.device) -> Any: ...
@@ -208,14 +207,13 @@ class Metric(Protocol):
 
 
 class Loss(Protocol):
-    """Outputs and targets to one number; every loss of `torch.nn` is one.
+    """A function of outputs and targets that returns one number, such as the losses of `torch.nn`.
 
-    A constructor's parameter of this type, or of `Metric`, is a component: a recipe names it.
+    A constructor's parameter of this type, or of `Metric`, is a component that a recipe names.
     """
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss ()."""
-        ...
 
 
 # --- tasks ------------------------------------------------------------------------------------
@@ -226,15 +224,15 @@ class Phase:
     """One optimiser step within an iteration.
 
     Attributes:
-        name: What `Task.forward` is asked for, and the losses are logged under.
-        trains: The submodule, or submodules, whose parameters it moves.
-        every: It runs in one iteration of this many...
-        offset: ...the one with `iteration % every == offset`.
-        keeps_graph: Submodules that stay differentiable though this phase does not train them,
-            because a later phase goes on through work done here.
+        name: Name that is passed to `Task.forward`, and under which the losses are logged.
+        trains: The submodule, or submodules, whose parameters it trains.
+        every: The phase runs once in this many iterations,
+        offset: in those with `iteration % every == offset`.
+        keeps_graph: Submodules that stay differentiable although this phase does not train them,
+            because a later phase continues from tensors computed here.
         optimizer: Name of its optimiser, by default that of `trains`; two phases may share one.
-        precision: `float32` where autocast would hurt, such as a gradient penalty.
-        eager: Run without the compiled code, as double backward needs.
+        precision: Precision instead of that of the run, such as `float32` for a gradient penalty.
+        eager: Whether to run without compiled code, as required by double backward.
     """
 
     name: str
@@ -255,28 +253,28 @@ class Phase:
             raise ValueError(f"phase {self.name!r}: no precision is called {self.precision!r}")
 
     def is_due(self, iteration: int) -> bool:
-        """Whether it runs in an iteration."""
+        """Return whether the phase runs in an iteration."""
         return iteration % self.every == self.offset
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The submodules that it trains, always as a tuple."""
+        """The trained submodules, always as a tuple."""
         return (self.trains,) if isinstance(self.trains, str) else self.trains
 
     @property
     def optimizer_key(self) -> str:
-        """The name of its optimiser."""
+        """Name of the optimiser."""
         return self.optimizer or "+".join(self.trained)
 
 
 class Step:
-    """One micro-batch of one iteration: its place, its randomness, and a memo between phases.
+    """One micro-batch of one iteration: its index, its random numbers, and a memo for phases.
 
     Attributes:
         index: The iteration, from 0.
-        memo: Passes work from one phase to the next; dropped when the iteration ends.
-        pictures: Sheets like those of `Task.pictures`, of what this very iteration trains on;
-            they are kept where pictures are due.
+        memo: Values that one phase passes to the next; dropped at the end of the iteration.
+        pictures: Sheets like those of `Task.pictures`, of the samples of this iteration. They are
+            drawn in steps that draw pictures.
     """
 
     def __init__(
@@ -291,9 +289,9 @@ class Step:
     def randn(self, count: int, *shape: int) -> Tensor:
         """Return (count, *shape) normal noise on the task's device.
 
-        It is drawn for all processes and micro-batches of the iteration and this one's rows are
-        returned, so that two processes, or two accumulated micro-batches, see what one batch of
-        twice the size would. On every device it is the same noise.
+        The noise is drawn for all processes and micro-batches of the iteration, and the rows of
+        this one are returned. So two processes, or two accumulated micro-batches, get the noise of
+        one batch of twice the size. The noise is the same on every device.
         """
         return self._drawn(torch.randn, count, shape)
 
@@ -309,26 +307,24 @@ class Step:
 
 
 class TrainingLoop(Protocol):
-    """The part of `gvt.Trainer` that `Task.training_step` uses."""
+    """The methods of `gvt.Trainer` that `Task.training_step` calls."""
 
     def run_phases(self, micro_batches: Sequence[Batch]) -> None:
-        """Train one iteration: phase by phase, each over all micro-batches."""
-        ...
+        """Train one iteration: each phase in turn, over all micro-batches."""
 
     def record(self, phase: str, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
-        """Log the losses of a phase; `share` is the part of the iteration that they are of."""
-        ...
+        """Log the losses of a phase, computed on a `share` of the iteration."""
 
 
 class Task(nn.Module):
-    """What is learned: networks as submodules, and the losses of each phase.
+    """Base class of tasks: models as submodules, and the losses of each phase.
 
-    State, devices and parameters come from `nn.Module`; the loop around it is the trainer's.
+    State, devices and parameters are those of `nn.Module`. The trainer runs the loop.
 
     Attributes:
         phases: The optimiser steps of one iteration, in their order.
-        origin: What the checkpoint says that it was loaded from, or the run that it is of; None
-            for a task put together in code.
+        origin: Document of the checkpoint or of the run that the task comes from; None for a task
+            built in code.
     """
 
     phases: tuple[Phase, ...]
@@ -337,64 +333,64 @@ class Task(nn.Module):
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return the scalar losses of one phase, already weighted; the trainer sums them.
 
-        An empty dict says that this batch teaches the phase nothing.
+        An empty dict means that the phase learns nothing from this batch.
         """
         raise NotImplementedError
 
     def predict(self, batch: Batch) -> list[Prediction]:
-        """Return one prediction an image, in pixels of the padded canvas.
+        """Return one prediction per image, in pixels of the padded canvas.
 
-        That is `{head: Prediction}`, or of a task without heads the `Prediction` itself.
+        A prediction is `{head: Prediction}`, or the `Prediction` itself for a task without heads.
         """
         raise NotImplementedError(f"{type(self).__name__} makes no predictions")
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
-        """Return what a head, "" for a task without heads, decides from scores (K, H, W)."""
+        """Return the prediction of a head, "" for a task without heads, from scores (K, H, W)."""
         raise NotImplementedError(f"{type(self).__name__} makes no predictions for pixels")
 
     def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
         """Return the predictions for a held-out batch, and its losses.
 
-        Each loss comes with the number of samples that it is the mean of.
+        Each loss is a mean, and is returned with the number of samples that it is over.
         """
         return self.predict(batch), {}
 
     def metric(self) -> Metric | None:
-        """Return a new metric over (predictions, targets); None where nothing is evaluated."""
+        """Return a new metric over (predictions, targets); None if nothing is evaluated."""
         return None
 
     def errors(
         self, predictions: list[Prediction], targets: list[dict[str, Any]]
     ) -> dict[str, Tensor]:
-        """Return by head how wrong each prediction is, (N,), 0 where it is right.
+        """Return the error of each prediction, (N,), 0 for a correct one, by head.
 
         A task without heads returns it under "".
         """
         return {}
 
     def untaught(self, losses: Collection[str]) -> list[str]:
-        """Return what is to be said of parts that had none of the losses of a whole epoch."""
+        """Return a warning for each part that had none of the losses of a whole epoch."""
         return []
 
     def sample(self, count: int, seed: int) -> Tensor:
-        """Return new pictures, (N, C, H, W) float32 in [0, 1].
+        """Return new images, (N, C, H, W) float32 in [0, 1].
 
-        Picture i of a seed is the same one whatever the count.
+        Image i of a seed does not depend on the count.
         """
         raise NotImplementedError(f"{type(self).__name__} makes no pictures of its own")
 
     def pictures(self, seed: int) -> dict[str, Tensor]:
-        """Return named sheets of pictures for people, in [0, 1].
+        """Return sheets of images to look at, in [0, 1], by name.
 
-        Each is (N, C, H, W), or (rows, columns, C, H, W) where the arrangement matters. The same
-        seed and weights give the same pictures; a picture keeps its place in the sheet over the
-        run, so that it can be followed.
+        A sheet is (N, C, H, W), or (rows, columns, C, H, W) if the arrangement matters. The same
+        seed and weights give the same images. An image keeps its place in the sheet during the
+        run, so that its progress can be followed.
         """
         return {}
 
     def training_step(self, trainer: TrainingLoop, micro_batches: Sequence[Batch]) -> None:
-        """Train one iteration; override for an algorithm that phases do not describe.
+        """Train one iteration; override it for an algorithm that phases do not describe.
 
-        Report losses with `trainer.record(name, losses)`; all the rest of the loop stays.
+        Log losses with `trainer.record(name, losses)`. The rest of the loop is unchanged.
         """
         trainer.run_phases(micro_batches)

@@ -1,4 +1,4 @@
-"""Predictions by head, and the names of what each head makes."""
+"""Predictions by head, and the names of the results of each head."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["by_head", "short_name"]
 
 
 def by_head(prediction: Prediction) -> dict[str, Prediction]:
-    """Return an image's prediction as `{head: {key: value}}`.
+    """Return the prediction for an image as `{head: {key: value}}`.
 
-    The prediction of a task without heads, such as `{"class": ..., "scores": ...}`, is that of
-    a head "".
+    The prediction of a task without heads, such as `{"class": ..., "scores": ...}`, has the head
+    "".
     """
     if prediction and all(isinstance(part, Mapping) for part in prediction.values()):
         return prediction

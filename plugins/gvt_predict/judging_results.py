@@ -63,7 +63,7 @@ def evaluate_predictions(
     """
     judged = judge_predictions(predictions, of, *overrides, split=split, out=out)
     judged.save()
-    return judged.found
+    return judged.evaluation
 
 
 def judge_predictions(
@@ -96,7 +96,7 @@ def judge_predictions(
     # No model needs a batch, and one image alone may have many masks.
     size = 1 if masks else config.evaluate.batch_size or config.data.batch_size
     batches = held_out.batches(size)
-    found = evaluate(task, batches, classes=info.classes, results=handed)
+    evaluation = evaluate(task, batches, classes=info.classes, results=handed)
     unused = results.unused()
     handed.report(unused)
     about = {
@@ -108,7 +108,7 @@ def judge_predictions(
     }
     apart = "these are a file's predictions"
     to = None if out is None else Path(out)
-    return Judged(found, split, None, about, None, apart, to)
+    return Judged(evaluation, split, None, about, None, apart, to)
 
 
 class _Handed:

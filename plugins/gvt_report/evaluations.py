@@ -13,7 +13,7 @@ from .drawing import drawing
 from .mistakes import save_mistakes
 
 
-def draw_evaluation(folder: Path, split: str, step: int | None, found: Evaluation) -> None:
+def draw_evaluation(folder: Path, split: str, step: int | None, evaluation: Evaluation) -> None:
     """Draw `SPLIT_<name>.png` for each table, curves and sheet of mistakes.
 
     A picture that cannot be drawn is a warning, and the others are still drawn.
@@ -22,22 +22,22 @@ def draw_evaluation(folder: Path, split: str, step: int | None, found: Evaluatio
         folder: Where to; nothing is drawn if it is not there.
         split: The split that was evaluated.
         step: Steps done by then; None for what no training led to.
-        found: The evaluation.
+        evaluation: The evaluation.
     """
     if not folder.is_dir():
         return  # which whoever wrote the figures has warned of
-    classes = found.classes
+    classes = evaluation.classes
     heading = split if step is None else f"{split}, step {step:,}"
-    for name, table in found.tables.items():
+    for name, table in evaluation.tables.items():
         with drawing(path := _picture(folder, split, name)):
             has_background = len(table) == len(classes) + 1
             names = [*classes, BACKGROUND] if has_background else classes
             save_matrix(table, names, path, title=f"{heading}: {name}")
-    for name, curves in found.curves.items():
+    for name, curves in evaluation.curves.items():
         with drawing(path := _picture(folder, split, name)):
             save_curves(curves, classes, path, title=f"{heading}: {name}")
-    share = " (of this process's share)" if found.processes > 1 else ""
-    for name, mistakes in found.mistakes.items():
+    share = " (of this process's share)" if evaluation.processes > 1 else ""
+    for name, mistakes in evaluation.mistakes.items():
         with drawing(path := _picture(folder, split, name)):
             path.unlink(missing_ok=True)
             if mistakes:

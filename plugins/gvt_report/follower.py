@@ -49,9 +49,9 @@ class Follower:
             with drawing(path):
                 save_samples(run.examples(SHOWN), run.info.classes, path)
 
-    def keep(self, step: int, split: str, found: Evaluation) -> None:
+    def keep(self, step: int, split: str, evaluation: Evaluation) -> None:
         """Keep an evaluation; the last one of each split is drawn at the end."""
-        self._evaluations[split] = (step, found)
+        self._evaluations[split] = (step, evaluation)
 
     def draw(self, step: int, pictures: Mapping[str, Tensor]) -> None:
         """Save sheets, and the first image of the first one over the run.
@@ -73,8 +73,8 @@ class Follower:
         """Draw what is drawn once, and write the report."""
         folder = self._folder
         self._draw_progress(run.step)
-        for split, (step, found) in self._evaluations.items():
-            draw_evaluation(folder.evaluations, split, step, found)
+        for split, (step, evaluation) in self._evaluations.items():
+            draw_evaluation(folder.evaluations, split, step, evaluation)
         if not folder.config.is_file():
             return  # a run in code, with nothing to report on
         with drawing(folder.report):
@@ -97,7 +97,7 @@ class Follower:
 
 
 def draw_after(
-    folder: Path, split: str, step: int | None, found: Evaluation, run_folder: Path | None
+    folder: Path, split: str, step: int | None, evaluation: Evaluation, run_folder: Path | None
 ) -> None:
     """Draw an evaluation apart from a run, and update the report of a run whose own it is.
 
@@ -105,10 +105,10 @@ def draw_after(
         folder: Where its figures are.
         split: The split that was evaluated.
         step: The step of the checkpoint; None for predictions of a file.
-        found: The evaluation.
+        evaluation: The evaluation.
         run_folder: The run whose own evaluation it is, if any.
     """
-    draw_evaluation(folder, split, step, found)
+    draw_evaluation(folder, split, step, evaluation)
     if run_folder is not None:
         run = RunFolder(run_folder)
         with drawing(run.report):

@@ -41,10 +41,10 @@ def gvt_run_started(run: Any) -> None:
 
 
 @hookimpl
-def gvt_evaluated(run: Any, step: int, split: str, found: Evaluation) -> None:
+def gvt_evaluated(run: Any, step: int, split: str, evaluation: Evaluation) -> None:
     """Keep the last evaluation of each split for the end."""
     if follower := _followers.get(run.folder):
-        follower.keep(step, split, found)
+        follower.keep(step, split, evaluation)
 
 
 @hookimpl
@@ -63,9 +63,9 @@ def gvt_run_ended(run: Any) -> None:
 
 @hookimpl
 def gvt_checkpoint_evaluated(
-    folder: Path, split: str, step: int | None, found: Evaluation, run_folder: Path | None
+    folder: Path, split: str, step: int | None, evaluation: Evaluation, run_folder: Path | None
 ) -> None:
     """Draw an evaluation, and bring the report of the run up to date if it is the run's own."""
     from gvt_report.follower import draw_after
 
-    draw_after(folder, split, step, found, run_folder)
+    draw_after(folder, split, step, evaluation, run_folder)

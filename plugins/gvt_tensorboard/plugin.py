@@ -48,11 +48,11 @@ def gvt_losses_read(run: Any, rows: Sequence[tuple[int, Mapping[str, float]]]) -
 
 
 @hookimpl
-def gvt_evaluated(run: Any, step: int, split: str, found: Evaluation) -> None:
+def gvt_evaluated(run: Any, step: int, split: str, evaluation: Evaluation) -> None:
     """Write the metrics, and every table, such as the confusion matrix, as one image."""
     if writer := _writers.get(run.folder):
-        writer.scalars([(step, found.named(split))])
-        for name, table in found.tables.items():
+        writer.scalars([(step, evaluation.named(split))])
+        for name, table in evaluation.tables.items():
             writer.table(f"{split}/{name}", table, step)
 
 

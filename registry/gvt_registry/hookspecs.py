@@ -78,11 +78,11 @@ def gvt_epoch_ended(run: Any, epoch: int) -> None:
 
 @hookspec
 def gvt_evaluated(
-    run: Any, step: int, split: str, metrics: Mapping[str, float], found: Any
+    run: Any, step: int, split: str, metrics: Mapping[str, float], evaluation: Any
 ) -> None:
     """Called after an evaluation of a held-out split, with its metrics and losses.
 
-    `found` is the `gvt.Evaluation` that these are of, with its tables and worst mistakes.
+    `evaluation` is the `gvt.Evaluation` that these are of, with its tables and worst mistakes.
     """
 
 
@@ -103,10 +103,10 @@ def gvt_run_ended(run: Any, outcome: str, error: BaseException | None) -> None:
 
 @hookspec
 def gvt_checkpoint_evaluated(
-    folder: Path, split: str, step: int | None, found: Any, run_folder: Path | None
+    folder: Path, split: str, step: int | None, evaluation: Any, run_folder: Path | None
 ) -> None:
     """Called after an evaluation apart from a run, with `folder/SPLIT.json` on disk.
 
-    `found` is the `gvt.Evaluation`. `step` is None for predictions of a file, and `run_folder` is
+    `evaluation` is the `gvt.Evaluation`. `step` is None for predictions of a file. `run_folder` is
     None unless the evaluation is the run's own and `folder` is in it.
     """

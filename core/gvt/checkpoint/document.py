@@ -143,8 +143,8 @@ def open_checked(path: Path, *, of_run: bool = False) -> Iterator[tuple[Buffered
 
     try:
         with open_regular(path) as file:
-            header = _header(path, file)
             try:
+                header = _header(path, file)
                 check_document(header.document, header.tensors)
             except ValueError as error:
                 raise damage_error(path, error) from error
@@ -192,24 +192,29 @@ def damage_error(path: Path, why: object) -> CheckpointError:
 
 
 def _header(path: Path, file: BufferedReader) -> Header:
+    """Read the header of a file, up to the beginning of the data.
+
+    Raises:
+        CheckpointError: If the file is not a checkpoint of gvt, truncated, or of a newer format.
+        ValueError: If the header is damaged.
+    """
     try:
         text, data_bytes = _read_text(path, file)
         check_cost(text)
         entries = parse(text.decode())
     except UnicodeDecodeError as error:
-        raise damage_error(path, "its header is not text") from error
+        raise ValueError("its header is not text") from error
     except ValueError as error:
-        raise damage_error(path, f"its header: {error}") from error
+        raise ValueError(f"its header: {error}") from error
     metadata = entries.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(METADATA_KEY), str):
         raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of gvt")
-    tensors = {name: _entry(path, name, value) for name, value in entries.items()}
-    offsets = {name: value["data_offsets"] for name, value in entries.items()}
-    _check_tiling(path, offsets.values(), data_bytes)
+    tensors = {name: _entry(name, value) for name, value in entries.items()}
+    names = sorted(tensors, key=lambda name: entries[name]["data_offsets"])
+    _check_tiling([entries[name]["data_offsets"] for name in names], data_bytes)
     document, data_sha256 = _document(path, metadata[METADATA_KEY], tensors)
     if data_sha256 is not None and text != _rebuilt(document, tensors, data_sha256):
-        raise damage_error(path, _NO_MATCH)
-    names = sorted(tensors, key=lambda name: offsets[name])
+        raise ValueError(_NO_MATCH)
     return Header(document, {name: tensors[name] for name in names}, data_sha256)
 
 
@@ -218,15 +223,15 @@ def _document(path: Path, text: str, tensors: TensorTable) -> tuple[dict[str, An
     try:
         document = parse(text)
     except ValueError as error:
-        raise damage_error(path, f"its document: {error}") from error
+        raise ValueError(f"its document: {error}") from error
     # The text is compared, too, since JSON has two spellings of a character such as \u00fc.
     intact = text == _text(document)
     digest = document.pop("sha256", None)
     if not intact or digest != _digest(document, tensors):
-        raise damage_error(path, _NO_MATCH)
+        raise ValueError(_NO_MATCH)
     version = document.get("format")
     if type(version) is not int or version < 1:
-        raise damage_error(path, f"its format is {shortened(version)}")
+        raise ValueError(f"its format is {shortened(version)}")
     if version > FORMAT_VERSION:  # its checksum is the same, its contents may differ
         raise CheckpointError(
             f"{path}: written in checkpoint format {version} by gvt "
@@ -237,7 +242,7 @@ def _document(path: Path, text: str, tensors: TensorTable) -> tuple[dict[str, An
         return document, None
     data_sha256 = document.pop("data_sha256", None)
     if not isinstance(data_sha256, str) or not _IS_HASH(data_sha256):
-        raise damage_error(path, "its data has no checksum")
+        raise ValueError("its data has no checksum")
     return document, data_sha256
 
 
@@ -266,30 +271,31 @@ def _read_text(path: Path, file: BufferedReader) -> tuple[bytes, int]:
     return file.read(length), size - 8 - length
 
 
-def _entry(path: Path, name: str, value: Any) -> tuple[str, tuple[int, ...]]:
+def _entry(name: str, value: Any) -> tuple[str, tuple[int, ...]]:
     try:
         dtype, shape = value["dtype"], tuple(value["shape"])
         begin, end = value["data_offsets"]
         item = ITEM_BYTES[dtype]
     except (KeyError, TypeError, ValueError) as error:
-        raise damage_error(path, f"the entry of tensor {shortened(name)} is malformed") from error
+        raise ValueError(f"the entry of tensor {shortened(name)} is malformed") from error
     is_valid = len(shape) <= _MOST_DIMENSIONS and len(name) <= _LONGEST_NAME
     is_valid &= all(type(n) is int and 0 <= n <= _LARGEST for n in (*shape, begin, end))
     if not is_valid or item * math.prod(shape) != end - begin:
-        raise damage_error(path, f"the size of tensor {shortened(name)} does not match its shape")
+        raise ValueError(f"the size of tensor {shortened(name)} does not match its shape")
     return dtype, shape
 
 
-def _check_tiling(path: Path, offsets: Iterable[Any], data_bytes: int) -> None:
+def _check_tiling(offsets: Iterable[Any], data_bytes: int) -> None:
+    """Check that tensors, in the order of their offsets, fill the data."""
     position = 0
-    for begin, end in sorted(tuple(pair) for pair in offsets):
+    for begin, end in offsets:
         if begin != position:
-            raise damage_error(path, "its tensors overlap or leave a gap")
+            raise ValueError("its tensors overlap or leave a gap")
         position = end
     if position > data_bytes:
-        raise damage_error(path, f"truncated, {position - data_bytes} bytes are missing at its end")
+        raise ValueError(f"truncated, {position - data_bytes} bytes are missing at its end")
     if position < data_bytes:
-        raise damage_error(path, f"{data_bytes - position} bytes too many at its end")
+        raise ValueError(f"{data_bytes - position} bytes too many at its end")
 
 
 def _digest(document: Mapping[str, Any], tensors: TensorTable) -> str:

@@ -114,7 +114,7 @@ class _RunDocument(_Document):
     training: _Training
 
 
-RUN_SECTIONS = ("recipe", "config", "resolved", "data", "components", "environment", "training")
+RUN_SECTIONS = tuple(_RunDocument.__annotations__)
 """Sections in the checkpoint of a recipe's run; a trainer in code may write others instead."""
 
 

@@ -50,7 +50,7 @@ def show_evaluation(judged: Judged) -> None:
     """
     from gvt.cli.listing import aligned
 
-    emit(aligned([(n, repr(v)) for n, v in judged.found.metrics.items()], indent=""))
+    emit(aligned([(n, repr(v)) for n, v in judged.evaluation.metrics.items()], indent=""))
     paths = judged.save()
     if judged.out is not None and judged.out / f"{judged.split}.json" not in paths:
         raise GvtError(f"{judged.out}: the metrics were printed, but could not be written there")

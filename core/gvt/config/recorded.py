@@ -50,6 +50,9 @@ def with_defaults(config: RunConfig) -> RunConfig:
 def with_unrecorded(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration of a checkpoint, completed with `unrecorded` parameters.
 
+    Format 1 recorded only the parameters in the recipe; all others had their defaults. A component
+    whose default has changed since gives the former one in `gvt_unrecorded`.
+
     A component that is not installed, or whose parameters do not fit, is left unchanged; building
     it raises the error.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,16 +122,12 @@ class Placement:
 
 def available() -> list[str]:
     """Return the names of the devices of this machine, the CPU last."""
-    kinds: list[tuple[str, Callable[[], bool], Callable[[], int]]] = [
-        ("cuda", torch.cuda.is_available, torch.cuda.device_count),
-        ("xpu", torch.xpu.is_available, torch.xpu.device_count),
-        ("mps", torch.backends.mps.is_available, lambda: 1),
-    ]
-    names = []
-    for kind, is_available, count in kinds:
-        if is_available():
-            names += [kind] if kind == "mps" else [f"{kind}:{i}" for i in range(count())]
-    return [*names, "cpu"]
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        return ["cpu"]
+    if accelerator.type == "mps":
+        return ["mps", "cpu"]
+    return [*(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count())), "cpu"]
 
 
 def name_of(device: torch.device) -> str:

@@ -78,7 +78,8 @@ class World:
         if self.size == 1 or not parameters:
             return
         counts = torch.tensor([float(p.grad is not None) for p in parameters])
-        flat = torch.cat([_flat_gradient(p) for p in parameters])
+        gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)
+        flat = torch.cat([gradient.reshape(-1).to(torch.float32) for gradient in gradients])
         with self.together():
             dist.all_reduce(counts)
             dist.all_reduce(flat)
@@ -315,10 +316,3 @@ def _join_error(timeout: float, error: Exception) -> ProcessError:
     size = os.environ["WORLD_SIZE"]
     first_line = str(error).partition("\n")[0]
     return ProcessError(f"not all {size} processes joined within {timeout:g} minutes: {first_line}")
-
-
-def _flat_gradient(parameter: nn.Parameter) -> Tensor:
-    gradient = parameter.grad
-    if gradient is None:
-        return torch.zeros(parameter.numel(), dtype=torch.float32, device=parameter.device)
-    return gradient.reshape(-1).to(torch.float32)

@@ -51,20 +51,20 @@ class Ema:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Load saved averages."""
-        for name, tensor in self.tensors.items():
-            tensor.copy_(tensors[name])
+        _copy(tensors, self.tensors)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Use the averages as weights of the task, inside the context."""
         weights = {n: t.detach().clone() for n, t in self._live.items()}
         try:
-            self._write(self.tensors)
+            _copy(self.tensors, self._live)
             yield
         finally:
-            self._write(weights)
+            _copy(weights, self._live)
 
-    @torch.no_grad()
-    def _write(self, tensors: Mapping[str, Tensor]) -> None:
-        for name, tensor in self._live.items():
-            tensor.copy_(tensors[name])
+
+@torch.no_grad()
+def _copy(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
+    for name, target in targets.items():
+        target.copy_(tensors[name])

@@ -54,7 +54,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found on held-out data.
+    """The results of a task on held-out data.
 
     Attributes:
         metrics: Metrics by name and, as `loss/...`, mean losses.
@@ -63,7 +63,7 @@ class Evaluation:
         figures: What each metric measures, by its name; one that is not in it is a plain metric.
         mistakes: The worst samples of each head, the worst one first, by `mistakes` or
             `head/mistakes`; with several processes those of this one's share of the data.
-        processes: How many there were.
+        processes: Number of processes that shared the data.
         classes: Names of the classes.
     """
 
@@ -114,7 +114,7 @@ def evaluate(
         metric.to(next(task.parameters()).device)
     totals: dict[str, float] = defaultdict(float)
     counts: dict[str, float] = defaultdict(float)
-    mistakes: dict[str, list[Mistake]] = {}
+    evaluation = Evaluation({}, processes=world.size, classes=tuple(classes))
     with evaluating(task):
         for batch in batches:
             losses: Mapping[str, tuple[Tensor, int]] = {}
@@ -124,51 +124,37 @@ def evaluate(
                 original = [results(record) for record in batch.records]
                 predictions = to_canvas(original, batch)
             if metric is not None and batch.targets is not None:
-                targets = _with_parts(batch.targets.per_image(len(batch)), batch.records)
+                targets = batch.targets.per_image(len(batch))
+                for target, record in zip(targets, batch.records, strict=False):
+                    target.update({} if record.part is None else {"part": record.part})
                 if results is None:
                     original = to_original(predictions, batch.records)
                 metric.update(original, _truth(targets, batch))
-                _add_mistakes(mistakes, task, batch, predictions, targets)
+                _add_mistakes(evaluation.mistakes, task, batch, predictions, targets)
             for name, (loss, count) in losses.items():
                 check_single(name, loss)
                 totals[name] += float(loss) * count
                 counts[name] += count
     totals, counts = world.add(totals), world.add(counts)
-    with world.together():  # torchmetrics gathers what the processes have counted
-        said = _Said() if metric is None else _sorted_out(metric.compute(), classes)
+    if metric is not None:
+        with world.together():  # torchmetrics gathers the counts of the processes
+            _add_values(evaluation, metric.compute())
     means = {f"loss/{name}": totals[name] / counts[name] for name in totals}
-    return Evaluation(
-        metrics=said.numbers | means,
-        tables=said.tables,
-        mistakes=mistakes,
-        processes=world.size,
-        classes=tuple(classes),
-        curves=said.curves,
-        figures=said.figures | dict.fromkeys(means, Figure("loss")),
-    )
-
-
-def _with_parts(targets: list[dict[str, Any]], records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return the targets, those of mixed data with the name of their part."""
-    if not len(records):
-        return targets
-    return [
-        target if record.part is None else {**target, "part": record.part}
-        for target, record in zip(targets, records, strict=True)
-    ]
+    evaluation.metrics.update(means)
+    evaluation.figures.update(dict.fromkeys(means, Figure("loss")))
+    return evaluation
 
 
 def _truth(targets: list[dict[str, Any]], batch: Batch) -> list[dict[str, Any]]:
     """Return the truth in pixels of the original images: the data set's own, or mapped back."""
     if all(SPATIAL_KEYS.isdisjoint(target) for target in targets):
         return targets
-    found = []
+    rows = []
     for target, record in zip(targets, batch.records, strict=True):
-        own = {} if record.truth is None else record.truth()
-        there = {k: v.to(batch.images.device) for k, v in own.items()}
-        others = {k: v for k, v in target.items() if k not in own}
-        found.append({**to_original([others], [record])[0], **there})
-    return found
+        truth = {} if record.truth is None else record.truth()
+        mapped = to_original([{k: v for k, v in target.items() if k not in truth}], [record])[0]
+        rows.append(mapped | {k: v.to(batch.images.device) for k, v in truth.items()})
+    return rows
 
 
 @contextmanager
@@ -197,8 +183,8 @@ def _add_mistakes(
         name = short_name(head, parts[0], "mistakes")
         worst = mistakes.get(name, [])
         least = worst[-1].error if len(worst) == WORST else 0.0
-        found = _wrong(batch, [p[head] for p in parts], targets, errors, least)
-        mistakes[name] = sorted([*worst, *found], key=lambda mistake: -mistake.error)[:WORST]
+        more = _wrong(batch, [p[head] for p in parts], targets, errors, least)
+        mistakes[name] = sorted([*worst, *more], key=lambda mistake: -mistake.error)[:WORST]
 
 
 def _wrong(
@@ -221,16 +207,16 @@ def _wrong(
             yield Mistake(error, image, prediction, target, source)
 
 
-def _kept(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
-    """Return what a sheet shows of a prediction or a truth, without the padding of the batch.
+def _kept(values: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
+    """Return what a sheet shows of a prediction or a target, without the padding of the batch.
 
     Scores of pixels, larger than the image by the number of classes, are not shown.
     """
-    kept = dict(known)
-    if scores_of_pixels(known) is not None:
+    kept = dict(values)
+    if scores_of_pixels(values) is not None:
         del kept["scores"]
-    if "boxes" in known and "scores" in known:
-        sure = known["scores"] >= SURE
+    if "boxes" in values and "scores" in values:
+        sure = values["scores"] >= SURE
         kept |= {key: kept[key][sure] for key in _OF_BOXES & kept.keys()}
     kept |= {key: kept[key][..., :height, :width] for key in _OF_PIXELS & kept.keys()}
     return {key: _copied(value) for key, value in kept.items()}
@@ -241,40 +227,26 @@ def _copied(value: Any) -> Any:
     return value.detach().cpu().clone() if isinstance(value, Tensor) else value
 
 
-@dataclass
-class _Said:
-    """What a metric computed: numbers by name, and apart from them tables and curves."""
-
-    numbers: dict[str, float] = field(default_factory=dict)
-    figures: dict[str, Figure] = field(default_factory=dict)
-    tables: dict[str, Tensor] = field(default_factory=dict)
-    curves: dict[str, Curves] = field(default_factory=dict)
-
-
-def _sorted_out(value: Any, classes: Sequence[str], name: str = "") -> _Said:
-    """Return what a metric computed, by kind.
+def _add_values(evaluation: Evaluation, value: Any, name: str = "") -> None:
+    """Add what a metric computed to an evaluation, by kind.
 
     A vector over the classes becomes `name/cat`, `name/dog`... and any other `name/0`, `name/1`...
     """
+    classes = evaluation.classes
     if isinstance(value, Mapping):
-        said = _Said()
         for key, part in value.items():
-            more = _sorted_out(part, classes, key)
-            said.numbers |= more.numbers
-            said.figures |= more.figures
-            said.tables |= more.tables
-            said.curves |= more.curves
-        return said
-    if isinstance(value, Curves):
-        return _Said(curves={name: replace(value, x=value.x.cpu(), y=value.y.cpu())})
-    if isinstance(value, Tensor) and value.ndim == 2:
-        return _Said(tables={name: value.cpu()})
-    if isinstance(value, Tensor) and (value.numel() != 1 or (value.ndim and len(classes) == 1)):
+            _add_values(evaluation, part, key)
+    elif isinstance(value, Curves):
+        evaluation.curves[name] = replace(value, x=value.x.cpu(), y=value.y.cpu())
+    elif isinstance(value, Tensor) and value.ndim == 2:
+        evaluation.tables[name] = value.cpu()
+    elif isinstance(value, Tensor) and (value.numel() != 1 or (value.ndim and len(classes) == 1)):
         count = value.numel()
         names: Sequence[object] = [*classes, BACKGROUND][:count]
         if len(set(names)) != count or count < len(classes):
-            names = range(count)  # of something else, or names that stand for several
-        of_class = {f"{name}/{i}": Figure("metric", str(i)) for i in names}
-        numbers = map(float, value.flatten())
-        return _Said(dict(zip(of_class, numbers, strict=True)), of_class)
-    return _Said({name or "metric": float(value)})
+            names = range(count)  # not over the classes, or a name stands for several
+        for i, number in zip(names, value.flatten().tolist(), strict=True):
+            evaluation.metrics[f"{name}/{i}"] = float(number)
+            evaluation.figures[f"{name}/{i}"] = Figure("metric", str(i))
+    else:
+        evaluation.metrics[name or "metric"] = float(value)

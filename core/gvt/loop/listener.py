@@ -1,4 +1,4 @@
-"""Who follows a run: the display, the run folder, the plugins' hooks."""
+"""The run, its events, and the listeners that follow them."""
 
 from __future__ import annotations
 
@@ -29,27 +29,28 @@ Rows = Sequence[tuple[int, Mapping[str, float]]]
 
 @dataclass(eq=False)
 class Run:
-    """A run, under way or ended.
+    """A run, in progress or ended.
 
     Attributes:
-        task: What is learned; its networks are attributes of it, with the weights as trained.
-        total_steps: The step at which it is complete, unless it stops early.
+        task: The task; its models are submodules of it, with the weights as trained.
+        total_steps: Step at which the run is complete, unless it stops early.
         steps_per_epoch: Steps of one pass over the data.
         samples_per_step: Samples of one step, over all processes.
-        step: Steps done.
-        metrics: The last losses as `train/...`, the last evaluations as `<split>/...`
-            (`train_eval/...` of the training split).
-        learning_rates: The rate of each optimiser's next step.
+        step: Number of completed steps.
+        metrics: The last losses as `train/...`, and the last evaluations as `<split>/...`
+            (`train_eval/...` for the training split).
+        learning_rates: Learning rate of the next step, by optimiser.
         best: Value and step of the best checkpoint so far.
-        checkpoint: The last checkpoint, once there is one.
-        folder: The run's folder; None for a run in code that has none.
-        resume_command: What goes on with it, once it has stopped.
-        config: The resolved configuration; None for a run in code that has none.
-        info: What the data says of itself, such as its `classes`; None for a run in code.
-        loader: What feeds it, while it is under way.
+        checkpoint: Path of the last checkpoint; None if there is none yet.
+        folder: The run folder; None for a run in code without one.
+        resume_command: Command that continues the run after it has stopped.
+        config: The resolved configuration; None for a run in code without one.
+        info: Information about the data, such as its `classes`; None for a run in code.
+        loader: The training batches; None once the run has ended.
         outcome: `running`, `success`, `failure` or `interrupt`.
-        stop_reason: Why it is to stop after this step, saved; a listener may set it.
-        stopped_early: Why it is complete before all its steps; empty otherwise.
+        stop_reason: Error that stops the run after this step, once it is saved. A listener may
+            set it.
+        stopped_early: Why the run is complete before its last step; empty otherwise.
     """
 
     task: Task
@@ -72,7 +73,7 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        """Whole epochs done."""
+        """Number of completed epochs."""
         return self.step // self.steps_per_epoch
 
     @property
@@ -81,27 +82,27 @@ class Run:
         return self.step >= self.total_steps or bool(self.stopped_early)
 
     def examples(self, count: int) -> Batch:
-        """Return the first training samples as the networks see them, augmented, with targets.
+        """Return the first training samples as the model gets them, augmented, with targets.
 
         Args:
-            count: How many; fewer if there are not as many.
+            count: Number of samples; there are fewer if the data has fewer.
 
         Raises:
             UsageError: If the run has ended, since its data is then closed.
         """
         if self.loader is None:
-            raise UsageError("examples of a run are there only while it is under way")
+            raise UsageError("a run has examples only while it is in progress")
         return self.loader.first(count)
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run.
+    """An event of a run.
 
     Attributes:
-        hook: The name of its hook in `gvt_registry.hookspecs`.
+        hook: Name of its hook in `gvt_registry.hookspecs`.
         run: The run.
-        arguments: All arguments of the hook by name, the run among them.
+        arguments: All arguments of the hook by name, including the run.
     """
 
     hook: str
@@ -112,7 +113,7 @@ class Event:
     def of(
         cls, hook: Callable[Concatenate[Run, P], None], run: Run, *values: P.args, **named: P.kwargs
     ) -> Event:
-        """Return an event with the values of its hook's arguments."""
+        """Return the event for a hook, with the values of the hook's arguments."""
         bound = _signature(hook).bind(run, *values, **named)
         return cls(getattr(hook, "__name__", ""), run, bound.arguments)
 
@@ -121,31 +122,30 @@ _signature = cache(signature)
 
 
 class Listener:
-    """Follows a run. An exception in a listener stops the run.
+    """Base class of listeners, which follow a run. An exception in a listener stops the run.
 
     The events are the hooks of `gvt_registry.hookspecs` that have the argument `run`. A listener
-    has a method for each one that it follows, named like the hook without `gvt_`, with those of
-    its arguments that it needs: `def losses_read(self, run, rows)`.
+    has a method for each event that it follows, named like the hook without `gvt_`. The method has
+    those arguments of the hook that it needs: `def losses_read(self, run, rows)`.
     """
 
     def hear(self, event: Event) -> None:
         """Call the method for an event, if there is one."""
-        name = event.hook.removeprefix("gvt_")
-        method = getattr(type(self), name, None)
+        method = getattr(type(self), event.hook.removeprefix("gvt_"), None)
         if method is not None:
-            _, *needed = _signature(method).parameters
-            getattr(self, name)(**{argument: event.arguments[argument] for argument in needed})
+            _, *names = _signature(method).parameters
+            method(self, **{name: event.arguments[name] for name in names})
 
 
 class PluginHooks(Listener):
-    """Passes a run's events on to the plugins' hooks.
+    """Listener that calls the hooks of plugins.
 
-    One that raises is reported, and not called again in this run; with `stop` it also ends the
-    run: after the step and saved, as Ctrl-C does, or with an error once the run is complete.
+    A hook that raises is reported, and not called again in this run. With `stop` it also ends the
+    run: after the step, once it is saved, as for Ctrl-C, or with an error if the run is complete.
 
     Args:
-        plugins: The plugins; those that follow the run are the ones that are there now.
-        report: Called with a line about a hook that raised.
+        plugins: The plugins. Those that are added later do not follow the run.
+        report: Function that is called with a line about a hook that raised.
         stop: Whether a hook that raises ends the run.
     """
 
@@ -156,40 +156,39 @@ class PluginHooks(Listener):
         self._listening = {hook: plugins.implementations(hook) for hook in RUN_HOOKS}
 
     def hear(self, event: Event) -> None:
-        """Call the event's hook of all plugins.
+        """Call the hook of an event in all plugins.
 
         Raises:
-            HookError: If a hook was to end a run that is complete all the same.
+            HookError: If a hook that ends the run raised, and the run is complete.
         """
         hook, run = event.hook, event.run
         is_end = hook == hookspecs.gvt_run_ended.__name__
-        for listening in tuple(self._listening[hook]):
-            plugin, function = listening
+        for plugin, function in tuple(self._listening[hook]):
             try:
                 with unless_asked_again() if is_end else nullcontext():
                     function(**event.arguments)
             except (Exception, SystemExit) as error:
-                self._listening[hook].remove(listening)
-                run.task.train()  # the hook may have been about to put this back
+                self._listening[hook].remove((plugin, function))
+                run.task.train()  # the hook may have changed the mode
                 self._failed(run, f"plugin {plugin.name!r} ({plugin.origin}): {hook}", error)
         reason = run.stop_reason
         if is_end and isinstance(reason, HookError) and run.outcome == "success":
             raise HookError(f"{reason}; the run is complete", details=reason.details) from reason
 
-    def _failed(self, run: Run, who: str, error: BaseException) -> None:
-        what = f"{who} raised {type(error).__name__}: {' '.join(str(error).split())}"
+    def _failed(self, run: Run, hook: str, error: BaseException) -> None:
+        message = f"{hook} raised {type(error).__name__}: {' '.join(str(error).split())}"
         if not self._stops:
-            self._report(f"{what}; it is switched off for this run")
+            self._report(f"{message}; it is switched off for this run")
             return
-        self._report(f"{what}; the run stops, since run.hook_errors is stop")
+        self._report(f"{message}; the run stops, since run.hook_errors is stop")
         if run.stop_reason is None:
-            run.stop_reason = HookError(what, details="".join(format_exception(error)))
+            run.stop_reason = HookError(message, details="".join(format_exception(error)))
             run.stop_reason.__cause__ = error
 
 
 @contextmanager
 def unless_asked_again() -> Iterator[None]:
-    """Leave the rest out, inside, with a warning, if somebody asks once more to stop."""
+    """Skip the rest of the context, with a warning, if the user asks once more to stop."""
     try:
         yield
     except KeyboardInterrupt:

@@ -18,8 +18,8 @@ class LossBuffer:
     """
 
     def __init__(self) -> None:
-        self._steps: dict[int, dict[str, Tensor]] = {}
-        self._shares: dict[int, dict[str, float]] = {}
+        # The sum of each loss over the micro-batches that have it, and their share of the step.
+        self._steps: dict[int, dict[str, tuple[Tensor, float]]] = {}
 
     def add(self, step: int, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
         """Add losses to those of a step, such as those of one of several micro-batches.
@@ -29,30 +29,25 @@ class LossBuffer:
         Raises:
             ConfigError: If one is not a single number.
         """
-        of_step, shares = self._steps.setdefault(step, {}), self._shares.setdefault(step, {})
+        of_step = self._steps.setdefault(step, {})
         for name, loss in losses.items():
             check_single(name, loss)
             value = loss.detach() if share == 1.0 else loss.detach() * share
-            of_step[name] = of_step[name] + value if name in of_step else value
-            shares[name] = shares.get(name, 0.0) + share
+            total, of_total = of_step.get(name, (None, 0.0))
+            of_step[name] = (value if total is None else total + value, of_total + share)
 
     def of(self, step: int) -> dict[str, Tensor]:
         """Return the losses of a step, on the device; none once they have been drained."""
-        shares = self._shares.get(step, {})
-        return {n: _whole(loss, shares[n]) for n, loss in self._steps.get(step, {}).items()}
+        sums = self._steps.get(step, {}).items()
+        return {n: loss / share if share < 1 - 1e-9 else loss for n, (loss, share) in sums}
 
     def drain(self) -> list[tuple[int, dict[str, float]]]:
         """Return (step, losses) of all steps since the last call, and drop them."""
         steps = {step: self.of(step) for step in self._steps}
-        self._steps, self._shares = {}, {}
+        self._steps = {}
         flat = [loss.float() for losses in steps.values() for loss in losses.values()]
         values = iter(torch.stack(flat).tolist() if flat else [])
         return [(step, {name: next(values) for name in of}) for step, of in steps.items()]
-
-
-def _whole(loss: Tensor, share: float) -> Tensor:
-    """Return a loss summed over a share of a step, scaled to the whole step."""
-    return loss / share if share < 1 - 1e-9 else loss
 
 
 def check_single(name: str, loss: Tensor) -> None:

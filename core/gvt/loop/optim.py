@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from gvt.errors import ConfigError
 from gvt.interfaces import Task
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
 from gvt_registry import nearest
+
+T = TypeVar("T")
 
 # These need more than one gradient for each step.
 _UNSUPPORTED = {
@@ -63,7 +65,9 @@ class Optimizer:
     ) -> None:
         self.key, self.parameters, self.scaler = key, dict(parameters), scaler
         where = f"optimizers.{key}"
-        self._groups = _by_factor(self.parameters, config.rates)
+        self._groups: dict[float, dict[str, nn.Parameter]] = defaultdict(dict)
+        for name, parameter in self.parameters.items():
+            self._groups[of_longest_name(name, config.rates, 1.0)][name] = parameter
         groups = [{"params": list(group.values())} for group in self._groups.values()]
         self.torch = _optimizer(where, groups, config)
         self._schedule = _schedule(where, self.torch, resolved_schedule(config, total_steps))
@@ -78,14 +82,12 @@ class Optimizer:
             return
         if clip_norm is not None or clip_value is not None:
             self.scaler.unscale_(self.torch)
-            with_gradient = [p for p in self.parameters.values() if p.grad is not None]
-            if clip_value is not None:
-                nn.utils.clip_grad_value_(with_gradient, clip_value)
-            if clip_norm is not None:
-                nn.utils.clip_grad_norm_(with_gradient, clip_norm)
+        if clip_value is not None:
+            nn.utils.clip_grad_value_(self.parameters.values(), clip_value)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters.values(), clip_norm)
         self._add_late_momentum()
-        with self._scaled_rates():
-            self.scaler.step(self.torch)
+        self._step_at_scaled_rates()
         self.scaler.update()
 
     def drop_gradients_except(self, trained: Sequence[nn.Parameter]) -> None:
@@ -97,7 +99,7 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set all gradients to None."""
-        self.torch.zero_grad(set_to_none=True)
+        self.torch.zero_grad()
 
     def advance(self, steps: int = 1) -> None:
         """Advance the schedule by a number of iterations."""
@@ -127,15 +129,14 @@ class Optimizer:
                 for parameter in late:
                     self.torch.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
-    @contextmanager
-    def _scaled_rates(self) -> Iterator[None]:
-        """Multiply the learning rate of each group by its factor, inside the context."""
+    def _step_at_scaled_rates(self) -> None:
+        """Update the parameters, each group at the learning rate times its factor."""
         groups = self.torch.param_groups
         rates = [group["lr"] for group in groups]
         for group, factor in zip(groups, self._groups, strict=True):
             group["lr"] *= factor
         try:
-            yield
+            self.scaler.step(self.torch)
         finally:
             for group, rate in zip(groups, rates, strict=True):
                 group["lr"] = rate
@@ -199,13 +200,12 @@ def build_optimizers(
     Raises:
         ConfigError: If optimisers and phases do not match, or an optimiser has nothing to train.
     """
-    trained: dict[str, set[int]] = {}
+    trained: dict[str, set[int]] = defaultdict(set)
     active: set[str] = set()
     for phase in task.phases:
         modules, key = (*phase.trained, *phase.keeps_graph), phase.optimizer_key
         check_names(f"phase {phase.name}", task, modules)
-        ids = {id(p) for p in trainable.of(phase.trained, math.inf)}
-        trained[key] = trained.get(key, set()) | ids
+        trained[key] |= {id(p) for p in trainable.of(phase.trained, math.inf)}
         if trainable.of(phase.trained, total_steps - 1):
             active.add(key)
     for key in (*configs, *trained):
@@ -273,19 +273,9 @@ def resolved_schedule(config: OptimizerConfig, total_steps: int) -> OptimizerCon
     if config.schedule is None:
         return config
     rest = max(1, total_steps - config.warmup)
-    given = {k: rest if v == "auto" else v for k, v in config.schedule.parameters.items()}
-    schedule = ComponentConfig(name=config.schedule.name, **given)
+    resolved = {k: rest if v == "auto" else v for k, v in config.schedule.parameters.items()}
+    schedule = ComponentConfig(name=config.schedule.name, **resolved)
     return config.model_copy(update={"schedule": schedule})
-
-
-def _by_factor(
-    parameters: Mapping[str, nn.Parameter], rates: Mapping[str, float]
-) -> dict[float, dict[str, nn.Parameter]]:
-    """Return the parameters, grouped by the factor of their learning rate."""
-    groups: dict[float, dict[str, nn.Parameter]] = {}
-    for name, parameter in parameters.items():
-        groups.setdefault(of_longest_name(name, rates, 1.0), {})[name] = parameter
-    return groups
 
 
 def _optimizer(
@@ -301,8 +291,7 @@ def _optimizer(
         and all(p.device.type in _FUSED_ON and p.is_floating_point() for p in parameters)
     ):
         injected["fused"] = True
-    built: torch.optim.Optimizer = _construct(where, target, injected, config.parameters)
-    return built
+    return _construct(where, target, injected, config.parameters)
 
 
 def _schedule(
@@ -315,17 +304,16 @@ def _schedule(
     if config.schedule is not None:
         where += ".schedule"
         target = _named(where, lr_scheduler, lr_scheduler.LRScheduler, config.schedule.name)
-        parts.append(
-            _construct(where, target, {"optimizer": optimizer}, config.schedule.parameters)
-        )
+        injected = {"optimizer": optimizer}
+        parts.append(_construct(where, target, injected, config.schedule.parameters))
     if len(parts) == 2:
         return lr_scheduler.SequentialLR(optimizer, parts, milestones=[config.warmup])
     return parts[0] if parts else None
 
 
 def _construct(
-    where: str, target: Any, injected: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> Any:
+    where: str, target: type[T], injected: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> T:
     checked = check_parameters(where, target, parameters, injected=injected)
     try:
         return target(**injected, **checked)
@@ -333,7 +321,7 @@ def _construct(
         raise ConfigError(f"{where}: {target.__name__}: {error}") from error
 
 
-def _named(where: str, module: Any, base: type, name: str) -> Any:
+def _named(where: str, module: Any, base: type[T], name: str) -> type[T]:
     classes = {
         n: v
         for n, v in vars(module).items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from itertools import islice, takewhile
 from typing import Concatenate
 
@@ -137,16 +138,9 @@ class Trainer:
     def run_phases(self, micro_batches: Sequence[Batch]) -> None:
         """Train one iteration: each phase in turn, over all micro-batches."""
         size, count = self.world.size, len(micro_batches)
-        steps = [
-            Step(
-                self.run.step,
-                seed=self.train.seed,
-                part=index * size + self.world.rank,
-                parts=count * size,
-                device=self.placement.device,
-            )
-            for index in range(count)
-        ]
+        parts, device = count * size, self.placement.device
+        of_part = partial(Step, self.run.step, seed=self.train.seed, parts=parts, device=device)
+        steps = [of_part(part=part) for part in range(self.world.rank, parts, size)]
         for phase in self.task.phases:
             if phase.is_due(self.run.step):
                 self._run_phase(phase, micro_batches, steps)
@@ -185,8 +179,8 @@ class Trainer:
             share: Fraction of the iteration that the losses are computed on.
         """
         single = len(self.task.phases) == 1
-        names = {n: n if single or n == phase else f"{phase}/{n}" for n in losses}
-        self._losses.add(self.run.step + 1, {names[n]: v for n, v in losses.items()}, share)
+        named = {n if single or n == phase else f"{phase}/{n}": v for n, v in losses.items()}
+        self._losses.add(self.run.step + 1, named, share)
 
     def _after_step(self) -> None:
         run, train, evaluation = self.run, self.train, self.evaluation
@@ -225,8 +219,7 @@ class Trainer:
         saved = "saved" if self.checkpoints else "not saved, since the run has no folder"
         advice = f"; continue with: {self.run.resume_command}" if self.run.resume_command else ""
         message = f"stopped after step {self.run.step}{cause} and {saved}{advice}"
-        reason = self.run.stop_reason
-        if reason is not None:
+        if (reason := self.run.stop_reason) is not None:
             raise type(reason)(f"{reason}; {message}", details=reason.details) from reason
         raise Interrupted(message)
 
@@ -280,17 +273,17 @@ class Trainer:
         assert self.open_split is not None  # `rehearse` has checked it
         self._synchronise()
         with self._averaged(), self.placement.autocast():
-            evaluated = evaluate(self.task, self.open_split(split), self.world, self._classes)
-        self.run.metrics |= evaluated.named(split)
-        self._notify(hookspecs.gvt_evaluated, self.run.step, split, evaluated.metrics, evaluated)
-        return evaluated
+            evaluation = evaluate(self.task, self.open_split(split), self.world, self._classes)
+        self.run.metrics |= evaluation.named(split)
+        self._notify(hookspecs.gvt_evaluated, self.run.step, split, evaluation.metrics, evaluation)
+        return evaluation
 
     def _draw(self) -> None:
         self._synchronise()
         if self.world.is_first:
             with self._averaged(), evaluating(self.task), self.placement.autocast():
                 pictures = self.task.pictures(self.train.seed) | self._pictures
-            self._pictures = {}  # which frees memory on the device
+            self._pictures = {}  # frees memory on the device
             if pictures:
                 self._notify(hookspecs.gvt_pictures_drawn, self.run.step, pictures)
 
@@ -301,13 +294,11 @@ class Trainer:
 
     def _read_losses(self) -> None:
         rows = self._losses.drain()
-        finite = list(takewhile(lambda row: all(map(math.isfinite, row[1].values())), rows))
-        if finite:
+        if finite := [*takewhile(lambda row: all(map(math.isfinite, row[1].values())), rows)]:
             self.run.learning_rates = {k: o.learning_rate for k, o in self.optimizers.items()}
             self.run.metrics |= {f"train/{n}": v for n, v in finite[-1][1].items()}
             self._notify(hookspecs.gvt_losses_read, finite)
-        problem = self.world.earliest(first_infinite(rows))
-        if problem:
+        if problem := self.world.earliest(first_infinite(rows)):
             raise NonFiniteError(problem)
 
     # --- listeners ----------------------------------------------------------------------------
@@ -345,7 +336,7 @@ class Trainer:
                     listener.hear(event)
             except Exception as listener_error:
                 errors.append(listener_error)
-        self.run.loader = None  # which may hold the whole data set
+        self.run.loader = None  # it may hold the whole data set
         if errors and error is None:
             raise errors[0]
 

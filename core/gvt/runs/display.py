@@ -102,12 +102,12 @@ class Display(Listener):
                 f"{_duration(left)} left"
             )
 
-    def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
+    def evaluated(self, run: Run, split: str, evaluation: Evaluation) -> None:
         """Print the metrics, without those of single classes, which the report has."""
         shown = "  ".join(
             f"{name} {value:.4f}"
-            for name, value in found.metrics.items()
-            if found.figure(name).of_class is None
+            for name, value in evaluation.metrics.items()
+            if evaluation.figure(name).of_class is None
         )
         self.note(f"step {run.step}  {split}: {shown}")
         self._read_at = time.monotonic()  # evaluating is no training

@@ -18,7 +18,7 @@ def save_evaluation(
     folder: Path,
     split: str,
     step: int | None,
-    found: Evaluation,
+    evaluation: Evaluation,
     classes: Sequence[str],
     *,
     about: Mapping[str, Any] | None = None,
@@ -31,7 +31,7 @@ def save_evaluation(
         folder: Where to; made if need be.
         split: The split that was evaluated.
         step: Steps done by then; None for what no training led to.
-        found: The evaluation.
+        evaluation: The evaluation.
         classes: Names of the classes.
         about: What else goes into the JSON: plain data, such as the name of a checkpoint.
 
@@ -40,26 +40,26 @@ def save_evaluation(
     """
     path = folder / f"{split}.json"
     head: dict[str, Any] = {"split": split} | ({} if step is None else {"step": step})
-    head |= {**(about or {}), "classes": list(classes), "metrics": found.metrics}
+    head |= {**(about or {}), "classes": list(classes), "metrics": evaluation.metrics}
     written: list[Path] = []
     with attempting(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with attempting(path):
             with replacing(path) as file:
-                file.write(_laid_out(head, found).encode())
+                file.write(_laid_out(head, evaluation).encode())
             written.append(path)
     return written
 
 
-def _laid_out(head: Mapping[str, Any], found: Evaluation) -> str:
+def _laid_out(head: Mapping[str, Any], evaluation: Evaluation) -> str:
     """Return JSON for people, with a line for each figure, row of a table and curve."""
-    figures = to_document({name: found.figure(name) for name in found.metrics})
+    figures = to_document({name: evaluation.figure(name) for name in evaluation.metrics})
     sections = {
         "figures": {name: json.dumps(figure) for name, figure in figures.items()},
-        "tables": {name: _rows(table.tolist(), 4) for name, table in found.tables.items()},
+        "tables": {name: _rows(table.tolist(), 4) for name, table in evaluation.tables.items()},
     }
-    if found.curves:
-        sections["curves"] = {name: _curves(curves) for name, curves in found.curves.items()}
+    if evaluation.curves:
+        sections["curves"] = {name: _curves(curves) for name, curves in evaluation.curves.items()}
     plain = json.dumps(_strict(head), indent=2, allow_nan=False).removesuffix("\n}")
     for name, parts in sections.items():
         inside = ",\n".join(f"    {json.dumps(key)}: {part}" for key, part in parts.items())

@@ -49,12 +49,12 @@ class Recorder(Listener):
         lines[-1] |= rates
         self._append(*lines, figures=figures)
 
-    def evaluated(self, run: Run, split: str, found: Evaluation) -> None:
+    def evaluated(self, run: Run, split: str, evaluation: Evaluation) -> None:
         """Append a line with the metrics, and keep the evaluation for the end."""
-        named = found.named(split)
-        figures = dict(zip(named, map(found.figure, found.metrics), strict=True))
+        named = evaluation.named(split)
+        figures = dict(zip(named, map(evaluation.figure, evaluation.metrics), strict=True))
         self._append({"step": run.step, **named}, figures=figures)
-        self._evaluations[split] = (run.step, found)
+        self._evaluations[split] = (run.step, evaluation)
 
     def run_ended(self, run: Run, error: BaseException | None) -> None:
         """Note how it ended, and write the last evaluation of each split.
@@ -76,8 +76,8 @@ class Recorder(Listener):
             self._append(ending)
         classes = () if run.info is None else run.info.classes
         about = _circumstances(run)
-        for split, (step, found) in self._evaluations.items():
-            save_evaluation(folder.evaluations, split, step, found, classes, about=about)
+        for split, (step, evaluation) in self._evaluations.items():
+            save_evaluation(folder.evaluations, split, step, evaluation, classes, about=about)
 
     def _append(
         self, *lines: Mapping[str, Any], figures: Mapping[str, Figure] | None = None

@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint as its run did, and keeping what was found where it belongs."""
+"""Evaluate a checkpoint as its run did, and keep the evaluation where it belongs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def evaluate_checkpoint(
     """
     judged = judge(checkpoint, *overrides, split=split, averaged=averaged, out=out)
     judged.save()
-    return judged.found
+    return judged.evaluation
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Judged:
     """An evaluation of a checkpoint, and where it belongs.
 
     Attributes:
-        found: The evaluation.
+        evaluation: The evaluation.
         split: What was evaluated.
         step: The step of the checkpoint; None for predictions of a file.
         about: What the figures depend on besides: checkpoint, average, precision, overrides.
@@ -74,7 +74,7 @@ class Judged:
         out: The folder that was asked for.
     """
 
-    found: Evaluation
+    evaluation: Evaluation
     split: str
     step: int | None
     about: Mapping[str, Any]
@@ -111,9 +111,11 @@ class Judged:
 
     def _written(self, folder: Path, run_folder: Path | None) -> list[Path]:
         """Write the figures, and tell plugins of them."""
-        split, step, found = self.split, self.step, self.found
-        written = save_evaluation(folder, split, step, found, found.classes, about=self.about)
-        told = {"folder": folder, "split": split, "step": step, "found": found}
+        split, step, evaluation = self.split, self.step, self.evaluation
+        written = save_evaluation(
+            folder, split, step, evaluation, evaluation.classes, about=self.about
+        )
+        told = {"folder": folder, "split": split, "step": step, "evaluation": evaluation}
         plugins = default_registry().plugins
         for plugin, answer in plugins.call(
             "gvt_checkpoint_evaluated", **told, run_folder=run_folder
@@ -137,8 +139,8 @@ def judge(
     apart = _apart(opened.run, opened.checkpoint, overrides, averaged)
     if opened.run is not None and out is None and not apart:
         with sole_writer(opened.run.path, "evaluated"):
-            pass  # is free: whoever trains it meanwhile is found out before hours of evaluation
-    found = _evaluated(opened, split)
+            pass  # fails now, not after hours of evaluation, if the run is still training
+    evaluation = _evaluated(opened, split)
     about = {
         "checkpoint": opened.checkpoint.name,
         "averaged": opened.is_averaged,
@@ -147,7 +149,7 @@ def judge(
     }
     assert opened.origin is not None
     step, to = opened.origin["training"]["step"], None if out is None else Path(out)
-    return Judged(found, split, step, about, opened.run, apart, to)
+    return Judged(evaluation, split, step, about, opened.run, apart, to)
 
 
 def split_of(config: RunConfig, split: str | None) -> str:

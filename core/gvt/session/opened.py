@@ -11,9 +11,9 @@ import torch
 
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.document import read_header
-from gvt.checkpoint.migration import migrated
 from gvt.checkpoint.training import load_weights, under
 from gvt.config.compose import compose, validate
+from gvt.config.recorded import with_unrecorded
 from gvt.config.schema import RunConfig
 from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
@@ -105,7 +105,8 @@ class Opened:
         if self.checkpoint is None:
             return self._with_weights_of_its_own()
         document, tensors = checkpoint_file.load(self.checkpoint, of_run=True)
-        self.origin = document = migrated(document)
+        document["config"] = with_unrecorded(document["config"])
+        self.origin = document
         config = validate(document["config"], str(self.checkpoint), keep=document["config"])
         task = build_task(config, self.info, document["components"])
         averages = under("ema/", tensors) if self.is_averaged else {}
@@ -187,7 +188,7 @@ def pinned(document: Mapping[str, Any]) -> RunConfig:
 
     Sections of plugins that are absent are kept as they stand.
     """
-    config: dict[str, Any] = dict(migrated(document)["config"])
+    config = with_unrecorded(document["config"])
     resolved = document["resolved"]["train"]
     config["train"] = {**config["train"], **{name: resolved[name] for name in PINNED}}
     return validate(config, "the checkpoint", keep=config)

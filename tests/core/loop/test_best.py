@@ -73,7 +73,7 @@ class Log(gvt.Listener):
     def __init__(self):
         self.events = []
 
-    def evaluated(self, run, split, found):
+    def evaluated(self, run, split, evaluation):
         self.events.append((run.step, split))
 
     def checkpoint_saved(self, run, path):

@@ -179,12 +179,16 @@ def test_mistakes_of_pixels_are_without_padding_and_without_scores():
         assert mistake.prediction["semantic"].sum() == 1
 
 
+def metrics(value, *classes):
+    of_classes = evaluation.Evaluation({}, classes=classes)
+    evaluation._add_values(of_classes, value)
+    return of_classes.metrics
+
+
 def test_classes_of_one_name_keep_a_figure_each():
     value = {"iou": torch.tensor([0.1, 0.2, 0.3])}
-    numbers = evaluation._sorted_out(value, ["crane", "crane", "dog"]).numbers
-    assert numbers.keys() == {"iou/0", "iou/1", "iou/2"}
-    numbers = evaluation._sorted_out(value, ["cat", "dog"]).numbers
-    assert numbers.keys() == {"iou/cat", "iou/dog", "iou/background"}
+    assert metrics(value, "crane", "crane", "dog").keys() == {"iou/0", "iou/1", "iou/2"}
+    assert metrics(value, "cat", "dog").keys() == {"iou/cat", "iou/dog", "iou/background"}
 
 
 class Detector(Nearest):
@@ -233,7 +237,7 @@ def boxed():
 
 def test_the_figure_of_a_single_class_bears_its_name():
     value = {"ap": torch.tensor([0.5]), "all": torch.tensor(0.25)}
-    assert evaluation._sorted_out(value, ["cell"]).numbers == {"ap/cell": 0.5, "all": 0.25}
+    assert metrics(value, "cell") == {"ap/cell": 0.5, "all": 0.25}
 
 
 def test_a_data_set_may_tell_the_truth_in_original_pixels():

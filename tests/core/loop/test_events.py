@@ -37,10 +37,10 @@ def gvt_run_ended(run):
 
 
 @hookimpl
-def gvt_checkpoint_evaluated(folder, split, step, found, run_folder):
+def gvt_checkpoint_evaluated(folder, split, step, evaluation, run_folder):
     there = (folder / f"{{split}}.json").is_file()
     run = None if run_folder is None else run_folder.name
-    note(there=there, step=step, accuracy=found.metrics["accuracy"], run=run, to=folder.name)
+    note(there=there, step=step, accuracy=evaluation.metrics["accuracy"], run=run, to=folder.name)
     {then}
 """
 

@@ -336,7 +336,7 @@ def evaluated(**evaluate):
     splits = []
 
     class Noting(gvt.Listener):
-        def evaluated(self, run, split, found):
+        def evaluated(self, run, split, evaluation):
             splits.append((run.step, split))
 
     train = gvt.TrainConfig(steps=2)

@@ -163,7 +163,7 @@ def test_what_does_not_meet_is_told(runs, tmp_path):
     assert judged.about["images_without_detections"] == 6
     assert judged.about["images_not_in_the_split"] == 1
     assert (
-        judged.found.metrics["overlap"]
+        judged.evaluation.metrics["overlap"]
         < scored(written(entries, tmp_path), "squares.boxes").metrics["overlap"]
     )
 

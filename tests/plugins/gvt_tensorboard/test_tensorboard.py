@@ -270,11 +270,11 @@ def test_without_the_package_it_does_nothing(tmp_path):
 
         plugins = Registry().plugins
         run = SimpleNamespace(folder=Path({str(tmp_path)!r}), step=0, learning_rates={{}})
-        found = SimpleNamespace(tables={{}}, named=lambda split: {{}})
+        evaluation = SimpleNamespace(tables={{}}, named=lambda split: {{}})
         hooks = {{
             "run_started": {{}},
             "losses_read": {{"rows": [(1, {{"loss": 0.5}})]}},
-            "evaluated": {{"step": 1, "split": "val", "metrics": {{}}, "found": found}},
+            "evaluated": {{"step": 1, "split": "val", "metrics": {{}}, "evaluation": evaluation}},
             "pictures_drawn": {{"step": 1, "pictures": {{"samples": None}}}},
             "checkpoint_saved": {{"path": run.folder}},
             "run_ended": {{"outcome": "success", "error": None}},
