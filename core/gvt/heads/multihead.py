@@ -95,9 +95,10 @@ class MultiHead(Task):
         """
         if name in self.heads:
             raise ValueError(f"there is a head {name!r} already; remove it first")
-        if not isinstance(head, nn.Module):
-            hint = "; gvt.add_head takes a name in the registry" if isinstance(head, str) else ""
-            raise ValueError(f"head {name!r} is a {type(head).__name__}, not a gvt.Head{hint}")
+        module: object = head  # as it may be in code that is not type-checked
+        if not isinstance(module, nn.Module):
+            hint = "; gvt.add_head takes a name in the registry" if isinstance(module, str) else ""
+            raise ValueError(f"head {name!r} is a {type(module).__name__}, not a gvt.Head{hint}")
         weights = next(self.backbone.parameters(), None)
         self._put(name, head if weights is None else head.to(weights.device))
         head.train(self.training)

@@ -138,7 +138,7 @@ class PictureReader:
         Raises:
             CheckpointError: If this version cannot read it.
         """
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+        values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
         try:
             return cls(**values)
         except (TypeError, ValueError) as error:
