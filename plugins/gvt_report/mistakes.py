@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from gvt import Mistake
 from gvt.geometry import SPATIAL_KEYS
-from gvt.vision.drawing import parts_of, sample_tile, save_tiles, words_of
+from gvt.vision.drawing import sample_tile, save_tiles, words_of
 
 GAP = 4
 """Pixels between a prediction and the truth beside it."""
@@ -53,5 +53,4 @@ def _tile(mistake: Mistake, classes: Sequence[str]) -> Image.Image:
 
 def _truth(mistake: Mistake) -> dict[str, Any]:
     """Return the targets of what is predicted."""
-    keys = {key for part in parts_of(mistake.prediction) for key in part}
-    return {k: v for k, v in mistake.target.items() if k in keys}
+    return {k: v for k, v in mistake.target.items() if k in mistake.prediction}

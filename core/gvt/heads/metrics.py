@@ -1,4 +1,4 @@
-"""torchmetrics over lists of predictions and targets. Importing torchmetrics takes seconds."""
+"""Metrics of torchmetrics over lists of predictions and targets."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from torch import Tensor
 
 
 class StackedMetric:
-    """A torchmetrics metric over tensors, fed with one entry of each prediction and target.
+    """A metric of torchmetrics that compares an entry of the predictions with one of the targets.
 
     Args:
-        metric: Such as `torchmetrics.classification.MulticlassAccuracy(10)`, or a collection.
-        prediction: The entry of a prediction that it compares.
-        target: The entry of a target that it compares with.
-        name: What its value is called, where it is a single one.
+        metric: A metric such as `torchmetrics.classification.MulticlassAccuracy(10)`, or a
+            collection.
+        prediction: Key of the entry of a prediction.
+        target: Key of the entry of a target.
+        name: Name of the value, if it is a single one.
     """
 
     def __init__(self, metric: Any, prediction: str, target: str, name: str = "metric") -> None:
         self._metric, self._keys, self._name = metric, (prediction, target), name
 
     def to(self, device: torch.device) -> StackedMetric:
-        """Put its state where the predictions will be."""
+        """Move its state to a device."""
         self._metric.to(device)
         return self
 
@@ -35,6 +36,6 @@ class StackedMetric:
         self._metric.update(stacked, truth)
 
     def compute(self) -> Any:
-        """Return the metric's value over everything added, over all processes."""
+        """Return the value over all batches of all processes, by name."""
         value = self._metric.compute()
         return value if isinstance(value, dict) else {self._name: value}

@@ -1,4 +1,4 @@
-"""Several heads on one backbone: the supervised task."""
+"""The supervised task: one backbone with several heads."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from gvt.interfaces import Backbone, Head, Metric, Phase, Prediction, Step, Task
 from gvt.predictions import short_name
 
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.ParameterDict())})
-"""What the containers of heads call their own."""
+"""Names of attributes of the containers of heads."""
 
 
 class MultiHead(Task):
-    """One backbone pass a batch, and every head on its features.
+    """One backbone pass for each batch, and every head on its features.
 
-    A head learns from those samples that carry the targets it needs, and its losses are means over
-    these; a batch without any teaches it nothing. A prediction is `{head: {key: value}}`. Losses
-    and metrics are called `head/name`, or `name` if there is one head.
+    A head learns from the samples that have the targets it needs, and its losses are means over
+    these; without any, it has no loss. A prediction is `{head: {key: value}}`. Losses and metrics
+    are called `head/name`, or `name` if there is one head.
 
     Args:
-        backbone: Images to named feature maps.
-        heads: Heads by names of one's own, each built from `backbone.feature_info`.
-        weights: Factor of each head's losses, 1 unless given.
-        weighting: `fixed`, or `uncertainty`: the sum L of a head's losses becomes
-            exp(-s) L + s / 2, where s, a logarithm of a variance, is learned for each head (Kendall
-            and others, 2018, https://arxiv.org/abs/1705.07115).
-        vocabularies: Of each head that learns from one part of mixed data the classes there.
+        backbone: Backbone from images to named feature maps.
+        heads: Heads by any names, each built from `backbone.feature_info`.
+        weights: Factor of the losses of each head, 1 by default.
+        weighting: `fixed`, or `uncertainty`: the sum L of the losses of a head becomes
+            exp(-s) L + s / 2, where s, the logarithm of a variance, is learned for each head
+            (Kendall and others, 2018, https://arxiv.org/abs/1705.07115).
+        vocabularies: The classes of each head that learns from one part of mixed data.
 
     Attributes:
-        changes: The heads added or removed since it was built. For an added head, its section of
-            a recipe, empty if it was given as an object; None for a removed one.
+        changes: The heads added or removed after construction. For an added head, its section of
+            a recipe, empty if it was given as an object; None for a removed head.
 
     Raises:
-        ValueError: If there is no head, one has a name that no module can have, or a weight or a
-            vocabulary is for none of them.
+        ValueError: If there is no head, a name is not valid for a module, or a weight or a
+            vocabulary is for none of the heads.
     """
 
     phases = (Phase("supervised", trains=("backbone", "heads"), optimizer="model"),)
@@ -58,8 +58,8 @@ class MultiHead(Task):
         super().__init__()
         if not heads:
             raise ValueError("a MultiHead task needs at least one head")
-        for what, given in (("weights", weights), ("vocabularies", vocabularies)):
-            if unknown := sorted(set(given or {}) - set(heads)):
+        for what, by_head in (("weights", weights), ("vocabularies", vocabularies)):
+            if unknown := sorted(set(by_head or {}) - set(heads)):
                 raise ValueError(f"{what} for {unknown}, the heads are {sorted(heads)}")
         if weighting not in ("fixed", "uncertainty"):
             raise ValueError(f"weighting {weighting!r}: it is fixed or uncertainty")
@@ -73,23 +73,18 @@ class MultiHead(Task):
             self._put(name, head)
         if self.log_variances is not None:
             (phase,) = self.phases
-            self.phases = (replace(phase, trains=("backbone", "heads", "log_variances")),)
+            self.phases = (replace(phase, trains=(*phase.trains, "log_variances")),)
 
     def add_head(
-        self,
-        name: str,
-        head: Head,
-        *,
-        weight: float = 1.0,
-        vocabulary: Vocabulary | None = None,
+        self, name: str, head: Head, *, weight: float = 1.0, vocabulary: Vocabulary | None = None
     ) -> Head:
         """Add a head, and return it; `gvt.add_head` adds one by its name in the registry.
 
-        The other heads compute what they did before. To train the new head alone, freeze the rest:
+        The outputs of the other heads do not change. To train only the new head, freeze the rest:
         `gvt.TrainConfig(unfreeze={"backbone": "never", "heads.old": "never"})`.
 
         Args:
-            name: Its name in this task.
+            name: Name of the head in this task.
             head: The head, built from `backbone.feature_info`.
             weight: Factor of its losses.
             vocabulary: Its classes, if it learns from one part of mixed data.
@@ -100,7 +95,10 @@ class MultiHead(Task):
         """
         if name in self.heads:
             raise ValueError(f"there is a head {name!r} already; remove it first")
-        _check_module(name, head)
+        module: object = head  # as it may be in code that is not type-checked
+        if not isinstance(module, nn.Module):
+            hint = "; gvt.add_head takes a name in the registry" if isinstance(module, str) else ""
+            raise ValueError(f"head {name!r} is a {type(module).__name__}, not a gvt.Head{hint}")
         weights = next(self.backbone.parameters(), None)
         self._put(name, head if weights is None else head.to(weights.device))
         head.train(self.training)
@@ -114,7 +112,7 @@ class MultiHead(Task):
         """Remove a head, and return it; with one left, losses and metrics have the short names.
 
         Raises:
-            ValueError: If there is none of that name, or no other.
+            ValueError: If there is no head of that name, or it is the only one.
         """
         if name not in self.heads:
             raise ValueError(f"there is no head {name!r}; the heads are {', '.join(self.heads)}")
@@ -131,8 +129,8 @@ class MultiHead(Task):
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return every head's weighted losses."""
         losses: dict[str, Tensor] = {}
-        for name, features, own_batch, targets in self._lessons(batch, self.backbone(batch.images)):
-            losses |= self._losses(name, self.heads[name](features, own_batch), targets)
+        for name, features, samples, targets in self._lessons(batch, self.backbone(batch.images)):
+            losses |= self._losses(name, self.heads[name](features, samples), targets)
         return losses
 
     def predict(self, batch: Batch) -> list[Prediction]:
@@ -140,7 +138,7 @@ class MultiHead(Task):
         return self._predict(self._outputs(self.backbone(batch.images), batch))
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
-        """Return what a head decides from the scores of pixels (K, H, W)."""
+        """Return the prediction of a head from the scores of pixels (K, H, W)."""
         decider: Any = self.heads[head]
         words = self.vocabularies.get(head)
         if words is None:
@@ -152,37 +150,35 @@ class MultiHead(Task):
         features = self.backbone(batch.images)
         outputs = self._outputs(features, batch)
         losses: dict[str, tuple[Tensor, int]] = {}
-        for name, own_features, own_batch, targets in self._lessons(batch, features):
-            # A head is run again only where some samples lack targets, on the others alone.
-            is_whole = own_batch is batch
-            of_taught = outputs[name] if is_whole else self.heads[name](own_features, own_batch)
-            own_losses = self._losses(name, of_taught, targets)
-            losses |= {n: (loss, len(own_batch)) for n, loss in own_losses.items()}
+        for name, rows, samples, targets in self._lessons(batch, features):
+            # If some samples lack targets, the head is run again on the others.
+            of_head = outputs[name] if samples is batch else self.heads[name](rows, samples)
+            for loss_name, loss in self._losses(name, of_head, targets).items():
+                losses[loss_name] = loss, len(samples)
         return self._predict(outputs), losses
 
     def metric(self) -> Metric | None:
-        """Return a metric that gives each head's metric its share; None if no head has one."""
+        """Return a metric that combines those of the heads; None if no head has one."""
         metric = MultiHeadMetric(dict(self._heads()), self.vocabularies)
         return metric if metric.metrics else None
 
     def errors(
         self, predictions: list[Prediction], targets: list[dict[str, Any]]
     ) -> dict[str, Tensor]:
-        """Return by head how wrong it is about each image, (N,), 0 without targets for it."""
-        found: dict[str, Tensor] = {}
+        """Return the error of each head for each image, (N,), 0 without targets for the head."""
+        by_head: dict[str, Tensor] = {}
         for name, head in self._heads():
             words = self.vocabularies.get(name)
             rows, *pair = judged(name, head.needs, words, predictions, targets)
-            errors = head.errors(*pair) if rows else None
-            if errors is not None:
-                found[name] = errors.new_zeros(len(targets))
-                found[name][rows] = errors
-        return found
+            if rows and (errors := head.errors(*pair)) is not None:
+                by_head[name] = errors.new_zeros(len(targets))
+                by_head[name][rows] = errors
+        return by_head
 
     def untaught(self, losses: Collection[str]) -> list[str]:
         """Return a message for each of several heads that had none of these losses."""
         if len(self.heads) == 1:
-            return []  # the trainer says of the whole task that it learned nothing
+            return []  # the trainer has a message for the whole task
         messages = []
         for name, head in self._heads():
             if not any(loss.startswith(f"{name}/") for loss in losses):
@@ -217,10 +213,9 @@ class MultiHead(Task):
     def _lessons(
         self, batch: Batch, features: Mapping[str, Tensor]
     ) -> Iterator[tuple[str, Mapping[str, Tensor], Batch, Targets]]:
-        """Yield the heads that a batch teaches, each with what `taught` returns for it."""
+        """Yield the heads that learn from a batch, each with the result of `taught`."""
         for name, head in self._heads():
-            lesson = taught(head, features, batch, self.vocabularies.get(name))
-            if lesson is not None:
+            if lesson := taught(head, features, batch, self.vocabularies.get(name)):
                 yield name, *lesson
 
     def _losses(self, name: str, outputs: Any, targets: Targets) -> dict[str, Tensor]:
@@ -237,31 +232,17 @@ class MultiHead(Task):
         return {short_name(name, self.heads, key): loss for key, loss in losses.items()}
 
 
-def _check_module(name: str, head: object) -> None:
-    """Check that a head is a module.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not isinstance(head, nn.Module):
-        hint = "; gvt.add_head takes a name in the registry" if isinstance(head, str) else ""
-        raise ValueError(f"head {name!r} is a {type(head).__name__}, not a gvt.Head{hint}")
-
-
 def taught(
-    head: Head,
-    features: Mapping[str, Tensor],
-    batch: Batch,
-    vocabulary: Vocabulary | None = None,
+    head: Head, features: Mapping[str, Tensor], batch: Batch, vocabulary: Vocabulary | None = None
 ) -> tuple[Mapping[str, Tensor], Batch, Targets] | None:
-    """Return features, samples and targets that teach a head something; None if none does.
+    """Return the features, samples and targets that a head learns from; None if there are none.
 
     Args:
-        head: What is taught.
-        features: Of the whole batch.
-        batch: All samples, with whatever targets they have.
-        vocabulary: The part of mixed data that the head learns from, whose numbers the targets
-            then have.
+        head: The head.
+        features: Feature maps of the whole batch.
+        batch: All samples, with the targets that they have.
+        vocabulary: The part of mixed data that the head learns from; the targets returned have its
+            class numbers.
     """
     if batch.targets is None:
         return None
@@ -280,7 +261,7 @@ def taught(
 
 
 def _of_part(rows: Tensor | None, batch: Batch, part: str) -> Tensor | None:
-    """Return those of some rows, None for all, that are of one part of mixed data, likewise."""
+    """Return which of some rows, None for all, belong to one part of mixed data; None for all."""
     if len(batch.records) != len(batch):
         raise ValueError("a batch of mixed data has a record of each sample, which names its part")
     of_part = torch.tensor([record.part == part for record in batch.records], dtype=torch.bool)

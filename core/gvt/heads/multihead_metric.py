@@ -1,4 +1,4 @@
-"""The metric of several heads, and the samples that each of them is judged on."""
+"""The metric of several heads, and the samples that each head is evaluated on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gvt.predictions import short_name
 
 
 class MultiHeadMetric:
-    """Gives every head's metric the predictions of that head and the targets that it needs.
+    """The metrics of several heads, each over the predictions and targets of its head.
 
     Args:
-        heads: The heads by name; those without a metric are left out.
+        heads: Heads by name; those without a metric are left out.
         vocabularies: The classes of each head that learns from one part of mixed data.
     """
 
@@ -45,16 +45,13 @@ class MultiHeadMetric:
     def compute(self) -> dict[str, Any]:
         """Return the metrics' values over everything added, by name; NaN without targets."""
         judged_anywhere = _of_all_processes(self._judged)
-        return {
-            short_name(name, self._heads, key): value
-            for name, metric in self.metrics.items()
-            for key, value in self._figures(name, metric, name in judged_anywhere).items()
-        }
-
-    def _figures(self, name: str, metric: Metric, is_judged: bool) -> Mapping[str, Any]:
-        figures = _computed(metric) if is_judged else _unknown(metric)
-        words = self._vocabularies.get(name)
-        return figures if words is None else words.named(figures)
+        values: dict[str, Any] = {}
+        for name, metric in self.metrics.items():
+            figures = _computed(metric) if name in judged_anywhere else _unknown(metric)
+            if (words := self._vocabularies.get(name)) is not None:
+                figures = words.named(figures)
+            values |= {short_name(name, self._heads, key): v for key, v in figures.items()}
+        return values
 
 
 def judged(
@@ -64,17 +61,17 @@ def judged(
     predictions: Sequence[Prediction],
     targets: Sequence[dict[str, Any]],
 ) -> tuple[list[int], list[Prediction], list[dict[str, Any]]]:
-    """Return the samples that a head is judged on: rows, the head's predictions, and targets.
+    """Return the samples that a head is evaluated on: rows, predictions of the head, and targets.
 
-    A sample has all the targets that the head needs, and is of the part of mixed data that the
-    head learns from, whose numbers of classes predictions and targets then have.
+    These samples have all the targets that the head needs. If it learns from one part of mixed
+    data, they belong to this part, and have its class numbers.
 
     Args:
-        head: The head's name.
-        needs: The target keys that it needs.
+        head: Name of the head.
+        needs: Target keys that it needs.
         vocabulary: Its classes, if it learns from one part of mixed data.
-        predictions: Predictions by head, one an image.
-        targets: Targets, one dict an image.
+        predictions: Predictions by head, one dict for each image.
+        targets: Targets, one dict for each image.
     """
     rows = [
         row
@@ -82,15 +79,15 @@ def judged(
         if set(needs) <= target.keys()
         and (vocabulary is None or target.get("part") == vocabulary.part)
     ]
-    own, truth = [predictions[row][head] for row in rows], [targets[row] for row in rows]
+    of_head, truth = [predictions[row][head] for row in rows], [targets[row] for row in rows]
     if vocabulary is not None:
-        own, truth = [vocabulary.own(p) for p in own], [vocabulary.own(t) for t in truth]
-    return rows, own, truth
+        of_head, truth = ([vocabulary.own(x) for x in part] for part in (of_head, truth))
+    return rows, of_head, truth
 
 
 def _of_all_processes(names: set[str]) -> set[str]:
     """Return the names that any process has."""
-    if not dist.is_available() or not dist.is_initialized():
+    if not (dist.is_available() and dist.is_initialized()):
         return names
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, names)
@@ -103,8 +100,8 @@ def _computed(metric: Metric) -> Mapping[str, Any]:
 
 
 def _unknown(metric: Metric) -> dict[str, Any]:
-    """Return NaN for each number of a metric that nothing was added to, and no table."""
-    with warnings.catch_warnings(action="ignore"):  # torchmetrics', of having nothing to compute
+    """Return NaN for each number of a metric without data; its tables are left out."""
+    with warnings.catch_warnings(action="ignore"):  # torchmetrics warns that there is no data
         figures = _computed(metric)
     numbers = {n: torch.as_tensor(v) for n, v in figures.items() if not isinstance(v, Curves)}
     return {n: torch.full(v.shape, torch.nan) for n, v in numbers.items() if v.ndim < 2}

@@ -1,4 +1,4 @@
-"""The classes of a head that learns from one part of mixed data, among the classes of all parts."""
+"""Map the classes of a head that learns from one part of mixed data to those of all parts."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from gvt.errors import ConfigError
 from gvt.interfaces import Curves, Prediction
 
 _NUMBERED = frozenset({"class", "labels", "semantic"})
-"""What counts classes, in targets and in predictions."""
+"""Keys of targets and predictions that hold class numbers."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Which samples of mixed data teach a head, and what its classes are called outside of it.
+    """Maps the class numbers of a head to those of the whole mixed data set.
 
-    A head has the classes of its own part, from 0. Data, predictions and figures go by the classes
-    of all parts, so that a number means one thing everywhere.
+    A head has the classes of its part, from 0. Data, predictions and metrics use the class numbers
+    of all parts.
 
     Attributes:
         part: Name of the part that the head learns from.
-        classes: Names of the head's classes.
-        numbers: Of each of them its number among the classes of all parts.
-        total: How many classes all parts have.
+        classes: Names of the classes of the head.
+        numbers: Number of each of them among the classes of all parts.
+        total: Number of classes of all parts.
     """
 
     part: str
@@ -37,7 +37,7 @@ class Vocabulary:
     total: int
 
     def own_targets(self, targets: Targets) -> Targets:
-        """Return a batch's targets, of samples of the part alone, in the head's numbers."""
+        """Return the targets of a batch of the part's samples, with the head's class numbers."""
         dense = {key: self._own(key, value) for key, value in targets.dense.items()}
         ragged = {
             key: [None if value is None else self._own(key, value) for value in values]
@@ -46,22 +46,22 @@ class Vocabulary:
         return replace(targets, dense=dense, ragged=ragged)
 
     def own(self, known: Mapping[str, Any]) -> dict[str, Any]:
-        """Return one image's truth or prediction in the head's numbers."""
-        found = {key: self._own(key, value) for key, value in known.items()}
+        """Return the targets or the prediction of an image with the head's class numbers."""
+        result = {key: self._own(key, value) for key, value in known.items()}
         if _scores_classes(known):
-            found["scores"] = self.own_scores(known["scores"])
-        return found
+            result["scores"] = self.own_scores(known["scores"])
+        return result
 
     def own_scores(self, scores: Tensor) -> Tensor:
-        """Return (K, ...) of the head's classes, and of its background, out of those of all."""
+        """Return the rows of the head's classes and its background, from those of all parts."""
         rows = [*self.numbers, *range(self.total, len(scores))]
         return scores[torch.tensor(rows, device=scores.device)]
 
     def outside(self, prediction: Prediction) -> Prediction:
-        """Return one image's prediction in the numbers of all parts.
+        """Return the prediction of an image with the class numbers of all parts.
 
         Raises:
-            ConfigError: If each pixel may have several labels.
+            ConfigError: If pixels may have several labels.
         """
         if "masks" in prediction and "boxes" not in prediction:
             raise ConfigError(
@@ -69,42 +69,41 @@ class Vocabulary:
                 "data, whose masks would have other places among all classes"
             )
         own, all_ = range(len(self.classes) + 1), [*self.numbers, self.total]
-        found = {
+        result = {
             key: _renumbered(value, own, all_) if key in _NUMBERED else value
             for key, value in prediction.items()
         }
         if _scores_classes(prediction):
-            found["scores"] = self._spread(prediction["scores"])
-        return found
+            result["scores"] = self._spread(prediction["scores"])
+        return result
 
     def named(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a metric's figures with those of single classes by the classes' names.
+        """Return the figures of a metric, those of single classes with the names of the classes.
 
-        Tables and curves are of all classes; those of other parts are empty.
+        Tables and curves have rows of all classes; those of other parts are empty.
         """
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for name, value in figures.items():
             if isinstance(value, Curves):
-                empty = value.y.new_full((self.total, value.y.shape[1]), torch.nan)
-                empty[list(self.numbers)] = value.y
-                found[name] = replace(value, y=empty)
+                y = value.y.new_full((self.total, value.y.shape[1]), torch.nan)
+                y[list(self.numbers)] = value.y
+                result[name] = replace(value, y=y)
             elif not self._of_classes(value):
-                found[name] = value
+                result[name] = value
             elif value.ndim == 2:
-                found[name] = self._spread(self._spread(value).T).T
+                result[name] = self._spread(self._spread(value).T).T
             else:
                 names = [*self.classes, "background"]
-                found |= {f"{name}/{n}": v for n, v in zip(names, value, strict=False)}
-        return found
+                result |= {f"{name}/{n}": v for n, v in zip(names, value, strict=False)}
+        return result
 
     def _of_classes(self, value: Any) -> bool:
-        """Whether a figure is a vector or a table over the classes, and perhaps a background."""
-        if not isinstance(value, Tensor) or value.ndim not in (1, 2):
-            return False
-        return len(value) - len(self.classes) in (0, 1)
+        """Return whether a figure has a row for each class, and perhaps for the background."""
+        is_by_class = isinstance(value, Tensor) and value.ndim in (1, 2)
+        return is_by_class and len(value) - len(self.classes) in (0, 1)
 
     def _spread(self, rows: Tensor) -> Tensor:
-        """Return (K, ...) of the head's classes, and of its background, as rows of all classes."""
+        """Return rows (K, ...) of the head's classes and background as rows of all classes."""
         count = len(self.classes)
         spread = rows.new_zeros((self.total + len(rows) - count, *rows.shape[1:]))
         spread[list(self.numbers)] = rows[:count]
@@ -115,18 +114,18 @@ class Vocabulary:
         if key not in _NUMBERED:
             return value
         value = torch.as_tensor(value)
-        if value.is_floating_point():  # shares of the classes, as MixUp makes them
+        if value.is_floating_point():  # shares of the classes, from MixUp
             return value[..., list(self.numbers)]
         return _renumbered(value, [*self.numbers, self.total], range(len(self.classes) + 1))
 
 
 def _scores_classes(known: Mapping[str, Any]) -> bool:
-    """Whether something has a score of each class, and not of objects."""
+    """Return whether the scores are those of classes, and not of objects."""
     return isinstance(known.get("scores"), Tensor) and "boxes" not in known
 
 
 def _renumbered(value: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-    """Return numbers of classes, the last one of none, as other ones; what is ignored stays so."""
+    """Return class numbers mapped to others; the last one is the background, `IGNORED` stays."""
     table = torch.full((max(IGNORED, *before) + 1,), IGNORED)
     table[list(before)] = torch.tensor(list(after))
     return table.to(value.device)[value.long()]

@@ -1,9 +1,10 @@
-"""A run on the screen: a live line where there is a terminal, plain lines elsewhere."""
+"""Show a run on the screen: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TextIO, cast
 
@@ -19,18 +20,18 @@ from gvt.printable import shown
 from gvt.screen import Screen
 
 PLAIN_SECONDS = 5.0
-"""Least time between two plain lines about losses."""
+"""Shortest time between two plain lines with losses."""
 
 
 class Display(Listener):
     """Shows losses, samples a second and the time left.
 
-    A stream that cannot be written any more ends the display, and not the run.
+    If the stream cannot be written any more, the display ends, but not the run.
 
     Args:
-        headline: What was chosen: device, precision, memory format, data.
-        notes: Further lines to begin with.
-        stream: Where to write; standard error unless given.
+        headline: First line: device, precision, memory format, data.
+        notes: Further lines at the beginning.
+        stream: Where to write; standard error by default.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Display(Listener):
     ) -> None:
         self._opening = (headline, *notes)
         self._screen = Screen.of(sys.stderr if stream is None else stream)
-        # Whatever FORCE_COLOR says: control codes belong on a terminal.
+        # Control codes are for terminals only, also if FORCE_COLOR is set.
         self._console = Console(
             file=cast(IO[str], self._screen),
             force_terminal=None if self._screen.isatty() else False,
@@ -50,7 +51,7 @@ class Display(Listener):
 
     @property
     def lost(self) -> str:
-        """Why nothing is shown any more; empty while all is well."""
+        """The reason why nothing is shown any more; empty while the display works."""
         return self._screen.lost
 
     def note(self, text: str) -> None:
@@ -58,7 +59,7 @@ class Display(Listener):
         self._console.print(shown(text), soft_wrap=True, markup=False, emoji=False)
 
     def run_started(self, run: Run) -> None:
-        """Print the headline and begin to count."""
+        """Print the first lines and start the bar."""
         for line in self._opening:
             self.note(line)
         self._first_step = self._read_step = run.step
@@ -88,36 +89,36 @@ class Display(Listener):
         steps = run.step - self._read_step
         speed = steps * run.samples_per_step / max(now - self._read_at, 1e-9)
         self._read_at, self._read_step = now, run.step
-        means = _means(rows)
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+        by_name: dict[str, list[float]] = defaultdict(list)
+        for name, loss in (item for _, losses in rows for item in losses.items()):
+            by_name[name].append(loss)
+        means = "  ".join(f"{n} {sum(v) / len(v):.4f}" for n, v in by_name.items())
         if self._progress is not None:
             self._progress.update(self._bar, speed=f"{speed:,.0f} samples/s")
-            self._progress.losses = losses
+            self._progress.losses = means
         elif now - self._shown_at >= PLAIN_SECONDS or run.is_complete:
             self._shown_at = now
             done = max(1, run.step - self._first_step)
             left = (now - self._started) / done * (run.total_steps - run.step)
             self.note(
-                f"step {run.step}/{run.total_steps}  {losses}  {speed:,.0f} samples/s  "
+                f"step {run.step}/{run.total_steps}  {means}  {speed:,.0f} samples/s  "
                 f"{_duration(left)} left"
             )
 
     def evaluated(self, run: Run, split: str, evaluation: Evaluation) -> None:
         """Print the metrics, without those of single classes, which the report has."""
-        shown = "  ".join(
-            f"{name} {value:.4f}"
-            for name, value in evaluation.metrics.items()
-            if evaluation.figure(name).of_class is None
-        )
-        self.note(f"step {run.step}  {split}: {shown}")
-        self._read_at = time.monotonic()  # evaluating is no training
+        names = (name for name in evaluation.metrics if evaluation.figure(name).of_class is None)
+        metrics = "  ".join(f"{name} {evaluation.metrics[name]:.4f}" for name in names)
+        self.note(f"step {run.step}  {split}: {metrics}")
+        self._read_at = time.monotonic()  # the speed is that of training
 
     def run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Leave the terminal as it was, and print where everything is."""
+        """End the bar, and print how the run ended."""
         if self._progress is not None:
             self._progress.stop()
-        told = isinstance(error, NonFiniteError)  # its message says how to continue
-        if run.outcome == "failure" and run.checkpoint is not None and not told:
+        # The message of a NonFiniteError says how to continue.
+        is_explained = isinstance(error, NonFiniteError)
+        if run.outcome == "failure" and run.checkpoint is not None and not is_explained:
             self.note(f"what was saved last goes on with: {run.resume_command}")
         seconds = time.monotonic() - self._started
         done = run.step - self._first_step
@@ -133,20 +134,14 @@ class Display(Listener):
 
 
 class _TwoLines(Progress):
-    """The bar, and below it the losses, which are too long for one line of a terminal."""
+    """The bar, and the losses below it, which are too long for one line of a terminal."""
 
     losses = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Return what is drawn."""
+        """Return the two lines."""
         yield self.make_tasks_table(self.tasks)
         yield Text(shown(self.losses))
-
-
-def _means(rows: Rows) -> dict[str, float]:
-    names = dict.fromkeys(name for _, losses in rows for name in losses)
-    by_name = {n: [losses[n] for _, losses in rows if n in losses] for n in names}
-    return {n: sum(values) / len(values) for n, values in by_name.items()}
 
 
 def _duration(seconds: float) -> str:

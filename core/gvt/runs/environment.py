@@ -1,10 +1,11 @@
-"""What a run computed on: versions, device, plugins."""
+"""Describe the environment of a run: versions, device, plugins."""
 
 from __future__ import annotations
 
 import platform
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,7 +15,6 @@ from gvt.device.placement import Placement, name_of
 from gvt_registry import Offer, Plugin, Plugins
 
 LIBRARIES = ("gvt", "torch", "torchvision", "torchmetrics", "safetensors", "numpy")
-
 
 CONSEQUENCES = {
     "device": "results may differ in the last bits",
@@ -27,15 +27,14 @@ CONSEQUENCES = {
 def environment(
     placement: Placement, processes: int, plugins: Plugins, offers: Iterable[Offer]
 ) -> dict[str, Any]:
-    """Return what is needed to judge whether another run was computed alike.
+    """Return the versions, device and plugins that the results of a run depend on.
 
     Args:
-        placement: Where and how it computes.
-        processes: How many processes it has.
+        placement: Device, precision and memory format.
+        processes: Number of processes.
         plugins: The plugins of this process.
-        offers: Who offers the components that it uses.
+        offers: Offers of the components that the run uses.
     """
-    only = plugins.only
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
@@ -46,12 +45,12 @@ def environment(
         "threads": torch.get_num_threads(),
         "processes": processes,
         "plugins": taking_part(plugins, offers),
-        "only_plugins": None if only is None else list(only),
+        "only_plugins": None if plugins.only is None else list(plugins.only),
     }
 
 
 def taking_part(plugins: Plugins, offers: Iterable[Offer]) -> dict[str, dict[str, Any]]:
-    """Return what identifies each plugin that offers a used component, or has run hooks."""
+    """Return the identity of each plugin that offers a used component, or has run hooks."""
     offering = {offer.plugin for offer in offers}
     return {
         plugin.name: _identity(plugin)
@@ -61,11 +60,11 @@ def taking_part(plugins: Plugins, offers: Iterable[Offer]) -> dict[str, dict[str
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return a line for each thing that results depend on and that is not what it was.
+    """Return a line for each difference of two environments that results depend on.
 
     Args:
-        then: The environment of a checkpoint.
-        now: That of this process.
+        then: Environment of a checkpoint.
+        now: Environment of this process.
     """
     lines = [
         f"{name}: was {then[name]}, now {now[name]}; {consequence}"
@@ -73,31 +72,26 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if then.get(name) != now[name]
     ]
     before, after = (
-        {name: _described(identity) for name, identity in found.get("plugins", {}).items()}
-        for found in (then, now)
+        {name: _described(identity) for name, identity in env.get("plugins", {}).items()}
+        for env in (then, now)
     )
-    lines += [
-        f"plugin {name}: was {before.get(name, 'not there')}, now {after.get(name, 'not there')}; "
-        "results may differ"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
-    ]
+    for name in sorted({*before, *after}):
+        was, now_is = (plugins.get(name, "not there") for plugins in (before, after))
+        if was != now_is:
+            lines.append(f"plugin {name}: was {was}, now {now_is}; results may differ")
     return lines
 
 
 def _identity(plugin: Plugin) -> dict[str, Any]:
     if plugin.path is not None:
         return {"file": str(plugin.path), "sha256": plugin.sha256, "api": plugin.api}
-    return {
-        "distribution": plugin.distribution,
-        "version": plugin.version,
-        "api": plugin.api,
-    }
+    names = ("distribution", "version", "api")
+    return {name: getattr(plugin, name) for name in names}
 
 
 def _described(identity: Mapping[str, Any] | str) -> str:
-    """Return what tells one version of a plugin from another; where a file stands does not."""
-    if isinstance(identity, str):  # as runs once wrote it
+    """Return the version of a plugin as text; the path of its file is not part of it."""
+    if isinstance(identity, str):  # in older runs
         return identity
     if "sha256" in identity:
         return f"a file with SHA-256 {str(identity['sha256'])[:12]}"
@@ -106,10 +100,8 @@ def _described(identity: Mapping[str, Any] | str) -> str:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that results depend on."""
-    found = {}
+    versions = dict.fromkeys(LIBRARIES, "not installed")
     for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

@@ -1,4 +1,4 @@
-"""The figures of an evaluation on disk: `SPLIT.json`."""
+"""Write an evaluation to disk: `SPLIT.json`."""
 
 from __future__ import annotations
 
@@ -19,40 +19,37 @@ def save_evaluation(
     split: str,
     step: int | None,
     evaluation: Evaluation,
-    classes: Sequence[str],
-    *,
-    about: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] = {},
 ) -> list[Path]:
-    """Write `SPLIT.json`; if it cannot be written, warn.
+    """Write `SPLIT.json`; give a warning if it cannot be written.
 
-    The JSON is strict: a number that is not finite is null.
+    The JSON is strict: infinite numbers and NaN are null.
 
     Args:
-        folder: Where to; made if need be.
-        split: The split that was evaluated.
-        step: Steps done by then; None for what no training led to.
+        folder: The folder; created if it does not exist.
+        split: Name of the split.
+        step: Number of training steps; None if there was no training.
         evaluation: The evaluation.
-        classes: Names of the classes.
-        about: What else goes into the JSON: plain data, such as the name of a checkpoint.
+        about: Further entries of the JSON: plain data, such as the name of a checkpoint.
 
     Returns:
-        The files written.
+        The files that were written.
     """
     path = folder / f"{split}.json"
     head: dict[str, Any] = {"split": split} | ({} if step is None else {"step": step})
-    head |= {**(about or {}), "classes": list(classes), "metrics": evaluation.metrics}
-    written: list[Path] = []
+    head |= {**about, "classes": list(evaluation.classes), "metrics": evaluation.metrics}
+    paths: list[Path] = []
     with attempting(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with attempting(path):
             with replacing(path) as file:
-                file.write(_laid_out(head, evaluation).encode())
-            written.append(path)
-    return written
+                file.write(_formatted(head, evaluation).encode())
+            paths.append(path)
+    return paths
 
 
-def _laid_out(head: Mapping[str, Any], evaluation: Evaluation) -> str:
-    """Return JSON for people, with a line for each figure, row of a table and curve."""
+def _formatted(head: Mapping[str, Any], evaluation: Evaluation) -> str:
+    """Return readable JSON, with a line for each figure, row of a table and curve."""
     figures = to_document({name: evaluation.figure(name) for name in evaluation.metrics})
     sections = {
         "figures": {name: json.dumps(figure) for name, figure in figures.items()},
@@ -60,30 +57,33 @@ def _laid_out(head: Mapping[str, Any], evaluation: Evaluation) -> str:
     }
     if evaluation.curves:
         sections["curves"] = {name: _curves(curves) for name, curves in evaluation.curves.items()}
-    plain = json.dumps(_strict(head), indent=2, allow_nan=False).removesuffix("\n}")
+    text = json.dumps(_strict(head), indent=2, allow_nan=False).removesuffix("\n}")
     for name, parts in sections.items():
-        inside = ",\n".join(f"    {json.dumps(key)}: {part}" for key, part in parts.items())
-        plain += f',\n  "{name}": {{\n{inside}\n  }}'
-    return plain + "\n}\n"
+        text += f',\n  "{name}": {_object(parts, 2)}'
+    return text + "\n}\n"
 
 
 def _curves(curves: Curves) -> str:
-    """Return curves as JSON: x and, by the classes' order, a row of y for each; to six digits."""
+    """Return curves as JSON: x, and a row of y for each class in their order; to six digits."""
     x, y = ([[round(v, 6) for v in row] for row in t.tolist()] for t in (curves.x[None], curves.y))
     parts = {"names": json.dumps(curves.names), "x": json.dumps(_strict(x[0])), "y": _rows(y, 6)}
-    inside = ",\n".join(f"      {json.dumps(name)}: {part}" for name, part in parts.items())
-    return f"{{\n{inside}\n    }}"
+    return _object(parts, 4)
+
+
+def _object(parts: Mapping[str, str], indent: int) -> str:
+    """Return a JSON object, a line for each of its parts."""
+    lines = (f"{' ' * indent}  {json.dumps(key)}: {part}" for key, part in parts.items())
+    return "{\n" + ",\n".join(lines) + "\n" + " " * indent + "}"
 
 
 def _rows(rows: Sequence[Any], indent: int) -> str:
-    """Return a list of lists, a line each."""
-    margin = " " * indent
-    inside = ",\n".join(f"{margin}  {json.dumps(row)}" for row in _strict(rows))
-    return f"[\n{inside}\n{margin}]"
+    """Return a JSON list of lists, a line for each."""
+    lines = (f"{' ' * indent}  {json.dumps(row)}" for row in _strict(rows))
+    return "[\n" + ",\n".join(lines) + "\n" + " " * indent + "]"
 
 
 def _strict(value: Any) -> Any:
-    """Return plain data with None for each number that is not finite, which JSON does not know."""
+    """Return plain data with None for each infinite number or NaN, which JSON does not have."""
     if isinstance(value, Mapping):
         return {key: _strict(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

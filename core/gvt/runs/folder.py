@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,42 @@ from gvt.files import make_folder, replacing, sync_folder
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
 class RunFolder:
     """The files of a run.
 
-    Attributes:
-        path: The folder.
+    Args:
+        path: Path of the folder.
     """
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        """The folder."""
+        self.config: Path = path / "config.yaml"
+        """The resolved configuration, in YAML."""
+        self.environment: Path = path / "environment.json"
+        """Versions, device and plugins, in JSON."""
+        self.metrics: Path = path / "metrics.jsonl"
+        """A JSON object a line: losses, evaluations, and where the run was resumed."""
+        self.samples: Path = path / "samples"
+        """Sheets of images, by name and step."""
+        self.losses_plot: Path = path / "losses.png"
+        """The plot of losses and metrics."""
+        self.scatter_plot: Path = path / "scatter.png"
+        """The losses of two phases against each other, if a task has two."""
+        self.data: Path = path / "data.png"
+        """A sheet of training samples as the model gets them, with their targets."""
+        self.evaluations: Path = path / "evaluation"
+        """The last evaluation of each held-out split: metrics, tables, worst mistakes."""
+        self.report: Path = path / "report.html"
+        """The report of the run, as one page for a browser."""
+        self.progress: Path = path / "progress.png"
+        """One image of every sheet, over the run."""
+        self.checkpoints: Path = path / "checkpoints"
+        """`last.safetensors`, `best.safetensors` and numbered ones."""
 
     @classmethod
     def create(cls, root: Path, recipe: str) -> RunFolder:
-        """Make a new folder, named by the time; also within one second a new one."""
+        """Create a new folder, named by the time; within one second, with a number, too."""
         parent = root / _portable(recipe)
         make_folder(parent)
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
@@ -50,81 +72,26 @@ class RunFolder:
         Raises:
             UsageError: If there is none.
         """
-        found = list(root.glob("*/*/config.yaml"))
-        if not found:
+        configs = list(root.glob("*/*/config.yaml"))
+        if not configs:
             raise UsageError(f"no run under {str(root)!r}; start one: gvt run RECIPE")
-        return cls(max(found, key=lambda path: path.stat().st_mtime_ns).parent)
-
-    @property
-    def config(self) -> Path:
-        """The resolved configuration, in YAML."""
-        return self.path / "config.yaml"
-
-    @property
-    def environment(self) -> Path:
-        """Versions, device and plugins, in JSON."""
-        return self.path / "environment.json"
-
-    @property
-    def metrics(self) -> Path:
-        """A JSON object a line: losses, evaluations, and where the run was resumed."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def samples(self) -> Path:
-        """Sheets of pictures, by name and step."""
-        return self.path / "samples"
-
-    @property
-    def losses_plot(self) -> Path:
-        """The curves of losses and metrics."""
-        return self.path / "losses.png"
-
-    @property
-    def scatter_plot(self) -> Path:
-        """The losses of two phases against each other, where a task has two."""
-        return self.path / "scatter.png"
-
-    @property
-    def data(self) -> Path:
-        """A sheet of training samples as the networks see them, with their targets."""
-        return self.path / "data.png"
-
-    @property
-    def evaluations(self) -> Path:
-        """Of each held-out split its last evaluation: numbers, tables, worst mistakes."""
-        return self.path / "evaluation"
-
-    @property
-    def report(self) -> Path:
-        """All of this on one page, for a browser."""
-        return self.path / "report.html"
-
-    @property
-    def progress(self) -> Path:
-        """One picture of every sheet, over the run."""
-        return self.path / "progress.png"
-
-    @property
-    def checkpoints(self) -> Path:
-        """`last.safetensors`, `best.safetensors` and numbered ones."""
-        return self.path / "checkpoints"
+        return cls(max(configs, key=lambda path: path.stat().st_mtime_ns).parent)
 
     def describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        """Write what runs, and on what."""
+        """Write the configuration and the environment of the run."""
         with replacing(self.config) as file:
             file.write(dump_yaml(dict(config)).encode())
         with replacing(self.environment) as file:
             file.write((json.dumps(environment, indent=2) + "\n").encode())
 
     def check_links(self, *folders: Path) -> None:
-        """Check that what is written into folders of this run is written there.
+        """Check that folders of this run are not links to other places.
 
         Args:
-            folders: Some of its folders; all of them unless given.
+            folders: Some of its folders; all of them by default.
 
         Raises:
-            UsageError: If one is a symbolic link, as an unpacked run may have them.
+            UsageError: If one is a symbolic link, as in an unpacked run it may be.
         """
         for folder in folders or (self.checkpoints, self.samples, self.evaluations):
             if folder.is_symlink():

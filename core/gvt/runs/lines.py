@@ -1,4 +1,4 @@
-"""Appending to a file of JSON lines, so that no line that was cut off spoils the next one."""
+"""Append to a file of JSON lines; a line that was cut off does not damage the next one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gvt.files import open_to_append
 
 
 def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Append each mapping as a line of JSON, beginning a new line after one that was cut off.
+    """Append each mapping as a line of JSON, on a new line if the last one was cut off.
 
-    A kill or a full disk cuts off the line that is being written.
+    A line is cut off if the process is killed, or the disk is full.
 
     Raises:
-        OSError: If it cannot be written, or the path is a symbolic link; its `filename` is the
+        OSError: If it cannot be written, or the path is a symbolic link. Its `filename` is the
             path.
     """
     content = "".join(json.dumps(line) + "\n" for line in lines).encode()
@@ -26,7 +26,7 @@ def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 content = content if file.read(1) == b"\n" else b"\n" + content
-            while content:  # a disk that is getting full takes a part, and then fails
+            while content:  # a disk may take a part, and then be full
                 content = content[file.write(content) :]
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -1,4 +1,4 @@
-"""A run's log, and the figures of its evaluations, on disk."""
+"""Write the log of a run and its evaluations to disk."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gvt.runs.lines import append_lines
 
 
 class Recorder(Listener):
-    """Writes `metrics.jsonl` as a run goes, and the last evaluation of each split at its end.
+    """Writes `metrics.jsonl` during a run, and the last evaluation of each split at its end.
 
     Args:
-        folder: The run's folder.
-        display_lost: Returns why the display shows nothing any more, nothing while it does; the
-            metrics note it once.
+        folder: Folder of the run.
+        display_lost: Returns why the display shows nothing any more, or an empty string; the log
+            notes the reason once.
     """
 
     def __init__(self, folder: RunFolder, display_lost: Callable[[], str] = str) -> None:
@@ -32,7 +32,7 @@ class Recorder(Listener):
         self._started = time.monotonic()
 
     def run_started(self, run: Run) -> None:
-        """Note in the metrics where a resumed run continues."""
+        """Note in the log where a resumed run continues."""
         self._started = time.monotonic()
         if run.step or self._folder.metrics.exists():
             self._append({"event": "resumed", "step": run.step})
@@ -50,16 +50,16 @@ class Recorder(Listener):
         self._append(*lines, figures=figures)
 
     def evaluated(self, run: Run, split: str, evaluation: Evaluation) -> None:
-        """Append a line with the metrics, and keep the evaluation for the end."""
+        """Append a line with the metrics, and keep the evaluation until the end."""
         named = evaluation.named(split)
         figures = dict(zip(named, map(evaluation.figure, evaluation.metrics), strict=True))
         self._append({"step": run.step, **named}, figures=figures)
         self._evaluations[split] = (run.step, evaluation)
 
     def run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Note how it ended, and write the last evaluation of each split.
+        """Note how the run ended, and write the last evaluation of each split.
 
-        A file that cannot be written is a warning.
+        If a file cannot be written, a warning is given.
         """
         folder = self._folder
         ending = {
@@ -74,30 +74,22 @@ class Recorder(Listener):
         }
         with attempting(folder.metrics):
             self._append(ending)
-        classes = () if run.info is None else run.info.classes
-        about = _circumstances(run)
+        about: dict[str, Any] = {}
+        if run.config is not None:  # it is None for a run built in code
+            train = run.config.train
+            about = {"averaged": train.ema is not None, "precision": train.precision}
         for split, (step, evaluation) in self._evaluations.items():
-            save_evaluation(folder.evaluations, split, step, evaluation, classes, about=about)
+            save_evaluation(folder.evaluations, split, step, evaluation, about)
 
     def _append(
         self, *lines: Mapping[str, Any], figures: Mapping[str, Figure] | None = None
     ) -> None:
-        """Append lines, the first one with what those figures measure that are new in the log."""
+        """Append lines, the first one with those figures that are new in the log."""
         new = {n: f for n, f in (figures or {}).items() if self._figures.get(n) != f}
         if new:
             self._figures |= new
             lines = ({**lines[0], "figures": to_document(new)}, *lines[1:])
-        lost = "" if self._noted_display else self._display_lost()
-        if lost:
+        if not self._noted_display and (lost := self._display_lost()):
             self._noted_display = True
-            event = {"event": "display lost", "step": lines[0]["step"], "reason": lost}
-            lines = (event, *lines)
+            lines = ({"event": "display lost", "step": lines[0]["step"], "reason": lost}, *lines)
         append_lines(self._folder.metrics, lines)
-
-
-def _circumstances(run: Run) -> dict[str, Any]:
-    """Return what evaluations depend on besides the weights; of a run in code it is not known."""
-    if run.config is None:
-        return {}
-    train = run.config.train
-    return {"averaged": train.ema is not None, "precision": train.precision}

@@ -1,4 +1,4 @@
-"""One writer a run: who writes into a run's folder locks it."""
+"""Lock a run folder, so that only one process writes to it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from gvt.errors import RunInUseError
 from gvt.files import replacing
 
 LOCK, NOTE = ".lock", ".writer.json"
-"""Files in a run's folder: the lock, which stays there, and who holds it."""
+"""Files in a run folder: the lock, which is not removed, and the process that holds it."""
 
 ORPHANS_SECONDS = 15.0
-"""How long the workers of a killed process may hold its lock: they look for it every 5 s."""
+"""How long the workers of a killed process may hold its lock: they check for it every 5 s."""
 
 
 @dataclass(frozen=True)
 class Writer:
-    """Who writes into a run's folder.
+    """A process that writes to a run folder.
 
     Attributes:
-        process: The process's number.
-        host: The machine's name.
-        doing: What it does to the run: `trained`, `evaluated` or `reported`.
+        process: Process ID.
+        host: Name of the machine.
+        doing: What it does with the run: `trained`, `evaluated` or `reported`.
     """
 
     process: int
@@ -39,33 +39,32 @@ class Writer:
 
     @property
     def was_killed(self) -> bool:
-        """Whether it is known to be over, which only its own machine can tell."""
-        if self.host != socket.gethostname() or os.name != "posix":
-            return False
-        try:
-            os.kill(self.process, 0)  # sends nothing
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
+        """Whether the process is known to have ended; only its own machine knows."""
+        if self.host == socket.gethostname() and os.name == "posix":
+            try:
+                os.kill(self.process, 0)  # sends nothing
+            except ProcessLookupError:
+                return True
+            except PermissionError:
+                pass
         return False
 
 
 @contextmanager
 def sole_writer(folder: Path, doing: str) -> Iterator[None]:
-    """Keep other processes from writing into a run's folder, inside.
+    """Lock a run folder inside the context, so that other processes do not write to it.
 
-    The system lifts the lock when the process ends, however it does. Within one thread it can be
-    taken again. A file system without locks is warned of, and goes without.
+    The system releases the lock when the process ends, also if it is killed. The thread that holds
+    it can acquire it again. A file system without locks gives a warning, and no lock.
 
     Args:
-        folder: The run's folder.
-        doing: What is done to the run: `trained`, `evaluated` or `reported`.
+        folder: The run folder.
+        doing: What is done with the run: `trained`, `evaluated` or `reported`.
 
     Raises:
-        RunInUseError: If another process writes there; names it.
+        RunInUseError: If another process writes to it. The message names the process.
     """
-    # One object for each path, so that whoever holds it already may take it again.
+    # One object for each path, so that its holder can acquire it again.
     lock = FileLock(folder / LOCK, is_singleton=True)
     try:
         _acquire(lock, folder)
@@ -89,10 +88,10 @@ def sole_writer(folder: Path, doing: str) -> Iterator[None]:
 
 
 def _acquire(lock: FileLock, folder: Path) -> None:
-    """Take a lock at once, or as soon as what a killed process left has ended.
+    """Acquire a lock at once, or when the workers of a killed process have ended.
 
     Raises:
-        RunInUseError: If somebody has it.
+        RunInUseError: If another process holds it.
     """
     try:
         lock.acquire(timeout=0)
@@ -102,14 +101,14 @@ def _acquire(lock: FileLock, folder: Path) -> None:
             with suppress(Timeout):
                 lock.acquire(timeout=ORPHANS_SECONDS)
                 return
-        who = "used by another process"
+        use = "used by another process"
         if writer is not None:
-            who = f"being {writer.doing} by process {writer.process} on {writer.host}"
-        raise RunInUseError(f"run {folder} is {who}; try again when that has ended") from None
+            use = f"being {writer.doing} by process {writer.process} on {writer.host}"
+        raise RunInUseError(f"run {folder} is {use}; try again when that has ended") from None
 
 
 def _note(folder: Path, doing: str) -> None:
-    """Write down who has the lock; where that cannot be written, messages are poorer."""
+    """Write which process holds the lock; it is only used for messages."""
     with suppress(OSError), replacing(folder / NOTE) as file:
         writer = Writer(os.getpid(), socket.gethostname(), doing)
         file.write((json.dumps(asdict(writer)) + "\n").encode())

@@ -114,13 +114,12 @@ def save(task: Task, path: PathLike) -> Path:
             "its state_dict(), or run a recipe"
         )
     document = copy.deepcopy(dict(task.origin))
-    for section in ("config", "resolved"):
+    for section in ("resolved", "config"):
         if isinstance(task, MultiHead):
             _write_heads(document[section], task)
         recorded = validate(document[section], "the task's recipe", keep=document[section])
-        complete = with_defaults(recorded)
-        document[section] = complete.document()
-    config = validate(document["config"], "the task's recipe", keep=document["config"])
+        config = with_defaults(recorded)
+        document[section] = config.document()
     document["components"] = {n: offer.origin for n, offer in offers_used(config).items()}
     training = document.get("training", {"step": 0, "epoch": 0, "position": 0, "best": None})
     document["training"] = {**training, "metrics": {}, "optimizer_values": {}, "scalers": {}}
@@ -130,7 +129,7 @@ def save(task: Task, path: PathLike) -> Path:
             f"{target} is in the checkpoints folder of a run; choose a path outside of it"
         )
     tensors = {f"task/{n}": t for n, t in task.state_dict().items()}
-    # Infinite buffers are allowed, since they may be so by design; statistics of norms are not.
+    # Buffers may be infinite by design; statistics of normalisation layers may not.
     places = infinite_places(task).items()
     constant = {f"task/{n}": mask for n, mask in places if not n.endswith(_STATISTICS)}
     check_weights(training["step"], tensors, constant)

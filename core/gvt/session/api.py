@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,13 @@ from gvt.printable import quoted
 from gvt.runs.folder import RunFolder
 from gvt.runs.writer import sole_writer
 from gvt.session.build import paths_of
-from gvt.session.changeable import RESUMING
-from gvt.session.finding import run_of
+from gvt.session.changeable import MOVABLE, RESUMING, first_change
+from gvt.session.finding import PathLike, run_of
 from gvt.session.opened import pinned
 from gvt.session.training import train
 
 
-def run(
-    recipe: str | os.PathLike[str] | Mapping[str, Any], *overrides: str, quiet: bool = False
-) -> Run:
+def run(recipe: PathLike | Mapping[str, Any], *overrides: str, quiet: bool = False) -> Run:
     """Run a recipe from the beginning.
 
     Args:
@@ -46,7 +43,7 @@ def run(
     return train(compose(recipe, overrides), quiet=quiet)
 
 
-def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: bool = False) -> Run:
+def resume(path: PathLike | None = None, *overrides: str, quiet: bool = False) -> Run:
     """Resume a run; the result is bitwise that of a run without interruption.
 
     Args:
@@ -61,7 +58,7 @@ def resume(path: str | os.PathLike[str] | None = None, *overrides: str, quiet: b
         RunInUseError: If another process writes to the run folder.
         CheckpointError: If the checkpoint is damaged.
     """
-    folder, checkpoint = _find_run(Path(path) if path is not None else None, _root(overrides))
+    folder, checkpoint = _find_run(path, overrides)
     # Locked before the checkpoint is read: another process might replace it.
     with first_enters(sole_writer(folder.path, "trained")):
         if not checkpoint.exists():
@@ -98,10 +95,9 @@ def _changed(
     after = compose(began, overrides)
     paths = paths_of(after, components)
     # Weights files and the root of the data may have moved.
-    movable = {p for p in paths if not p.startswith("data.") or p.endswith(".root")}
-    movable |= {*RESUMING.settings}
+    movable = {p for p in paths if not p.startswith("data.") or p.endswith(".root")} | {*MOVABLE}
     moves = [o for o in overrides if _moves(o, movable, began.document())]
-    if changed := RESUMING.wrongly_changed(compose(began, moves), after):
+    if changed := first_change(RESUMING, compose(began, moves), after):
         raise UsageError(
             f"{changed}: cannot be changed when a run is resumed; start a new run with "
             "init_from=CHECKPOINT"
@@ -119,17 +115,13 @@ def _moves(override: str, movable: Collection[str], document: Any) -> bool:
     return document is not None
 
 
-def _find_run(path: Path | None, root: Path) -> tuple[RunFolder, Path]:
+def _find_run(name: PathLike | None, overrides: Sequence[str]) -> tuple[RunFolder, Path]:
     """Return the folder of a run and the checkpoint to resume from, which may not exist yet."""
-    if path is None:
-        folder: RunFolder | None = RunFolder.latest(root)
-    else:
-        folder = run_of(path) if path.is_file() else RunFolder(path)
+    path = RunFolder.latest(_root(overrides)).path if name is None else Path(name)
+    folder = run_of(path) if path.is_file() else RunFolder(path)
     if folder is None or not folder.config.is_file():
         raise UsageError(
             f"{str(path)!r} is neither a run folder nor a checkpoint in one; to start from a "
             "checkpoint's weights: gvt run RECIPE init_from=CHECKPOINT"
         )
-    if path is not None and path.is_file():
-        return folder, path
-    return folder, folder.checkpoints / LAST
+    return folder, path if path.is_file() else folder.checkpoints / LAST

@@ -1,9 +1,9 @@
-"""From a configuration to a data set and a task. The order: validate, data, networks, task."""
+"""Build the data set and the task of a configuration."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
@@ -26,53 +26,63 @@ from gvt.config.pretrained import built_for
 from gvt.config.recorded import sections
 from gvt.config.schema import HeadConfig
 from gvt.data_info import DataInfo
+from gvt.device.placement import Placement
 from gvt.errors import ConfigError, DataError
 from gvt.heads.vocabulary import Vocabulary
-from gvt.interfaces import Dataset, FileDataset, Head, Task
+from gvt.interfaces import Dataset, FileDataset, Task
 from gvt.printable import printable
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 
 def validate_components(config: RunConfig, trained_with: Mapping[str, str] | None = None) -> None:
-    """Check every component's name and parameters, before any data is read.
+    """Check the name and the parameters of every component, before any data is read.
 
     Args:
-        config: The run.
-        trained_with: For a checkpoint: the distribution of each `kind:name` then.
+        config: Configuration of the run.
+        trained_with: For a checkpoint, the distribution of each `kind:name` in training.
 
     Raises:
-        UnknownComponent: If nobody offers one.
+        UnknownComponent: If no plugin offers one.
         BrokenComponent: If its code cannot be imported.
         ConfigError: If a parameter does not fit, or the task takes other networks.
     """
-    # Imported here, since it brings torchvision, which `gvt.load` does not need.
+    # Imported here, since it imports torchvision, which `gvt.load` does not need.
     from gvt.data.transforms import build_transforms
     from gvt.loop.optim import check_optimizer
 
     with built_for(checkpoint=trained_with is not None):
         for section, kind, component in sections(config):
-            target, parameters = _checked(section, kind, component, trained_with)
-            if trained_with is None:  # else it may be that nothing is read, or not from there
-                check_variables(section, Unbuilt(kind, component.name, target, parameters))
+            unbuilt = _checked(section, kind, component, trained_with)
+            if trained_with is None:  # otherwise its paths may not be read
+                check_variables(section, unbuilt)
     _check_networks(config)
     for key, optimizer in config.optimizers.items():
         check_optimizer(key, optimizer)
     build_transforms("data.transforms", config.data.transforms)
     build_transforms("data.batch_transforms", config.data.batch_transforms)
     for key in ("split", "final"):
-        split = getattr(config.evaluate, key)
-        if split is not None:
+        if (split := getattr(config.evaluate, key)) is not None:
             check_split(f"evaluate.{key}", config, split)
 
 
 def paths_of(config: RunConfig, trained_with: Mapping[str, str]) -> dict[str, str]:
-    """Return the paths in a checkpoint's configuration as they are written, by their places."""
-    found: dict[str, str] = {}
+    """Return the paths in the configuration of a checkpoint, as written, by their dotted names."""
     with built_for(checkpoint=True):
-        for section, kind, component in sections(config):
-            _, parameters = _checked(section, kind, component, trained_with)
-            found |= {place: path for place, path, _ in paths_in(section, parameters)}
-    return found
+        return {
+            place: path
+            for section, kind, component in sections(config)
+            for place, path, _ in paths_in(
+                section, _checked(section, kind, component, trained_with)
+            )
+        }
+
+
+def placement_of(config: RunConfig, local_rank: int = 0) -> Placement:
+    """Return the device, precision and memory format of a run, with `auto` resolved."""
+    train = config.train
+    return Placement.resolve(
+        config.device, train.precision, train.memory_format, train.compile, local_rank
+    )
 
 
 def splits_of(config: RunConfig) -> tuple[str, ...]:
@@ -84,10 +94,9 @@ def check_split(where: str, config: RunConfig, split: str) -> None:
     """Check that the data has a split.
 
     Raises:
-        ConfigError: If it has not; `where` is what named it.
+        ConfigError: If it does not; the message begins with `where`.
     """
-    found = _find("dataset", config.data)
-    _check_has(where, Unbuilt("dataset", config.data.name, found.load(), {}), split)
+    _check_has(where, config.data.name, splits_of(config), split)
 
 
 def _splits(target: Any) -> tuple[str, ...]:
@@ -95,11 +104,10 @@ def _splits(target: Any) -> tuple[str, ...]:
     return splits
 
 
-def _check_has(where: str, of: Unbuilt, split: str) -> None:
-    splits = _splits(of.target)
+def _check_has(where: str, data: str, splits: Sequence[str], split: str) -> None:
     if split not in splits:
         raise ConfigError(
-            f"{where}: {of.name} has no split {split!r}; it has {', '.join(splits)}"
+            f"{where}: {data} has no split {split!r}; it has {', '.join(splits)}"
             f"{nearest(split, splits)}"
         )
 
@@ -107,25 +115,24 @@ def _check_has(where: str, of: Unbuilt, split: str) -> None:
 def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Dataset:
     """Open one split of the data.
 
-    A warning says what is easily overlooked in its image files; see `gvt.PictureReader.notes_on`.
+    Warnings name what is easily overlooked in its image files; see `gvt.PictureReader.notes_on`.
 
     Args:
-        config: The run.
-        split: The split.
-        quiet: Whether to leave out that warning.
+        config: Configuration of the run.
+        split: Name of the split.
+        quiet: Whether to leave out these warnings.
 
     Raises:
-        DataError: If it is absent, damaged or empty.
+        DataError: If the data is absent, damaged or empty.
         ConfigError: If a parameter does not fit, or there is no such split.
     """
     dataset = build_dataset(config, split)
     if len(dataset) == 0:
-        lacks_root = (
-            "root" in signature_of(type(dataset))[0] and config.data.parameters.get("root") is None
-        )
+        takes_root = "root" in signature_of(type(dataset))[0]
+        lacks_root = takes_root and config.data.parameters.get("root") is None
         raise DataError(
             f"data: {config.data.name} has no samples in its split {split!r}"
-            + ("; give data.root" if lacks_root else "")
+            + "; give data.root" * lacks_root
         )
     if isinstance(dataset, FileDataset) and dataset.files and dataset.reader and not quiet:
         for note in dataset.reader.notes_on(dataset.files):
@@ -134,21 +141,18 @@ def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Datas
 
 
 def build_dataset(config: RunConfig, split: str) -> Dataset:
-    """Do what `open_dataset` does, for a split that may be empty: its classes may be enough."""
-    target, parameters = _checked("data", "dataset", config.data)
-    whole = Unbuilt("dataset", config.data.name, target, parameters)
+    """Build one split of the data, which may be empty, without warnings."""
+    unbuilt = _checked("data", "dataset", config.data)
     try:
-        dataset: Dataset = _built("data", whole, {"split": split})
+        return _built("data", unbuilt, {"split": split})  # type: ignore[no-any-return]
     except DataError as error:
-        hint = _elsewhere(whole)
-        if not hint:
-            raise
-        raise DataError(f"{error}; {hint}", details=error.details) from error
-    return dataset
+        if hint := _elsewhere(unbuilt):
+            raise DataError(f"{error}; {hint}", details=error.details) from error
+        raise
 
 
 def _elsewhere(data: Unbuilt) -> str:
-    """Return what to do about a relative root that is not there, such as in another folder."""
+    """Return what to do about a relative root that does not exist, such as in another folder."""
     for place, text, _ in paths_in("data", data):
         path = Path(expanded(place, text)).expanduser()
         if place.endswith(".root") and not path.is_absolute() and not path.exists():
@@ -165,41 +169,39 @@ def build_task(
     """Build the networks and the task around them.
 
     Args:
-        config: The run.
-        info: What the data says of itself.
-        trained_with: For a checkpoint, whose weights the task is given afterwards: the
-            distribution of each `kind:name` then.
+        config: Configuration of the run.
+        info: Information about the data.
+        trained_with: For a checkpoint, whose weights are loaded afterwards, the distribution of
+            each `kind:name` in training.
 
     Raises:
-        ConfigError: If something does not fit together.
+        ConfigError: If parts do not fit together.
     """
     available = dict(info.injected)
+    parts = {n: part_of(f"heads.{n}", head, info) for n, head in config.heads.items()}
     if trained_with is None:
-        for name, head in (config.heads or {}).items():
-            _check_classes(f"heads.{name}", head, part_of(f"heads.{name}", head, info))
+        for name, head in config.heads.items():
+            _check_classes(f"heads.{name}", head, parts[name])
 
     def build(
         section: str, kind: str, component: ComponentConfig, of_part: Mapping[str, Any] = {}
     ) -> Any:
         with built_for(checkpoint=trained_with is not None):
-            target, parameters = _checked(section, kind, component, trained_with)
-            whole = Unbuilt(kind, component.name, target, parameters)
-            return _built(section, whole, {**available, **of_part})
+            unbuilt = _checked(section, kind, component, trained_with)
+            return _built(section, unbuilt, {**available, **of_part})
 
     for name in NETWORKS:
-        component = getattr(config, name)
-        if component is not None:
+        if (component := getattr(config, name)) is not None:
             available[name] = build(name, name, component)
     if "backbone" in available:
         available["feature_info"] = _feature_info("backbone", available["backbone"])
     if config.heads:
-        heads: dict[str, Head] = {}
-        for name, head in config.heads.items():
-            part = part_of(f"heads.{name}", head, info)
-            heads[name] = build(f"heads.{name}", "head", head, part.injected_classes)
-        words = {name: vocabulary_of(head, info) for name, head in config.heads.items()}
-        known = {name: of_head for name, of_head in words.items() if of_head is not None}
-        available |= {"heads": heads, "vocabularies": known}
+        heads = {
+            name: build(f"heads.{name}", "head", head, parts[name].injected_classes)
+            for name, head in config.heads.items()
+        }
+        words = {n: w for n, head in config.heads.items() if (w := vocabulary_of(head, info))}
+        available |= {"heads": heads, "vocabularies": words}
     task = build("task", "task", config.task)
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
@@ -207,10 +209,10 @@ def build_task(
 
 
 def _check_classes(section: str, head: HeadConfig, info: DataInfo) -> None:
-    """Check that a head that tells the classes of whole images apart has two.
+    """Check that a head that classifies images has at least two classes.
 
     Raises:
-        ConfigError: If there is one only.
+        ConfigError: If there is only one.
     """
     needs = getattr(_find("head", head).load(), "needs", ())
     if tuple(needs) == ("class",) and len(info.classes) == 1:
@@ -221,10 +223,11 @@ def _check_classes(section: str, head: HeadConfig, info: DataInfo) -> None:
 
 
 def part_of(section: str, head: HeadConfig, info: DataInfo) -> DataInfo:
-    """Return the information about the part of the data that a head learns from, perhaps all.
+    """Return the information about the data that a head learns from, a part or all of it.
 
     Raises:
-        ConfigError: If there is no such part, or it learns from parts that differ in their classes.
+        ConfigError: If there is no such part, or the head learns from parts that differ in their
+            classes.
     """
     parts = info.parts
     if head.learns_from is None:
@@ -251,22 +254,22 @@ def vocabulary_of(head: HeadConfig, info: DataInfo) -> Vocabulary | None:
 
 
 def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:
-    """Build a component with what it asks for by name of what is available, and those in it.
+    """Build a component and those in it, each with the available facts that it takes by name.
 
-    Heads in it stand on the backbone in it.
+    Heads in it are built for the backbone in it.
     """
     declared, _ = signature_of(of.target)
     if of.kind == "dataset" and "split" in available:
-        _check_has(section, of, available["split"])
-    given: dict[str, Any] = {}
+        _check_has(section, of.name, _splits(of.target), available["split"])
+    values: dict[str, Any] = {}
     for name in sorted(of.parameters, key=lambda name: name != "backbone"):
-        given[name] = _with_built(f"{section}.{name}", of.parameters[name], available)
-        if name == "backbone" and given[name] is not None:
-            info = _feature_info(f"{section}.{name}", given[name])
+        values[name] = _with_built(f"{section}.{name}", of.parameters[name], available)
+        if name == "backbone" and values[name] is not None:
+            info = _feature_info(f"{section}.{name}", values[name])
             available = {**available, "feature_info": info}
-    wanted = {n: v for n, v in available.items() if n in declared and n not in given}
-    _check_facts(section, of, declared, wanted)
-    return construct(section, of.target, {**given, **wanted})
+    facts = {n: v for n, v in available.items() if n in declared and n not in values}
+    _check_facts(section, of, declared, facts)
+    return construct(section, of.target, {**values, **facts})
 
 
 def _with_built(section: str, value: Any, available: Mapping[str, Any]) -> Any:
@@ -276,29 +279,28 @@ def _with_built(section: str, value: Any, available: Mapping[str, Any]) -> Any:
     if isinstance(value, dict):
         return {k: _with_built(f"{section}.{k}", v, available) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(
-            _with_built(f"{section}[{i}]", v, available) for i, v in enumerate(value)
-        )
+        built = (_with_built(f"{section}[{i}]", v, available) for i, v in enumerate(value))
+        return type(value)(built)
     return value
 
 
 def _check_facts(
-    section: str, of: Unbuilt, declared: Mapping[str, Parameter], wanted: Mapping[str, Any]
+    section: str, of: Unbuilt, declared: Mapping[str, Parameter], facts: Mapping[str, Any]
 ) -> None:
-    """Check that the data has what a network is built for.
+    """Check that the data has what a component is built for.
 
     Raises:
-        ConfigError: If its images differ in size where the network has to know it, or it has no
-            classes for a head.
+        ConfigError: If images differ in size and the component is built for one size, or there are
+            no classes for a head.
     """
-    if "image_shape" in wanted and wanted["image_shape"] is None:
+    if "image_shape" in facts and facts["image_shape"] is None:
         annotation = declared["image_shape"].annotation
         if annotation is not Any and type(None) not in get_args(annotation):
             raise ConfigError(
                 f"{section}: {of.name} is built for images of one size, and these differ; "
                 "give data.size"
             )
-    if of.kind == "head" and wanted.get("num_classes") == 0:
+    if of.kind == "head" and facts.get("num_classes") == 0:
         raise ConfigError(
             f"{section}: {of.name} learns classes, and the data has none; for image_folder, put "
             "the pictures of each class into a folder of their own"
@@ -313,35 +315,33 @@ def _feature_info(section: str, backbone: Any) -> Any:
 
 
 def offers_used(config: RunConfig) -> dict[str, Offer]:
-    """Return who offers each component of a run, by `kind:name`; torch's own are left out."""
-    found = {}
+    """Return the offer of each component of a run, by `kind:name`; those of torch are left out."""
+    offers = {}
     for _, kind, component in sections(config):
-        offer = found[f"{kind}:{component.name}"] = _find(kind, component)
+        offer = offers[f"{kind}:{component.name}"] = _find(kind, component)
         for inner, name in components_in(offer.load(), component.parameters):
             with suppress(UnknownComponent):
-                found[f"{inner}:{name}"] = default_registry().find(inner, name)
-    return found
+                offers[f"{inner}:{name}"] = default_registry().find(inner, name)
+    return offers
 
 
 def create(kind: str, name: str, **parameters: Any) -> Any:
     """Build one component: `gvt.create("generator", "dcgan", image_shape=(1, 28, 28))`.
 
-    A component within it is given as an object, or as in a recipe, and is then built for the same
-    images, or of the same split.
+    A component in it is given as an object, or as in a recipe; it is then built for the same
+    images, or the same split.
 
     Raises:
-        UnknownComponent: If nobody offers it.
+        UnknownComponent: If no plugin offers it.
         ConfigError: If a parameter is unknown, of a wrong type or missing.
     """
     target = default_registry().find(kind, name).load()
-    where = f"{kind} {name}"
-    filled = INJECTED["backbone"] | INJECTED["dataset"]
-    facts = {n: v for n, v in parameters.items() if n in filled}
-    others = {
-        n: v for n, v in parameters.items() if n not in facts.keys() - signature_of(target)[0]
-    }
-    checked = check_parameters(where, target, others)
-    if not waits(checked):  # then nothing takes facts that it does not take itself
+    where, declared = f"{kind} {name}", signature_of(target)[0]
+    filled_in = INJECTED["backbone"] | INJECTED["dataset"]
+    facts = {n: v for n, v in parameters.items() if n in filled_in}
+    taken = {n: v for n, v in parameters.items() if n not in facts or n in declared}
+    checked = check_parameters(where, target, taken)
+    if not waits(checked):  # without a component in it, no other one takes the facts
         check_parameters(where, target, parameters)
     return _built(where, Unbuilt(kind, name, target, checked), facts)
 
@@ -355,19 +355,20 @@ def _find(
 
 def _checked(
     section: str, kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
-) -> tuple[Callable[..., Any], dict[str, Any]]:
+) -> Unbuilt:
     target = _find(kind, config, trained_with).load()
-    return target, check_parameters(section, target, config.parameters, INJECTED[kind])
+    parameters = check_parameters(section, target, config.parameters, INJECTED[kind])
+    return Unbuilt(kind, config.name, target, parameters)
 
 
 def _check_networks(config: RunConfig) -> None:
     """Check that the recipe has the networks that its task's constructor takes."""
     declared, _ = signature_of(_find("task", config.task).load())
-    taken = [n for n in (*NETWORKS, "heads") if n in declared]
-    for name in (*NETWORKS, "heads"):
-        if getattr(config, name) and name not in taken:
-            raise ConfigError(
-                f"{name}: task {config.task.name} takes none; it takes {', '.join(taken) or 'none'}"
-            )
-        if name in taken and not getattr(config, name) and declared[name].required:
+    names = (*NETWORKS, "heads")
+    for name in names:
+        is_given = bool(getattr(config, name))
+        if is_given and name not in declared:
+            takes = ", ".join(n for n in names if n in declared) or "none"
+            raise ConfigError(f"{name}: task {config.task.name} takes none; it takes {takes}")
+        if name in declared and not is_given and declared[name].required:
             raise ConfigError(f"{name}: is missing; task {config.task.name} needs it")

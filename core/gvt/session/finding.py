@@ -47,9 +47,7 @@ def find_run(path: PathLike | None) -> RunFolder:
     """
     if path is None:
         return RunFolder.latest(Path("runs"))
-    if not Path(path).is_file():
-        return RunFolder(Path(path))
-    run = run_of(Path(path))
+    run = run_of(Path(path)) if Path(path).is_file() else RunFolder(Path(path))
     if run is None:
         raise UsageError(
             f"{str(path)!r} is not a checkpoint of a run; give a folder such as runs/RECIPE/TIME, "

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint as its run did, and keep the evaluation where it belongs."""
+"""Evaluate a checkpoint as its run did, and write the result into the folder it belongs to."""
 
 from __future__ import annotations
 
@@ -32,26 +32,28 @@ def evaluate_checkpoint(
     averaged: bool = True,
     out: PathLike | None = None,
 ) -> Evaluation:
-    """Evaluate a checkpoint as its run did, with the same figures to the last digit.
+    """Evaluate a checkpoint as its run did, with the same metrics to the last digit.
 
-    An evaluation of a run's last checkpoint also goes into the run's `evaluation/` and report,
+    An evaluation of the last checkpoint of a run is also written into its `evaluation/` and report,
     unless it differs from the run's own: by `averaged=False`, or by an override of anything but
-    `device`, `data.root` and `evaluate.batch_size`. What cannot be written is a warning.
+    `device`, `data.root` and `evaluate.batch_size`. If a file cannot be written, a warning is
+    given.
 
     Args:
-        checkpoint: The file, or a run's folder, whose last one is taken; the latest run's unless
-            given.
-        overrides: Such as `data.root=...`, `evaluate.batch_size=100` or `device=cpu`.
-        split: What is evaluated; the recipe's `evaluate.final`, else `evaluate.split`.
-        averaged: Take the moving average of the weights where there is one.
-        out: A folder that its numbers and pictures go into, instead of the run's.
+        checkpoint: Path of the file, or of a run folder, for its last checkpoint; the latest run
+            by default.
+        overrides: Overrides such as `data.root=...`, `evaluate.batch_size=100` or `device=cpu`.
+        split: Split to evaluate; by default `evaluate.final` of the recipe, else
+            `evaluate.split`.
+        averaged: Whether to use the moving average of the weights, if there is one.
+        out: Folder to write the metrics and plots to, instead of the run folder.
 
     Raises:
         UsageError: If there is nothing to evaluate, the split is unknown, or an override would
-            change the networks or how they were trained.
-        RunInUseError: If it would go into the folder of a run that another process writes.
-        ConfigError: If the data has other classes than the networks were trained for, or the
-            task cannot be evaluated.
+            change the model or its training.
+        RunInUseError: If another process writes to the run folder.
+        ConfigError: If the data has other classes than the model was trained for, or the task
+            cannot be evaluated.
         CheckpointError: If the file is damaged.
         DataError: If the data is absent or unreadable.
     """
@@ -62,16 +64,16 @@ def evaluate_checkpoint(
 
 @dataclass(frozen=True)
 class Judged:
-    """An evaluation of a checkpoint, and where it belongs.
+    """An evaluation of a checkpoint, and the folder it belongs to.
 
     Attributes:
         evaluation: The evaluation.
-        split: What was evaluated.
-        step: The step of the checkpoint; None for predictions of a file.
-        about: What the figures depend on besides: checkpoint, average, precision, overrides.
-        run: The run that the checkpoint stands in.
-        apart: Why it is not the run's own evaluation; empty if it is.
-        out: The folder that was asked for.
+        split: Name of the split.
+        step: Step of the checkpoint; None for predictions from a file.
+        about: Further circumstances of the evaluation: checkpoint, average, precision, overrides.
+        run: The run that the checkpoint belongs to, if any.
+        apart: The reason why it is not the run's own evaluation; empty if it is.
+        out: The requested folder, if any.
     """
 
     evaluation: Evaluation
@@ -84,45 +86,45 @@ class Judged:
 
     @property
     def target(self) -> Path | None:
-        """The folder that it goes into, if any."""
+        """The folder that it is written to, if any."""
         if self.out is None and self.run is not None and not self.apart:
             return self.run.evaluations
         return self.out
 
     def save(self) -> list[Path]:
-        """Write the figures into their folder, and tell plugins of them.
+        """Write the evaluation into its folder, and call the plugins' hooks.
 
-        A file that cannot be written is a warning, since figures may have taken hours.
+        If a file cannot be written, a warning is given, since the evaluation may have taken hours.
 
         Returns:
-            The files of the evaluation that were written.
+            The files that were written.
         """
         if self.target is None:
             return []
         if self.run is None or self.out is not None:
-            return self._written(self.target, None)
+            return self._write(self.target, None)
         self.run.check_links(self.run.evaluations)
         try:
             with sole_writer(self.run.path, "evaluated"):
-                return self._written(self.target, self.run.path)
+                return self._write(self.target, self.run.path)
         except RunInUseError as error:
             warnings.warn(f"{self.target}: not written: {error}", stacklevel=2)
             return []
 
-    def _written(self, folder: Path, run_folder: Path | None) -> list[Path]:
-        """Write the figures, and tell plugins of them."""
-        split, step, evaluation = self.split, self.step, self.evaluation
-        written = save_evaluation(
-            folder, split, step, evaluation, evaluation.classes, about=self.about
+    def _write(self, folder: Path, run_folder: Path | None) -> list[Path]:
+        result: dict[str, Any] = {
+            "split": self.split,
+            "step": self.step,
+            "evaluation": self.evaluation,
+        }
+        paths = save_evaluation(folder, **result, about=self.about)
+        answers = default_registry().plugins.call(
+            "gvt_checkpoint_evaluated", folder=folder, run_folder=run_folder, **result
         )
-        told = {"folder": folder, "split": split, "step": step, "evaluation": evaluation}
-        plugins = default_registry().plugins
-        for plugin, answer in plugins.call(
-            "gvt_checkpoint_evaluated", **told, run_folder=run_folder
-        ):
+        for plugin, answer in answers:
             if isinstance(answer, BaseException):
                 warnings.warn(f"plugin {plugin.name!r}: {plugin.warnings[-1]}", stacklevel=4)
-        return written
+        return paths
 
 
 def judge(
@@ -132,31 +134,29 @@ def judge(
     averaged: bool = True,
     out: PathLike | None = None,
 ) -> Judged:
-    """Do what `evaluate_checkpoint` does, without writing anything yet."""
+    """Evaluate a checkpoint as `evaluate_checkpoint` does, without writing anything."""
     opened = open_checkpoint(checkpoint, *overrides, averaged=averaged)
-    assert opened.checkpoint is not None
+    assert opened.checkpoint is not None and opened.origin is not None
     split = split_of(opened.config, split)
     apart = _apart(opened.run, opened.checkpoint, overrides, averaged)
     if opened.run is not None and out is None and not apart:
         with sole_writer(opened.run.path, "evaluated"):
-            pass  # fails now, not after hours of evaluation, if the run is still training
-    evaluation = _evaluated(opened, split)
+            pass  # if the run is in use, the error comes before hours of evaluation
     about = {
         "checkpoint": opened.checkpoint.name,
         "averaged": opened.is_averaged,
         "precision": opened.placement.precision,
         "overrides": list(overrides),
     }
-    assert opened.origin is not None
     step, to = opened.origin["training"]["step"], None if out is None else Path(out)
-    return Judged(evaluation, split, step, about, opened.run, apart, to)
+    return Judged(_evaluated(opened, split), split, step, about, opened.run, apart, to)
 
 
 def split_of(config: RunConfig, split: str | None) -> str:
-    """Return the split that is evaluated: the one that was asked for, or the recipe's.
+    """Return the split to evaluate: the requested one, or that of the recipe.
 
     Raises:
-        UsageError: If the recipe has none.
+        UsageError: If neither is given.
         ConfigError: If the data has no such split.
     """
     split = split or config.evaluate.final or config.evaluate.split
@@ -167,7 +167,7 @@ def split_of(config: RunConfig, split: str | None) -> str:
 
 
 def check_classes(dataset: Dataset, trained: Sequence[str]) -> None:
-    """Check that data has the classes that networks were trained for.
+    """Check that data has the classes that a model was trained for.
 
     Raises:
         ConfigError: If it has others.
@@ -181,7 +181,7 @@ def check_classes(dataset: Dataset, trained: Sequence[str]) -> None:
 
 
 def _apart(run: RunFolder | None, path: Path, overrides: Sequence[str], averaged: bool) -> str:
-    """Return in what an evaluation differs from the run's own; nothing if it does not."""
+    """Return how an evaluation differs from the run's own; empty if it does not."""
     if run is None:
         return f"{path} does not belong to a run"
     if path.name != LAST:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from gvt.data_info import DataInfo
 from gvt.errors import DataError
@@ -22,31 +21,27 @@ def check_lessons(task: Task, info: DataInfo) -> None:
         DataError: If a target that a head needs is empty in all samples.
     """
     vocabularies = task.vocabularies if isinstance(task, MultiHead) else {}
-    learners: dict[str, Any] = {n: m for n, m in task.named_modules() if isinstance(m, Head)}
-    if hasattr(task, "needs"):
-        learners[""] = task
-    for name, learner in learners.items():
+    for name, module in task.named_modules():
         words = vocabularies.get(name.removeprefix("heads."))
         lacks = (info if words is None else info.parts.get(words.part, info)).lacks
-        for key in learner.needs:
+        learns = isinstance(module, Head) or (module is task and hasattr(task, "needs"))
+        for key in module.needs if learns else ():
             if key in lacks:
                 raise DataError(
-                    f"data: {f'{name} needs' if name else 'the task needs'} {key} to learn from, "
-                    f"and no image of the training split has any: {lacks[key]}"
+                    f"data: {name or 'the task'} needs {key} to learn from, and no image of the "
+                    f"training split has any: {lacks[key]}"
                 )
 
 
 def warn_of_absent_classes(info: DataInfo) -> None:
     """Warn about classes without a training sample, which are learned as never occurring."""
-    for part, of in (info.parts or {"": info}).items():
-        counts = of.class_counts or of.object_counts or ()
-        names = [name for name, count in zip(of.classes, counts, strict=False) if not count]
+    for part, of_part in (info.parts or {"": info}).items():
+        counts = of_part.class_counts or of_part.object_counts or ()
+        names = [name for name, count in zip(of_part.classes, counts, strict=False) if not count]
         if not names:
             continue
-        of_part = f" of part {part}" if part else ""
+        where = f" of part {part}" if part else ""
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         listed = ", ".join(map(printable, names[:MOST_NAMES])) + more
         are = "classes have" if len(names) > 1 else "class has"
-        warnings.warn(
-            f"data: {len(names)} {are} no training image{of_part}: {listed}", stacklevel=2
-        )
+        warnings.warn(f"data: {len(names)} {are} no training image{where}: {listed}", stacklevel=2)

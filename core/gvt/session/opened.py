@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,23 +22,23 @@ from gvt.interfaces import Task
 from gvt.printable import printable
 from gvt.runs.folder import RunFolder
 from gvt.seeding import seeded
-from gvt.session.build import build_dataset, build_task, validate_components
-from gvt.session.changeable import OPENING, Changeable
+from gvt.session.build import build_dataset, build_task, placement_of, validate_components
+from gvt.session.changeable import OPENING, first_change
 from gvt.session.finding import PathLike, find_checkpoint, is_recipe
 
 PINNED = ("precision", "memory_format", "compile")
-"""Settings that stay what `auto` once resolved to, since results depend on them."""
+"""Settings whose `auto` keeps the value it resolved to in training, since results depend on it."""
 
 
 class Opened:
-    """A trained task, and what there is to know about it; each part is built when first used.
+    """A trained task with its configuration and data; each part is built when first used.
 
     Attributes:
         config: The configuration, with the overrides.
         run: The run that the checkpoint belongs to, if any.
-        checkpoint: The checkpoint's file; None for a recipe.
-        origin: What the checkpoint says of itself; None for a recipe.
-        is_averaged: Whether the weights are the moving average of those that were trained.
+        checkpoint: File of the checkpoint; None for a recipe.
+        origin: Document of the checkpoint; None for a recipe.
+        is_averaged: Whether the weights are the moving average of the trained ones.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class Opened:
 
     @classmethod
     def of_checkpoint(cls, path: PathLike | None = None, *, averaged: bool = True) -> Opened:
-        """Open a checkpoint as it was trained; no weights are read yet.
+        """Open a checkpoint as it was trained, without reading its weights.
 
         Args:
-            path: A run's folder, whose last checkpoint is opened, or a checkpoint; the latest run
-                unless given.
-            averaged: Take the moving average of the weights where there is one.
+            path: Path of a checkpoint, or of a run folder, for its last checkpoint; the latest run
+                by default.
+            averaged: Whether to use the moving average of the weights, if there is one.
 
         Raises:
-            UsageError: If a folder is not a run's.
+            UsageError: If a folder is not a run folder.
             CheckpointError: If the file is missing or damaged.
         """
         run, checkpoint = find_checkpoint(path)
@@ -75,7 +75,7 @@ class Opened:
 
     @cached_property
     def info(self) -> DataInfo:
-        """What the networks know of their data; a recipe's training data is opened for it."""
+        """Information about the data; for a recipe, its training data is opened."""
         if self.origin is not None:
             return DataInfo.from_document(self.origin["data"])
         return DataInfo.of(build_dataset(self.config, "train"), self.config.data.range)
@@ -83,14 +83,11 @@ class Opened:
     @cached_property
     def placement(self) -> Placement:
         """Where and how to compute."""
-        train = self.config.train
-        return Placement.resolve(
-            self.config.device, train.precision, train.memory_format, train.compile
-        )
+        return placement_of(self.config)
 
     @cached_property
     def task(self) -> Task:
-        """The task on its device, in eval mode; what `load` raises is raised when first used."""
+        """The task on its device, in eval mode; errors of `load` are raised on first use."""
         task = self.load()
         self.placement.place(task)
         return task.eval()
@@ -99,11 +96,11 @@ class Opened:
         """Build the task with its weights, on the CPU.
 
         Raises:
-            UsageError: If the networks of a recipe are not all given weights.
-            CheckpointError: If the checkpoint is damaged, or of another model than is built.
+            UsageError: If some networks of a recipe have no trained weights.
+            CheckpointError: If the checkpoint is damaged, or its weights do not fit the model.
         """
         if self.checkpoint is None:
-            return self._with_weights_of_its_own()
+            return self._pretrained()
         document, tensors = checkpoint_file.load(self.checkpoint, of_run=True)
         document["config"] = with_unrecorded(document["config"])
         self.origin = document
@@ -114,16 +111,17 @@ class Opened:
         task.origin = document
         return task
 
-    def _with_weights_of_its_own(self) -> Task:
+    def _pretrained(self) -> Task:
+        """Build the task of a recipe, and check that none of its weights are random."""
         if self.config.init_from is not None:
             raise UsageError(
                 f"init_from: is where a training begins; name {self.config.init_from} in the "
                 "recipe's place"
             )
         task, other = (self._drawn(seed) for seed in (0, 1))
-        others = other.state_dict()
+        weights = other.state_dict()
         for name, values in task.state_dict().items():
-            if not torch.equal(values, others[name]):
+            if not torch.equal(values, weights[name]):
                 raise UsageError(
                     f"{self.config.recipe}: its networks are not trained, {name} is drawn at "
                     "random; name a run or a checkpoint, or a recipe whose networks are given "
@@ -142,22 +140,22 @@ def open(
     changeable: Collection[str] | None = None,
     averaged: bool = True,
 ) -> Opened:
-    """Open a checkpoint, a run, or a recipe whose networks are given weights.
+    """Open a checkpoint, a run, or a recipe whose networks have trained weights.
 
-    Overrides and components are checked at once. Data and weights are read when they are first
-    used: a tool that asks for `config` alone needs neither.
+    Overrides and components are checked at once. Data and weights are read on first use: a tool
+    that uses only `config` needs neither.
 
     Args:
-        of: A run's folder, whose last checkpoint is opened, a checkpoint, a recipe's name or the
-            path of a YAML file; the latest run unless given.
-        overrides: Such as `data.root=...` or `device=cpu`; of a recipe any.
-        changeable: The sections that overrides of a checkpoint may change; unless given, all but
-            those that made the networks what they are.
-        averaged: Take the moving average of a checkpoint's weights where there is one.
+        of: Path of a checkpoint, or of a run folder, for its last checkpoint; name of a recipe, or
+            path of a YAML file; the latest run by default.
+        overrides: Overrides such as `data.root=...` or `device=cpu`; for a recipe, any.
+        changeable: Sections that overrides of a checkpoint may change; by default all but those
+            that determine the model and its training.
+        averaged: Whether to use the moving average of a checkpoint's weights, if there is one.
 
     Raises:
         UsageError: If there is nothing of that name, or an override is wrong or changes a section
-            that it may not.
+            that is fixed.
         CheckpointError: If the checkpoint is damaged.
     """
     if of is not None and is_recipe(of):
@@ -175,7 +173,7 @@ def open_checkpoint(
     changeable: Collection[str] | None = None,
     averaged: bool = True,
 ) -> Opened:
-    """Do what `open` does, for a checkpoint or a run alone."""
+    """Open a checkpoint or a run as `open` does, but not a recipe."""
     opened = Opened.of_checkpoint(path, averaged=averaged)
     assert opened.origin is not None
     opened.config = _overridden(opened.config, overrides, changeable)
@@ -184,9 +182,9 @@ def open_checkpoint(
 
 
 def pinned(document: Mapping[str, Any]) -> RunConfig:
-    """Return a checkpoint's configuration, with what results depend on as it was resolved.
+    """Return the configuration of a checkpoint, with the `PINNED` settings as resolved.
 
-    Sections of plugins that are absent are kept as they stand.
+    Sections of plugins that are not installed are kept.
     """
     config = with_unrecorded(document["config"])
     resolved = document["resolved"]["train"]
@@ -197,17 +195,18 @@ def pinned(document: Mapping[str, Any]) -> RunConfig:
 def _overridden(
     before: RunConfig, overrides: Sequence[str], changeable: Collection[str] | None
 ) -> RunConfig:
-    """Return a checkpoint's configuration with overrides.
+    """Return the configuration of a checkpoint with overrides.
 
     Raises:
-        UsageError: If one changes a section that it may not.
+        UsageError: If one changes a section that is fixed.
     """
     config = compose(before, overrides)
-    may_change, instead = OPENING, "leave it out"
+    fixed: Iterable[str] = OPENING
+    instead = "leave it out"
     if changeable is not None:
         fixed = [name for name in type(config).model_fields if name not in changeable]
-        may_change, instead = Changeable((*fixed,)), f"only {' and '.join(changeable)} can be set"
-    if changed := may_change.wrongly_changed(before, config):
+        instead = f"only {' and '.join(changeable)} can be set"
+    if changed := first_change(fixed, before, config):
         raise UsageError(
             f"{changed}: the networks are those of the checkpoint, trained as they were; {instead}"
         )

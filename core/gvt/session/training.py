@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 from torch import nn
 
-from gvt.batch import Batch
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, State, under
 from gvt.config import RunConfig
@@ -35,8 +33,15 @@ from gvt.runs.folder import RunFolder
 from gvt.runs.recorder import Recorder
 from gvt.runs.writer import sole_writer
 from gvt.seeding import derive, seed_everything
-from gvt.session.build import build_task, offers_used, open_dataset, validate_components
+from gvt.session.build import (
+    build_task,
+    offers_used,
+    open_dataset,
+    placement_of,
+    validate_components,
+)
 from gvt.session.lessons import check_lessons, warn_of_absent_classes
+from gvt.session.opened import PINNED
 from gvt_registry import default_registry
 
 
@@ -57,13 +62,7 @@ def train(
     """
     validate_components(config, state[0]["components"] if state else None)
     config = with_defaults(config)
-    placement = Placement.resolve(
-        config.device,
-        config.train.precision,
-        config.train.memory_format,
-        config.train.compile,
-        local_rank(),
-    )
+    placement = placement_of(config, local_rank())
     keep_freed_memory(placement.device)
     memory = explained_memory(placement, config.data.batch_size, config.train.accumulate)
     with memory, world(config.train.timeout) as processes, ExitStack() as locked:
@@ -91,9 +90,10 @@ def _build(
     seed_everything(derive(config.train.seed, "networks"))
     task = build_task(config, info, state[0]["components"] if state else None)
     check_lessons(task, info)
-    notes = _initialise(task, config.init_from) if state is None else []
+    notes = [] if state or config.init_from is None else _initialise(task, config.init_from)
     loader = Loader(dataset, config.data, config.train, placement, processes)
     resolved = _resolved(config, placement, loader)
+    opened = cache(partial(open_dataset, resolved))
     trainer = Trainer(
         task,
         loader,
@@ -101,12 +101,20 @@ def _build(
         config.train,
         placement,
         evaluation=config.evaluate,
-        open_split=_splits(resolved, loader),
+        open_split=lambda split: loader.held_out(opened(split), resolved.evaluate.batch_size),
         world=processes,
         classes=info.classes,
     )
     trainer.run.config, trainer.run.info = resolved, info
-    document = task.origin = _document(config, resolved, info, placement, processes)
+    offers, plugins = offers_used(config), default_registry().plugins
+    document = task.origin = {
+        "recipe": config.recipe,
+        "config": config.document(),
+        "resolved": resolved.document(),
+        "data": info.document(),
+        "components": {name: offer.origin for name, offer in offers.items()},
+        "environment": environment(placement, processes.size, plugins, offers.values()),
+    }
     if state is not None:
         restore(trainer, state)
         state[1].clear()  # a second copy of all tensors
@@ -140,61 +148,26 @@ def _resume_command(folder: RunFolder, processes: int) -> str:
     if processes > 1:
         words = ["torchrun", f"--nproc-per-node={processes_here()}", "-m", *words]
     plugins = default_registry().plugins
-    for plugin in plugins:
-        if plugin.path is not None:
-            words += ["--plugin", str(plugin.path)]
+    for path in filter(None, (plugin.path for plugin in plugins)):
+        words += ["--plugin", str(path)]
     if plugins.only is not None:
         words += ["--only-plugins", ",".join(plugins.only)]
     return " ".join(map(shell_quoted, words))
 
 
-def _splits(config: RunConfig, loader: Loader) -> Callable[[str], Iterable[Batch]]:
-    """Return a function that returns the batches of a held-out split; its data is opened once."""
-    opened = cache(partial(open_dataset, config))
-    return lambda split: loader.held_out(opened(split), config.evaluate.batch_size)
-
-
 def _resolved(config: RunConfig, placement: Placement, loader: Loader) -> RunConfig:
     """Return the configuration with every `auto` replaced by its value."""
     total = config.train.total_steps(loader.order.steps_per_epoch)
-    settings = config.train.model_copy(
-        update={
-            "precision": placement.precision,
-            "memory_format": placement.memory_format,
-            "compile": placement.compile,
-        }
-    )
-    optimizers = {k: resolved_schedule(o, total) for k, o in config.optimizers.items()}
     update = {
         "device": str(placement.device),
         "data": loader.config,
-        "train": settings,
-        "optimizers": optimizers,
+        "train": config.train.model_copy(update={n: getattr(placement, n) for n in PINNED}),
+        "optimizers": {k: resolved_schedule(o, total) for k, o in config.optimizers.items()},
     }
     return config.model_copy(update=update)
 
 
-def _document(
-    config: RunConfig,
-    resolved: RunConfig,
-    info: DataInfo,
-    placement: Placement,
-    processes: World,
-) -> dict[str, Any]:
-    """Return the document of every checkpoint of a run, without the training state."""
-    offers = offers_used(config)
-    plugins = default_registry().plugins
-    return {
-        "recipe": config.recipe,
-        "config": config.document(),
-        "resolved": resolved.document(),
-        "data": info.document(),
-        "components": {name: offer.origin for name, offer in offers.items()},
-        "environment": environment(placement, processes.size, plugins, offers.values()),
-    }
-
-
-def _initialise(task: nn.Module, path: str | None) -> list[str]:
+def _initialise(task: nn.Module, path: str) -> list[str]:
     """Load a checkpoint's weights where name and shape match; return notes about all others.
 
     Weight averages are preferred, since evaluation and prediction use them.
@@ -202,8 +175,6 @@ def _initialise(task: nn.Module, path: str | None) -> list[str]:
     Raises:
         CheckpointError: If no tensor matches.
     """
-    if path is None:
-        return []
     _, tensors = checkpoint_file.load(Path(expanded("init_from", path)))
     weights, state = under("task/", tensors) | under("ema/", tensors), task.state_dict()
     matches = {n: t for n, t in weights.items() if n in state and state[n].shape == t.shape}

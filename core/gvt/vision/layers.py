@@ -1,4 +1,4 @@
-"""Layers that several plugins use, and torch's own where they can be faster on a CPU."""
+"""Layers that several plugins use, and a faster dropout for CPUs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _LEVELS = 1 << 16
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout`, whose mask on a CPU comes of random bits, 16 for each value.
+    """`torch.nn.Dropout` that draws its mask from 16 random bits for each value on a CPU.
 
-    torch draws a double for each value there, which took an eighth of a DCGAN's whole step. What
-    is dropped is exact to 1 / 65,536, and what is kept is scaled by that very share. On other
-    devices it is torch's own.
+    torch draws a double for each value, which took an eighth of a step of DCGAN. The share of
+    dropped values is exact to 1 / 65,536, and the others are scaled accordingly. On other devices
+    it is `torch.nn.Dropout`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the input, in training with the share `p` of its values zero."""
+        """Return the input; in training, with a share `p` of its values set to zero."""
         dropped = round(self.p * _LEVELS)
         if not self.training or input.device.type != "cpu" or not 0 < dropped < _LEVELS:
             return super().forward(input)
@@ -34,13 +34,13 @@ class Dropout(nn.Dropout):
 
 
 class DoubleConv(nn.Sequential):
-    """Two 3x3 convolutions with ReLU, of which U-Nets are made (Ronneberger and others, 2015).
+    """Two 3x3 convolutions with ReLU, the block of a U-Net (Ronneberger and others, 2015).
 
     Args:
-        channels: Channels of its input.
-        width: Channels of its output.
-        norm: `batch` puts batch norm before each ReLU.
-        padding: `same` keeps the size, `valid` takes four rows and four columns.
+        channels: Channels of the input.
+        width: Channels of the output.
+        norm: `batch` adds batch norm before each ReLU.
+        padding: `same` keeps the size, `valid` removes four rows and four columns.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DoubleConv(nn.Sequential):
         layers: list[nn.Module] = []
         for before in (channels, width):
             conv = nn.Conv2d(before, width, 3, padding=int(padding == "same"), bias=norm == "none")
-            # As in the paper (He and others, 2015): without a norm torch's default would fade out.
+            # As in the paper (He and others, 2015): without a norm, values vanish with the default.
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)

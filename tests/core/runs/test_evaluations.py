@@ -19,7 +19,7 @@ TABLE = torch.tensor([[3, 1], [0, 2]])
 
 
 def found(**changes):
-    parts = {"metrics": {"accuracy": 0.75}, "tables": {"confusion": TABLE}}
+    parts = {"metrics": {"accuracy": 0.75}, "tables": {"confusion": TABLE}, "classes": CLASSES}
     return Evaluation(**parts | {"mistakes": {"mistakes": [MISTAKE]}} | changes)
 
 
@@ -35,7 +35,7 @@ def strict(path):
 def test_numbers_tables_and_what_they_are_of(tmp_path):
     about = {"checkpoint": "last.safetensors", "averaged": True}
     folder = tmp_path / "some" / "evaluation"
-    written = save_evaluation(folder, "val", 12, found(), CLASSES, about=about)
+    written = save_evaluation(folder, "val", 12, found(), about=about)
     assert [p.name for p in written] == [p.name for p in folder.iterdir()] == ["val.json"]
     assert strict(written[0]) == {
         "split": "val",
@@ -53,7 +53,7 @@ def test_a_number_that_is_not_finite_is_null(tmp_path):
     table = torch.tensor([[math.nan, 1.0], [math.inf, 0.5]])
     odd = found(metrics={"a": math.nan, "b": -math.inf, "c": 1.0}, tables={"confusion": table})
     about = {"further": [math.inf, {"deep": math.nan}]}
-    numbers, *_ = save_evaluation(tmp_path, "val", 1, odd, CLASSES, about=about)
+    numbers, *_ = save_evaluation(tmp_path, "val", 1, odd, about=about)
     read = strict(numbers)
     assert read["metrics"] == {"a": None, "b": None, "c": 1.0}
     assert read["tables"] == {"confusion": [[None, 1.0], [None, 0.5]]}
@@ -64,7 +64,7 @@ def test_curves_are_a_line_each(tmp_path):
     x = torch.linspace(0, 1, 101)
     rows = torch.stack([1 - x / 3, torch.full_like(x, torch.nan)])
     curves = {"head/precision_recall": gvt.Curves(x, rows, ("recall", "precision"))}
-    written = save_evaluation(tmp_path, "val", 1, found(mistakes={}, curves=curves), CLASSES)
+    written = save_evaluation(tmp_path, "val", 1, found(mistakes={}, curves=curves))
     read = strict(written[0])["curves"]["head/precision_recall"]
     assert read["names"] == ["recall", "precision"]
     assert read["x"] == [n / 100 for n in range(101)]
@@ -74,7 +74,7 @@ def test_curves_are_a_line_each(tmp_path):
 
 
 def test_what_no_training_led_to_has_no_step(tmp_path):
-    numbers, *_ = save_evaluation(tmp_path, "val", None, found(), CLASSES)
+    numbers, *_ = save_evaluation(tmp_path, "val", None, found())
     assert strict(numbers).keys() == {"split", "classes", "metrics", "figures", "tables"}
 
 
@@ -82,11 +82,11 @@ def test_a_row_of_a_table_is_one_line(tmp_path):
     size = 300
     table = torch.arange(size * size).view(size, size)
     without = found(tables={}, mistakes={})
-    plain, *_ = save_evaluation(tmp_path, "val", 1, without, CLASSES)
+    plain, *_ = save_evaluation(tmp_path, "val", 1, without)
     lines = len(plain.read_text().splitlines())
     assert strict(plain)["tables"] == {}
     several = found(tables={"confusion": table, "other": TABLE}, mistakes={})
-    numbers, *_ = save_evaluation(tmp_path, "val", 1, several, CLASSES)
+    numbers, *_ = save_evaluation(tmp_path, "val", 1, several)
     assert strict(numbers)["tables"] == {"confusion": table.tolist(), "other": TABLE.tolist()}
     assert len(numbers.read_text().splitlines()) <= lines + size + len(TABLE) + 4
 
@@ -94,13 +94,13 @@ def test_a_row_of_a_table_is_one_line(tmp_path):
 def test_figures_that_cannot_be_written_are_a_warning(tmp_path):
     (tmp_path / "val.json" / "inside").mkdir(parents=True)
     with pytest.warns(UserWarning, match=r"val\.json: not written: Is a directory$"):
-        assert save_evaluation(tmp_path, "val", 1, found(), CLASSES) == []
+        assert save_evaluation(tmp_path, "val", 1, found()) == []
 
 
 def test_no_folder_is_one_warning(tmp_path):
     (tmp_path / "evaluation").write_text("a file")
     with pytest.warns(UserWarning) as caught:
-        assert save_evaluation(tmp_path / "evaluation", "val", 1, found(), CLASSES) == []
+        assert save_evaluation(tmp_path / "evaluation", "val", 1, found()) == []
     assert [str(w.message) for w in caught] == [
         f"{tmp_path / 'evaluation'}: not written: File exists"
     ]
@@ -113,7 +113,7 @@ def test_on_a_full_disk_the_file_is_named(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
         with pytest.warns(UserWarning) as caught:
-            written = save_evaluation(tmp_path, "val", 1, found(), CLASSES)
+            written = save_evaluation(tmp_path, "val", 1, found())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert written == []

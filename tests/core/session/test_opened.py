@@ -75,7 +75,7 @@ def test_results_depend_on_settings_as_they_were_resolved(run):
     assert opened.config.train.compile is False
 
 
-@pytest.mark.parametrize("section", OPENING.fixed)
+@pytest.mark.parametrize("section", OPENING)
 def test_what_made_the_networks_cannot_be_changed(run, section):
     changes = {
         "task": "task.weights={digit: 2}", "generator": "generator.name=dcgan",

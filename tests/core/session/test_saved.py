@@ -197,7 +197,7 @@ def test_pictures_are_those_of_the_seed_and_of_the_average(gan):
 
 
 def test_a_classifier_makes_no_pictures(classifier):
-    with pytest.raises(gvt.UsageError, match="sampling needs a generative task"):
+    with pytest.raises(gvt.UsageError, match="needs a generative task"):
         gvt.sample(classifier.folder)
 
 

@@ -35,29 +35,6 @@ def test_mistakes_of_different_sizes_stand_in_equal_cells(tmp_path):
     assert drawn.shape == (2 * (height + PADDING) + PADDING, 2 * (side + PADDING) + PADDING, 3)
 
 
-def test_what_several_heads_say_is_drawn_together(tmp_path):
-    both = {
-        "name": {"class": torch.tensor(1), "scores": torch.tensor([0.2, 0.8])},
-        "where": {"boxes": torch.tensor([[2.0, 2, 20, 20]]), "labels": torch.tensor([0])},
-    }
-    mistake = Mistake(1.0, torch.zeros(1, 28, 28), both, {"class": torch.tensor(0)}, "")
-    save_mistakes([mistake], CLASSES, tmp_path / "m.png")
-    drawn = pixels(tmp_path / "m.png")
-    assert len(set(drawn[PADDING + 8, PADDING + 20].tolist())) > 1  # the box's upper edge
-
-
-def test_a_second_map_of_pixels_is_outlined(tmp_path):
-    one, other = torch.zeros(60, 60, dtype=torch.int64), torch.zeros(60, 60, dtype=torch.int64)
-    other[:, 30:] = 1
-    both = {"a": {"semantic": one}, "b": {"semantic": other}}
-    mistake = Mistake(1.0, torch.full((1, 60, 60), 0.5), both, {"semantic": one}, "")
-    save_mistakes([mistake], CLASSES, tmp_path / "m.png")
-    drawn = pixels(tmp_path / "m.png")[PADDING : PADDING + 60, PADDING : PADDING + 60].astype(int)
-    assert (drawn[:, 29] == color_of(0)).all()
-    assert (drawn[:, 30] == color_of(1)).all()
-    assert np.abs(drawn[:, [10, 50]] - tinted(0)).max() <= 1
-
-
 def test_a_title_stands_above_and_is_not_cut(tmp_path):
     mistake = Mistake(1.0, torch.zeros(1, 28, 28), {"class": torch.tensor(0)}, {}, "")
     save_mistakes([mistake], CLASSES, tmp_path / "plain.png")

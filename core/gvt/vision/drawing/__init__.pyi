@@ -5,7 +5,6 @@ from .legend import Item as Item, with_legend as with_legend
 from .overlay import Mark as Mark, draw_marks as draw_marks, paint_classes as paint_classes
 from .palette import MOST_CLASSES as MOST_CLASSES, indexed_palette as indexed_palette
 from .samples import (
-    parts_of as parts_of,
     sample_tile as sample_tile,
     save_samples as save_samples,
     save_tiles as save_tiles,

@@ -1,4 +1,4 @@
-"""Figures drawn by matplotlib: an empty one, and a table of counts."""
+"""Figures of matplotlib: an empty one, and a confusion matrix."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CELLS, MOST_NAMES = 20, 50
-"""Classes whose counts are written into the cells, and that are all named."""
+"""Largest numbers of classes for which counts are written into the cells, and all are named."""
 
 
 @contextmanager
 def figure_of(size: tuple[float, float], salt: str = "gvt") -> Iterator[Figure]:
-    """Give an empty figure, in inches, of which names are text and never formulas."""
-    import matplotlib as mpl  # takes half a second, and only the end needs it
+    """Yield an empty figure of a size in inches, in which names are never read as formulas."""
+    import matplotlib as mpl  # here, since it takes half a second
     from matplotlib.figure import Figure
 
     text: Any = {"text.parse_math": False, "text.usetex": False}
@@ -36,13 +36,13 @@ def figure_of(size: tuple[float, float], salt: str = "gvt") -> Iterator[Figure]:
 def save_matrix(matrix: Tensor, classes: Sequence[str], path: Path, title: str = "") -> None:
     """Draw a confusion matrix, each cell coloured by its share of its row.
 
-    Up to 20 classes the counts stand in the cells, of more than 50 only some are named.
+    For up to 20 classes, the cells show the counts; for more than 50, only some are named.
 
     Args:
-        matrix: (K, K) counts; rows are the truth, columns what was predicted.
-        classes: The K names; where there are not as many, the classes are numbered.
-        path: Where to write the PNG.
-        title: Stands above.
+        matrix: (K, K) counts; rows are the truth, columns the predictions.
+        classes: K names; if there are more or fewer, the classes are numbered.
+        path: Path of the PNG.
+        title: Title above.
     """
     counts = matrix.detach().cpu().double().numpy()
     size = len(counts)
@@ -75,7 +75,5 @@ def _count(value: float) -> str:
         return str(value)
     for least, unit, name in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if value >= least:
-            return (
-                f"{value / unit:.3g}{name}" if value < 1e3 * unit else f"{value / unit:.0f}{name}"
-            )
+            return f"{value / unit:{'.3g' if value < 1e3 * unit else '.0f'}}{name}"
     return f"{value:.0f}" if value == round(value) else f"{value:.2f}"

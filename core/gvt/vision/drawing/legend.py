@@ -1,4 +1,4 @@
-"""A legend below an image: words, and what its colours and lines mean."""
+"""Draw a legend below an image."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True)
 class Item:
-    """Words, perhaps behind a sample of what they explain.
+    """An entry of a legend.
 
     Attributes:
-        text: The words.
-        color: The number of the class whose colour is explained.
-        dashes: The lines that are explained; see `gvt.vision.drawing.overlay.Mark`.
-        begins: Whether a new row begins with it.
+        text: The text.
+        color: Number of the class whose colour is shown before the text.
+        dashes: Dashes of a line that is shown before the text, as of a `Mark`.
+        begins: Whether it begins a new row.
     """
 
     text: str
@@ -37,21 +37,23 @@ def with_legend(
 ) -> Image.Image:
     """Return an image with a legend below it; the image itself if there are no items.
 
-    Words that are longer than the image is wide are broken, between words where they can be.
+    Texts that are wider than the image are broken, between words if possible.
 
     Args:
-        image: Of mode `RGB`.
-        items: What is in the legend.
-        letters: The height of letters in pixels; by the image's size unless given.
+        image: Image of mode `RGB`.
+        items: Entries of the legend.
+        letters: Height of letters in pixels; by default it depends on the size of the image.
     """
     if not items:
         return image
     letters = letters or letters_on(image.size)
     font, margin, row = ImageFont.load_default(letters), letters // 3 + 1, round(1.4 * letters)
-    places: list[tuple[int, int, Item, str]] = []
+    places: list[tuple[int, int, Item, int, str]] = []
     left, top = margin, margin
     for item in items:
-        swatch = _swatch_width(item, letters, image.width)
+        swatch = 0  # width of the square or the line before the text
+        if item.color is not None or item.dashes is not None:
+            swatch = min(letters if item.color is not None else 3 * letters, image.width // 4)
         ahead = swatch + margin if swatch else 0
         lines = _broken(item.text, font, max(letters, image.width - 2 * margin - ahead))
         needed = ahead + int(font.getlength(lines[0]))
@@ -60,24 +62,16 @@ def with_legend(
         for number, line in enumerate(lines):
             top += row if number else 0
             left = margin if number else left
-            places.append((left, top, Item("") if number else item, line))
+            places.append((left, top, item, 0 if number else swatch, line))
             left += ahead + int(font.getlength(line)) + 3 * margin
     whole = ImageOps.expand(image, (0, 0, 0, top + row + margin), "white")
     pen = ImageDraw.Draw(whole)
-    for left, top, item, line in places:
-        y, x = image.height + top, left
-        if swatch := _swatch_width(item, letters, image.width):
+    for x, top, item, swatch, line in places:
+        y = image.height + top
+        if swatch:
             _draw_swatch(pen, item, (x, y + letters // 4, x + swatch, y + letters), letters // 7)
-            x += swatch + margin
-        pen.text((x, y), line, fill="black", font=font)
+        pen.text((x + (swatch and swatch + margin), y), line, fill="black", font=font)
     return whole
-
-
-def _swatch_width(item: Item, letters: int, width: int) -> int:
-    """Return how wide the sample before an item's words is: a square, or a piece of a line."""
-    if item.color is not None:
-        return min(letters, width // 4)
-    return 0 if item.dashes is None else min(3 * letters, width // 4)
 
 
 def _draw_swatch(

@@ -1,4 +1,4 @@
-"""Draw classes of pixels, masks and boxes on an image, in place and in its own size."""
+"""Draw classes of pixels, masks and boxes on an image, in place."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from gvt.batch import IGNORED
 from gvt.vision.drawing.palette import color_of, indexed_palette, text_color
 
 _PART = 1 << 20
-"""Pixels that are painted at a time, so that a large image needs no copies of its size."""
+"""Pixels that are painted at a time, so that a large image is not copied as a whole."""
 
 _MOST_CELLS = 1 << 24
-"""Cells of the map of what is written on; up to as many pixels each has a cell of its own."""
+"""Largest number of cells of the map of texts; a smaller image has one for each pixel."""
 
-_SMALLEST_FONT = 10
-_LINES = 48
-"""Lines of text that an image has room for, in the size that names are written in."""
+_SMALLEST_FONT, _LINES = 10, 48
+"""Lines of text that an image has room for, in the size of labels."""
 
 _HALF, _OPAQUE = 128, 255
 
@@ -30,15 +29,15 @@ Sides = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Mark:
-    """An object as it is drawn.
+    """An object to draw.
 
     Attributes:
-        number: The number of its colour, as a rule that of its class.
+        number: Number of its colour, usually that of its class.
         box: Left, top, right and bottom in pixels of the image, if it has a box.
-        text: Written at its box.
+        text: Text at its box.
         mask: (h, w) bool, if it has a mask.
-        corner: Column and row in the image of the mask's first pixel.
-        dashes: 0 for a box of whole lines; strokes are shorter the greater it is.
+        corner: Column and row in the image of the first pixel of the mask.
+        dashes: 0 for a box of solid lines; the greater it is, the shorter are the dashes.
     """
 
     number: int
@@ -52,13 +51,13 @@ class Mark:
 def paint_classes(
     image: Image.Image, maps: Mapping[str, np.ndarray], classes: int, *, outlined: bool = False
 ) -> set[int]:
-    """Lay the colours of classes on an image, in place, half transparent.
+    """Paint the colours of classes on an image, in place, half transparent.
 
     Args:
-        image: Of mode `RGB`.
+        image: Image of mode `RGB`.
         maps: `semantic` (H, W) uint8, or `masks` (K, H, W) bool.
         classes: The number of classes; greater numbers are not painted.
-        outlined: Draw where each class ends instead, for pixels that are painted already.
+        outlined: Whether to draw only outlines, on pixels that are painted already.
 
     Returns:
         The numbers of the classes that are on the image.
@@ -69,7 +68,7 @@ def paint_classes(
     present: set[int] = set()
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
-        # With the lines around it, or each part would have an outline of its own.
+        # With the rows around it, or each part would have an outline.
         first = max(0, top - width)
         for values in _rows(maps, first, bottom + width):
             inner = slice(top - first, bottom - first)
@@ -85,7 +84,7 @@ def paint_classes(
 
 
 def _rows(maps: Mapping[str, np.ndarray], top: int, bottom: int) -> Iterator[np.ndarray]:
-    """Yield rows of numbers of classes: of all of them, or of one after the other."""
+    """Yield rows of class numbers: of all classes, or of one class after the other."""
     if "semantic" in maps:
         yield maps["semantic"][top:bottom]
     for number, mask in enumerate(maps.get("masks", ())):
@@ -93,15 +92,15 @@ def _rows(maps: Mapping[str, np.ndarray], top: int, bottom: int) -> Iterator[np.
 
 
 def draw_marks(image: Image.Image, marks: Sequence[Mark], *, outlined: bool = False) -> None:
-    """Draw masks half transparent, and over them boxes and texts, on an image, in place.
+    """Draw masks half transparent, and boxes and texts over them, on an image, in place.
 
     Lines and letters grow with the image, unless its objects are small. The first mark is drawn
-    over those that follow. A text has a place where no earlier one is, or is left out.
+    over the later ones. A text that would hide an earlier one is left out.
 
     Args:
-        image: Of mode `RGB`.
-        marks: What is drawn.
-        outlined: Draw where masks end instead, for pixels that are painted already.
+        image: Image of mode `RGB`.
+        marks: The objects.
+        outlined: Whether to draw only outlines of masks, on pixels that are painted already.
     """
     boxes = [(mark, _pixels(mark.box, image.size)) for mark in marks if mark.box is not None]
     letters = letters_on(image.size, [mark.box for mark, _ in boxes if mark.box is not None])
@@ -134,14 +133,14 @@ def _draw_box(pen: ImageDraw.ImageDraw, sides: Sides, line: int, mark: Mark) -> 
 
 
 def strokes(start: int, end: int, line: int, dashes: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and last pixels of the strokes of a line of some width: one, or several."""
+    """Yield the first and last pixels of the strokes of a line of width `line`."""
     length = max(1, 6 // dashes) * line if dashes else end - start + 1
     for first in range(start, end + 1, 2 * length):
         yield first, min(first + length - 1, end)
 
 
 def letters_on(size: tuple[int, int], boxes: Sequence[Sequence[float]] = ()) -> int:
-    """Return the height of letters: by the image, and at most a share of most objects' sides."""
+    """Return the height of letters for an image, less if its objects are small."""
     height = math.sqrt(size[0] * size[1]) / _LINES
     if boxes:
         sides = [min(right - left, bottom - top) for left, top, right, bottom in boxes]
@@ -154,7 +153,7 @@ def _line(letters: int) -> int:
 
 
 def _pixels(box: Sequence[float], size: tuple[int, int]) -> Sides:
-    """Return the outermost pixels of a box that are on the image."""
+    """Return the outermost pixels of a box within the image."""
     width, height = size
     left, top = min(max(int(box[0]), 0), width - 1), min(max(int(box[1]), 0), height - 1)
     right, bottom = min(math.ceil(box[2]), width) - 1, min(math.ceil(box[3]), height) - 1
@@ -164,39 +163,37 @@ def _pixels(box: Sequence[float], size: tuple[int, int]) -> Sides:
 def edges(values: np.ndarray, width: int = 1) -> np.ndarray:
     """Return which entries have another value near them, in their row or their column.
 
-    Beyond the border lies nothing else.
+    The border of the array does not count.
 
     Args:
         values: (H, W).
-        width: How many entries away another value may be.
+        width: Largest distance of the other value, in entries.
 
     Returns:
         (H, W) bool.
     """
-    found = np.zeros(values.shape, bool)
-    for step in range(1, width + 1):
-        differs = values[step:] != values[:-step]
-        found[step:] |= differs
-        found[:-step] |= differs
-        differs = values[:, step:] != values[:, :-step]
-        found[:, step:] |= differs
-        found[:, :-step] |= differs
-    return found
+    result = np.zeros(values.shape, bool)
+    for rows, near in ((values, result), (values.T, result.T)):
+        for step in range(1, width + 1):
+            differs = rows[step:] != rows[:-step]
+            near[step:] |= differs
+            near[:-step] |= differs
+    return result
 
 
 def outline(mask: np.ndarray, width: int = 1) -> np.ndarray:
-    """Return the outermost pixels of a mask (H, W) bool, also where it ends at the border."""
+    """Return the outermost pixels of a mask (H, W) bool, also along the border of the image."""
     ends: np.ndarray = edges(np.pad(mask, 1), width)
     ends[1:-1, 1:-1] &= mask
     return ends[1:-1, 1:-1]
 
 
 class _Labels:
-    """Texts at boxes, each on its colour and none on another one.
+    """Texts at boxes, each on its colour, without overlaps.
 
     Args:
-        image: What is written on.
-        letters: The height of letters in pixels.
+        image: The image.
+        letters: Height of letters in pixels.
     """
 
     def __init__(self, image: Image.Image, letters: int) -> None:
@@ -207,9 +204,9 @@ class _Labels:
         self._taken = np.zeros(cells, np.bool_)
 
     def write(self, text: str, box: Sides, number: int) -> None:
-        """Write what is in a box above it, within, or below, where most is free.
+        """Write a text above, in or below a box, where it hides least of earlier texts.
 
-        Where less than half is, the text is left out, and the earlier ones stay legible.
+        If it would hide more than half, it is left out.
         """
         left, top, right, bottom = map(round, self._pen.textbbox((0, 0), text, font=self._font))
         width, height = right - left + 4, bottom - top + 4
@@ -228,7 +225,7 @@ class _Labels:
         self._pen.text(origin, text, fill=text_color(color_of(number)), font=self._font)
 
     def _part(self, sides: Sides) -> np.ndarray:
-        """Return the cells of a place, of which those that are written on are true."""
+        """Return the cells of a rectangle; those with text are true."""
         left, top, right, bottom = sides
         rows = slice(top // self._cell, -(-bottom // self._cell))
         return self._taken[rows, left // self._cell : -(-right // self._cell)]

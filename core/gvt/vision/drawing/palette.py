@@ -1,4 +1,4 @@
-"""One colour for each class, wherever classes are drawn."""
+"""Colours of classes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import colorsys
 from gvt.batch import IGNORED
 
 MOST_CLASSES = 254
-"""Classes of pixels that can be told apart in 8 bits, beside the background and what is ignored."""
+"""Largest number of classes of pixels in 8 bits, besides background and ignored pixels."""
 
 Color = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
-# Twenty that are easily told apart, after Sasha Trubetskoy's list; the first three also by who
-# does not tell red from green.
+# Twenty colours that are easy to distinguish, after Sasha Trubetskoy's list; the first three also
+# for people who cannot distinguish red from green.
 _FIRST: tuple[Color, ...] = (
     (230, 25, 75), (67, 99, 216), (255, 225, 25), (60, 180, 75), (245, 130, 49),
     (145, 30, 180), (70, 240, 240), (240, 50, 230), (188, 246, 12), (250, 190, 190),
@@ -25,7 +25,7 @@ _VOID: Color = (224, 224, 192)
 
 
 def color_of(number: int) -> Color:
-    """Return the colour of a class, or of a thing, by its number."""
+    """Return the colour of a class or an object by its number."""
     if number < len(_FIRST):
         return _FIRST[number]
     # Steps of the golden ratio around the circle of hues never meet an earlier one.
@@ -41,10 +41,10 @@ def text_color(ground: Color) -> Color:
 
 
 def indexed_palette(background: bool) -> list[int]:
-    """Return the 256 colours of an indexed mask, flat, as Pillow takes them.
+    """Return the 256 colours of an indexed mask as a flat list for Pillow.
 
-    Without a background entry i is class i. With one entry 0 is the background, black, and class
-    i is entry i + 1, as in Pascal VOC. Entry 255 is what is ignored.
+    Without a background, entry i is class i. With a background, it is entry 0, black, and class i
+    is entry i + 1, as in Pascal VOC. Entry 255 is for ignored pixels.
     """
     first: list[Color] = [(0, 0, 0)] if background else []
     colors = [*first, *(color_of(i) for i in range(IGNORED - len(first))), _VOID]

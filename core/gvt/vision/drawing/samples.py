@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from gvt.vision.drawing.overlay import Mark, draw_marks, paint_classes
 from gvt.vision.drawing.tiles import LONGEST_TITLE, PADDING, as_images, caption, tiled
 
 SIDES = (112, 320)
-"""Least and greatest side of a drawn sample, in pixels."""
+"""Smallest and largest side of a drawn sample, in pixels."""
 
 LINE, FONT = 14, 11
 
@@ -31,31 +32,31 @@ def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
     Args:
         batch: The samples.
         classes: Names of the classes.
-        path: Where to write the PNG.
+        path: Path of the PNG.
     """
     targets = batch.targets.per_image(len(batch)) if batch.targets else [{}] * len(batch)
-    tiles = []
+    tiles, per_pixel = [], ("semantic", "masks")
     for image, target, (height, width) in zip(
         batch.images, targets, batch.frame.sizes, strict=True
     ):
-        known = _cut(target, height, width)
-        captions = [words_of(known, classes)]
-        tiles.append(sample_tile(image[:, :height, :width], known, classes, captions))
+        cut = {k: v[..., :height, :width] if k in per_pixel else v for k, v in target.items()}
+        words = words_of(target, classes)
+        tiles.append(sample_tile(image[:, :height, :width], cut, classes, [words]))
     save_tiles(tiles, targets, classes, path)
 
 
 def sample_tile(
     image: Tensor, known: Mapping[str, Any], classes: Sequence[str], captions: Sequence[str]
 ) -> Image.Image:
-    """Return a sample, enlarged or made smaller, with its targets or predictions drawn on it.
+    """Return a sample, enlarged or reduced, with its targets or prediction drawn on it.
 
     Classes of pixels and masks are drawn in their colours, and boxes with their scores.
 
     Args:
         image: (C, H, W) in [0, 1].
-        known: Its targets or its prediction, or the predictions of several heads by their names.
+        known: Its targets, or a head's prediction.
         classes: Names of the classes.
-        captions: Lines below; empty ones are left out.
+        captions: Lines below the sample; empty ones are left out.
     """
     height, width = image.shape[-2:]
     least, greatest = SIDES
@@ -63,7 +64,7 @@ def sample_tile(
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
     drawn = as_images(image[None])[0].resize(size, resample)
-    _annotate(drawn, parts_of(known), classes, (height, width))
+    _annotate(drawn, known, classes, (height, width))
     return _captioned(drawn, [line for line in captions if line])
 
 
@@ -80,50 +81,46 @@ def _captioned(image: Image.Image, lines: Sequence[str], title: str = "") -> Ima
 
 
 def _annotate(
-    image: Image.Image,
-    parts: Sequence[Mapping[str, Any]],
-    classes: Sequence[str],
-    size: tuple[int, int],
+    image: Image.Image, known: Mapping[str, Any], classes: Sequence[str], size: tuple[int, int]
 ) -> None:
     """Draw classes of pixels, masks and boxes on an image, in place.
 
-    If pixels are painted in the colours of their classes, further maps and masks are outlined.
+    If pixels are painted in the colours of their classes, masks are outlined.
 
     Args:
-        image: Of mode `RGB`.
-        parts: Targets, or the predictions of each head, in pixels of the sample.
+        image: Image of mode `RGB`.
+        known: Targets or a prediction, in pixels of the sample.
         classes: Names of the classes.
-        size: The sample's (H, W).
+        size: (H, W) of the sample.
     """
-    # Without names nobody knows which number is the background.
-    count = len(classes) or IGNORED
-    dense = [part["semantic"] for part in parts if "semantic" in part]
-    for number, semantic in enumerate(dense):
-        values = _resized(semantic, image.size)
-        paint_classes(image, {"semantic": values}, count, outlined=number > 0)
-    finding = [part for part in parts if not part.keys().isdisjoint(("boxes", "masks"))]
+    if "semantic" in known:
+        # Without names the number of the background is not known.
+        count = len(classes) or IGNORED
+        paint_classes(image, {"semantic": _resized(known["semantic"], image.size)}, count)
     scale = (image.width / size[1], image.height / size[0])
-    marks = [m for n, part in enumerate(finding) for m in _marks(part, n, scale, image.size)]
-    draw_marks(image, marks, outlined=bool(dense))
+    draw_marks(image, [*_marks(known, scale, image.size)], outlined="semantic" in known)
 
 
 def _marks(
-    part: Mapping[str, Any], dashes: int, scale: tuple[float, float], size: tuple[int, int]
+    known: Mapping[str, Any], scale: tuple[float, float], size: tuple[int, int]
 ) -> Iterator[Mark]:
-    """Yield the objects of targets or of a head's prediction, the surest first.
+    """Yield the objects of targets or of a prediction, the surest first.
 
     A box that is not finite, or turned over, is left out. An object without a class has the colour
-    of its place.
+    of its index.
     """
-    masks, things = part.get("masks"), part.get("boxes", part.get("masks"))
-    labels = part["labels"].tolist() if "labels" in part else range(len(things))
-    boxes = part.get("boxes", torch.full((len(things), 4), math.nan)).float().cpu()
+    masks = known.get("masks")
+    objects = known.get("boxes", masks)
+    if objects is None:
+        return
+    labels = known["labels"].tolist() if "labels" in known else range(len(objects))
+    boxes = known.get("boxes", torch.full((len(objects), 4), math.nan)).float().cpu()
     is_box = boxes.isfinite().all(dim=1) & (boxes[:, 2:] >= boxes[:, :2]).all(dim=1)
-    scores = part["scores"].cpu() if {"boxes", "scores"} <= part.keys() else None
+    scores = known["scores"].cpu() if {"boxes", "scores"} <= known.keys() else None
     order = is_box if scores is None else scores.nan_to_num()
     for row in order.argsort(descending=True, stable=True).tolist():
         mask = _resized(masks[row], size) > 0 if masks is not None and len(masks) else None
-        mark = Mark(labels[row], mask=mask, dashes=dashes)
+        mark = Mark(labels[row], mask=mask)
         if is_box[row]:
             text = "" if scores is None else f"{float(scores[row]):.2f}"
             box = (boxes[row] * torch.tensor([*scale, *scale])).tolist()
@@ -137,35 +134,19 @@ def _resized(values: Tensor, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image.resize(size, Image.Resampling.NEAREST))
 
 
-def _cut(known: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
-    """Return the targets of a sample without the padding of its batch."""
-    spatial = ("semantic", "masks")
-    return {k: v[..., :height, :width] if k in spatial else v for k, v in known.items()}
-
-
 def _drawn(known: Iterable[Mapping[str, Any]], classes: Sequence[str]) -> list[int]:
     """Return the numbers of the classes whose colours are drawn."""
     numbers: set[int] = set()
-    for part in (part for of_image in known for part in parts_of(of_image)):
-        if "semantic" in part:
-            numbers |= set(torch.unique(part["semantic"]).tolist())
-        elif "labels" in part and not {"masks", "boxes"}.isdisjoint(part):
-            numbers |= set(part["labels"].tolist())
+    for of_image in known:
+        if "semantic" in of_image:
+            numbers |= set(torch.unique(of_image["semantic"]).tolist())
+        elif "labels" in of_image and not {"masks", "boxes"}.isdisjoint(of_image):
+            numbers |= set(of_image["labels"].tolist())
     return sorted(numbers & set(range(len(classes))))
-
-
-def parts_of(known: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the predictions of several heads one by one, or what is known as it is."""
-    nested = [value for value in known.values() if isinstance(value, Mapping)]
-    return nested or [known]
 
 
 def words_of(known: Mapping[str, Any], classes: Sequence[str]) -> str:
     """Return the classes of an image, or of the objects in it, with their scores, as a caption."""
-    return ", ".join(filter(None, (_of_part(part, classes) for part in parts_of(known))))
-
-
-def _of_part(known: Mapping[str, Any], classes: Sequence[str]) -> str:
     if "class" in known and torch.as_tensor(known["class"]).ndim:
         mixed = {number: share for number, share in enumerate(known["class"].tolist()) if share}
         return ", ".join(f"{_name(n, classes)} ({share:.0%})" for n, share in mixed.items())
@@ -174,11 +155,9 @@ def _of_part(known: Mapping[str, Any], classes: Sequence[str]) -> str:
         scores = known.get("scores")
         sure = "" if scores is None else f" ({float(scores[number]):.0%})"
         return _name(number, classes) + sure
-    labels: Iterable[int] = known["labels"].tolist() if "labels" in known else ()
-    if "masks" in known and "boxes" not in known:
-        labels = ()  # of pixels; the key beside the sheet says which colour is which
-    found = [_name(number, classes) for number in labels]
-    counts = {name: found.count(name) for name in dict.fromkeys(found)}
+    if "labels" not in known or ("masks" in known and "boxes" not in known):
+        return ""  # labels of pixels are explained by the legend below the sheet
+    counts = Counter(_name(number, classes) for number in known["labels"].tolist())
     return ", ".join(name if n == 1 else f"{n} {name}" for name, n in counts.items())
 
 
@@ -193,14 +172,14 @@ def save_tiles(
     path: Path,
     title: str = "",
 ) -> None:
-    """Write tiles as a square sheet, each in the corner of a cell of the largest one's size.
+    """Write tiles as a square sheet, each in the corner of a cell of the size of the largest.
 
     Args:
-        tiles: One or more, as of `sample_tile`.
-        known: What is drawn on them; a legend below explains the colours of its classes.
+        tiles: One or more tiles, such as of `sample_tile`.
+        known: Targets or predictions on them; a legend below has the colours of their classes.
         classes: Names of the classes.
-        path: Where to write the PNG.
-        title: A line above.
+        path: Path of the PNG.
+        title: Title above.
     """
     path.parent.mkdir(exist_ok=True)
     width, height = max(t.width for t in tiles), max(t.height for t in tiles)
@@ -208,7 +187,7 @@ def save_tiles(
         ImageOps.expand(tile, (0, 0, width - tile.width, height - tile.height), "white")
         for tile in tiles
     ]
-    columns = math.ceil(math.sqrt(len(cells) * min(1.0, height / width)))  # fewer of wide ones
+    columns = math.ceil(math.sqrt(len(cells) * min(1.0, height / width)))
     items = [Item(_name(number, classes), number) for number in _drawn(known, classes)]
     sheet = with_legend(tiled(cells, columns), items, FONT)
     with replacing(path) as file:

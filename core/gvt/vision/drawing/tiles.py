@@ -1,4 +1,4 @@
-"""Images side by side on a sheet, and words that fit on them."""
+"""Arrange images on a sheet, and shorten texts for it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from torch import Tensor
 from gvt.printable import printable
 
 PADDING = 2
-LONGEST_NAME = 24
-LONGEST_TITLE = 60
-"""Characters of a name on a picture, and of a line above it."""
+LONGEST_NAME, LONGEST_TITLE = 24, 60
+"""Characters of a name on an image, and of a title above it."""
 
 
 def caption(name: object, longest: int = LONGEST_NAME) -> str:
-    """Return a name as one short line that any font and file can hold.
+    """Return a name as one short line that can be shown in any font.
 
-    What cannot be printed, such as a line break, is escaped; of a long name the beginning stays.
+    Characters that cannot be printed, such as line breaks, are escaped; a long name is cut.
     """
     shown = printable(str(name)[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
@@ -28,8 +27,8 @@ def caption(name: object, longest: int = LONGEST_NAME) -> str:
 def as_rgb(images: Tensor) -> Tensor:
     """Return images (..., C, H, W) as (..., 3, H, W), a view of the same values.
 
-    Of three channels or more the first three are red, green and blue: a fourth, be it alpha or
-    infrared, is not shown. Of fewer the first one is shown as grey.
+    With three channels or more, the first three are red, green and blue, and a fourth, such as
+    alpha or infrared, is not shown. With fewer, the first one is shown as grey.
     """
     channels = images.shape[-3]
     if channels >= 3:
@@ -38,13 +37,13 @@ def as_rgb(images: Tensor) -> Tensor:
 
 
 def as_images(pictures: Tensor) -> list[Image.Image]:
-    """Return pictures (N, C, H, W), clamped to [0, 1], as 8-bit RGB images."""
+    """Return images (N, C, H, W), clamped to [0, 1], as 8-bit RGB images of Pillow."""
     pixels = as_rgb(pictures).float().clamp(0, 1).mul(255).round().byte()
     return [Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy()]
 
 
 def tiled(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Return pictures of one size as one, in rows with lines between them."""
+    """Return images of one size as one image, in rows with lines between them."""
     rows = math.ceil(len(tiles) / columns)
     width, height = tiles[0].width + PADDING, tiles[0].height + PADDING
     size = (columns * width + PADDING, rows * height + PADDING)

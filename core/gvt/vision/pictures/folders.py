@@ -1,4 +1,4 @@
-"""Files below a folder: which are pictures, and which are passed over."""
+"""List the files below a folder, and tell image files from others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEFT_BY_SYSTEMS = frozenset(
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),
     }
 )
-"""Files and folders of Windows, macOS, Linux and network storage, in small letters."""
+"""Files and folders of Windows, macOS, Linux and network storage, in lower case."""
 
 _OTHER_PICTURES = frozenset(
     {
@@ -31,10 +31,10 @@ _OTHER_PICTURES = frozenset(
         *(".fit", ".fts", ".npy", ".npz", ".czi", ".lif", ".nd2", ".svs", ".ndpi", ".vsi", ".jng"),
     }
 )
-"""Suffixes of pictures in formats that are not read, in small letters."""
+"""Suffixes of images in formats that are not read, in lower case."""
 
 _TRIED = 8
-"""Files of each unknown suffix that are looked into."""
+"""Files of each unknown suffix that are opened."""
 
 
 def composed(name: str) -> str:
@@ -46,7 +46,7 @@ def composed(name: str) -> str:
 
 
 def is_passed_over(name: str) -> bool:
-    """Whether a file or folder is hidden, or is one that a system keeps for itself."""
+    """Return whether a file or folder is hidden, or is one of the operating system."""
     return name.startswith(".") or name.casefold() in _LEFT_BY_SYSTEMS
 
 
@@ -54,8 +54,8 @@ def files_in(root: Path) -> list[PurePosixPath]:
     """Return all files below a folder, relative to it, sorted by their composed names.
 
     Files and folders for which `is_passed_over` is true are left out, and are not opened. Links
-    are followed, and every folder is listed once, however many of them lead to it: at its own
-    place if that is below the root, otherwise by the first link.
+    are followed, and every folder is listed once: at its own place if that is below the root,
+    otherwise at its first link.
 
     Args:
         root: The folder.
@@ -87,27 +87,27 @@ def files_in(root: Path) -> list[PurePosixPath]:
 
 
 def by_suffix(names: Iterable[PurePosixPath]) -> dict[str, int]:
-    """Return how many files have each suffix, in small letters, those with most files first."""
+    """Return the number of files of each suffix, in lower case, the most frequent first."""
     counts = Counter(name.suffix.lower() for name in names)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def counted(suffixes: Mapping[str, int]) -> str:
-    """Return what `by_suffix` gave in words: `12 .heic, 3 without suffix`."""
+    """Return numbers of files by suffix as text: `12 .heic, 3 without suffix`."""
     return ", ".join(
         f"{count:,} {printable(suffix) or 'without suffix'}" for suffix, count in suffixes.items()
     )
 
 
 def overlooked(root: Path, names: Iterable[PurePosixPath]) -> dict[str, int]:
-    """Return by suffix how many of the files that are passed over may be meant as pictures.
+    """Return, by suffix, the number of files that may be images although they are not read.
 
-    These are files of formats that are not read, and files of any other suffix, or none, of which
-    one begins like a picture that could be read.
+    These are files in formats that are not read, and files of any other suffix, or without one, if
+    one of them begins like an image that could be read.
 
     Args:
         root: The folder.
-        names: Files that are not taken for pictures, relative to it.
+        names: Files that are not read as images, relative to the folder.
     """
     names = list(names)
     counts = by_suffix(names)
@@ -119,9 +119,9 @@ def overlooked(root: Path, names: Iterable[PurePosixPath]) -> dict[str, int]:
 
 
 def _kind(path: Path) -> int | None:
-    """Return what is at the end of a path, such as `stat.S_IFREG`: a pipe would block a reader.
+    """Return the kind of a file, such as `stat.S_IFREG`; a pipe would block a reader.
 
-    None is a link to what is not there or not to be seen; reading it says so.
+    It is None for a broken link, or without permission; reading it is an error.
     """
     try:
         return stat.S_IFMT(path.stat().st_mode)

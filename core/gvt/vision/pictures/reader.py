@@ -1,4 +1,4 @@
-"""How a data set turns picture files into images, so that new ones are read the same way."""
+"""How a data set reads image files, so that new ones are read the same way."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ from gvt.vision.pictures.reading import Picture, read_picture
 from gvt.vision.pictures.survey import notes_on
 
 MOST_PIXELS = 1 << 28
-"""Pixels of the largest size that pictures are brought to: 16,384 x 16,384."""
+"""Pixels of the largest size of images: 16,384 x 16,384."""
 
 
 @dataclass(frozen=True)
 class PictureReader:
-    """From a picture file of any kind to an image of one kind.
+    """Reads image files of any kind as images of one kind.
 
-    A data set that reads files has one, as its attribute `reader`. It is kept in checkpoints, and
-    `gvt predict` reads people's pictures with it.
+    A data set that reads files has one, as its attribute `reader`. Checkpoints keep it, and
+    `gvt predict` reads images with it.
 
     Attributes:
         channels: 1 for grey, 3 for colour.
-        size: (H, W) in pixels; each picture keeps its own unless given.
-        fit: How a picture meets a size of another shape: `crop`, `pad`, `stretch`, or `within`,
-            which leaves pictures of several sizes; see `gvt.vision.pictures.fitting.fitted`.
-        background: Red, green and blue, 0 to 255, behind what is transparent.
-        filter: How pictures are resampled.
-        share: Of each side of what `crop` takes, so much is left around the centre; 0.875 is what
-            ImageNet's networks are usually evaluated with.
+        size: (H, W) in pixels; by default each image keeps its size.
+        fit: How an image is fitted to a size of another shape: `crop`, `pad`, `stretch`, or
+            `within`, which gives images of several sizes; see
+            `gvt.vision.pictures.fitting.fitted`.
+        background: Red, green and blue, 0 to 255, behind transparent pixels.
+        filter: The resampling filter.
+        share: Fraction of each side of the part that `crop` takes, around its centre; 0.875 is
+            common for evaluating models on ImageNet.
         white: The value that is white in files of more than 8 bits a value, such as 4095 for a
-            camera of 12 bits; the largest of the file's type unless given. See
+            camera of 12 bits; the largest of the type of the file by default. See
             `gvt.vision.pictures.reading.read_picture`.
-        page: Which picture of a TIFF, GIF or WebP that holds several, from 1. The first unless
-            given; given, a file without this page cannot be read.
+        page: Number of the image in a TIFF, GIF or WebP of several, from 1; the first by default.
+            If it is given, a file without this page cannot be read.
 
     Raises:
         ValueError: If a value is impossible.
@@ -65,10 +66,11 @@ class PictureReader:
             raise ValueError(f"filter {self.filter!r}: {', '.join(get_args(Filter))}")
         if self.channels not in (1, 3):
             raise ValueError(f"channels {self.channels}: 1 for grey, 3 for colour")
-        if self.size is not None and min(self.size) < 1:
-            raise ValueError(f"size {list(self.size)}: at least one pixel a side")
-        if self.size is not None and math.prod(self.size) > MOST_PIXELS:
-            raise ValueError(f"size {list(self.size)}: at most {MOST_PIXELS:,} pixels, 16384x16384")
+        size = (1, 1) if self.size is None else self.size
+        if min(size) < 1:
+            raise ValueError(f"size {list(size)}: at least one pixel a side")
+        if math.prod(size) > MOST_PIXELS:
+            raise ValueError(f"size {list(size)}: at most {MOST_PIXELS:,} pixels, 16384x16384")
         if len(self.background) != 3 or not all(0 <= value <= 255 for value in self.background):
             raise ValueError(f"background {list(self.background)}: red, green, blue from 0 to 255")
         if not 0 < self.share <= 1:
@@ -80,30 +82,28 @@ class PictureReader:
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
-        """(C, H, W) of every image, None where pictures differ in size."""
-        if self.size is None or self.fit == "within":
-            return None
-        return (self.channels, *self.size)
+        """(C, H, W) of every image, None if images differ in size."""
+        return None if self.size is None or self.fit == "within" else (self.channels, *self.size)
 
     def open(self, path: Path, most_pixels: int | None = None) -> Picture:
-        """Return the picture in a file in its own size, upright, opaque, grey or colour.
+        """Return the image in a file in its own size, upright, opaque, grey or colour.
 
         Args:
             path: The file.
-            most_pixels: How many pixels it may have; Pillow's limit unless given.
+            most_pixels: Largest number of pixels; Pillow's limit by default.
 
         Raises:
-            UnreadablePicture: If its content cannot be taken for a picture.
-            DataError: If the file itself cannot be read.
+            UnreadablePicture: If its content cannot be read as an image.
+            DataError: If the file cannot be read.
         """
         return read_picture(
             path, self.channels, self.background, most_pixels, white=self.white, page=self.page
         )
 
     def fitted(self, image: Image.Image) -> tuple[Tensor, Tensor]:
-        """Return a picture as (C, H, W) uint8, fitted to the reader's size, and how it got there.
+        """Return an image as (C, H, W) uint8 in the reader's size, and the matrix to its pixels.
 
-        The second is a (3, 3) float64 matrix from the picture's pixels to the image's.
+        The matrix, (3, 3) float64, maps pixels of the original image to those of the result.
         """
         image, geometry = fitted(image, self.size, self.fit, self.filter, self.share)
         return pixels_of(image), geometry
@@ -112,8 +112,8 @@ class PictureReader:
         """Return the image in a file, (C, H, W) uint8, and its origin.
 
         Raises:
-            UnreadablePicture: If its content cannot be taken for a picture.
-            DataError: If the file itself cannot be read.
+            UnreadablePicture: If its content cannot be read as an image.
+            DataError: If the file cannot be read.
         """
         picture = self.open(path)
         image, geometry = self.fitted(picture.image)
@@ -136,18 +136,16 @@ class PictureReader:
         """Return the reader that a checkpoint holds.
 
         Raises:
-            CheckpointError: If it is none that this version knows.
+            CheckpointError: If this version cannot read it.
         """
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in document.items()
-        }
+        values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
         try:
             return cls(**values)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"how its pictures were read is not known: {error}") from error
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the reader as plain data."""
         return asdict(self)
 
 

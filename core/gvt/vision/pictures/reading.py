@@ -1,4 +1,4 @@
-"""One picture file, of any kind, as 8-bit grey or colour."""
+"""Read an image file of any kind as 8-bit grey or colour."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -24,26 +23,26 @@ SUFFIXES = frozenset(
         *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
     }
 )
-"""The suffixes that Pillow registers for the formats that are read, in small letters."""
+"""Suffixes that Pillow registers for the formats that are read, in lower case."""
 
-# Pillow goes by content, and knows formats that start other programs, such as EPS.
+# Pillow goes by content, and has formats that start other programs, such as EPS.
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM")
-"""The formats that are read, as Pillow names them; it takes MPO for a kind of JPEG."""
+"""Pillow's names of the formats that are read; JPEG includes MPO."""
 
 _PART = 1 << 20
-"""Pixels that are computed with at a time."""
+"""Pixels that are computed at a time."""
 
 _LIMIT = Lock()
 
-# Of a picture with too many pixels Pillow warns, and `read_picture` says so itself, as an error.
+# Pillow warns about an image with too many pixels; for `read_picture` it is an error.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class UnreadablePicture(DataError):
-    """What is in a file is no picture that can be taken.
+    """The content of a file cannot be read as an image.
 
     Attributes:
-        file: The file, where it is a single one.
+        file: The file, if it is a single one.
     """
 
     file: Path | None = None
@@ -51,11 +50,11 @@ class UnreadablePicture(DataError):
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as people see it: upright, opaque, 8 bits.
+    """An image, upright, opaque and with 8 bits a value.
 
     Attributes:
-        image: Of mode `L` or `RGB`.
-        mode: The file's own mode, as Pillow names it.
+        image: Image of mode `L` or `RGB`.
+        mode: Pillow's name of the mode of the file.
     """
 
     image: Image.Image
@@ -89,19 +88,19 @@ def read_picture(
         path: The file: PNG, JPEG, BMP, GIF, TIFF, WebP or PNM, whatever its suffix.
         channels: 1 for grey, 3 for colour.
         background: Red, green and blue, from 0 to 255.
-        most_pixels: How many a picture may have, instead of Pillow's limit.
-        white: The value that is white; the largest of the file's type unless given.
-        page: Which picture of a file that holds several, from 1; the first unless given.
+        most_pixels: Largest number of pixels, instead of Pillow's limit.
+        white: The value that is white; the largest of the type of the file by default.
+        page: Number of the image in a file of several, from 1; the first by default.
 
     Raises:
-        UnreadablePicture: If the content is damaged, no picture, or too large, it has no such
+        UnreadablePicture: If the content is damaged, not an image, or too large, it has no such
             page, or a value is below 0 or above white.
-        DataError: If the file itself cannot be read, as for want of rights or on a broken disk.
+        DataError: If the file cannot be read, such as for a missing permission or a broken disk.
     """
     with picture_file(path, most_pixels, page) as file:
         mode = file.mode
         white = _white_of(file, white)
-        # In place, since a copy of a large picture is another large picture.
+        # In place, since a copy of a large image needs much memory.
         ImageOps.exif_transpose(file, in_place=True)
         return Picture(_opaque(_eight_bit(file, white), background, channels), mode)
 
@@ -110,26 +109,30 @@ def read_picture(
 def picture_file(
     path: Path, most_pixels: int | None = None, page: int | None = None
 ) -> Iterator[Image.Image]:
-    """Open a picture file as Pillow has it, to be read inside; nothing is decoded yet.
+    """Open an image file with Pillow, to be read inside the context; nothing is decoded yet.
 
     Args:
-        path: The file, of the formats that `read_picture` takes.
-        most_pixels: How many it may have; Pillow's `Image.MAX_IMAGE_PIXELS` unless given.
-        page: Which picture of a file that holds several, from 1; the first unless given.
+        path: The file, in a format that `read_picture` reads.
+        most_pixels: Largest number of pixels; Pillow's `Image.MAX_IMAGE_PIXELS` by default.
+        page: Number of the image in a file of several, from 1; the first by default.
 
     Raises:
-        UnreadablePicture: If something is wrong with its content, also when it is raised inside.
-        DataError: If the file itself cannot be read.
+        UnreadablePicture: If its content cannot be read, also for errors inside the context.
+        DataError: If the file cannot be read.
     """
+    most = Image.MAX_IMAGE_PIXELS if most_pixels is None else most_pixels
     try:
-        # Handed a path, Pillow maps uncompressed TIFFs into memory and scrambles turned ones.
+        # Given a path, Pillow maps uncompressed TIFFs into memory and damages rotated ones.
         with (
             open_regular(path) as content,
-            _limited(most_pixels) as most,
-            _opened(content, most) as file,
+            _limited(most_pixels),
+            Image.open(content, formats=FORMATS) as file,
         ):
             if page is not None:
-                _turn_to(file, page)
+                if page > (count := pages_in(file)):
+                    pages = f"{count} page{'s' * (count > 1)}"
+                    raise ValueError(f"it has {pages}, and data.page is {page}")
+                file.seek(page - 1)
             pixels = file.width * file.height
             if most is not None and pixels > most:
                 raise ValueError(_too_large(f"{pixels / 1e6:,.0f}", most))
@@ -137,22 +140,22 @@ def picture_file(
     except UnreadablePicture as error:
         error.file = path
         raise
-    except (MemoryError, GvtError):  # they say nothing of its content
+    except (MemoryError, GvtError):  # not about its content
         raise
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        if _is_the_machines(error):
+        if _is_of_system(error):
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{printable(path)}: cannot be read: {reason}") from error
         problem = UnreadablePicture(
-            f"{printable(path)}: cannot be read as a picture: {_reason(error)}; mend or remove it, "
-            "or leave such files out with data.on_error=skip"
+            f"{printable(path)}: cannot be read as a picture: {_reason(error, most)}; mend or "
+            "remove it, or leave such files out with data.on_error=skip"
         )
         problem.file = path
         raise problem from error
 
 
 def begins_like_a_picture(path: Path) -> bool:
-    """Whether a file can be opened as a picture, whatever its suffix; nothing is decoded."""
+    """Return whether a file can be opened as an image, of any suffix; nothing is decoded."""
     try:
         with picture_file(path):
             return True
@@ -160,36 +163,31 @@ def begins_like_a_picture(path: Path) -> bool:
         return False
 
 
-def _is_the_machines(error: Exception) -> bool:
-    """Whether it says nothing of what is in the file: Pillow's own errors bear no number."""
-    # Where a damaged file sends Pillow to a place that no file has, that is an invalid argument.
+def _is_of_system(error: Exception) -> bool:
+    """Return whether an error is not about the content; Pillow's own errors have no number."""
+    # A damaged file can make Pillow seek an invalid position, which is an invalid argument.
     numbered = isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
     return numbered or "out of memory" in str(error)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, most: int | None) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it begins like none of {', '.join(FORMATS)}"
+    if isinstance(error, Image.DecompressionBombError):  # at twice the limit
+        return _too_large(f"more than {2 * (most or 0) / 1e6:,.0f}", most)
     return printable(" ".join(str(error).split())) or type(error).__name__
 
 
-def _opened(content: IO[bytes], most: int | None) -> Image.Image:
-    try:
-        return Image.open(content, formats=FORMATS)
-    except Image.DecompressionBombError as error:  # Pillow's own, at twice the limit
-        raise ValueError(_too_large(f"more than {2 * (most or 0) / 1e6:,.0f}", most)) from error
-
-
 @contextmanager
-def _limited(most_pixels: int | None) -> Iterator[int | None]:
-    """Let Pillow, which knows one limit for all, open pictures up to another one."""
+def _limited(most_pixels: int | None) -> Iterator[None]:
+    """Replace Pillow's limit, which is global, inside the context."""
     if most_pixels is None:
-        yield Image.MAX_IMAGE_PIXELS
+        yield
         return
     with _LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most_pixels
         try:
-            yield most_pixels
+            yield
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
@@ -199,36 +197,29 @@ def _too_large(count: str, most: int | None) -> str:
 
 
 def pages_in(file: Image.Image) -> int:
-    """Return how many pictures an opened file holds."""
+    """Return the number of images in an opened file."""
     return int(getattr(file, "n_frames", 1))
 
 
-def _turn_to(file: Image.Image, page: int) -> None:
-    count = pages_in(file)
-    if page > count:
-        raise ValueError(f"it has {count} page{'s' * (count > 1)}, and data.page is {page}")
-    file.seek(page - 1)
-
-
 def is_deep(image: Image.Image) -> bool:
-    """Whether the values of a picture that Pillow has opened are of more than 8 bits."""
+    """Return whether the values of an opened image have more than 8 bits."""
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
 def has_upper_bits(file: Image.Image) -> bool:
-    """Whether Pillow reads only the upper 8 bits of an opened file's 16-bit colours."""
+    """Return whether Pillow reads only the upper 8 bits of the 16-bit colours of a file."""
     return not is_deep(file) and any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
 
 
 def _white_of(file: Image.Image, white: float | None) -> float | None:
-    """Return what is white among the values that Pillow reads of a file."""
+    """Return which of the values that Pillow reads from a file is white."""
     if white is not None and has_upper_bits(file):
         return int(white) >> 8
     return white if white is None or is_deep(file) or white <= 255 else None
 
 
 def _eight_bit(image: Image.Image, white: float | None) -> Image.Image:
-    """Return the picture with 8 bits a value; Pillow itself would clip 16 to 8."""
+    """Return the image with 8 bits a value; Pillow would clip 16 bits."""
     if not is_deep(image):
         return image if white is None else _brightened(image, white)
     values = np.asarray(image)
@@ -249,7 +240,7 @@ def _eight_bit(image: Image.Image, white: float | None) -> Image.Image:
 
 
 def _brightened(image: Image.Image, white: float) -> Image.Image:
-    """Return a picture of 8 bits a value, grey or colour, with `white` as 255."""
+    """Return an image of 8 bits a value, grey or colour, with `white` as 255."""
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         return image
     colours = [band for band in image.split() if band.mode == "L"][: 3 if "R" in image.mode else 1]
@@ -269,11 +260,11 @@ def _out_of_range(low: float, high: float, white: float) -> str:
 
 
 def _opaque(image: Image.Image, background: tuple[int, int, int], channels: int) -> Image.Image:
-    """Return the picture, `L` or `RGB`, laid on a background where it is transparent."""
-    if image.mode == "LAB":  # which Pillow makes grey by way of colour only
+    """Return the image as `L` or `RGB`, on a background where it is transparent."""
+    if image.mode == "LAB":  # which Pillow cannot convert to grey directly
         image = image.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         canvas = Image.new("RGBA", image.size, (*background, 255))
         image = Image.alpha_composite(canvas, image.convert("RGBA"))
-    wanted = "L" if channels == 1 else "RGB"
-    return image if image.mode == wanted else image.convert(wanted)
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)

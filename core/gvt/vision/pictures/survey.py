@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +62,7 @@ def notes_on(
         return []
     headers = files if every else _spread(files, _HEADERS)
     decoded = {*files} if every else {*_spread(headers, _DECODED)}
-    most = None if every else _MOST_PIXELS
+    most = math.inf if every else _MOST_PIXELS
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = pool.map(lambda f: _seen(f, page, white is None and f in decoded, most), headers)
         seen = [of_one for of_one in jobs if of_one is not None]
@@ -75,16 +76,14 @@ def _spread(files: Sequence[Path], count: int) -> Sequence[Path]:
     return [files[number * len(files) // count] for number in range(count)]
 
 
-def _seen(file: Path, page: int | None, decode: bool, most: int | None) -> _Seen | None:
+def _seen(file: Path, page: int | None, decode: bool, most: float) -> _Seen | None:
     """Return the content of a file; None if it cannot be read."""
     try:
         with picture_file(file, page=page) as opened:
             pages = 1 if opened.format == "MPO" else pages_in(opened)
             opened.seek((page or 1) - 1)  # counting pages may have turned them
-            size = opened.width * opened.height
-            if not (decode and opened.format not in _LOSSY and (most is None or size <= most)):
-                return _Seen(file, pages, None, 0)
-            return _Seen(file, pages, *_brightest(opened))
+            decode &= opened.format not in _LOSSY and opened.width * opened.height <= most
+            return _Seen(file, pages, *(_brightest(opened) if decode else (None, 0)))
     except DataError:
         return None
 
