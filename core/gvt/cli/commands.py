@@ -134,13 +134,4 @@ def doctor() -> None:
     emit(diagnosis())
 
 
-COMMANDS = [
-    run,
-    resume,
-    evaluate,
-    list_components,
-    show,
-    config,
-    inspect,
-    doctor,
-]
+COMMANDS = (run, resume, evaluate, list_components, show, config, inspect, doctor)

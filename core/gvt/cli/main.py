@@ -36,12 +36,10 @@ class Commands(click.Group):
         except BrokenPipeError as error:
             raise _BrokenPipe from error
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command of a name, after applying `--only-plugins`."""
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Apply `--only-plugins`, then parse the arguments."""
         restrict_plugins(args)
-        return super().resolve_command(ctx, args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, those of gvt's own distribution first."""

@@ -7,7 +7,7 @@ from textwrap import wrap
 
 import click
 
-from gvt.cli.listing import aligned
+from gvt.cli.listing import aligned, warnings_of
 from gvt.cli.options import debug_option, plugin_option
 from gvt.printable import emit
 from gvt_registry import Offer, Plugin, default_registry
@@ -67,11 +67,7 @@ def table() -> str:
         text = plugin.problem or _offers(plugin, by_plugin.get(plugin.name, []))
         lines = [text] if plugin.problem else wrap(text, max(width, LEAST))
         rows += [(*state, lines[0]), *((*EMPTY, line) for line in lines[1:])]
-    blocks = [aligned(rows, indent="")]
-    warnings = [(p.name, text) for p in plugins for text in p.warnings]
-    if warnings:
-        blocks.append(f"warnings\n{aligned(warnings)}")
-    return "\n\n".join(blocks)
+    return "\n\n".join([aligned(rows, indent=""), *warnings_of(plugins)])
 
 
 def _state(plugin: Plugin) -> tuple[str, ...]:
