@@ -13,7 +13,7 @@ import click
 from gvt.cli.commands import COMMANDS
 from gvt.cli.extension import Extension, extend
 from gvt.cli.offered import Offer, commands_of_plugins, is_own, merge
-from gvt.cli.options import debug_option, is_debugging, plugin_option, restrict_plugins
+from gvt.cli.options import common_options, is_debugging, restrict_plugins
 from gvt.cli.plugins import plugin as plugin_commands
 from gvt.printable import emit, on_one_line
 from gvt.screen import screens
@@ -68,8 +68,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="gvt", prog_name="gvt")
-@plugin_option
-@debug_option
+@common_options
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Generative and discriminative vision, from plugins.

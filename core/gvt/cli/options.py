@@ -65,6 +65,11 @@ def debug_option(command: Any) -> Any:
     )(command)
 
 
+def common_options(command: Any) -> Any:
+    """Add `--plugin`, `--only-plugins` and `--debug` to a command."""
+    return plugin_option(debug_option(command))
+
+
 def shifted(run: str | None, overrides: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """Return a run and overrides; if the run is an override itself, None and all overrides."""
     if run is not None and "=" in run and not Path(run).exists():

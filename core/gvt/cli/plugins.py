@@ -8,7 +8,7 @@ from textwrap import wrap
 import click
 
 from gvt.cli.listing import aligned, warnings_of
-from gvt.cli.options import debug_option, plugin_option
+from gvt.cli.options import common_options
 from gvt.printable import emit
 from gvt_registry import Offer, Plugin, default_registry
 
@@ -38,8 +38,7 @@ def plugin(ctx: click.Context) -> None:
 
 
 @plugin.command("list", short_help="List plugins with their states.")
-@plugin_option
-@debug_option
+@common_options
 def list_plugins() -> None:
     """List plugins with their states, import times and offers.
 

@@ -74,10 +74,8 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
     windows = _windows(images, size, source)
     for image, window in zip(images, windows, strict=True):
         window.paste(image, canvas)
-    targets = _joined(used, windows, size)
-    return replace(
-        first, image=canvas, targets=targets, record=replace(first.record, geometry=None)
-    )
+    targets, record = _joined(used, windows, size), replace(first.record, geometry=None)
+    return replace(first, image=canvas, targets=targets, record=record)
 
 
 @dataclass(frozen=True)

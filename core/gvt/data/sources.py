@@ -7,7 +7,7 @@ import multiprocessing
 import signal
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -234,16 +234,11 @@ def _on_device(batch: Batch, placement: Placement) -> Batch:
     def moved(value: Any) -> Any:
         if isinstance(value, Tensor):
             return value.to(placement.device, non_blocking=True)
+        if isinstance(value, Mapping):
+            return {k: moved(v) for k, v in value.items()}
         return [moved(v) for v in value] if isinstance(value, list) else value
 
-    targets = batch.targets and Targets(
-        dense={k: moved(v) for k, v in batch.targets.dense.items()},
-        ragged={k: moved(v) for k, v in batch.targets.ragged.items()},
-        present=batch.targets.present,
-    )
-    return replace(
-        batch,
-        images=placement.images(batch.images),
-        inputs={k: moved(v) for k, v in batch.inputs.items()},
-        targets=targets,
-    )
+    images, inputs, targets = placement.images(batch.images), moved(batch.inputs), batch.targets
+    if targets is not None:
+        targets = replace(targets, dense=moved(targets.dense), ragged=moved(targets.ragged))
+    return replace(batch, images=images, inputs=inputs, targets=targets)
