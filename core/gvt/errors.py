@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gvt_registry.errors import GvtError, UsageError
+from gvt_registry.errors import GvtError as GvtError  # noqa: PLC0414
+from gvt_registry.errors import UsageError as UsageError  # noqa: PLC0414
 
 
 class ConfigError(UsageError):
@@ -39,18 +40,3 @@ class ProcessError(GvtError):
 
 class Interrupted(KeyboardInterrupt):
     """The run was stopped after a complete step; the message says how to resume it."""
-
-
-__all__ = [
-    "CheckpointError",
-    "ConfigError",
-    "DataError",
-    "GvtError",
-    "HookError",
-    "Interrupted",
-    "NonFiniteError",
-    "OutOfMemoryError",
-    "ProcessError",
-    "RunInUseError",
-    "UsageError",
-]

@@ -1,6 +1,6 @@
-"""The ground floor of gvt: components, hook specifications and the plugins that bring them.
+"""The plugin system of gvt: components, hook specifications and installed plugins.
 
-Nothing here imports torch or gvt, so that listing everything that is installed stays instant.
+It imports neither torch nor gvt, so that listing all that is installed is fast.
 """
 
 from gvt_registry.component import KINDS, Component, Offer

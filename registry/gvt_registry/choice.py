@@ -1,4 +1,4 @@
-"""Which plugins may be imported: those that are blocked, and the only ones to import."""
+"""The choice of plugins to import: blocked plugins, and the only plugins to import."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Choice:
     """The plugins to import and to block.
 
     Attributes:
-        blocked: Each blocked plugin with the place that names it.
-        only: The only plugins to import; None for all.
-        source: The place that names these.
+        blocked: Names of the blocked plugins, each with the setting that names it.
+        only: Names of the only plugins to import; None for all.
+        source: The setting that names these.
     """
 
     blocked: Mapping[str, str]
@@ -34,7 +34,7 @@ class Choice:
         """Read the choice from the user's settings and the environment.
 
         Args:
-            only: The plugins named on the command line, which override the environment's.
+            only: Plugins named on the command line, instead of those in the environment.
 
         Raises:
             UsageError: If the settings cannot be read, or have an unknown key or a wrong value.
@@ -42,15 +42,15 @@ class Choice:
         path = settings_file()
         blocked = dict.fromkeys(_blocked_in(path), str(path))
         blocked |= dict.fromkeys(names_in(os.environ.get(BLOCK_VARIABLE, "")), BLOCK_VARIABLE)
-        if only is None and (named := names_in(os.environ.get(ONLY_VARIABLE, ""))):
-            return cls(blocked, named, ONLY_VARIABLE)
+        if only is None and (names := names_in(os.environ.get(ONLY_VARIABLE, ""))):
+            return cls(blocked, names, ONLY_VARIABLE)
         return cls(blocked, only)
 
     def check(self, names: Iterable[str]) -> None:
         """Check that `only` names plugins that exist.
 
         Raises:
-            UsageError: If one does not; names the nearest, or all.
+            UsageError: If one does not exist; the message names the nearest plugin, or all.
         """
         names = sorted(names)
         for name in self.only or ():
@@ -85,7 +85,7 @@ def names_in(text: str) -> tuple[str, ...]:
 def _blocked_in(path: Path) -> list[str]:
     """Return the plugins that the user's settings block.
 
-    Wrong settings are an error, since otherwise what they block would be imported.
+    Invalid settings are an error, since otherwise a blocked plugin could be imported.
 
     Raises:
         UsageError: If the file cannot be read, is not TOML, or has an unknown key or wrong value.

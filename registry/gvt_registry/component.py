@@ -1,4 +1,4 @@
-"""Components: a kind, a name, and where the code is."""
+"""Components: the parts that plugins offer by kind and name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Component:
 
     Attributes:
         kind: One of `KINDS`.
-        name: What people type: `dcgan`, `gan.mnist`. Unique within its kind.
-        target: Where it is, as a string, so that listing imports nothing: `"package.module:Attr"`,
-            or `"package:folder/file.yaml"` for a recipe. In code and notebooks it may be the
-            object itself.
+        name: Its name, such as `dcgan` or `gan.mnist`; unique within its kind.
+        target: Place of the code, a string so that listing imports nothing:
+            `"package.module:Attr"`, or `"package:folder/file.yaml"` for a recipe. In code and
+            notebooks it may be the object itself.
         summary: One line for `gvt list`.
 
     Raises:
@@ -42,15 +42,11 @@ class Component:
             raise UsageError(f"component {self.name!r}: unknown kind {self.kind!r}{hint}")
         if not isinstance(self.name, str) or not self.name or self.name != self.name.strip():
             raise UsageError(f"{self.kind}: {self.name!r} is not a name for a component")
+        where, place = f"{self.kind} {self.name!r}", self.target
         if not isinstance(self.summary, str):
-            raise UsageError(
-                f"{self.kind} {self.name!r}: its summary {self.summary!r} is not a string"
-            )
-        if isinstance(self.target, str) and not all(self.target.partition(":")):
-            raise UsageError(
-                f"{self.kind} {self.name!r}: target {self.target!r} is not of the form "
-                "'package.module:Attr'"
-            )
+            raise UsageError(f"{where}: its summary {self.summary!r} is not a string")
+        if isinstance(place, str) and not all(place.partition(":")):
+            raise UsageError(f"{where}: target {place!r} is not of the form 'package.module:Attr'")
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ class Offer:
     Attributes:
         component: The component.
         plugin: Name of the plugin.
-        distribution: Name of its distribution, or the place of its code if it has none.
+        distribution: Name of its distribution, or the path of its code if it has none.
         version: Version of the distribution, empty if it has none.
     """
 
@@ -81,8 +77,8 @@ class Offer:
             BrokenComponent: If the module cannot be imported or has no such attribute; its
                 `details` are the full traceback.
         """
-        target = self.component.target
-        if not isinstance(target, str):
-            return target
         component = self.component
-        return load_target(target, f"{component.kind} {component.name!r} from {self.origin}")
+        if not isinstance(component.target, str):
+            return component.target
+        what = f"{component.kind} {component.name!r} from {self.origin}"
+        return load_target(component.target, what)

@@ -1,8 +1,8 @@
-"""The hooks, all of them. A plugin implements those it wants and nothing else.
+"""The hooks. A plugin implements any of them.
 
-A hook with the argument `run` is an event of a run, the `gvt.Run` under way: its `config`, `info`,
-`folder`, `task`, `step`, `metrics`, `checkpoint`, `examples(count)`. A `gvt.Listener` follows the
-same events. Only the first process of a distributed run has them.
+A hook with the argument `run` is an event of a run, a `gvt.Run` with `config`, `info`, `folder`,
+`task`, `step`, `metrics`, `checkpoint` and `examples(count)`. A `gvt.Listener` receives the same
+events. In a distributed run, only the first process has them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import click
 
 API_VERSION = 1
-"""Major version of this page. A plugin may say which it was written for: `gvt_api = 1`."""
+"""Major version of the hooks. A plugin may set that which it was written for: `gvt_api = 1`."""
 
 hookspec = pluggy.HookspecMarker("gvt")
 hookimpl = pluggy.HookimplMarker("gvt")
@@ -27,48 +27,48 @@ hookimpl = pluggy.HookimplMarker("gvt")
 
 @hookspec
 def gvt_components() -> Iterable[Component] | Component:  # type: ignore[empty-body]
-    """Called once, when components are first asked for: what the plugin offers."""
+    """Return the components of the plugin. Called once, when components are first needed."""
 
 
 @hookspec
 def gvt_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
-    """Called when the command line looks for commands: further ones, beside `run` and `list`.
+    """Return further commands of `gvt`. Called when the command line looks up commands.
 
-    The commands of a `click.Group` join those of the group of that name, such as `plugin`.
+    The commands of a `click.Group` are added to those of the group of its name, such as `plugin`.
     """
 
 
 @hookspec
 def gvt_sections() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Called when a recipe is validated: the top-level sections that the plugin adds to recipes.
+    """Return the top-level sections that the plugin adds to recipes. Called for each recipe.
 
-    Each name leads to a pydantic model, `"package.module:Model"`, imported with the first recipe.
-    A run has the section under its name: `run.config.section("name", Model)`.
+    Each name has the place of a pydantic model, `"package.module:Model"`, which is imported with
+    the first recipe. The section of a run is `run.config.section("name", Model)`.
     """
 
 
 @hookspec
 def gvt_names() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Called when `gvt.NAME` is not one of gvt's own names: the names that the plugin adds.
+    """Return the names that the plugin adds to `gvt`. Called if gvt itself has no `gvt.NAME`.
 
-    Each name leads to `"package.module:attribute"` or to a module, `"package.module"`, imported
-    when the name is first used.
+    Each name has the place of an object, `"package.module:attribute"`, or of a module,
+    `"package.module"`, which is imported when the name is first used.
     """
 
 
 @hookspec
 def gvt_run_started(run: Any) -> None:
-    """Called once, when everything is built and before the first step, also of a resumed run."""
+    """Called once, before the first step of a run or a resumed run, when all is built."""
 
 
 @hookspec
 def gvt_step_ended(run: Any, step: int, losses: Mapping[str, Any]) -> None:
-    """Called after every step with its losses, still tensors on the device (reading one waits)."""
+    """Called after each step with its losses, tensors on the device (reading one waits for it)."""
 
 
 @hookspec
 def gvt_losses_read(run: Any, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-    """Called every so often with (step, losses) of all steps since the last time, as numbers."""
+    """Called at intervals with (step, losses) of all steps since the last call, as numbers."""
 
 
 @hookspec
@@ -82,7 +82,7 @@ def gvt_evaluated(
 ) -> None:
     """Called after an evaluation of a held-out split, with its metrics and losses.
 
-    `evaluation` is the `gvt.Evaluation` that these are of, with its tables and worst mistakes.
+    `evaluation` is the whole `gvt.Evaluation`, with its tables and worst mistakes.
     """
 
 
@@ -93,20 +93,20 @@ def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None
 
 @hookspec
 def gvt_checkpoint_saved(run: Any, path: Path) -> None:
-    """Called when a checkpoint stands on disk, complete."""
+    """Called when a checkpoint has been written completely."""
 
 
 @hookspec
 def gvt_run_ended(run: Any, outcome: str, error: BaseException | None) -> None:
-    """Called once at the end; `outcome` is `success`, `failure` or `interrupt`."""
+    """Called once at the end of a run; `outcome` is `success`, `failure` or `interrupt`."""
 
 
 @hookspec
 def gvt_checkpoint_evaluated(
     folder: Path, split: str, step: int | None, evaluation: Any, run_folder: Path | None
 ) -> None:
-    """Called after an evaluation apart from a run, with `folder/SPLIT.json` on disk.
+    """Called after an evaluation outside a run, when `folder/SPLIT.json` is written.
 
-    `evaluation` is the `gvt.Evaluation`. `step` is None for predictions of a file. `run_folder` is
-    None unless the evaluation is the run's own and `folder` is in it.
+    `evaluation` is the `gvt.Evaluation`. `step` is None for predictions in a file. `run_folder` is
+    None unless `folder` is in the folder of the run that was evaluated.
     """

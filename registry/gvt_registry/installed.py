@@ -1,4 +1,4 @@
-"""Finding the plugins that are installed, by what their distributions say and with no import."""
+"""Installed plugins, found by the metadata of distributions and without importing them."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ GROUP = "gvt"
 
 
 def installed() -> list[Plugin]:
-    """Return a plugin for every entry point of the group `gvt`, in the order of their names.
+    """Return a plugin for each entry point of the group `gvt`, sorted by name.
 
-    Of several with one name, the later ones bear their distribution's name before it. One whose
-    distribution's entry points cannot be read is broken.
+    If several have one name, the later ones get the name of their distribution as a prefix. A
+    plugin whose entry points cannot be read is broken.
     """
-    found: list[Plugin] = []
+    plugins: list[Plugin] = []
     try:
         points = list(entry_points(group=GROUP))
-    except Exception:  # a single damaged file, of whatever distribution, fails them all
-        points, found = _one_by_one()
+    except Exception:  # a damaged file of any distribution is an error for all of them
+        points, plugins = _one_by_one()
     for point in sorted(points, key=lambda point: (point.name, *_origin(point.dist))):
         distribution, version = _origin(point.dist)
-        taken = any(p.name == point.name for p in found)
-        name = f"{distribution}:{point.name}" if taken else point.name
-        found.append(Plugin(name, distribution, version, point=point))
-    return found
+        is_second = any(p.name == point.name for p in plugins)
+        name = f"{distribution}:{point.name}" if is_second else point.name
+        plugins.append(Plugin(name, distribution, version, point=point))
+    return plugins
 
 
 def _one_by_one() -> tuple[list[EntryPoint], list[Plugin]]:
-    """Return the entry points that can be read, and a broken plugin where some cannot."""
+    """Return the entry points that can be read, and broken plugins for those that cannot."""
     points: list[EntryPoint] = []
     broken: list[Plugin] = []
     seen = set()
     for distribution in distributions():
         origin = _origin(distribution)
-        if origin[0] in seen:  # a later folder of the path has an older one
+        if origin[0] in seen:  # an older version, in a later folder of the path
             continue
         seen.add(origin[0])
         try:
             points += distribution.entry_points.select(group=GROUP)
         except Exception as error:
-            # Of others than ours it is not our business.
+            # Distributions without plugins do not matter.
             if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
                 broken.append(Plugin(origin[0], *origin))
                 broken[-1].fail(error)
@@ -50,8 +50,8 @@ def _one_by_one() -> tuple[list[EntryPoint], list[Plugin]]:
 
 
 def _origin(distribution: Distribution | None) -> tuple[str, str]:
-    """Return a distribution's name and version."""
+    """Return the name and version of a distribution."""
     if distribution is None:
         return "unknown", ""
-    metadata: Any = distribution.metadata  # either key lacks where a distribution is half deleted
+    metadata: Any = distribution.metadata  # a half deleted distribution lacks keys
     return metadata.get("Name", "unknown"), metadata.get("Version", "")

@@ -1,4 +1,4 @@
-"""One plugin, and what became of it."""
+"""A plugin and its state."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ class Plugin:
 
     Attributes:
         name: Name of its entry point, or of its file.
-        distribution: The distribution that it comes from; for a file its path.
+        distribution: Name of its distribution; the path of a file.
         version: Version of the distribution, empty for a file.
         state: `ok`, `broken`, `blocked` or `incompatible`.
-        problem: Why it is not ok, in one line.
-        details: The full traceback, where there is one.
-        warnings: What is wrong with a plugin that works, such as a misspelled hook.
-        load_seconds: How long its import took.
-        module: The imported plugin, once it is ok.
-        api: Version of the plugin API that it was written for, once it is imported; ours if it
-            does not say.
+        problem: Reason why it is not ok, in one line.
+        details: The full traceback, if there is one.
+        warnings: Problems of a plugin that works, such as a misspelled hook.
+        load_seconds: Duration of its import.
+        module: The imported plugin, if it is ok.
+        api: Version of the plugin API that it was written for, from `gvt_api`; the current one by
+            default, None before the import.
         path: Its file, if it was loaded from one and not from an installed distribution.
-        sha256: The file's SHA-256, since it has no version.
+        sha256: SHA-256 of the file, which has no version.
         point: Its entry point, if it has one.
-        left_out: It is blocked only in that others alone are wanted.
+        left_out: Whether it is blocked only because the plugins to import do not include it.
+        muted: Names of its hooks that are not called again, since they raised.
     """
 
     name: str
@@ -49,16 +50,16 @@ class Plugin:
 
     @property
     def origin(self) -> str:
-        """The distribution and its version, for people."""
+        """The distribution and its version, for display."""
         return f"{self.distribution} {self.version}".strip()
 
     def warn(self, text: str) -> None:
-        """Record what is wrong with a plugin that works, once."""
+        """Record a warning, unless it is recorded already."""
         if text not in self.warnings:
             self.warnings.append(text)
 
     def fail(self, error: BaseException, state: str = "broken") -> None:
-        """Record why this plugin cannot be used."""
+        """Record the error because of which the plugin cannot be used."""
         text = " ".join(str(error).split())
         self.state, self.module = state, None
         self.problem = f"{type(error).__name__}: {text}" if text else type(error).__name__

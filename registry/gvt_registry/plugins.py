@@ -1,4 +1,4 @@
-"""Load plugins one by one, so that a broken one affects no other."""
+"""Loading of plugins, one by one, so that a broken plugin does not affect the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMPONENTS, OWN_DISTRIBUTION = "gvt_components", "gvt"
 class Plugins:
     """The plugins of this process, and their hooks.
 
-    Entry points of the group `gvt` are loaded when the plugins are first looked at.
+    Entry points of the group `gvt` are loaded when the plugins are first used.
     """
 
     def __init__(self, *, entry_points: bool = True) -> None:
@@ -56,10 +56,9 @@ class Plugins:
         return self._only
 
     def restrict(self, names: Iterable[str]) -> None:
-        """Import only these entry points and gvt's own applications.
+        """Import only these entry points, and the applications of gvt's own distribution.
 
-        An application is a plugin without components, a part of the tool. Plugin files are not
-        affected.
+        An application is a plugin without components. Plugin files are not affected.
 
         Raises:
             UsageError: If the entry points are imported already, or no name is given.
@@ -77,24 +76,23 @@ class Plugins:
         Raises:
             UsageError: If there is no such file, a module has its name, or it is broken.
         """
-        file = Path(path)
+        where, file = f"plugin file {str(path)!r}", Path(path).resolve()
         if not file.is_file():
-            raise UsageError(f"no plugin file {str(path)!r}")
+            raise UsageError(f"no {where}")
         if file.suffix != ".py" or not file.stem.isidentifier():
-            raise UsageError(f"plugin file {str(path)!r} needs a name such as my_plugin.py")
-        resolved = str(file.resolve())
-        for known in self._plugins:
-            if known.distribution == resolved:
-                return known
-        # Names alone: which of them are imported may be decided later.
+            raise UsageError(f"{where} needs a name such as my_plugin.py")
+        for loaded in self._plugins:
+            if loaded.distribution == str(file):
+                return loaded
+        # Only names, since which of them are imported may be decided later.
         if any(p.name == file.stem for p in (*self._plugins, *self._installed)):
-            raise UsageError(f"plugin file {str(path)!r}: a plugin {file.stem!r} exists; rename it")
+            raise UsageError(f"{where}: a plugin {file.stem!r} exists; rename it")
         if _is_another_module(file):
-            raise UsageError(f"plugin file {str(path)!r}: a module {file.stem!r} exists; rename it")
+            raise UsageError(f"{where}: a module {file.stem!r} exists; rename it")
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-        plugin = Plugin(file.stem, resolved, path=file.resolve(), sha256=sha256)
+        plugin = Plugin(file.stem, str(file), path=file, sha256=sha256)
         # Processes that are spawned, such as workers on Windows and macOS, import it by its name.
-        sys.path.append(str(file.resolve().parent))
+        sys.path.append(str(file.parent))
         importlib.invalidate_caches()
         self._load(plugin, lambda: importlib.import_module(file.stem))
         if plugin.state != "ok":
@@ -103,10 +101,8 @@ class Plugins:
             sys.modules.pop(file.stem, None)
             if self._manager.has_plugin(file.stem):
                 self._manager.unregister(name=file.stem)
-            raise UsageError(
-                f"plugin file {str(path)!r} is {plugin.state}: {plugin.problem}",
-                details=plugin.details,
-            )
+            text = f"{where} is {plugin.state}: {plugin.problem}"
+            raise UsageError(text, details=plugin.details)
         self._plugins.append(plugin)
         return plugin
 
@@ -125,10 +121,10 @@ class Plugins:
         ]
 
     def call(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
-        """Call a hook implementation by implementation and yield each plugin's answer.
+        """Call the implementations of a hook one by one, and yield each plugin with its answer.
 
-        An implementation that raises is muted for that hook, with the reason among the plugin's
-        warnings, and the others are still called. `gvt.loop.listener` calls the hooks of a run.
+        If one raises, its error is yielded and recorded as a warning of its plugin, which is muted
+        for that hook. `gvt.loop.listener` calls the hooks of a run.
         """
         for plugin, function in self.implementations(hook):
             try:
@@ -210,7 +206,7 @@ class Plugins:
 
 
 def own_module(plugin: Plugin) -> Any:
-    """Import a plugin of gvt's own, whatever its state; None for a broken one or another's code."""
+    """Return the module of a plugin of gvt's own distribution; None if broken, or of another."""
     if plugin.distribution != OWN_DISTRIBUTION or plugin.point is None:
         return None
     try:
@@ -233,6 +229,4 @@ def _is_another_module(file: Path) -> bool:
     if file.stem in sys.modules:
         return True
     spec = importlib.util.find_spec(file.stem)  # `python -m` has the current folder on its path
-    return spec is not None and (
-        spec.origin is None or Path(spec.origin).resolve() != file.resolve()
-    )
+    return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != file)

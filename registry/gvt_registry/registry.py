@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar, overload
 
 from gvt_registry.choice import BLOCK_VARIABLE
 from gvt_registry.component import KINDS, Component, Offer
-from gvt_registry.errors import AmbiguousComponent, UnknownComponent, nearest
+from gvt_registry.errors import AmbiguousComponent, GvtError, UnknownComponent, nearest
 from gvt_registry.plugin import Plugin
 from gvt_registry.plugins import COMPONENTS, Plugins, own_module
-from gvt_registry.target import Target, targets
+from gvt_registry.target import NOUNS, Target, checked_targets
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ IN_CODE = "registered in code"
 
 
 class Registry:
-    """All components of the plugins and of the running program."""
+    """The components of the plugins, and those that the running program has registered."""
 
     def __init__(self, plugins: Plugins | None = None) -> None:
         self.plugins = Plugins() if plugins is None else plugins
@@ -39,12 +39,13 @@ class Registry:
 
         Args:
             kind: One of `KINDS`.
-            name: The component's name.
-            trained_with: For a checkpoint, the distribution that its component came from.
+            name: Name of the component.
+            trained_with: For a checkpoint, the distribution of its component.
 
         Raises:
-            UnknownComponent: If no plugin offers it; names the nearest, and the broken plugins.
-            AmbiguousComponent: If two plugins offer it; names both distributions.
+            UnknownComponent: If no plugin offers it; the message names the nearest component and
+                the broken plugins.
+            AmbiguousComponent: If two plugins offer it; the message names both distributions.
         """
         offers = self.offers(kind)
         matches = [o for o in offers if o.component.name == name]
@@ -62,8 +63,20 @@ class Registry:
         raise self._unknown(kind, name, [o.component.name for o in offers], trained_with)
 
     def targets(self, hook: str) -> dict[str, Target]:
-        """Return the targets of `gvt_sections` or `gvt_names` by their names."""
-        return targets(self.plugins, hook)
+        """Return the targets of `gvt_sections` or `gvt_names` by their names.
+
+        A plugin with an invalid answer is left out; a warning is recorded for it.
+        """
+        offers: dict[str, list[tuple[Plugin, str]]] = {}
+        for plugin, answer in self.plugins.call(hook):
+            if isinstance(answer, BaseException):
+                continue  # a warning is recorded already
+            try:
+                for name, place in checked_targets(hook, answer):
+                    offers.setdefault(name, []).append((plugin, place))
+            except GvtError as error:
+                plugin.warn(str(error))
+        return {name: Target(NOUNS[hook], name, tuple(o)) for name, o in offers.items()}
 
     def unavailable(self, hook: str = "", name: object = None) -> str:
         """Return which plugins cannot be used, and why; an empty string if all can.
@@ -119,7 +132,7 @@ class Registry:
             message += f"; known: {', '.join(names)}" if names else "; no plugin offers any"
         if unavailable := self.unavailable(COMPONENTS, (kind, name)):
             message += f"{'' if message.endswith('?') else '.'} {unavailable}"
-        # A near name suggests a typing error, which a traceback would only hide.
+        # A similar name suggests a typing error, which a traceback would only hide.
         broken = [p for p in self.plugins if p.state != "ok" and p.details]
         details = "" if hint else "\n".join(p.details for p in broken)
         return UnknownComponent(message, details=details)
@@ -150,8 +163,7 @@ def _how_to_get(origin: str) -> str:
 def _collect(plugin: Plugin, ask: Callable[..., Any]) -> list[Offer]:
     try:
         answer = ask()
-        offered: Iterable[Any] = (answer,) if isinstance(answer, Component) else (answer or ())
-        components = list(offered)
+        components = [answer] if isinstance(answer, Component) else list(answer or ())
         for component in components:
             if not isinstance(component, Component):
                 raise TypeError(f"gvt_components returned {component!r}, which is not a Component")

@@ -1,4 +1,4 @@
-"""Things that plugins offer under a name: sections of a recipe, names of `gvt`."""
+"""Objects that plugins offer by name: sections of a recipe, names of `gvt`."""
 
 from __future__ import annotations
 
@@ -6,26 +6,23 @@ import importlib
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gvt_registry.errors import AmbiguousComponent, BrokenComponent, GvtError
 from gvt_registry.plugin import Plugin
 
-if TYPE_CHECKING:
-    from gvt_registry.plugins import Plugins
-
 NOUNS = {"gvt_sections": "section", "gvt_names": "name"}
-"""What each hook that returns targets by name offers, for messages."""
+"""Hooks that return targets by name, with what they offer, for messages."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Something that a plugin offers under a name.
+    """An object that a plugin offers by name.
 
     Attributes:
-        noun: What it is, for messages.
+        noun: Its kind, for messages.
         name: Its name.
-        offers: Each plugin that offers it, with its place, `"package.module:attribute"` or
+        offers: The plugins that offer it, each with its place, `"package.module:attribute"` or
             `"package.module"`.
     """
 
@@ -52,8 +49,8 @@ def load_target(place: str, what: str) -> Any:
     """Import `"package.module:attribute"` and return the attribute, or a module itself.
 
     Args:
-        place: Where it is.
-        what: The beginning of an error.
+        place: Place of the object.
+        what: Its description, for messages.
 
     Raises:
         BrokenComponent: If the module cannot be imported or has no such attribute; its `details`
@@ -71,25 +68,8 @@ def load_target(place: str, what: str) -> Any:
     return value
 
 
-def targets(plugins: Plugins, hook: str) -> dict[str, Target]:
-    """Return what plugins offer through a hook that returns targets by name.
-
-    A plugin that offers something else is left out, with the reason among its warnings.
-    """
-    offers: dict[str, list[tuple[Plugin, str]]] = {}
-    for plugin, answer in plugins.call(hook):
-        if isinstance(answer, BaseException):
-            continue  # which is among the plugin's warnings
-        try:
-            for name, place in checked_targets(hook, answer):
-                offers.setdefault(name, []).append((plugin, place))
-        except GvtError as error:
-            plugin.warn(str(error))
-    return {name: Target(NOUNS[hook], name, tuple(of_name)) for name, of_name in offers.items()}
-
-
 def checked_targets(hook: str, answer: Any) -> Iterator[tuple[str, str]]:
-    """Yield the names in a hook's answer with their places.
+    """Yield the names in the answer of a hook, with their places.
 
     Raises:
         GvtError: If it is not a mapping from identifiers to `"package.module:attribute"`.

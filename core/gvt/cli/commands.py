@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gvt.cli.evaluation import evaluate
-from gvt.cli.options import debug_option, plugin_option, shifted
+from gvt.cli.options import common_options, debug_option, shifted
 from gvt.printable import emit
 from gvt.screen import Screen
 from gvt_registry import KINDS
@@ -46,8 +46,7 @@ def _report(run: Run) -> None:
 @click.command(short_help="Train a recipe.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@plugin_option
-@debug_option
+@common_options
 def run(recipe: str, overrides: tuple[str, ...]) -> None:
     """Train a recipe: a name from `gvt list`, or a YAML file.
 
@@ -61,8 +60,7 @@ def run(recipe: str, overrides: tuple[str, ...]) -> None:
 @click.command(short_help="Resume a run.")
 @click.argument("run", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@plugin_option
-@debug_option
+@common_options
 def resume(run: str | None, overrides: tuple[str, ...]) -> None:
     """Resume a run, given by its folder or a checkpoint in it; the latest run by default.
 
@@ -76,8 +74,7 @@ def resume(run: str | None, overrides: tuple[str, ...]) -> None:
 
 @click.command("list", short_help="List recipes and components.")
 @click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
-@plugin_option
-@debug_option
+@common_options
 def list_components(kind: str | None) -> None:
     """List recipes, tasks, networks, data sets and all other components."""
     from gvt.cli.listing import listing
@@ -87,8 +84,7 @@ def list_components(kind: str | None) -> None:
 
 @click.command(short_help="Describe a recipe or a component.")
 @click.argument("name")
-@plugin_option
-@debug_option
+@common_options
 def show(name: str) -> None:
     """Describe a recipe or a component: its parameters, plugin and size.
 
@@ -102,8 +98,7 @@ def show(name: str) -> None:
 @click.command(short_help="Print a recipe as YAML.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@plugin_option
-@debug_option
+@common_options
 def config(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print a recipe as YAML, to be edited and run.
 
@@ -125,8 +120,7 @@ def inspect(file: Path) -> None:
 
 
 @click.command(short_help="Show versions, devices, plugins, data.")
-@plugin_option
-@debug_option
+@common_options
 def doctor() -> None:
     """Show versions, devices, plugins and data, for a bug report."""
     from gvt.cli.diagnosis import diagnosis
@@ -134,13 +128,4 @@ def doctor() -> None:
     emit(diagnosis())
 
 
-COMMANDS = [
-    run,
-    resume,
-    evaluate,
-    list_components,
-    show,
-    config,
-    inspect,
-    doctor,
-]
+COMMANDS = (run, resume, evaluate, list_components, show, config, inspect, doctor)

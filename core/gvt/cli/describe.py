@@ -16,9 +16,13 @@ from gvt.errors import ConfigError, DataError, UsageError
 from gvt.session.build import build_task, create, open_dataset
 from gvt_registry import KINDS, Offer, default_registry, nearest
 
-EXAMPLE_SHAPE = (1, 28, 28)
-EXAMPLE_CLASSES = 10
-EXAMPLE_FEATURES = {"stage1": (32, 2), "stage2": (64, 4)}
+EXAMPLE = {
+    "image_shape": (1, 28, 28),
+    "num_classes": 10,
+    "feature_info": {"stage1": (32, 2), "stage2": (64, 4)},
+    "background": False,
+}
+"""Arguments of a network or head whose parameters are counted."""
 
 _SECTIONS = re.compile(r"\n\n(?=[A-Z]\w+:\n {4})")
 _ENTRY = re.compile(r"^    \w+: .*(?:\n {5,}.*)*", re.MULTILINE)
@@ -109,13 +113,7 @@ def _entries(text: str) -> dict[str, str]:
 
 def _size(offer: Offer, parameters: Mapping[str, Parameter]) -> list[str]:
     """Return the parameter count of a network or head, built for an example of data."""
-    example = {
-        "image_shape": EXAMPLE_SHAPE,
-        "num_classes": EXAMPLE_CLASSES,
-        "feature_info": EXAMPLE_FEATURES,
-        "background": False,
-    }
-    arguments = {n: v for n, v in example.items() if n in parameters}
+    arguments = {n: v for n, v in EXAMPLE.items() if n in parameters}
     required = {n for n, p in parameters.items() if p.required}
     if offer.component.kind not in (*NETWORKS, "head") or not required <= arguments.keys():
         return []  # the example lacks an argument
@@ -123,8 +121,8 @@ def _size(offer: Offer, parameters: Mapping[str, Parameter]) -> list[str]:
         module = create(offer.component.kind, offer.component.name, **arguments)
     except ConfigError as error:  # it cannot be built for the example
         return ["", str(error)]
-    shape = "x".join(str(side) for side in EXAMPLE_SHAPE)
-    inputs = {"image_shape": f"images {shape}", "feature_info": f"features {EXAMPLE_FEATURES}"}
+    features = f"features {EXAMPLE['feature_info']}"
+    inputs = {"image_shape": "images 1x28x28", "feature_info": features}
     suffix = "".join(f" for {text}" for name, text in inputs.items() if name in arguments)
     return ["", f"{_count(module):,} parameters{suffix}"]
 

@@ -60,11 +60,9 @@ def _data_sets() -> list[tuple[str, str]]:
                 incomplete.setdefault(missing or (PATH_NAME,), []).append(name)
             else:
                 rows.append((f"data {name}", f"ready: {count:,} images ({dataset.splits[0]})"))
-        except GvtError as error:
-            rows.append((f"data {name}", str(error)))
         except (Exception, SystemExit) as error:  # a plugin's data set may raise anything
-            text = f"cannot be opened: {type(error).__name__}: {error}"
-            rows.append((f"data {name}", text))
+            label = f"cannot be opened: {type(error).__name__}: "
+            rows.append((f"data {name}", f"{'' if isinstance(error, GvtError) else label}{error}"))
     if names := incomplete.pop((PATH_NAME,), []):
         rows.append(("data with a path", f"{', '.join(names)}: give data.{PATH_NAME}=PATH"))
     for missing, names in incomplete.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gvt.cli.options import Output, debug_option, plugin_option, shifted
+from gvt.cli.options import Output, common_options, shifted
 from gvt.printable import emit
 from gvt_registry import GvtError
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 @click.option("--split", help="Split to evaluate; the recipe's final split by default.")
 @click.option("--raw", is_flag=True, help="Use the weights as trained, not their moving average.")
 @click.option("-o", "--out", type=Output(), help="Folder to write the metrics and plots to.")
-@plugin_option
-@debug_option
+@common_options
 def evaluate(
     run: str | None,
     overrides: tuple[str, ...],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from gvt.printable import on_one_line
-from gvt_registry import default_registry
+from gvt_registry import Plugin, default_registry
 
 
 def listing(kind: str | None = None) -> str:
@@ -22,10 +22,13 @@ def listing(kind: str | None = None) -> str:
     states = [(p.name, p.state, p.problem, f"({p.origin})") for p in registry.plugins]
     if unusable := [row for row in states if row[1] != "ok"]:
         blocks.append(f"plugins that cannot be used\n{aligned(unusable)}")
-    warnings = [(p.name, text) for p in registry.plugins for text in p.warnings]
-    if warnings:
-        blocks.append(f"warnings\n{aligned(warnings)}")
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, *warnings_of(registry.plugins)])
+
+
+def warnings_of(plugins: Iterable[Plugin]) -> list[str]:
+    """Return a block with the warnings of plugins; none if there are no warnings."""
+    warnings = [(plugin.name, text) for plugin in plugins for text in plugin.warnings]
+    return [f"warnings\n{aligned(warnings)}"] if warnings else []
 
 
 def aligned(rows: Iterable[Sequence[str]], indent: str = "  ") -> str:

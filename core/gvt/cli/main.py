@@ -13,7 +13,7 @@ import click
 from gvt.cli.commands import COMMANDS
 from gvt.cli.extension import Extension, extend
 from gvt.cli.offered import Offer, commands_of_plugins, is_own, merge
-from gvt.cli.options import debug_option, is_debugging, plugin_option, restrict_plugins
+from gvt.cli.options import common_options, is_debugging, restrict_plugins
 from gvt.cli.plugins import plugin as plugin_commands
 from gvt.printable import emit, on_one_line
 from gvt.screen import screens
@@ -36,12 +36,10 @@ class Commands(click.Group):
         except BrokenPipeError as error:
             raise _BrokenPipe from error
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command of a name, after applying `--only-plugins`."""
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Apply `--only-plugins`, then parse the arguments."""
         restrict_plugins(args)
-        return super().resolve_command(ctx, args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, those of gvt's own distribution first."""
@@ -70,8 +68,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="gvt", prog_name="gvt")
-@plugin_option
-@debug_option
+@common_options
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Generative and discriminative vision, from plugins.

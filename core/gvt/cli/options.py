@@ -26,7 +26,7 @@ def _load_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[str,
 
 
 def restrict_plugins(arguments: list[str]) -> None:
-    """Apply the `--only-plugins` among the arguments of a command, before it is looked up.
+    """Apply `--only-plugins` before a command is looked up, wherever it is among the arguments.
 
     click reads the options of a command after looking it up, when its plugin is imported already.
     """
@@ -38,20 +38,12 @@ def restrict_plugins(arguments: list[str]) -> None:
             default_registry().plugins.restrict(names_in(value if equals else following))
 
 
-def _restrict_plugins(ctx: click.Context, option: click.Parameter, names: str | None) -> None:
-    if names is not None:
-        default_registry().plugins.restrict(names_in(names))
-
-
 def plugin_option(command: Any) -> Any:
     """Add the options `--plugin FILE` and `--only-plugins NAMES` to a command."""
     command = click.option(
         ONLY_OPTION,
-        "names",
         metavar="NAME,NAME",
-        callback=_restrict_plugins,
         expose_value=False,
-        is_eager=True,
         help="Import only these installed plugins, and gvt's own tools.",
     )(command)
     return click.option(
@@ -71,6 +63,11 @@ def debug_option(command: Any) -> Any:
     return click.option(
         "--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors."
     )(command)
+
+
+def common_options(command: Any) -> Any:
+    """Add `--plugin`, `--only-plugins` and `--debug` to a command."""
+    return plugin_option(debug_option(command))
 
 
 def shifted(run: str | None, overrides: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:

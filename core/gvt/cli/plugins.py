@@ -7,8 +7,8 @@ from textwrap import wrap
 
 import click
 
-from gvt.cli.listing import aligned
-from gvt.cli.options import debug_option, plugin_option
+from gvt.cli.listing import aligned, warnings_of
+from gvt.cli.options import common_options
 from gvt.printable import emit
 from gvt_registry import Offer, Plugin, default_registry
 
@@ -38,8 +38,7 @@ def plugin(ctx: click.Context) -> None:
 
 
 @plugin.command("list", short_help="List plugins with their states.")
-@plugin_option
-@debug_option
+@common_options
 def list_plugins() -> None:
     """List plugins with their states, import times and offers.
 
@@ -67,11 +66,7 @@ def table() -> str:
         text = plugin.problem or _offers(plugin, by_plugin.get(plugin.name, []))
         lines = [text] if plugin.problem else wrap(text, max(width, LEAST))
         rows += [(*state, lines[0]), *((*EMPTY, line) for line in lines[1:])]
-    blocks = [aligned(rows, indent="")]
-    warnings = [(p.name, text) for p in plugins for text in p.warnings]
-    if warnings:
-        blocks.append(f"warnings\n{aligned(warnings)}")
-    return "\n\n".join(blocks)
+    return "\n\n".join([aligned(rows, indent=""), *warnings_of(plugins)])
 
 
 def _state(plugin: Plugin) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
@@ -70,8 +69,7 @@ def compose(
     """
     original: dict[str, Any] = {}
     if isinstance(recipe, schema.RunConfig):
-        where, original = "the recipe", recipe.document()
-        data = copy.deepcopy(original)
+        where, original, data = "the recipe", recipe.document(), recipe.document()
     elif isinstance(recipe, Mapping):
         where, data = "the recipe", plain(recipe, "the recipe")
     else:
@@ -94,11 +92,11 @@ def _drop_removed_heads(data: dict[str, Any]) -> None:
     heads, task = data.get("heads"), data.get("task")
     if not isinstance(heads, dict):
         return
-    data["heads"] = {name: head for name, head in heads.items() if head is not None}
     weights = task.get("weights") if isinstance(task, dict) else None
-    if isinstance(task, dict) and isinstance(weights, dict):
-        removed = heads.keys() - data["heads"].keys()
-        task["weights"] = {name: w for name, w in weights.items() if name not in removed}
+    for name in [name for name, head in heads.items() if head is None]:
+        del heads[name]
+        if isinstance(weights, dict):
+            weights.pop(name, None)
 
 
 def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -> str:
@@ -196,8 +194,11 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
     if depth_of_names:
         _set_named(section, keys, value)
         return
-    if keys[0] == "heads" and len(keys) == 2 and value is None:
-        _check_has_head(keys[1], section)
+    names = [str(name) for name in section]
+    if keys[0] == "heads" and len(keys) == 2 and value is None and keys[1] not in names:
+        # A mistyped name would remove nothing.
+        hint = nearest(keys[1], names) or f"; its heads: {', '.join(names) or 'none'}"
+        raise ConfigError(f"heads.{keys[1]}=null: the recipe has no such head{hint}")
     if keys[-1] == "name" and section.get("name") not in (None, value):
         # Some sections also have keys that are not parameters of the component.
         kept = _KEPT_WHEN_RENAMED.get(keys[0], set()) if "schedule" not in keys else set()
@@ -227,25 +228,14 @@ def _set_named(section: MutableMapping[str, Any], keys: Sequence[str], value: An
     section.update(schema.by_dotted_name({keys[-1]: value}))
 
 
-def _check_has_head(head: str, heads: Mapping[str, Any]) -> None:
-    """Check that a head that is to be removed exists; a mistyped name would remove nothing.
-
-    Raises:
-        ConfigError: If it does not exist.
-    """
-    names = [str(name) for name in heads]
-    if head not in names:
-        hint = nearest(head, names) or f"; its heads: {', '.join(names) or 'none'}"
-        raise ConfigError(f"heads.{head}=null: the recipe has no such head{hint}")
-
-
 def _problem(problem: Any, data: Any, model: type[BaseModel]) -> tuple[str, str, str]:
     """Return the path in the recipe of a pydantic error, its message, and the invalid value."""
     path: list[str] = []
+    kind, value = problem["type"], problem["input"]
     for step in problem["loc"]:
         if isinstance(data, list) and isinstance(step, int) and step < len(data):
             data = data[step]
-        elif isinstance(data, dict) and (step in data or problem["type"] == "missing"):
+        elif isinstance(data, dict) and (step in data or kind == "missing"):
             data = data.get(step)
         elif isinstance(data, dict) and f"{step}".partition(".")[0] in data:
             path.append(f"{step}")  # a dotted name, written as nested mappings
@@ -253,22 +243,18 @@ def _problem(problem: Any, data: Any, model: type[BaseModel]) -> tuple[str, str,
         else:  # the name of a branch of a union, which is not a key of the recipe
             break
         path.append(str(step))
-    where = ".".join(path) or "recipe"
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if problem["type"] == "extra_forbidden":
+    where, suffix = ".".join(path) or "recipe", f", not {quoted(value)}"
+    if kind == "extra_forbidden":
         names = _fields(model, path[:-1])
-        hint = f"; known: {', '.join(names)}"
-        if len(path) == 1:
-            hint += sections.missing(path[0])
-        message = f"unknown key{nearest(path[-1], names) or hint}"
-    elif problem["type"] == "missing" and isinstance(problem["input"], list):
-        return where, "has too few values", f", not {quoted(problem['input'])}"
-    elif problem["type"] == "missing":
-        message = "is missing"
-    elif problem["type"] == "string_pattern_mismatch":
-        message = "should be auto, cpu, cuda, cuda:1, mps or xpu"
-    is_complete = problem["type"] in ("extra_forbidden", "missing", "value_error")
-    return where, message, "" if is_complete else f", not {quoted(problem['input'])}"
+        hint = f"; known: {', '.join(names)}{sections.missing(path[0]) if len(path) == 1 else ''}"
+        return where, f"unknown key{nearest(path[-1], names) or hint}", ""
+    if kind == "missing":
+        is_short = isinstance(value, list)
+        return (where, "has too few values", suffix) if is_short else (where, "is missing", "")
+    if kind == "string_pattern_mismatch":
+        return where, "should be auto, cpu, cuda, cuda:1, mps or xpu", suffix
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return where, message, "" if kind == "value_error" else suffix
 
 
 def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:

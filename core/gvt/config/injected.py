@@ -5,14 +5,9 @@ from __future__ import annotations
 NETWORKS = ("generator", "discriminator", "backbone")
 """Sections of a recipe that hold one network each. The networks are passed to the task."""
 
-_OF_DATA = (
-    "image_shape",
-    "image_channels",
-    "num_classes",
-    "data_range",
-    "background",
-    "class_counts",
-)
+_OF_IMAGES = ("image_shape", "image_channels", "data_range")
+_OF_CLASSES = ("num_classes", "background", "class_counts")
+_OF_DATA = (*_OF_IMAGES, *_OF_CLASSES)
 
 FACTS = (*_OF_DATA, "feature_info")
 """Parameters whose values follow from the data or the backbone."""

@@ -1,8 +1,8 @@
-"""Parameters that are components themselves, such as a loss, that a recipe names.
+"""Parameters whose values are components, such as a loss, named in a recipe.
 
-A constructor's parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Backbone`, `gvt.Head` or
-`gvt.Dataset`, alone or inside of others such as `dict[str, gvt.Metric] | None`, takes
-`{name: ..., PARAMETER: ...}`, or just a name, from a recipe.
+A parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Backbone`, `gvt.Head` or `gvt.Dataset`, alone
+or within other types as in `dict[str, gvt.Metric] | None`, takes `{name: ..., PARAMETER: ...}`, or
+only a name, from a recipe.
 """
 
 from __future__ import annotations
@@ -20,32 +20,23 @@ from pydantic import BeforeValidator
 from gvt.errors import ConfigError
 from gvt_registry import UnknownComponent, default_registry
 
-# By module and name, since importing them takes torch, which checking a recipe's other parameters
-# does not need.
-_TYPES = {
-    ("gvt.interfaces", "Loss"): "loss",
-    ("gvt.interfaces", "Metric"): "metric",
-    ("gvt.interfaces", "Backbone"): "backbone",
-    ("gvt.interfaces", "Head"): "head",
-    ("gvt.interfaces", "Dataset"): "dataset",
-}
+_TYPES = ("Loss", "Metric", "Backbone", "Head", "Dataset")
+"""Names of the types in `gvt.interfaces`. Importing these would import torch."""
 
-# Where names are looked up that no plugin offers.
-_LIBRARIES = {"loss": "torch.nn", "metric": "torchmetrics"}
+_LIBRARIES = {"loss": ("torch.nn", "Module", "Loss"), "metric": ("torchmetrics", "Metric", "")}
+"""Module, base class and suffix of the classes that can be named as well as those of plugins."""
 
 
 def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]) -> Any:
-    """Return a type in which components are made of what a recipe names.
-
-    One without any is returned itself.
+    """Return a type in which components are built from their names; without any, the same object.
 
     Args:
-        annotation: A parameter's type.
-        build: Called with a component's kind and what the recipe says of it.
+        annotation: Type of a parameter.
+        build: Called with the kind of a component, and its name and parameters.
     """
     kind = _kind_of(annotation)
     if kind is not None:
-        return Annotated[Any, BeforeValidator(functools.partial(_given, build, kind))]
+        return Annotated[Any, BeforeValidator(functools.partial(_build, build, kind))]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (None, typing.Literal, Callable) or not arguments:
         return annotation
@@ -62,10 +53,12 @@ def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]
 
 
 def target_of(kind: str, name: str) -> Callable[..., Any]:
-    """Return a component's class or function: a plugin's, of a loss or metric otherwise torch's.
+    """Return the class or function of a component.
+
+    A loss that no plugin offers is looked up in `torch.nn`, a metric in `torchmetrics`.
 
     Raises:
-        UnknownComponent: If neither has it.
+        ConfigError: If it is in neither.
     """
     try:
         target: Callable[..., Any] = default_registry().find(kind, name).load()
@@ -73,14 +66,15 @@ def target_of(kind: str, name: str) -> Callable[..., Any]:
     except UnknownComponent as error:
         if kind not in _LIBRARIES:
             raise ConfigError(str(error)) from error
-        library = importlib.import_module(_LIBRARIES[kind])
-        found = getattr(library, name, None)
-        if isinstance(found, type) and name[0].isupper() and _fits(kind, found):
-            return found
-        raise ConfigError(f"{error}; nor has {library.__name__} a {kind} of that name") from error
+        module, base, suffix = _LIBRARIES[kind]
+        library = importlib.import_module(module)
+        candidate, parent = getattr(library, name, None), getattr(library, base)
+        if isinstance(candidate, type) and issubclass(candidate, parent) and name.endswith(suffix):
+            return candidate
+        raise ConfigError(f"{error}; nor has {module} a {kind} of that name") from error
 
 
-def _given(build: Callable[[str, Mapping[str, Any]], Any], kind: str, value: Any) -> Any:
+def _build(build: Callable[[str, Mapping[str, Any]], Any], kind: str, value: Any) -> Any:
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
@@ -88,16 +82,7 @@ def _given(build: Callable[[str, Mapping[str, Any]], Any], kind: str, value: Any
     return build(kind, value)
 
 
-def _fits(kind: str, found: type) -> bool:
-    from torch import nn
-
-    if kind == "loss":
-        return issubclass(found, nn.Module) and found.__name__.endswith("Loss")
-    import torchmetrics
-
-    return issubclass(found, torchmetrics.Metric)
-
-
 def _kind_of(annotation: Any) -> str | None:
-    home = (getattr(annotation, "__module__", ""), getattr(annotation, "__qualname__", ""))
-    return _TYPES.get(home)
+    name = getattr(annotation, "__qualname__", "")
+    is_component = getattr(annotation, "__module__", "") == "gvt.interfaces" and name in _TYPES
+    return name.lower() if is_component else None

@@ -1,4 +1,4 @@
-"""A component's parameters, as its constructor's signature declares them."""
+"""Parameters of components, checked against the signatures of their constructors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from gvt.config.injected import INJECTED
 from gvt.config.named import taking_names, target_of
-from gvt.config.paths import PATH_NAME, RecipePath, expanded, with_paths_expanded
-from gvt.config.pretrained import restoring
+from gvt.config.paths import PATH_NAME, RecipePath, expanded, items_in, with_paths_expanded
 from gvt.errors import ConfigError
 from gvt.printable import quoted
 from gvt_registry import nearest
-
-REQUIRED: Any = inspect.Parameter.empty
 
 _SIGNS = {
     "gt": ">",
@@ -36,7 +33,7 @@ _SIGNS = {
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a constructor; `default` is `REQUIRED` where it has none."""
+    """A parameter of a constructor; `default` is `inspect.Parameter.empty` if it is required."""
 
     name: str
     annotation: Any
@@ -45,28 +42,28 @@ class Parameter:
     @property
     def required(self) -> bool:
         """Whether it has no default."""
-        return self.default is REQUIRED
+        return self.default is inspect.Parameter.empty
 
     @property
     def type_name(self) -> str:
-        """The annotation as people write it, empty where there is none."""
+        """The annotation as text for a reader; empty if there is none."""
         return "" if self.annotation is Any else _written(self.annotation)
 
 
 @dataclass(frozen=True)
 class PassedTo:
-    """Marks the `**` parameter of a constructor as passed on to another class or function.
+    """Mark the `**` parameter of a constructor as passed on to another class or function.
 
-    The parameters of `target` are then those of the constructor as well: a recipe gives them by
+    The parameters of `target` are then parameters of the constructor, too: a recipe gives them by
     name, `gvt config` and `gvt show` list them, and they are declared and documented once::
 
         def __init__(self, num_classes: int, **rest: Annotated[Any, gvt.PassedTo(Base)]) -> None:
             super().__init__(num_classes, **rest)
 
-    A parameter that both have is the constructor's.
+    If both have a parameter of one name, that of the constructor is used.
 
     Attributes:
-        target: The class, such as a base class or a dataclass of settings, or the function.
+        target: The class or function, such as a base class or a dataclass of settings.
     """
 
     target: Callable[..., Any]
@@ -74,7 +71,7 @@ class PassedTo:
 
 @dataclass(frozen=True)
 class Unbuilt:
-    """A component whose parameters are checked, and that is built once the data is known."""
+    """A component with checked parameters, to be built when the data is known."""
 
     kind: str
     name: str
@@ -108,37 +105,36 @@ def _written(annotation: Any) -> str:
 
 
 def signature_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
-    """Return a constructor's parameters by name, and whether it takes any other as well."""
+    """Return the parameters of a constructor by name, and whether it takes any others, too."""
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):  # some built-in callables have none
         return {}, True
     hints = _hints(target)
     declared: dict[str, Parameter] = {}
-    passed_on: dict[str, Parameter] = {}
     takes_any = False
     for name, parameter in signature.parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            other = _passed_to(hints)
-            passed_on, takes_any = signature_of(other) if other else ({}, True)
-        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            annotation = hints.get(name, Any)
-            declared[name] = Parameter(name, annotation, parameter.default)
-    return {**declared, **{n: p for n, p in passed_on.items() if n not in declared}}, takes_any
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            declared[name] = Parameter(name, hints.get(name, Any), parameter.default)
+        elif parameter.kind is parameter.VAR_KEYWORD:  # the last one
+            callee = _passed_to(hints)
+            passed_on, takes_any = signature_of(callee) if callee else ({}, True)
+            declared = {**declared, **passed_on, **declared}
+    return declared, takes_any
 
 
 def declaring(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """Yield a class or function, and those to which its parameters are passed on."""
+    """Yield a class or function, and those that its parameters are passed on to."""
     yield target
-    if other := _passed_to(_hints(target)):
-        yield from declaring(other)
+    if callee := _passed_to(_hints(target)):
+        yield from declaring(callee)
 
 
 def type_hints(target: Callable[..., Any]) -> dict[str, Any]:
-    """Return the types of a constructor's parameters by name.
+    """Return the types of the parameters of a constructor by name.
 
     Raises:
-        NameError: If an annotation cannot be resolved where it is written; or another error of
+        NameError: If an annotation cannot be resolved in its module; or another error of
             `typing.get_type_hints`.
     """
     source: Any = target
@@ -164,16 +160,18 @@ def _passed_to(hints: Mapping[str, Any]) -> Callable[..., Any] | None:
 def check_parameters(
     where: str,
     target: Callable[..., Any],
-    given: Mapping[str, Any],
+    parameters: Mapping[str, Any],
     injected: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the given parameters as their annotated types; paths wait for `construct`.
+    """Return the parameters of a component, converted to the types of their annotations.
+
+    Paths are not expanded; `construct` does it.
 
     Args:
-        where: The section of the recipe, which an error begins with.
-        target: The class or function that they are for.
-        given: The parameters by name.
-        injected: Names that gvt fills in itself.
+        where: Section of the recipe, for messages.
+        target: Class or function of the component.
+        parameters: The parameters by name.
+        injected: Names of parameters that gvt fills in itself.
 
     Raises:
         ConfigError: If one is unknown, of a wrong type, filled in by gvt, or missing.
@@ -182,7 +180,7 @@ def check_parameters(
     configurable = {n: p for n, p in declared.items() if n not in injected}
     label = getattr(target, "__name__", str(target))
     checked = {}
-    for name, value in given.items():
+    for name, value in parameters.items():
         if name in injected:
             raise ConfigError(f"{where}.{name}: is filled in by gvt and cannot be configured")
         if name in configurable:
@@ -193,11 +191,8 @@ def check_parameters(
             checked[name] = value
         else:
             hint = nearest(name, configurable)
-            known = ", ".join(configurable) or "none"
-            raise ConfigError(
-                f"{where}.{name}: {label} has no parameter {quoted(name)}"
-                + (hint or f"; its parameters: {known}")
-            )
+            hint = hint or f"; its parameters: {', '.join(configurable) or 'none'}"
+            raise ConfigError(f"{where}.{name}: {label} has no parameter {quoted(name)}{hint}")
     for name, parameter in configurable.items():
         if parameter.required and name not in checked:
             raise ConfigError(f"{where}.{name}: is missing; {label} needs it")
@@ -207,21 +202,18 @@ def check_parameters(
 def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call a constructor with checked parameters, in which paths are expanded.
 
-    Where a checkpoint's weights follow, a variable that is not set stays in its path.
+    If the weights of a checkpoint follow, a variable that is not set stays in its path.
 
     Raises:
-        ConfigError: If it refuses its arguments with an error of Python's or of torch's, or a path
-            has an environment variable that is not set.
+        ConfigError: If it raises an error of Python or torch for its arguments, or a path has an
+            environment variable that is not set.
     """
-    about, strict = _about(arguments), not restoring()
-    arguments = {
-        name: with_paths_expanded(f"{where}.{name}", value, about, strict=strict)
-        for name, value in arguments.items()
-    }
+    about = _about(arguments)
+    arguments = {n: with_paths_expanded(f"{where}.{n}", v, about) for n, v in arguments.items()}
     try:
         return target(**arguments)
     except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-        # torch raises the first three: for groups of 0, and for sizes that no memory holds.
+        # torch raises the first three: for 0 groups, and for sizes that exceed any memory.
         label = getattr(target, "__name__", str(target))
         raise ConfigError(f"{where}: {label}: {str(error) or type(error).__name__}") from error
 
@@ -229,18 +221,14 @@ def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, An
 def paths_in(where: str, value: Any, about: str = "") -> Iterator[tuple[str, str, str]]:
     """Yield (place, path, about) of every path in checked parameters, not expanded.
 
-    Here `about` is what the component has under that name, such as where its data is to be had.
+    `about` is the parameter of that name of the same component, such as where its data is
+    available.
     """
-    if isinstance(value, RecipePath | PurePath):
-        yield where, value.text if isinstance(value, RecipePath) else str(value), about
-    elif isinstance(value, Unbuilt):
-        yield from paths_in(where, value.parameters, _about(value.parameters) or about)
-    elif isinstance(value, Mapping):
-        for key, inside in value.items():
-            yield from paths_in(f"{where}.{key}", inside, about)
-    elif isinstance(value, list | tuple):
-        for index, inside in enumerate(value):
-            yield from paths_in(f"{where}[{index}]", inside, about)
+    for place, item in items_in(where, value):
+        if isinstance(item, RecipePath | PurePath):
+            yield place, str(item), about
+        elif isinstance(item, Unbuilt):
+            yield from paths_in(place, item.parameters, _about(item.parameters) or about)
 
 
 def check_variables(where: str, component: Unbuilt) -> None:
@@ -258,52 +246,53 @@ def _about(parameters: Mapping[str, Any]) -> str:
     return about if isinstance(about, str) else ""
 
 
-def components_in(target: Callable[..., Any], given: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (kind, name) of each component that valid parameters name."""
-    found: list[tuple[str, str]] = []
+def components_in(
+    target: Callable[..., Any], parameters: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """Return the kind and name of each component in valid parameters."""
+    components: list[tuple[str, str]] = []
 
-    def note(kind: str, of_one: Mapping[str, Any]) -> Mapping[str, Any]:
-        found.append((kind, of_one["name"]))
-        found.extend(components_in(target_of(kind, of_one["name"]), of_one))
-        return of_one
+    def note(kind: str, component: Mapping[str, Any]) -> Mapping[str, Any]:
+        components.append((kind, component["name"]))
+        components.extend(components_in(target_of(kind, component["name"]), component))
+        return component
 
-    with_components(target, given, note)
-    return found
+    with_components(target, parameters, note)
+    return components
 
 
 def with_components(
     target: Callable[..., Any],
-    given: Mapping[str, Any],
+    parameters: Mapping[str, Any],
     change: Callable[[str, Mapping[str, Any]], Any],
 ) -> dict[str, Any]:
-    """Return valid parameters in which components are replaced, as plain data.
+    """Return valid parameters, as plain data, in which components are replaced.
 
     Args:
-        target: The class or function that they are for.
-        given: The parameters by name.
-        change: Called with a component's kind and what the parameters say of it.
+        target: Class or function that the parameters are for.
+        parameters: The parameters by name.
+        change: Called with the kind of a component, and its name and parameters.
 
     Raises:
         ConfigError: If a parameter is of another type.
     """
-    declared, _ = signature_of(target)
-    changed = dict(given)
-    for name, parameter in declared.items():
+    changed = dict(parameters)
+    for name, parameter in signature_of(target)[0].items():
         annotation = taking_names(parameter.annotation, change)
-        if annotation is not parameter.annotation and given.get(name) is not None:
+        if annotation is not parameter.annotation and changed.get(name) is not None:
             try:
-                value = _adapter(annotation).validate_json(json.dumps(given[name]), strict=True)
+                value = _adapter(annotation).validate_json(json.dumps(changed[name]), strict=True)
                 changed[name] = json.loads(json.dumps(value))
             except ValidationError as error:
-                said = _said(error.errors(include_url=False)[0])
-                raise ConfigError(f"{name}: {said}, not {quoted(given[name])}") from error
-            except TypeError:  # objects handed over in code have no names
+                text = _message(error.errors(include_url=False)[0])
+                raise ConfigError(f"{name}: {text}, not {quoted(changed[name])}") from error
+            except TypeError:  # objects from code have no names
                 continue
     return changed
 
 
 def convert(where: str, annotation: Any, value: Any) -> Any:
-    """Return a value from YAML as what an annotation asks for.
+    """Return a value from YAML, converted to the type of an annotation.
 
     Raises:
         ConfigError: If it is of another type.
@@ -313,36 +302,35 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
     try:
         adapter = _adapter(taking_names(annotation, _component))
     except (PydanticSchemaGenerationError, PydanticUserError):
-        return value  # a type that data cannot describe: the constructor judges it
+        return value  # a type that data cannot represent: the constructor checks it
     try:
-        # JSON's strict rules are the right ones: a list is a tuple, but true is not 1.
+        # JSON has the right strict rules: a list is a tuple, but true is not 1.
         return adapter.validate_json(json.dumps(value), strict=True)
-    except ConfigError as error:  # of a component that is named inside
+    except ConfigError as error:  # of a component in the value
         text = str(error)
         raise ConfigError(f"{where}{'' if text[0] in '.:' else ': '}{text}") from error
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        try:  # JSON knows nothing of abstract types such as Number
+        try:  # JSON lacks abstract types such as Number
             return adapter.validate_python(value, strict=True)
-        except ValidationError as other:
+        except ValidationError as of_python:
             if problem["type"] == "needs_python_object":
-                problem = other.errors(include_url=False)[0]
-        name = Parameter("", annotation, None).type_name
+                problem = of_python.errors(include_url=False)[0]
         raise ConfigError(
-            f"{where}: {_said(problem)}, not {quoted(value)}; it takes {name}"
+            f"{where}: {_message(problem)}, not {quoted(value)}; it takes {_written(annotation)}"
         ) from error
-    except TypeError:  # not plain data: an object handed over in code
+    except TypeError:  # not plain data: an object from code
         return value
 
 
-def _component(kind: str, given: Mapping[str, Any]) -> Any:
-    """Build a loss or a metric of what a recipe says of it; others wait for what gvt fills in.
+def _component(kind: str, settings: Mapping[str, Any]) -> Any:
+    """Build a loss or a metric from its name and parameters; leave other components unbuilt.
 
     Raises:
-        ConfigError: If there is none of that name, or a parameter does not fit; `convert` puts
-            the place before it.
+        ConfigError: If it does not exist, or a parameter does not fit; `convert` prepends the
+            place.
     """
-    parameters = dict(given)
+    parameters = dict(settings)
     name = parameters.pop("name")
     target = target_of(kind, name)
     injected = INJECTED.get(kind, frozenset())
@@ -353,21 +341,17 @@ def _component(kind: str, given: Mapping[str, Any]) -> Any:
 
 
 def waits(value: Any) -> bool:
-    """Return whether something in a parameter's value is still to be built."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    return isinstance(value, Unbuilt) or (
-        isinstance(value, list | tuple) and any(map(waits, value))
-    )
+    """Return whether the value of a parameter contains a component that is not built yet."""
+    return any(isinstance(item, Unbuilt) for _, item in items_in("", value))
 
 
-def _said(problem: Mapping[str, Any]) -> str:
-    """Return what pydantic found, without its own beginnings."""
+def _message(problem: Mapping[str, Any]) -> str:
+    """Return the message of an error of pydantic without its usual beginnings."""
     return str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:  # a type with a configuration of its own takes no other
+    except PydanticUserError:  # a type that has a configuration takes no other one
         return TypeAdapter(annotation)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from gvt.config.pretrained import restoring
 from gvt.errors import ConfigError
 from gvt.printable import quoted
 
@@ -29,6 +31,9 @@ class RecipePath:
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
 
 PathText = Annotated[str, AfterValidator(RecipePath)]
 """Annotation of a parameter of a constructor that is a path.
@@ -38,52 +43,65 @@ The constructor receives a str in which `${NAME}`, and `~/` at its start, are ex
 """
 
 
-def expanded(where: str, text: str, *, about: str = "", strict: bool = True) -> str:
+def expanded(where: str, text: str, *, about: str = "") -> str:
     """Return a path with environment variables and the home folder expanded.
+
+    If the weights of a checkpoint follow, a variable that is not set is left unexpanded.
 
     Args:
         where: Name of the setting, for messages.
         text: The path.
         about: Text to append to the message, such as where the data is available.
-        strict: Raise for a variable that is not set; otherwise it is left unexpanded.
 
     Raises:
-        ConfigError: If a variable is not set and `strict` is true.
+        ConfigError: If a variable is not set.
     """
 
     def variable(match: re.Match[str]) -> str:
-        value = os.environ.get(match[1])
-        if value is not None:
-            return value
-        if not strict:
-            return match[0]
-        raise ConfigError(
-            f"{where}: the environment variable {quoted(match[1])[1:-1]} is not set; set it, or "
-            f"give {where}=...{f'; {about}' if about else ''}"
-        )
+        if match[1] not in os.environ and not restoring():
+            raise ConfigError(
+                f"{where}: the environment variable {quoted(match[1])[1:-1]} is not set; set it, "
+                f"or give {where}=...{f'; {about}' if about else ''}"
+            )
+        return os.environ.get(match[1], match[0])
 
     path = _VARIABLE.sub(variable, text)
     return os.path.expanduser(path) if path.startswith("~/") else path  # noqa: PTH111
 
 
-def with_paths_expanded(where: str, value: Any, about: str = "", *, strict: bool = True) -> Any:
+def with_paths_expanded(where: str, value: Any, about: str = "") -> Any:
     """Return the value of a parameter with all paths in it expanded; see `expanded`.
 
     Raises:
-        ConfigError: If a variable is not set and `strict` is true.
+        ConfigError: If a variable is not set.
     """
-    if isinstance(value, RecipePath):
-        return expanded(where, value.text, about=about, strict=strict)
-    if isinstance(value, PurePath):
-        return type(value)(expanded(where, str(value), about=about, strict=strict))
+
+    def change(place: str, item: Any) -> Any:
+        if not isinstance(item, RecipePath | PurePath):
+            return item
+        path = expanded(place, str(item), about=about)
+        return type(item)(path) if isinstance(item, PurePath) else path
+
+    return mapped(where, value, change)
+
+
+def mapped(where: str, value: Any, change: Callable[[str, Any], Any]) -> Any:
+    """Return a value in which the items of nested lists and mappings are replaced.
+
+    Args:
+        where: Name of the setting.
+        value: The value.
+        change: Called with the place and the value of an item that is neither list nor mapping.
+    """
     if isinstance(value, dict):
-        return {
-            k: with_paths_expanded(f"{where}.{k}", v, about, strict=strict)
-            for k, v in value.items()
-        }
+        return {k: mapped(f"{where}.{k}", v, change) for k, v in value.items()}
     if type(value) in (list, tuple):
-        inside = enumerate(value)
-        return type(value)(
-            with_paths_expanded(f"{where}[{i}]", v, about, strict=strict) for i, v in inside
-        )
-    return value
+        return type(value)(mapped(f"{where}[{i}]", v, change) for i, v in enumerate(value))
+    return change(where, value)
+
+
+def items_in(where: str, value: Any) -> list[tuple[str, Any]]:
+    """Return the place and the value of each item of nested lists and mappings."""
+    items: list[tuple[str, Any]] = []
+    mapped(where, value, lambda *item: items.append(item))
+    return items

@@ -18,13 +18,10 @@ from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
-from ruamel.yaml.tokens import (
-    BlockMappingStartToken,
-    BlockSequenceStartToken,
-    DocumentEndToken,
-)
+from ruamel.yaml.tokens import BlockMappingStartToken, BlockSequenceStartToken, DocumentEndToken
 
 from gvt.errors import ConfigError
+from gvt.files import check_regular
 from gvt.printable import printable, quoted, shortened
 
 MAX_SIZE = 1 << 20
@@ -39,10 +36,9 @@ MAX_DEPTH = 64
 MAX_DIGITS = 400
 """Characters of one integer."""
 
-_TAGS = {
-    f"tag:yaml.org,2002:{name}"
-    for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge", "seq", "map")
-}
+_PREFIX = "tag:yaml.org,2002:"
+_TEXTS = {"str", "timestamp", "value", "merge"}
+_TYPES = {*_TEXTS, "int", "float", "bool", "null", "seq", "map"}
 _STRUCTURE = "\n,:[{!"
 """Characters that separate nodes, and `!`, of which ruamel.yaml reads long rows very slowly."""
 
@@ -101,9 +97,7 @@ def parse_value(path: str, text: str, where: str) -> Any:
 
 def parse_keeping_comments(text: str, where: str) -> Any:
     """Return the same data as `parse_yaml`, with comments and style for `dump_yaml` to write."""
-    yaml = YAML(typ="rt")
-    yaml.Composer = _Composer
-    return _load(yaml, text, where)
+    return _load(YAML(typ="rt"), text, where)
 
 
 def dump_yaml(data: Any) -> str:
@@ -124,8 +118,7 @@ def read_yaml(path: Path, where: str) -> str:
         ConfigError: If it cannot be read, is larger than `MAX_SIZE` bytes or is not UTF-8.
     """
     try:
-        if path.exists() and not path.is_file():  # reading a pipe may block forever
-            raise ConfigError(f"{where}: cannot be read: it is not a regular file")
+        check_regular(path)  # reading a pipe may block forever
         with path.open("rb") as file:
             content = file.read(MAX_SIZE + 1)
         if len(content) > MAX_SIZE:
@@ -170,41 +163,36 @@ class _Composer(Composer):
             return size
         sizes[id(node)] = None
         self._check_tag(node)
-        nodes, characters = 1, 0
+        nodes, characters, children = 1, 0, node.value
         if isinstance(node, ScalarNode):
-            characters = len(node.value)
-        else:
-            # The items of a mapping are pairs of nodes.
-            is_mapping = isinstance(node, MappingNode)
-            children = list(chain.from_iterable(node.value)) if is_mapping else node.value
-            if is_mapping and not all(isinstance(key, ScalarNode) for key, _ in node.value):
+            characters, children = len(node.value), ()
+        elif isinstance(node, MappingNode):  # its items are pairs of nodes
+            if not all(isinstance(key, ScalarNode) for key, _ in node.value):
                 raise _refused("a list or mapping cannot be a key", node)
-            for child in children:
-                more_nodes, more_characters = self._measure(child, sizes)
-                nodes, characters = nodes + more_nodes, characters + more_characters
-                if nodes > MAX_NODES or characters > MAX_SIZE:
-                    raise _refused("its aliases expand to too many values", node)
+            children = chain.from_iterable(node.value)
+        for child in children:
+            more_nodes, more_characters = self._measure(child, sizes)
+            nodes, characters = nodes + more_nodes, characters + more_characters
+            if nodes > MAX_NODES or characters > MAX_SIZE:
+                raise _refused("its aliases expand to too many values", node)
         sizes[id(node)] = (nodes, characters)
         return nodes, characters
 
     def _check_tag(self, node: Node) -> None:
         tag = str(node.tag)
-        name = tag.rpartition(":")[2]
-        if tag not in _TAGS:
+        name = tag.removeprefix(_PREFIX)
+        if name == tag or name not in _TYPES:
             raise _refused(f"the tag {quoted(tag)} is not allowed", node)
-        if not isinstance(node, ScalarNode):
-            if name not in ("seq", "map"):
-                raise _refused(f"a list or mapping is not of the type {name}", node)
-            return
-        if name in ("seq", "map"):
-            raise _refused(f"{quoted(node.value)} is not of the type {name}", node)
-        if name in ("int", "float", "bool", "null"):
-            plain = str(self.resolver.resolve(ScalarNode, node.value, (True, False)))
-            plain = plain.rpartition(":")[2]
-            if name not in (plain, {"int": "float"}.get(plain)):
-                raise _refused(f"{quoted(node.value)} is not of the type {name}", node)
-            if plain == "int" and len(node.value) > MAX_DIGITS:
-                raise _refused(f"an integer of {len(node.value):,} digits is too large", node)
+        if isinstance(node, ScalarNode):
+            implicit = str(self.resolver.resolve(ScalarNode, node.value, (True, False)))
+            plain = implicit.removeprefix(_PREFIX)
+            types, shown = {*_TEXTS, plain, "float" if plain == "int" else ""}, quoted(node.value)
+        else:
+            types, shown = {"seq", "map"}, "a list or mapping"
+        if name not in types:
+            raise _refused(f"{shown} is not of the type {name}", node)
+        if name == "int" and len(node.value) > MAX_DIGITS:
+            raise _refused(f"an integer of {len(node.value):,} digits is too large", node)
 
 
 def _refused(problem: str, node: Node) -> ComposerError:
@@ -214,7 +202,6 @@ def _refused(problem: str, node: Node) -> ComposerError:
 def _reader() -> YAML:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
-    yaml.Composer = _Composer
     return yaml
 
 
@@ -223,16 +210,15 @@ def _load(yaml: YAML, text: str, where: str) -> Any:
         raise ConfigError(
             f"{where}: too large; YAML may have {MAX_SIZE:,} characters and {MAX_NODES:,} values"
         )
-    yaml.max_depth = MAX_DEPTH
+    yaml.Composer, yaml.max_depth = _Composer, MAX_DEPTH
     try:
         return yaml.load(text)
     except MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        where += f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         problem = str(error.problem or error.context).partition(", if necessary")[0]
-        raise ConfigError(f"{where}{line}: not valid YAML: {_one_line(problem)}") from error
+        raise _not_valid(where, problem) from error
     except (YAMLError, ValueError, RecursionError) as error:
-        problem = str(error).partition("\n")[0] or type(error).__name__
-        raise ConfigError(f"{where}: not valid YAML: {_one_line(problem)}") from error
+        raise _not_valid(where, str(error).partition("\n")[0] or type(error).__name__) from error
 
 
 def _check_nothing_left(text: str, where: str) -> None:
@@ -261,8 +247,9 @@ def _hint(path: str, text: str) -> str:
     return f"has to be quoted: {shortened(override)}"
 
 
-def _one_line(text: str) -> str:
-    return printable(shortened(" ".join(text.split())))
+def _not_valid(where: str, problem: str) -> ConfigError:
+    line = printable(shortened(" ".join(problem.split())))
+    return ConfigError(f"{where}: not valid YAML: {line}")
 
 
 def _plain_null(representer: Any, _: None) -> Any:

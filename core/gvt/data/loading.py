@@ -15,7 +15,7 @@ from gvt.config.schema import DataConfig, TrainConfig
 from gvt.data.augmentation import BatchTransform, first_samples
 from gvt.data.mosaic import check_mosaic
 from gvt.data.order import Order, Place, equally_often
-from gvt.data.sources import Resident, Source, Streamed
+from gvt.data.sources import Resident, Streamed
 from gvt.data.transforms import build_transforms, mixes, transform_sample
 from gvt.data_info import DataInfo
 from gvt.device.placement import Placement, usable_cores
@@ -166,7 +166,7 @@ def _source(
     transform: Callable[..., Any] | None = None,
     seed: int = 0,
     mosaic: float = 0.0,
-) -> Source:
+) -> Resident | Streamed:
     if config.resident is True and isinstance(dataset, ResidentDataset):
         return Resident(dataset, placement)
     return Streamed(dataset, placement, int(config.workers), transform, seed, mosaic)
@@ -179,29 +179,24 @@ def _weights(info: DataInfo, config: DataConfig) -> Tensor | None:
         ConfigError: If the weights of the data set are not valid, if it has no `labels` to balance
             by, or if weights are combined with `balance` or with `shuffle=false`.
     """
-    weights, labels, count = info.weights, info.labels, info.samples
-    if weights is not None:
-        if config.balance:
+    name, weights, labels, count = config.name, info.weights, info.labels, info.samples
+    if weights is None:
+        if not config.balance:
+            return None
+        if labels is None or len(labels) != count:
             raise ConfigError(
-                f"data.balance: {config.name} has sampling weights of its own; remove balance"
+                f"data.balance: {name} has no class for each of its samples (attribute labels)"
             )
-        if weights.shape != (count,) or not bool((weights >= 0).all() and weights.sum() > 0):
-            raise ConfigError(
-                f"data: the weights of {config.name} should be one number >= 0 for each sample"
-            )
-        if not config.shuffle:
-            raise ConfigError(
-                f"data.shuffle: {config.name} draws samples at random by its weights; set "
-                "shuffle=true"
-            )
-        return weights
-    if not config.balance:
-        return None
-    if labels is None or len(labels) != count:
+        return equally_often(labels)
+    if config.balance:
+        raise ConfigError(f"data.balance: {name} has sampling weights of its own; remove balance")
+    if weights.shape != (count,) or not bool((weights >= 0).all() and weights.sum() > 0):
+        raise ConfigError(f"data: the weights of {name} should be one number >= 0 for each sample")
+    if not config.shuffle:
         raise ConfigError(
-            f"data.balance: {config.name} has no class for each of its samples (attribute labels)"
+            f"data.shuffle: {name} draws samples at random by its weights; set shuffle=true"
         )
-    return equally_often(labels)
+    return weights
 
 
 def _check_size(dataset: Dataset, size: Sequence[int], transform: Callable[..., Any]) -> None:

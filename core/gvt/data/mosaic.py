@@ -62,7 +62,8 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
         DataError: If images differ in their number of channels; the message names two of them.
     """
     first = samples[0]
-    used = [s if _alike(s, first) else first for s in samples]
+    kind = first.record.part, first.targets.keys()
+    used = [s if (s.record.part, s.targets.keys()) == kind else first for s in samples]
     for sample in used:
         check_mosaic(sample)
     images = alike(used)
@@ -73,16 +74,8 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
     windows = _windows(images, size, source)
     for image, window in zip(images, windows, strict=True):
         window.paste(image, canvas)
-    targets = _joined(used, windows, size)
-    return replace(
-        first, image=canvas, targets=targets, record=replace(first.record, geometry=None)
-    )
-
-
-def _alike(sample: Sample, first: Sample) -> bool:
-    """Return whether two samples have the same targets and classes."""
-    same_part = sample.record.part == first.record.part
-    return same_part and sample.targets.keys() == first.targets.keys()
+    targets, record = _joined(used, windows, size), replace(first.record, geometry=None)
+    return replace(first, image=canvas, targets=targets, record=record)
 
 
 @dataclass(frozen=True)
@@ -93,19 +86,11 @@ class _Window:
     place: tuple[int, int]
     size: tuple[int, int]
 
-    @property
-    def inside(self) -> Any:
-        """Index of the window's pixels in the image."""
-        return _pixels(self.begin, self.size)
-
-    @property
-    def on_canvas(self) -> Any:
-        """Index of the window's pixels on the canvas."""
-        return _pixels(self.place, self.size)
-
     def paste(self, pixels: Tensor, canvas: Tensor) -> Tensor:
         """Copy the window of (..., H, W) pixels onto a canvas, and return the canvas."""
-        canvas[self.on_canvas] = pixels[self.inside]
+        (y, x), (top, left), (height, width) = self.begin, self.place, self.size
+        window = pixels[..., y : y + height, x : x + width]
+        canvas[..., top : top + height, left : left + width] = window
         return canvas
 
     def boxes(self, boxes: Tensor) -> Tensor:
@@ -114,11 +99,6 @@ class _Window:
         shifted = boxes + boxes.new_tensor([left - x, top - y] * 2)
         least = boxes.new_tensor([left, top] * 2)
         return shifted.maximum(least).minimum(least + boxes.new_tensor([width, height] * 2))
-
-
-def _pixels(begin: tuple[int, int], size: tuple[int, int]) -> Any:
-    rows, columns = (slice(b, b + length) for b, length in zip(begin, size, strict=True))
-    return (..., rows, columns)
 
 
 def _windows(

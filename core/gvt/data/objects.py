@@ -24,14 +24,8 @@ def of_objects(targets: Mapping[str, Any]) -> dict[str, Tensor]:
     if "boxes" not in targets:
         return {}
     count = len(targets["boxes"])
-    return {
-        key: value
-        for key, value in targets.items()
-        if key not in DENSE_KEYS
-        and isinstance(value, Tensor)
-        and value.ndim > 0
-        and len(value) == count
-    }
+    tensors = {k: v for k, v in targets.items() if isinstance(v, Tensor) and k not in DENSE_KEYS}
+    return {key: value for key, value in tensors.items() if value.ndim > 0 and len(value) == count}
 
 
 def picked(targets: Mapping[str, Any], keep: Tensor) -> dict[str, Any]:

@@ -51,17 +51,8 @@ def _register(functional: Callable[..., Any]) -> None:
     F.register_kernel(functional, Proposals)(as_boxes)
 
 
-for _functional in (
-    F.affine,
-    F.center_crop,
-    F.crop,
-    F.elastic,
-    F.horizontal_flip,
-    F.pad,
-    F.perspective,
-    F.resize,
-    F.resized_crop,
-    F.rotate,
-    F.vertical_flip,
-):
+_FLIPS = (F.horizontal_flip, F.vertical_flip)
+_CROPS = (F.center_crop, F.crop, F.pad, F.resized_crop)
+_WARPS = (F.affine, F.elastic, F.perspective, F.resize, F.rotate)
+for _functional in (*_FLIPS, *_CROPS, *_WARPS):
     _register(_functional)

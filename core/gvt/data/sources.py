@@ -7,10 +7,10 @@ import multiprocessing
 import signal
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, Protocol, overload
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,30 +31,20 @@ Keys = Iterable[tuple[int, Tensor]]
 """The epoch and the sample indices, (N,) int64, of each batch."""
 
 
-class Source(Protocol):
-    """A source of batches."""
-
-    def batches(self, keys: Keys) -> Iterator[Batch]:
-        """Yield the batches of these keys, on the device."""
-        ...
-
-
 class Resident:
     """Whole tensors on the device, as uint8."""
 
     def __init__(self, dataset: Any, placement: Placement) -> None:
         images, targets = dataset.tensors()
+        where = f"{type(dataset).__name__}.tensors() returned"
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise DataError(
-                f"{type(dataset).__name__}.tensors() returned images of {images.dtype} and shape "
-                f"{tuple(images.shape)}; they should be uint8, (N, C, H, W)"
+                f"{where} images of {images.dtype} and shape {tuple(images.shape)}; they should be "
+                "uint8, (N, C, H, W)"
             )
-        ragged = sorted(targets.keys() - DENSE_KEYS)
-        if ragged:
-            raise DataError(
-                f"{type(dataset).__name__}.tensors() returned {', '.join(ragged)}; only "
-                f"{', '.join(sorted(DENSE_KEYS))} can be whole tensors"
-            )
+        if ragged := ", ".join(sorted(targets.keys() - DENSE_KEYS)):
+            dense = ", ".join(sorted(DENSE_KEYS))
+            raise DataError(f"{where} {ragged}; only {dense} can be whole tensors")
         self._dataset, self._placement = dataset, placement
         self._images = images.to(placement.device)
         self._targets = {k: v.to(placement.device) for k, v in targets.items()}
@@ -117,12 +107,13 @@ class Streamed:
 
         No variable of a caller may hold it: the traceback of an error would keep its workers alive.
         """
+        batches = ([(epoch, index) for index in indices.tolist()] for epoch, indices in keys)
         with warnings.catch_warnings():  # `_check_cores` warns instead, once
             warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
             return iter(
                 DataLoader(
                     self._samples,
-                    batch_sampler=_Sampler(keys),
+                    batch_sampler=batches,
                     num_workers=self._workers,
                     collate_fn=_collate_or_error,
                     # Without a generator, `iter` draws from the default one.
@@ -131,17 +122,6 @@ class Streamed:
                     worker_init_fn=_leave_signals_to_the_loop,
                 )
             )
-
-
-class _Sampler:
-    """The keys of single samples, one list for each batch."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for epoch, indices in self._keys:
-            yield [(epoch, index) for index in indices.tolist()]
 
 
 class _LazyRecords(Sequence[Record]):
@@ -153,15 +133,11 @@ class _LazyRecords(Sequence[Record]):
     def __len__(self) -> int:
         return len(self._indices)
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+    def __getitem__(self, index: Any) -> Any:
+        indices = self._indices[index]
         if isinstance(index, slice):
-            return _LazyRecords(self._dataset, self._indices[index])
-        record: Record = self._dataset.record(int(self._indices[index]))
-        return record
+            return _LazyRecords(self._dataset, indices)
+        return self._dataset.record(int(indices))
 
 
 class _SeededSamples(TorchDataset[Sample | GvtError]):
@@ -258,16 +234,11 @@ def _on_device(batch: Batch, placement: Placement) -> Batch:
     def moved(value: Any) -> Any:
         if isinstance(value, Tensor):
             return value.to(placement.device, non_blocking=True)
+        if isinstance(value, Mapping):
+            return {k: moved(v) for k, v in value.items()}
         return [moved(v) for v in value] if isinstance(value, list) else value
 
-    targets = batch.targets and Targets(
-        dense={k: moved(v) for k, v in batch.targets.dense.items()},
-        ragged={k: moved(v) for k, v in batch.targets.ragged.items()},
-        present=batch.targets.present,
-    )
-    return replace(
-        batch,
-        images=placement.images(batch.images),
-        inputs={k: moved(v) for k, v in batch.inputs.items()},
-        targets=targets,
-    )
+    images, inputs, targets = placement.images(batch.images), moved(batch.inputs), batch.targets
+    if targets is not None:
+        targets = replace(targets, dense=moved(targets.dense), ragged=moved(targets.ragged))
+    return replace(batch, images=images, inputs=inputs, targets=targets)

@@ -45,7 +45,8 @@ class SanitizeBoundingBoxes(v2.SanitizeBoundingBoxes):  # type: ignore[misc]  # 
         return super().transform(inpt, params)
 
 
-_OWN = {"SanitizeBoundingBoxes": SanitizeBoundingBoxes}
+_CLASSES = {n: v for n, v in vars(v2).items() if isinstance(v, type) and n[0].isupper()}
+_CLASSES["SanitizeBoundingBoxes"] = SanitizeBoundingBoxes
 _CONTAINERS = (v2.Compose, v2.RandomApply, v2.RandomChoice, v2.RandomOrder)
 _MIXING = (v2.MixUp, v2.CutMix)
 
@@ -79,15 +80,13 @@ def _built(
     where: str, configs: Sequence[ComponentConfig], num_classes: int | None
 ) -> list[Callable[..., Any]]:
     parts = []
-    names = [n for n, v in vars(v2).items() if isinstance(v, type) and n[0].isupper()]
     for index, config in enumerate(configs):
         place = f"{where}[{index}]"
-        if config.name not in names:
-            hint = nearest(config.name, names)
-            raise ConfigError(
-                f"{place}.name: torchvision.transforms.v2 has no {config.name!r}{hint}"
-            )
-        target = _OWN.get(config.name) or getattr(v2, config.name)
+        name = config.name
+        if name not in _CLASSES:
+            hint = nearest(name, _CLASSES)
+            raise ConfigError(f"{place}.name: torchvision.transforms.v2 has no {name!r}{hint}")
+        target = _CLASSES[name]
         parameters, injected = config.parameters, dict[str, Any]()
         if target in _CONTAINERS and "transforms" in parameters:
             nested = _configs(f"{place}.transforms", parameters.pop("transforms"))
@@ -102,7 +101,7 @@ def _built(
                 checked["fill"] = {tv_tensors.Mask: 0, "others": value or 0}
             parts.append(_terminating(target(**checked, **injected)))
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{place}: {config.name}: {error}") from error
+            raise ConfigError(f"{place}: {name}: {error}") from error
     return parts
 
 

@@ -21,7 +21,7 @@ from gvt.config.parameters import (
     signature_of,
     waits,
 )
-from gvt.config.paths import expanded
+from gvt.config.paths import expanded, mapped
 from gvt.config.pretrained import built_for
 from gvt.config.recorded import sections
 from gvt.config.schema import HeadConfig
@@ -262,26 +262,18 @@ def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:
     if of.kind == "dataset" and "split" in available:
         _check_has(section, of.name, _splits(of.target), available["split"])
     values: dict[str, Any] = {}
+
+    def build(where: str, item: Any) -> Any:
+        return _built(where, item, available) if isinstance(item, Unbuilt) else item
+
     for name in sorted(of.parameters, key=lambda name: name != "backbone"):
-        values[name] = _with_built(f"{section}.{name}", of.parameters[name], available)
+        values[name] = mapped(f"{section}.{name}", of.parameters[name], build)
         if name == "backbone" and values[name] is not None:
             info = _feature_info(f"{section}.{name}", values[name])
             available = {**available, "feature_info": info}
     facts = {n: v for n, v in available.items() if n in declared and n not in values}
     _check_facts(section, of, declared, facts)
     return construct(section, of.target, {**values, **facts})
-
-
-def _with_built(section: str, value: Any, available: Mapping[str, Any]) -> Any:
-    """Return a parameter's value with every component in it built."""
-    if isinstance(value, Unbuilt):
-        return _built(section, value, available)
-    if isinstance(value, dict):
-        return {k: _with_built(f"{section}.{k}", v, available) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        built = (_with_built(f"{section}[{i}]", v, available) for i, v in enumerate(value))
-        return type(value)(built)
-    return value
 
 
 def _check_facts(

@@ -45,6 +45,12 @@ def _some_data(monkeypatch):
     monkeypatch.setenv("GVT_DATA", os.environ.get("GVT_DATA", "data"))
 
 
+def test_compose_is_the_function_although_its_module_has_the_same_name():
+    import gvt.config.compose
+
+    assert gvt.config.compose is compose is gvt.compose
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_is_valid_and_named(recipe):
     assert compose(recipe).recipe == recipe

@@ -1,5 +1,6 @@
 """A component's parameters, checked against its constructor's signature."""
 
+import inspect
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -12,7 +13,6 @@ from torch import nn
 
 import gvt
 from gvt.config.parameters import (
-    REQUIRED,
     PassedTo,
     check_parameters,
     convert,
@@ -187,7 +187,7 @@ def test_the_signature_tells_names_types_and_defaults():
     assert not takes_any
     assert list(declared)[:3] == ["image_shape", "latent", "width"]
     assert declared["latent"].required
-    assert declared["latent"].default is REQUIRED
+    assert declared["latent"].default is inspect.Parameter.empty
     assert not declared["width"].required
     shown = {n: p.type_name for n, p in declared.items()}
     assert shown["width"] == "int"

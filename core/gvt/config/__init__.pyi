@@ -1,0 +1,23 @@
+"""Public names of `gvt.config`, each with its module; imported when first used."""
+
+from .compose import compose as compose, load_recipe as load_recipe, recipe_text as recipe_text
+from .parameters import (
+    declaring as declaring,
+    signature_of as signature_of,
+    type_hints as type_hints,
+)
+from .paths import PathText as PathText
+from .recorded import unrecorded as unrecorded
+from .schema import (
+    BatchSize as BatchSize,
+    Cadence as Cadence,
+    ComponentConfig as ComponentConfig,
+    DataConfig as DataConfig,
+    EmaConfig as EmaConfig,
+    EvaluateConfig as EvaluateConfig,
+    OptimizerConfig as OptimizerConfig,
+    RunConfig as RunConfig,
+    Section as Section,
+    TrainConfig as TrainConfig,
+)
+from .text import dump_yaml as dump_yaml, parse_yaml as parse_yaml, read_yaml as read_yaml
