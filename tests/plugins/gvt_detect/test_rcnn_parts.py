@@ -61,7 +61,7 @@ def test_what_each_machine_is_told():
     assert found.is_true.tolist() == [True] * 3 + [False] * 4
     torch.testing.assert_close(found.iou[3:], torch.tensor([0.8, 0.4, 0.2, 0.0]))
     assert found.labels[:6].tolist() == [0, 2, 1, 0, 0, 0]
-    torch.testing.assert_close(found.wanted[:6], truth[[0, 1, 2, 0, 0, 0]])
+    torch.testing.assert_close(found.matched[:6], truth[[0, 1, 2, 0, 0, 0]])
     # A true box is none of another class's, unless it overlaps one of those: 6 / 14 here.
     assert found.sides(0.3).tolist() == [
         [1, 0, -1, -1],
