@@ -1,4 +1,4 @@
-"""What all detectors share: what they learn from, and how they are judged."""
+"""Base class of all detectors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .types import Share
 
 @dataclass(frozen=True)
 class Selection:
-    """Which boxes of an image are kept.
+    """Parameters of the selection of boxes.
 
     Args:
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
+        score_threshold: Boxes with lower scores are dropped.
+        nms: IoU above which the box with the lower score of two of a class is dropped.
         max_detections: Most boxes of an image.
     """
 
@@ -31,19 +31,19 @@ class Selection:
 
 
 class Detector(Head):
-    """A head that finds objects.
+    """Base class of heads that detect objects.
 
     Args:
         num_classes: Number of classes.
-        weights: Factors of the losses, 1 unless given.
-        selection: Which boxes are kept.
+        weights: Factors of the losses, 1 by default.
+        selection: Parameters of the selection of boxes.
 
     Attributes:
-        losses: Names of the losses that have a weight.
-        candidates: Most boxes of a class that are looked at.
+        losses: Names of the losses that can have a weight.
+        candidates: Most boxes of a class in non-maximum suppression.
 
     Raises:
-        ValueError: If a weight is for no loss.
+        ValueError: If `weights` names an unknown loss.
     """
 
     padding_reach = 0
@@ -71,13 +71,13 @@ class Detector(Head):
         return DetectionMetric(self.num_classes, masks="masks" in self.needs)
 
     def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
-        """Return 1 - F1 of each image's sure detections, (N,)."""
+        """Return 1 - F1 of each image's confident detections, (N,)."""
         from .metrics import mistakes
 
         return mistakes(predictions, targets)
 
     def _best(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> dict[str, Any]:
-        """Return what `detections` leaves of one image's boxes, by the head's own limits."""
+        """Return one image's `detections` with the parameters of this head."""
         return detections(
             boxes,
             scores,

@@ -35,7 +35,7 @@ def test_without_padding_all_images_go_through_the_layers_together():
 
 def test_maps_that_show_a_margin_are_refused():
     frame = gvt.Frame(((64, 64),), (64, 64))
-    with pytest.raises(gvt.ConfigError, match="10x10 cells for a picture of 64x64"):
+    with pytest.raises(gvt.ConfigError, match="10x10 cells for an image of 64x64"):
         pooled(torch.rand(1, 3, 10, 10), 16, frame, 4)
 
 

@@ -198,7 +198,7 @@ def test_what_does_not_fit_is_one_clear_line(wrong, message):
 
 def test_maps_that_show_a_margin_are_refused():
     features = {"only": torch.zeros(3, 8, 20, 20)}
-    with pytest.raises(gvt.ConfigError, match="20x20 cells for a picture of 96x128"):
+    with pytest.raises(gvt.ConfigError, match="20x20 cells for an image of 96x128"):
         head_of(SINGLE)(features, batch_of([boxes_of(3)] * 3))
 
 

@@ -93,12 +93,12 @@ def test_anchors_that_are_usual():
         ({"maps": ["stage9"]}, "the backbone has stage1, stage2, stage3, stage4"),
         ({"maps": ["stage4", "stage4"]}, "the backbone has"),
         ({"maps": []}, "the backbone has"),
-        ({"anchor_sizes": [[8], [16]]}, "has 2 lists, and there are 1 maps, of strides 16"),
+        ({"anchor_sizes": [[8], [16]]}, "has 2 lists for 1 maps, of strides 16"),
         ({"anchor_sizes": [[]]}, "at least one anchor"),
         ({"aspect_ratios": []}, "at least one anchor"),
         ({"anchor_sizes": [[1]]}, "less than a pixel wide"),
         ({"anchor_sizes": [[0]]}, "anchor_sizes"),
-        ({"rpn_iou": [0.3, 0.7]}, "the higher one"),
+        ({"rpn_iou": [0.3, 0.7]}, "has to be the higher"),
         ({"rpn_iou": [0.7, 1.3]}, "rpn_iou"),
         ({"weights": {"mask": 2.0}}, "weights for"),
         ({"weights": {"box": -1.0}}, "weights"),
@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_one_clear_line(wrong, message):
 
 
 def test_as_many_anchors_on_every_map():
-    with pytest.raises(gvt.ConfigError, match="as many as the others"):
+    with pytest.raises(gvt.ConfigError, match="the same number for every map"):
         head_of(anchor_sizes=[[32], [64], [128], [256], [256, 512]])
 
 
@@ -158,7 +158,7 @@ def test_a_region_comes_from_the_map_of_its_size_also_where_maps_are_left_out():
 def test_maps_that_show_a_margin_are_refused():
     features = features_of({"stage": (8, 16)}, (160, 160))
     head = head_of({"stage": (8, 16)})
-    with pytest.raises(gvt.ConfigError, match="10x10 cells for a picture of 64x64"):
+    with pytest.raises(gvt.ConfigError, match="10x10 cells for an image of 64x64"):
         head(features, batch_of((64, 64)))
 
 

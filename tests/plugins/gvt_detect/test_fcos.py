@@ -134,10 +134,10 @@ def test_groups_are_of_eight_channels_unless_given():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"groups": 5}, "the maps have 16 channels"),
-        ({"ranges": [64]}, "2 rising numbers, between the maps of strides 8, 16, 32"),
-        ({"ranges": [64, 32]}, "2 rising numbers"),
-        ({"maps": ["p4", "p3", "p5"]}, "rising numbers"),
+        ({"groups": 5}, "does not divide the 16 channels"),
+        ({"ranges": [64]}, "2 ascending numbers, between the maps of strides 8, 16, 32"),
+        ({"ranges": [64, 32]}, "2 ascending numbers"),
+        ({"maps": ["p4", "p3", "p5"]}, "ascending numbers"),
         ({"maps": ["p9"]}, "the backbone has p2, p3, p4, p5"),
         ({"weights": {"objectness": 2.0}}, "weights for"),
         ({"layers": -1}, "layers"),

@@ -76,7 +76,7 @@ def test_one_pixel_is_an_image_too(name):
 
 
 def test_maps_that_show_a_margin_are_refused(name):
-    with pytest.raises(gvt.ConfigError, match="20x20 cells for a picture of 64x64"):
+    with pytest.raises(gvt.ConfigError, match="20x20 cells for an image of 64x64"):
         head_of(name)(features_of((160, 160)), batch_of((64, 64)))
 
 
