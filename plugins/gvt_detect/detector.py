@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from pydantic import PositiveInt
 from torch import Tensor
 
 from gvt import Head, Metric
 
-from .detections import detections
-from .types import Share
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Parameters of the selection of boxes.
-
-    Args:
-        score_threshold: Boxes with lower scores are dropped.
-        nms: IoU above which the box with the lower score of two of a class is dropped.
-        max_detections: Most boxes of an image.
-    """
-
-    score_threshold: Share = 0.05
-    nms: Share = 0.5
-    max_detections: PositiveInt = 100
+from .detections import Selection, detections
 
 
 class Detector(Head):
@@ -58,9 +40,7 @@ class Detector(Head):
         selection: Selection,
     ) -> None:
         super().__init__()
-        self.num_classes, self.weights = num_classes, weights or {}
-        self.score_threshold, self.nms = selection.score_threshold, selection.nms
-        self.max_detections = selection.max_detections
+        self.num_classes, self.weights, self.selection = num_classes, weights or {}, selection
         if unknown := sorted(set(self.weights) - set(self.losses)):
             raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
 
@@ -78,15 +58,7 @@ class Detector(Head):
 
     def _best(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> dict[str, Any]:
         """Return one image's `detections` with the parameters of this head."""
-        return detections(
-            boxes,
-            scores,
-            size,
-            score_threshold=self.score_threshold,
-            nms=self.nms,
-            max_detections=self.max_detections,
-            candidates=self.candidates,
-        )
+        return detections(boxes, scores, size, self.selection, self.candidates)
 
     def _weighted(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.weights.get(name, 1.0) * loss for name, loss in losses.items()}

@@ -19,8 +19,8 @@ from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 from gvt import Batch, PassedTo, Targets
 
 from .cells import without_padding
-from .detections import inside
-from .detector import Detector, Selection
+from .detections import Selection, inside
+from .detector import Detector
 from .maps import check_sizes, chosen
 from .places import Places, of_truth, places_of
 from .rpn import full_precision

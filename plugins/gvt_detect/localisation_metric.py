@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_area, box_iou
 
-import gvt
+from .detections import check_finite
 
 LOCALISED = 0.5
 """Smallest IoU with the true box at which an object of the right class is localised."""
@@ -94,11 +94,7 @@ def _judged(
     boxes, scores = prediction["boxes"].float(), prediction["scores"]
     if not len(boxes):
         return 0.0, 0.0, 0.0
-    if not bool(boxes.isfinite().all() & scores.isfinite().all()):
-        raise gvt.NonFiniteError(
-            "a predicted box or its score is not a finite number; training may have diverged: "
-            "lower the learning rate"
-        )
+    check_finite(boxes, scores)
     best = int(scores.argmax())
     truth = target["boxes"][index].to(boxes)
     iou = float(box_iou(boxes[best][None], truth[None]))

@@ -13,6 +13,8 @@ from torchvision.ops import box_iou
 import gvt
 from gvt.loop import SURE
 
+from .detections import check_finite
+
 # Exactly COCO's: torchmetrics rounds its defaults to float32, which changes results.
 _IOUS = np.linspace(0.5, 0.95, 10).tolist()
 _RECALLS = np.linspace(0, 1, 101).tolist()
@@ -186,11 +188,7 @@ def _plain(objects: dict[str, Any], kinds: tuple[str, ...]) -> dict[str, Tensor]
     if "scores" in objects:
         plain["scores"] = objects["scores"].float().cpu()
         # pycocotools would count a detection without an IoU as a match.
-        if not all(bool(plain[key].isfinite().all()) for key in ("boxes", "scores")):
-            raise gvt.NonFiniteError(
-                "a predicted box or its score is not a finite number; training may have diverged: "
-                "lower the learning rate"
-            )
+        check_finite(plain["boxes"], plain["scores"])
     return plain
 
 

@@ -168,7 +168,7 @@ def _grid(size: tuple[int, int], window: tuple[float, float], step: float) -> Te
 def _searched(image: Tensor, thorough: bool) -> Tensor:
     """Return all boxes of selective search, ranked, (P, 4) float32 on the CPU.
 
-    Uijlings and others, 2013, https://doi.org/10.1007/s11263-013-0620-5
+    Uijlings et al. 2013, https://doi.org/10.1007/s11263-013-0620-5
     """
     search = _selective_search()()
     search.setBaseImage(_bgr(image))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,10 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder
 
-from gvt import Backbone, Batch, Phase, Step, Task
+from gvt import Backbone, Batch, PassedTo, Phase, Step, Task
 
 from .crops import crops
-from .detections import detections
+from .detections import Selection, detections
 from .metrics import DetectionMetric, mistakes
 from .proposing import Proposer, proposals_of
 from .rcnn_examples import Examples, sampled
@@ -54,9 +54,8 @@ class RCNN(Task):
             its SVM. True boxes are the positive examples; other proposals are ignored.
         box_iou: Smallest IoU at which a proposal trains the box regression.
         chunk: Crops in one pass of the backbone in predictions.
-        score_threshold: Boxes with lower scores are dropped.
         nms: IoU above which the box with the lower score of two of a class is dropped.
-        max_detections: Most boxes of an image.
+        **selection: Parameters of `Selection`.
 
     Raises:
         ValueError: If the data has no classes, or the context leaves no room for the proposal.
@@ -80,9 +79,8 @@ class RCNN(Task):
         svm_iou: Share = 0.3,
         box_iou: Share = 0.6,
         chunk: PositiveInt = 128,
-        score_threshold: Share = 0.05,
         nms: Share = 0.3,
-        max_detections: PositiveInt = 100,
+        **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
         super().__init__()
         if num_classes < 1:
@@ -95,7 +93,7 @@ class RCNN(Task):
         self.num_classes, self.crop, self.context, self.cells = num_classes, crop, context, cells
         self.proposer, self.proposals, self.chunk = proposer, proposals, chunk
         self.roi_iou, self.svm_iou, self.box_iou = roi_iou, svm_iou, box_iou
-        self.score_threshold, self.nms, self.max_detections = score_threshold, nms, max_detections
+        self.selection = Selection(nms=nms, **selection)
         self.backbone = backbone
         self.map, (channels, _) = list(backbone.feature_info.items())[-1]
         self.width = channels * cells**2
@@ -231,9 +229,7 @@ class RCNN(Task):
             moved.view(len(boxes), self.num_classes, 4),
             scores,
             (image.shape[-2], image.shape[-1]),
-            score_threshold=self.score_threshold,
-            nms=self.nms,
-            max_detections=self.max_detections,
+            self.selection,
         )
 
 

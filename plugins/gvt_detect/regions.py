@@ -15,7 +15,8 @@ from torchvision.ops import generalized_box_iou_loss
 
 from gvt import Targets
 
-from .detector import Detector, Selection
+from .detections import Selection
+from .detector import Detector
 from .maps import chosen, region_pooler
 from .rpn import full_precision
 from .soft_nms import soft_nms as suppressed_softly
@@ -193,10 +194,11 @@ class RegionDetector(Detector):
         return generalized_box_iou_loss(boxes, true_boxes, reduction="sum") / len(labels)
 
     def _prediction(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> dict[str, Any]:
-        if self.settings.soft_nms is not None:
+        settings = self.settings
+        if settings.soft_nms is not None:
             order, scores = suppressed_softly(
-                boxes, scores, labels, self.settings.soft_nms, self.nms, self.max_detections
+                boxes, scores, labels, settings.soft_nms, settings.nms, settings.max_detections
             )
-            order = order[scores > self.score_threshold]
+            order = order[scores > settings.score_threshold]
             boxes, labels, scores = boxes[order], labels[order], scores[: len(order)]
         return {"boxes": boxes, "labels": labels - 1, "scores": scores}

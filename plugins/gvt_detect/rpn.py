@@ -234,7 +234,7 @@ def _anchors(
             f"anchor_sizes has {len(sizes)} lists for {len(strides)} maps, of strides "
             f"{', '.join(map(str, strides))}; give a list for each map"
         )
-    size_lists = [list(of_map) for of_map in sizes]
+    size_lists = list(map(list, sizes))
     if len({*map(len, sizes)}) != 1 or not sizes[0] or not ratios:
         raise ValueError(
             "anchor_sizes and aspect_ratios: give at least one anchor, and the same number for "

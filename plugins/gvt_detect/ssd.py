@@ -20,8 +20,8 @@ from torchvision.ops import Conv2dNormActivation, box_iou
 from gvt import Batch, PassedTo, Targets
 from gvt.vision.padding import blanked
 
-from .detections import inside
-from .detector import Detector, Selection
+from .detections import Selection, inside
+from .detector import Detector
 from .maps import check_sizes, of_each_stride
 from .rpn import full_precision
 from .types import Share
@@ -120,8 +120,8 @@ class SSD(Detector):
             strides.append(2 * strides[-1])
         self.strides = tuple(strides)
         self.anchor_generator = _default_boxes(self.strides, sizes, aspect_ratios)
-        self.boxes_of_cell = self.anchor_generator.num_anchors_per_location()
-        self.head = SSDHead(widths, self.boxes_of_cell, num_classes + 1)
+        self.boxes_per_cell = self.anchor_generator.num_anchors_per_location()
+        self.head = SSDHead(widths, self.boxes_per_cell, num_classes + 1)
         self.box_coder = BoxCoder(CODER)
         self.matcher = _Matcher(iou, iou)
 
@@ -210,7 +210,7 @@ class SSD(Detector):
     def _corners(self, maps: Sequence[Tensor]) -> Tensor:
         """Return the upper left corner of each default box's cell, (A, 2), x and y in pixels."""
         corners = []
-        for feature, stride, count in zip(maps, self.strides, self.boxes_of_cell, strict=True):
+        for feature, stride, count in zip(maps, self.strides, self.boxes_per_cell, strict=True):
             y, x = (
                 torch.arange(side, device=feature.device) * stride for side in feature.shape[-2:]
             )

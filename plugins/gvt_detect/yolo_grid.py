@@ -15,7 +15,8 @@ from torchvision.ops import box_convert
 from gvt import Batch, Dropout, PassedTo, Targets
 
 from .cells import map_to_look_at, pooled
-from .detector import Detector, Selection
+from .detections import Selection
+from .detector import Detector
 from .rpn import full_precision
 
 LEAK = 0.1

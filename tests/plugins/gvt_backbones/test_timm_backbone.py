@@ -183,7 +183,7 @@ def test_four_channels_and_weights_of_their_own(tmp_path):
     save_file(four.network.state_dict(), tmp_path / "4.safetensors")
     again = timm_backbone(shape=(4, 64, 64), weights=str(tmp_path / "4.safetensors"))
     assert torch.equal(again.network.conv1[0].weight, four.network.conv1[0].weight)
-    with pytest.raises(gvt.ConfigError, match="4 image channels, and these have 5"):
+    with pytest.raises(gvt.ConfigError, match="4 image channels, and these images have 5"):
         timm_backbone(shape=(5, 64, 64), weights=str(tmp_path / "4.safetensors"))
 
 
@@ -209,15 +209,15 @@ def test_positions_are_stretched_to_weights_of_a_vit(tmp_path):
     [
         ({"model": "resnt18"}, "no model 'resnt18'; did you mean 'resnet18'"),
         ({"model": "resnet18.nope"}, "no weights tagged 'nope'; there are a1_in1k"),
-        ({"model": "test_vit", "final": True}, "final of test_vit is no map"),
-        ({"model": "test_vit", "output_stride": 8}, "timm's test_vit cannot be built so: "),
-        ({"stages": [1, 6]}, r"stages \[1, 6\]: numbers from 1 to 5"),
-        ({"stages": []}, "stages .*: numbers from 1 to 5"),
+        ({"model": "test_vit", "final": True}, "final of test_vit is not a map"),
+        ({"model": "test_vit", "output_stride": 8}, "timm's test_vit cannot be built like this: "),
+        ({"stages": [1, 6]}, r"stages \[1, 6\]: give numbers from 1 to 5"),
+        ({"stages": []}, "stages .*: give numbers from 1 to 5"),
         ({"freeze": 9}, "freeze 9: test_resnet has 5 stages"),
         ({"freeze": -1}, "freeze"),
         ({"image_channels": 1}, "image_channels 1, and images have 3"),
         ({"weights": "nix.safetensors"}, "there is no file 'nix.safetensors'"),
-        ({"weights": __file__}, "is no safetensors file .*gvt import"),
+        ({"weights": __file__}, "is not a safetensors file .*gvt import"),
         ({"weights": "x", "pretrained": True}, "give one of them"),
     ],
 )
@@ -274,7 +274,7 @@ def test_without_a_network_downloads_are_one_line_and_cached_ones_are_found(tmp_
     )
     assert "retry" not in done.stderr.lower()  # nor does it wait for a minute
     first, second = done.stdout.splitlines()
-    assert "the weights of test_resnet cannot be had (127.0.0.1 does not answer)" in first
+    assert "the weights of test_resnet are not available (127.0.0.1 does not respond)" in first
     assert "weights=FILE" in first
     assert "gvt import" in first
     assert second == "True"

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from gvt_detect.detections import detections, inside
+from gvt_detect.detections import Selection, detections, inside
 
 SIZE = (50, 100)
 
 
-def found_in(boxes, scores, size=SIZE, **known):
-    limits = {"score_threshold": 0.1, "nms": 0.5, "max_detections": 10} | known
-    return detections(torch.tensor(boxes), torch.tensor(scores), size, **limits)
+def found_in(boxes, scores, size=SIZE, candidates=1000, **limits):
+    selection = Selection(**{"score_threshold": 0.1, "max_detections": 10} | limits)
+    return detections(torch.tensor(boxes), torch.tensor(scores), size, selection, candidates)
 
 
 def test_the_surest_of_a_class_stays_and_other_classes_are_left_alone():
@@ -62,9 +62,7 @@ def test_nothing_found_has_the_usual_form(count):
         torch.rand(count, 4).bfloat16(),
         torch.zeros(count, 2).bfloat16(),
         SIZE,
-        score_threshold=0.0,
-        nms=0.5,
-        max_detections=10,
+        Selection(score_threshold=0.0, max_detections=10),
     )
     assert {key: (tuple(v.shape), v.dtype) for key, v in found.items()} == {
         "boxes": ((0, 4), torch.float32),

@@ -89,7 +89,7 @@ def test_anchors_that_are_usual():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"maps": ["stage3", "stage4"]}, "put the backbone fpn on them"),
+        ({"maps": ["stage3", "stage4"]}, "add the backbone fpn"),
         ({"maps": ["stage9"]}, "the backbone has stage1, stage2, stage3, stage4"),
         ({"maps": ["stage4", "stage4"]}, "the backbone has"),
         ({"maps": []}, "the backbone has"),

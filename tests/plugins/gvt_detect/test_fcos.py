@@ -62,8 +62,8 @@ def theirs_of(head, backbone):
         image_mean=[0.0] * 3,
         image_std=[1.0] * 3,
         anchor_generator=AnchorGenerator(sizes, ((1.0,),) * len(sizes)),
-        score_thresh=head.score_threshold,
-        nms_thresh=head.nms,
+        score_thresh=head.selection.score_threshold,
+        nms_thresh=head.selection.nms,
         topk_candidates=10_000,
         _skip_resize=True,
     )

@@ -67,9 +67,9 @@ def theirs_of(head, backbone):
         4,
         image_mean=[0.0] * 3,
         image_std=[1.0] * 3,
-        score_thresh=head.score_threshold,
-        nms_thresh=head.nms,
-        detections_per_img=head.max_detections,
+        score_thresh=head.selection.score_threshold,
+        nms_thresh=head.selection.nms,
+        detections_per_img=head.selection.max_detections,
         topk_candidates=10_000,
     )
     model.head.load_state_dict(head.head.state_dict())

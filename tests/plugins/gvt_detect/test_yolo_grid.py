@@ -7,6 +7,7 @@ import torch
 
 import gvt
 from gvt_author.testing.stand_ins import TinyBackbone
+from gvt_detect.detections import Selection
 from gvt_detect.yolo_grid import Outputs
 
 INFO = {"fine": (4, 8), "coarse": (8, 16)}
@@ -238,7 +239,7 @@ def test_no_more_detections_than_asked_for_and_none_that_is_unlikely():
     outputs = head(features_of((112, 112)), batch_of((112, 112)))
     loud = outputs._replace(cells=outputs.cells + 0.3)
     assert [len(found["scores"]) for found in head.predict(loud)] == [3, 3]
-    head.score_threshold = 1.0
+    head.selection = Selection(score_threshold=1.0)
     assert [found["boxes"].shape for found in head.predict(loud)] == [(0, 4)] * 2
 
 

@@ -191,12 +191,12 @@ def test_deeplab_has_the_papers_rates(stride, rates):
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ({"mode": "binary"}, "binary tells two classes apart.*there are 3"),
-        ({"num_classes": 1}, "one class and no background"),
+        ({"mode": "binary"}, "binary needs two classes.*there are 3"),
+        ({"num_classes": 1}, "multiclass needs two classes"),
         ({"losses": {}}, "losses is empty"),
         ({"losses": {"a": "dise"}}, "losses: .*dise"),
         ({"weights": {"b": 1.0}}, r"weights for \['b'\]"),
-        ({"widths": [4]}, "widths: has 1; .*takes 2 to 4"),
+        ({"widths": [4]}, "widths: has 1; .*need 2 to 4"),
     ],
 )
 def test_what_does_not_fit_is_one_line(parameters, says):
