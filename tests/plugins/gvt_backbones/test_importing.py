@@ -68,14 +68,14 @@ def assert_same(out, state):
         lambda s: {f"encoder.backbone.{n}": t for n, t in reversed(s.items())},
     ],
 )
-def test_names_match_whatever_is_around_them(imported, state, wrapped):
+def test_names_match_in_any_wrapper(imported, state, wrapped):
     code, printed, error, out = imported(wrapped(state))
     assert (code, error) == (0, "")
     assert printed == f"{out}: {len(state)} tensors of {MODEL}, by name\n"
     assert_same(out, state)
 
 
-def test_a_file_says_what_it_holds(imported, state):
+def test_the_metadata_describe_the_file(imported, state):
     *_, out = imported(state)
     with safe_open(out, framework="pt") as file:
         about = file.metadata()
@@ -91,7 +91,7 @@ def test_other_names_match_by_position(imported, state):
     assert_same(out, state)
 
 
-def test_counters_of_batches_may_lack(imported, state):
+def test_counters_of_batches_may_be_missing(imported, state):
     given = renamed(state, keep=lambda name: not name.endswith("num_batches_tracked"))
     code, *_, out = imported(given)
     assert code == 0
@@ -200,7 +200,7 @@ def lite0(tmp_path_factory):
 @pytest.mark.parametrize(
     ("photograph", "name", "score"), [("coffee", "espresso", 0.951), ("camera", "tripod", 0.939)]
 )
-def test_imported_weights_know_photographs(lite0, photograph, name, score):
+def test_imported_weights_classify_photographs(lite0, photograph, name, score):
     backbone = gvt.create(
         "backbone",
         "timm",

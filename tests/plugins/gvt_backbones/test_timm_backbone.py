@@ -88,13 +88,13 @@ def test_maps_are_those_of_timm(model):
         torch.testing.assert_close(found, theirs[int(name.removeprefix("stage")) - 1])
 
 
-def test_sizes_other_than_the_data_s():
+def test_sizes_that_differ_from_the_data():
     backbone = timm_backbone("test_vit", None)
     assert maps_of(backbone, torch.rand(1, 3, 50, 100))["stage6"].shape == (1, 64, 4, 7)
 
 
 @OF_LATE
-def test_a_network_for_one_size_says_so():
+def test_a_model_for_one_size_refuses_others():
     with pytest.raises(
         ValueError, match=r"test_coatnet is built for images of 64x64 pixels.*90x64"
     ):
@@ -163,7 +163,7 @@ def test_frozen_norms_keep_statistics_and_weights():
         assert torch.equal(tensor, before[name]) == still, name
 
 
-def test_grey_weights_see_in_grey_what_colour_ones_see(tmp_path):
+def test_weights_for_grey_images_are_equivalent_on_grey(tmp_path):
     colour = timm_backbone()
     save_file(colour.network.state_dict(), tmp_path / "w.safetensors")
     grey = timm_backbone(shape=(1, 64, 64), weights=str(tmp_path / "w.safetensors"))
@@ -187,7 +187,7 @@ def test_four_channels_and_weights_of_their_own(tmp_path):
         timm_backbone(shape=(5, 64, 64), weights=str(tmp_path / "4.safetensors"))
 
 
-def test_the_mean_of_the_means_stands_for_other_channels():
+def test_other_channels_are_normalised_by_the_average():
     backbone = timm_backbone("test_efficientnet", (2, 64, 64))
     torch.testing.assert_close(
         backbone.normalise.mean.flatten(), torch.full((2,), (0.485 + 0.456 + 0.406) / 3)
@@ -196,7 +196,7 @@ def test_the_mean_of_the_means_stands_for_other_channels():
         backbone(torch.rand(1, 3, 64, 64))
 
 
-def test_positions_are_stretched_to_weights_of_a_vit(tmp_path):
+def test_position_embeddings_of_a_vit_are_resized(tmp_path):
     one = timm_backbone("test_vit")
     save_file(one.network.state_dict(), tmp_path / "w.safetensors")
     other = timm_backbone("test_vit", (3, 96, 96), weights=str(tmp_path / "w.safetensors"))
@@ -221,7 +221,7 @@ def test_positions_are_stretched_to_weights_of_a_vit(tmp_path):
         ({"weights": "x", "pretrained": True}, "give one of them"),
     ],
 )
-def test_what_cannot_be_is_one_line(parameters, says):
+def test_invalid_parameters_are_one_line(parameters, says):
     with pytest.raises(gvt.ConfigError, match=says) as caught:
         timm_backbone(**parameters)
     assert "\n" not in str(caught.value)
@@ -254,7 +254,7 @@ print(torch.equal(found.network.stem[0].weight, load_file(sys.argv[1])["stem.0.w
 
 
 @pytest.mark.slow
-def test_without_a_network_downloads_are_one_line_and_cached_ones_are_found(tmp_path):
+def test_offline_downloads_are_one_line_and_cached_weights_are_found(tmp_path):
     """A machine that nothing answers, with the weights of one network downloaded before."""
     repository = tmp_path / "hub" / "models--timm--test_convnext.r160_in1k"
     weights = repository / "snapshots" / "0" / "model.safetensors"

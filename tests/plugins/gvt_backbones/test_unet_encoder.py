@@ -68,7 +68,7 @@ def test_any_picture_is_covered(height, width, depth):
     assert set(extended.unique().tolist()) == set(images.unique().tolist())
 
 
-def test_far_from_the_sides_nothing_is_made_up():
+def test_far_from_the_border_the_extension_has_no_effect():
     backbone = encoder(width=4, depth=2, **PAPER)
     head = unet(backbone, **PAPER)
     images = torch.rand(1, 3, 60, 60)

@@ -39,7 +39,7 @@ def test_samples_are_those_of_the_other_data_set_with_proposals(tmp_path):
         assert torch.equal(found.inputs["proposals"], wanted)
 
 
-def test_what_the_other_says_of_itself_it_says_too(tmp_path):
+def test_the_info_is_that_of_the_other_data_set(tmp_path):
     whole, inner = opened(tmp_path), gvt.create("dataset", split="train", **SCENES)
     assert whole.info == DataInfo.of(inner)
     assert torch.equal(whole.info.labels, inner.info.labels)
@@ -95,7 +95,7 @@ def test_other_pictures_and_other_settings_are_kept_apart(tmp_path):
     assert len(files(tmp_path)) == 4
 
 
-def test_what_another_opencv_found_is_not_read(tmp_path, monkeypatch):
+def test_proposals_of_another_opencv_are_not_read(tmp_path, monkeypatch):
     _ = opened(tmp_path)[0]
     (before,) = files(tmp_path)
     monkeypatch.setattr("importlib.metadata.version", lambda _: "4.9.0")
@@ -108,7 +108,7 @@ def test_windows_are_not_cached(tmp_path):
     assert not files(tmp_path)
 
 
-def test_a_damaged_file_is_made_anew(tmp_path):
+def test_a_damaged_file_is_recomputed(tmp_path):
     whole = opened(tmp_path)
     wanted = whole[0].inputs["proposals"]
     (path,) = files(tmp_path)
@@ -135,7 +135,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path):
         assert found is None or torch.equal(found, BOXES)
 
 
-def test_none_at_all_is_kept_too(tmp_path):
+def test_no_proposals_are_cached_too(tmp_path):
     save(tmp_path / "one", "key", torch.zeros(0, 4))
     assert load(tmp_path / "one", "key").shape == (0, 4)
     assert load(tmp_path / "none", "key") is None

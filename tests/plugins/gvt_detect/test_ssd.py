@@ -119,7 +119,7 @@ def test_losses_predictions_and_gradients_are_torchvisions_in_either_mode():
 # --- maps and default boxes -------------------------------------------------------------------
 
 
-def test_which_maps_are_looked_at_and_which_are_added():
+def test_default_and_added_maps():
     assert (head_of().maps, head_of().strides) == (["stage3", "stage4"], (8, 16, 32, 64))
     fine = {"a": (8, 2), "b": (12, 4)}
     assert (head_of(fine).maps, head_of(fine, extra=0).strides) == (["b"], (4,))
@@ -139,7 +139,7 @@ def test_added_maps_have_as_many_cells_as_their_stride_says(canvas):
     assert outputs.inside.all()
 
 
-def test_default_boxes_are_in_pixels_whatever_the_canvas():
+def test_default_boxes_are_in_pixels_for_any_canvas():
     head, found = head_of(extra=0), []
     for canvas in ((64, 64), (96, 160)):
         outputs = head(features_of(canvas), gvt.Batch(torch.zeros(2, 3, *canvas), frame_of(canvas)))
@@ -167,7 +167,7 @@ def test_default_boxes_are_in_pixels_whatever_the_canvas():
         ({"extra": -1}, "extra"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(wrong, message):
+def test_invalid_parameters_are_one_line(wrong, message):
     with pytest.raises(gvt.ConfigError, match=message) as error:
         head_of(**wrong)
     assert "\n" not in str(error.value)
@@ -184,7 +184,7 @@ def test_each_object_has_its_best_box_and_the_rest_is_by_overlap():
     assert matcher(ious[1:]).tolist() == [0, 1, -1, -1]
 
 
-def test_an_object_that_no_box_touches_is_forced_on_none():
+def test_an_object_without_overlap_is_not_assigned():
     ious = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.7, 0.0]])
     assert head_of().matcher(ious).tolist() == [-1, 1, -1]
 

@@ -103,7 +103,7 @@ def test_cross_entropy_of_labels(seed, class_weights, smoothing):
     assert found(logits, targets).item() == pytest.approx(total / max(share, 1e-9), rel=1e-4)
 
 
-def test_two_weights_for_one_logit_are_of_the_rest_and_the_foreground():
+def test_two_weights_for_one_logit_are_of_background_and_foreground():
     logits, targets = labels(0, channels=1)
     found = loss("cross_entropy", class_weights=[1.0, 5.0])(logits, targets)
     both = entries(logits, targets, 0)
