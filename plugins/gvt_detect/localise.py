@@ -36,9 +36,9 @@ class Outputs(NamedTuple):
 class Localise(Head):
     """Class and box of the single object of an image, by dense layers on one feature map.
 
-    The largest object of an image counts. An image without objects is not learned from. The box is
-    regressed as (x, y, w, h), its centre and its size relative to the image without padding. The
-    loss is `(1 - weight) * classification + weight * box`.
+    The largest object of an image counts, and images without objects do not contribute to the
+    loss, `(1 - weight) * classification + weight * box`. The box is regressed as (x, y, w, h),
+    its centre and its size relative to the image without padding.
 
     Args:
         feature_info: The (channels, stride) of each feature map, the coarsest last.

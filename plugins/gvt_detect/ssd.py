@@ -200,7 +200,7 @@ class SSD(Detector):
         losses = F.cross_entropy(outputs.logits.flatten(0, 1), labels.flatten(), reduction="none")
         losses = losses.view(labels.shape)
         positive = labels > 0
-        # An image without positives counts as one, or its false detections would never be learned.
+        # Without positives negatives count as for one, or false detections would be free.
         counts = self.negatives * positive.sum(dim=1, keepdim=True).clamp(min=1)
         negative = outputs.inside & ~positive
         hardness = losses.detach().masked_fill(~negative, -torch.inf)

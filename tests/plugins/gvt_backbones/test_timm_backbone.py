@@ -1,4 +1,4 @@
-"""Any network of timm as a backbone."""
+"""Models of timm as backbones."""
 
 import os
 import subprocess
@@ -255,7 +255,7 @@ print(torch.equal(found.network.stem[0].weight, load_file(sys.argv[1])["stem.0.w
 
 @pytest.mark.slow
 def test_offline_downloads_are_one_line_and_cached_weights_are_found(tmp_path):
-    """A machine that nothing answers, with the weights of one network downloaded before."""
+    """Without a connection, and with the cached weights of one model."""
     repository = tmp_path / "hub" / "models--timm--test_convnext.r160_in1k"
     weights = repository / "snapshots" / "0" / "model.safetensors"
     weights.parent.mkdir(parents=True)

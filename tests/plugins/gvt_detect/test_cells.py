@@ -1,4 +1,4 @@
-"""The grid of cells over each image: sizes, padding, and which map it is made of."""
+"""Grids of cells over each image: sizes, padding, and the choice of the map."""
 
 import math
 

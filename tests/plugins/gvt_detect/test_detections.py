@@ -1,4 +1,4 @@
-"""From many boxes to the few that are objects."""
+"""Selection of the boxes of an image."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Fast R-CNN: torchvision's second stage on proposals from outside."""
+"""Fast R-CNN: torchvision's second stage on proposals from outside the model."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Faster R-CNN: maps and anchors, padding, counts, precision, losses and what it finds."""
+"""Faster R-CNN: maps and anchors, padding, counts, precision, losses and detections."""
 
 import math
 
@@ -20,14 +20,14 @@ def head_of(info=None, name="faster_rcnn", seed=0, **parameters):
 
 
 def lively(head):
-    """Return a head whose new weights tell places apart, as trained ones do."""
+    """Return a head whose initial weights distinguish positions, like trained ones."""
     for layer in (head.rpn.head.conv[0][0], head.rpn.head.cls_logits, head.rpn.head.bbox_pred):
         torch.nn.init.normal_(layer.weight, std=0.1)
     return head
 
 
 def features_of(info, canvas, count=2):
-    """Return random maps of the sizes that a backbone would make."""
+    """Return random maps of the sizes of a backbone's."""
     torch.manual_seed(1)
     return {
         name: torch.rand(count, channels, *(math.ceil(side / stride) for side in canvas))

@@ -1,4 +1,4 @@
-"""FCOS: torchvision's numbers, its maps, places and what they are to find."""
+"""FCOS: torchvision's outputs, maps, points and their assignment."""
 
 import math
 
@@ -16,7 +16,7 @@ PYRAMID = {"p2": (16, 4), "p3": (16, 8), "p4": (16, 16), "p5": (16, 32)}
 
 
 class Below(nn.Module):
-    """A gvt backbone as torchvision wants it: with the maps that are looked at, and their width."""
+    """A gvt backbone with torchvision's interface: the maps in use, and their channels."""
 
     def __init__(self, backbone, maps, out_channels):
         super().__init__()
@@ -34,7 +34,7 @@ def head_of(info=None, **parameters):
 
 
 def lively(head):
-    """Return a head whose new weights tell places apart, as trained ones do."""
+    """Return a head whose initial weights distinguish positions, like trained ones."""
     boxes = head.head["regression_head"]
     for layer in (head.head["classification_head"].cls_logits, boxes.bbox_reg, boxes.bbox_ctrness):
         nn.init.normal_(layer.weight, std=0.1)
@@ -167,7 +167,7 @@ def test_points_follow_the_declared_strides_for_any_canvas():
 
 
 def found_at(boxes, strides=(8,), ranges=(), radius=1.5, canvas=(64, 64)):
-    """Return by the index of the box the places, (x, y), that are to find it, of each stride."""
+    """Return the points, (x, y), assigned to each box index, for each stride."""
     sizes = [tuple(math.ceil(side / stride) for side in canvas) for stride in strides]
     places = places_of(sizes, strides, ranges, torch.device("cpu"))
     matched = of_truth(places, torch.tensor(boxes).view(-1, 4), radius)

@@ -1,4 +1,4 @@
-"""Figures of localisation: by hand, and what counts and what does not."""
+"""Localisation metric: values by hand, and which objects count."""
 
 import math
 import warnings

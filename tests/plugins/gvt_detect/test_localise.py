@@ -1,4 +1,4 @@
-"""The one object of an image: losses by hand, padding, what is meant, and that it learns."""
+"""Localisation: losses by hand, padding, the choice of the object, and learning."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Mask R-CNN: what it learns of masks, and how they lie in the picture."""
+"""Mask R-CNN: learning of masks, and their position in the image."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def task_of(**parameters):
 
 
 def discs():
-    """Return two images of discs, which a box does not describe; the second has a padding."""
+    """Return two images of discs, whose masks differ from their boxes; the second is padded."""
     torch.manual_seed(0)
     sizes = (CANVAS, (48, 70))
     centres = [[(26, 26, 18), (44, 72, 18)], [(24, 40, 20)]]

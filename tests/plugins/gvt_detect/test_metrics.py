@@ -1,4 +1,4 @@
-"""COCO's figures, checked against pycocotools run by hand, and what is wrong with an image."""
+"""COCO's metrics against pycocotools, and the error of an image."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ SIZE = (120, 160)
 
 
 def things(boxes, labels, scores=None, masks=False):
-    """Return boxes with labels and, as rectangles, masks: what is true, or with scores is said."""
+    """Return boxes with labels and rectangular masks: a truth, or with scores a prediction."""
     found = {
         "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
         "labels": torch.tensor(labels, dtype=torch.int64),
@@ -49,7 +49,7 @@ def measured(predictions, targets, classes=3, masks=False):
 
 
 def random_image(seed, masks=False, noise=0.0):
-    """Return a truth of some boxes and, a little beside them, a prediction with others."""
+    """Return a truth of some boxes, and a prediction of most of them, moved by noise."""
     source = torch.Generator().manual_seed(seed)
     count = int(torch.randint(0, 7, (), generator=source))
     corners = (torch.rand(count, 2, generator=source) * 70).round()
@@ -73,7 +73,7 @@ def ignored(image):
 
 
 def by_hand(predictions, targets, kind):
-    """Return the 12 figures of pycocotools, with files as they would be on disk."""
+    """Return the 12 values of pycocotools, with files as on disk."""
     from pycocotools import mask as coding
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval

@@ -1,4 +1,4 @@
-"""Boxes that may hold an object: where they are, that they are always the same, and no OpenCV."""
+"""Proposals: their positions, reproducibility, and missing OpenCV."""
 
 import sys
 from dataclasses import replace
@@ -22,7 +22,7 @@ def batch_of(images, sizes=None, **inputs):
 
 
 def recall(scenes, proposer, most):
-    """Return the share of objects that a proposal has an IoU of at least 0.5 with."""
+    """Return the share of objects with a proposal of an IoU of at least 0.5."""
     best = []
     for index in range(len(scenes)):
         sample = scenes[index]

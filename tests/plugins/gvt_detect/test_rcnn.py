@@ -1,4 +1,4 @@
-"""R-CNN: what its phases train, what they learn from, padding, memory, and what it finds."""
+"""R-CNN: its phases and their examples, padding, memory, and detections."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What R-CNN is made of: crops and their geometry, the examples, and the machines' loss."""
+"""Parts of R-CNN: the geometry of crops, the examples, and the SVMs' loss."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from gvt_detect.rcnn_examples import sampled
 from gvt_detect.svm import hinge_loss, scores_of
 
 RAMP = torch.stack(torch.meshgrid(torch.arange(40) + 0.5, torch.arange(60) + 0.5, indexing="ij"))
-"""A picture whose two channels say where a pixel's centre is: y, and x."""
+"""An image whose two channels are the coordinates of a pixel's centre: y and x."""
 
 
 # --- crops -----------------------------------------------------------------------------------

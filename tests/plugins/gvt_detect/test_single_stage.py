@@ -1,4 +1,4 @@
-"""FCOS and SSD: empty images, precision, and that they learn."""
+"""FCOS and SSD: empty images, precision, and learning."""
 
 import math
 
@@ -19,7 +19,7 @@ def name(request):
 
 
 def head_of(name, **parameters):
-    """Return a head whose new weights tell places apart, as trained ones do."""
+    """Return a head whose initial weights distinguish positions, like trained ones."""
     torch.manual_seed(0)
     known = {"feature_info": PYRAMID, "num_classes": 3, "score_threshold": 0.05} | parameters
     head = gvt.create("head", name, **known)
@@ -121,7 +121,7 @@ def test_weights_multiply_losses(name):
 
 
 def colourful():
-    """Return four pictures with squares whose colour is their class; the last one has none."""
+    """Return four images with squares whose colour is their class; the last one has none."""
     canvas = (64, 96)
     torch.manual_seed(0)
     boxes = [

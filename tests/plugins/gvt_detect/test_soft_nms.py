@@ -1,4 +1,4 @@
-"""Soft suppression against the paper's own loop."""
+"""Soft non-maximum suppression against the paper's loop."""
 
 import math
 
@@ -10,7 +10,7 @@ from gvt_detect.soft_nms import SIGMA, soft_nms
 
 
 def by_the_paper(boxes, scores, method, iou):
-    """Return (index, score) of the boxes of one class, by figure 2 of the paper."""
+    """Return (index, score) of the boxes of one class, as in figure 2 of the paper."""
     left, scores, found = list(range(len(boxes))), scores.tolist(), []
     while left:
         best = max(left, key=lambda i: scores[i])

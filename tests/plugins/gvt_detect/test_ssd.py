@@ -1,4 +1,4 @@
-"""SSD: torchvision's numbers, default boxes, what they are matched with, and negatives."""
+"""SSD: torchvision's outputs, default boxes, their matching, and negatives."""
 
 import math
 
@@ -38,7 +38,7 @@ def features_of(canvas, info=STAGES, count=2):
 
 
 class Below(nn.Module):
-    """A backbone with the maps that a head adds, as torchvision's SSD wants it."""
+    """A backbone with the maps that a head adds, for torchvision's SSD."""
 
     def __init__(self, backbone, head):
         super().__init__()

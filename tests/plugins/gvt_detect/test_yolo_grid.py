@@ -1,4 +1,4 @@
-"""The first YOLO: outputs, its loss by hand, padding, cells with several objects, learning."""
+"""YOLO, version 1: outputs, losses by hand, padding, shared cells, and learning."""
 
 import math
 
@@ -12,7 +12,7 @@ from gvt_detect.yolo_grid import Outputs
 
 INFO = {"fine": (4, 8), "coarse": (8, 16)}
 SIZE = (100, 200)
-"""Of the images in tests by hand, on a grid of 2 x 2: cells of 50 x 100 pixels."""
+"""Size of the images in tests by hand; a grid of 2 x 2 has cells of 50 x 100 pixels."""
 
 BOX = [15, 17, 65, 53]
 """Its centre is (40, 35), in the first cell at (0.4, 0.7); its sides are 0.25 and 0.36 of SIZE."""
@@ -49,7 +49,7 @@ def targets_of(boxes, labels):
 
 
 def outputs_of(first, images=1, confidence=0.1):
-    """Return outputs whose first cell is given, (12,), and the others know of nothing."""
+    """Return outputs with a first cell (12,), and no objects in the others."""
     cells = torch.zeros(images, 2, 2, 12)
     cells[..., [4, 9]] = confidence
     cells[..., 10:] = 9.0  # classes count only where there is an object

@@ -1,4 +1,4 @@
-"""What holds for every head that says something of every pixel, on unlike backbones."""
+"""Segmentation heads: what they share, on several backbones."""
 
 import pytest
 import torch
@@ -234,7 +234,7 @@ def test_a_unet_is_wide_enough_for_its_classes_on_any_backbone(info, num_classes
 
 @pytest.mark.parametrize("name", ["unet", "fpn", "deeplab", "fcn"])
 def test_it_learns(name):
-    """Bright squares on a dark ground, in places never seen."""
+    """Bright squares on a dark ground, tested at other positions."""
     seed_everything(0)
     below = gvt.create("backbone", "unet_encoder", image_channels=1, width=8, depth=3)
     parameters = {"finest": 1} if name in ("fpn", "fcn") else {}

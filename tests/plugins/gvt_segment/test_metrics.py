@@ -1,4 +1,4 @@
-"""How good masks are, by hand."""
+"""Segmentation metrics, computed by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The segmentation recipes, run for real on small pictures."""
+"""The segmentation recipes, run on small images."""
 
 import numpy as np
 import pytest
