@@ -1,4 +1,4 @@
-"""Weights of other people's files, matched with those of a network of timm."""
+"""Conversion of published weights to safetensors files with timm's names."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from gvt.files import check_regular, replacing
 from .timm_networks import check_name, config_of, read_weights
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
-"""Under which names training scripts keep a network's tensors among other things."""
+"""Keys under which training scripts store a model's state dict."""
 
 _COUNTER = "num_batches_tracked"
-"""A batch norm's count of batches, which older files have not and nothing here uses."""
+"""Counter of a batch norm, which is missing in older files and not used here."""
 
 _KINDS = frozenset({"weight", "bias", "running_mean", "running_var", _COUNTER})
-"""Last parts of torch's own names; where two tensors both have one, it has to be the same."""
+"""Last parts of torch's parameter names; they have to agree if both tensors have one."""
 
 Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What an import did.
+class Conversion:
+    """Result of a conversion.
 
     Attributes:
-        count: Tensors in the new file.
-        how: `name` or `position`, by which they were matched.
-        left_over: Names in the old file that the network has not.
+        count: Number of tensors in the new file.
+        how: `name` or `position`, by which tensors were matched.
+        left_over: Names in the old file without a match in the model.
     """
 
     count: int
@@ -47,42 +47,41 @@ class Taken:
     left_over: tuple[str, ...] = ()
 
 
-def convert(file: Path, model: str, out: Path) -> Taken:
-    """Write the weights in a file as safetensors in timm's names.
+def convert(file: Path, model: str, out: Path) -> Conversion:
+    """Convert the weights in a file to a safetensors file with timm's names.
 
-    The new file's metadata say of which `model` they are, how they were `matched`, what timm
-    knows of how its pictures are read (`mean`, `std`, `interpolation`, `crop_pct`,
-    `input_size`), and which tensors are the `classifier`'s.
+    The metadata of the new file are the `model`, how tensors were `matched`, timm's preprocessing
+    (`mean`, `std`, `interpolation`, `crop_pct`, `input_size`), and the name of the `classifier`.
 
     Args:
-        file: The old one: what `torch.save` wrote of a state dict, alone or among other things, or
-            a safetensors file.
-        model: timm's name.
-        out: The new one; its folder exists.
+        file: The old file: a state dict saved by `torch.save`, alone or in other data, or a
+            safetensors file.
+        model: Name of the model in timm.
+        out: The new file, in an existing folder.
 
     Raises:
-        ConfigError: If timm has no such network.
-        DataError: If the file is damaged, holds anything but plain data, or does not fit.
+        ConfigError: If timm has no such model.
+        DataError: If the file is damaged, contains more than plain data, or does not fit.
     """
     try:
         check_name(model)
     except ValueError as error:
         raise ConfigError(f"--model: {error}") from error
     config = config_of(model)
-    theirs = _without_prefix(_opened(file))
-    ours = timm.create_model(model).state_dict()
+    state = _without_prefix(_load(file))
+    model_state = timm.create_model(model).state_dict()
     heads = config.get("classifier") or ()
     classifiers = (heads,) if isinstance(heads, str) else tuple(heads)
-    found, taken = _matched(ours, theirs, classifiers, f"{file} does not fit {model}")
-    for name, tensor in found.items():
+    tensors, result = _match(model_state, state, classifiers, f"{file} does not fit {model}")
+    for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise DataError(f"{file}: {name} has values that are not finite")
-    about = {
+    metadata = {
         "format": "pt",
         "model": model,
         "source": file.name,
-        "matched": taken.how,
-        "tensors": str(taken.count),
+        "matched": result.how,
+        "tensors": str(result.count),
         "classifier": classifiers[0] if classifiers else "",
         **{
             name: json.dumps(config[name])
@@ -91,15 +90,15 @@ def convert(file: Path, model: str, out: Path) -> Taken:
         },
     }
     with replacing(out) as temporary:
-        temporary.write(serialize(found, about))
-    return taken
+        temporary.write(serialize(tensors, metadata))
+    return result
 
 
-def _opened(file: Path) -> Tensors:
-    """Return the tensors in a file, by their names in it.
+def _load(file: Path) -> Tensors:
+    """Return the tensors in a file by name.
 
     Raises:
-        DataError: If it is damaged or holds anything but plain data.
+        DataError: If the file is damaged or contains more than plain data.
     """
     try:
         check_regular(file)
@@ -114,12 +113,14 @@ def _opened(file: Path) -> Tensors:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{file}: holds more than tensors and plain data, or is no file of torch.save; it was "
-            "not opened, since that may run code; ask for a file of its state_dict()"
+            f"{file}: contains more than tensors and plain data, or was not written by torch.save; "
+            "it was not opened, since that may run code; ask for a file of its state_dict()"
         ) from error
-    except Exception as error:  # any bytes may be in it, and raise anything
+    except Exception as error:  # a damaged file can raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{file}: is damaged, or no file of torch.save: {reason}") from error
+        raise DataError(
+            f"{file}: is damaged, or was not written by torch.save: {reason}"
+        ) from error
     while isinstance(content, Mapping):
         inner = next((content[n] for n in _WRAPPERS if isinstance(content.get(n), Mapping)), None)
         if inner is None:
@@ -128,15 +129,15 @@ def _opened(file: Path) -> Tensors:
     named = content.items() if isinstance(content, Mapping) else ()
     tensors = {str(name): value for name, value in named if isinstance(value, Tensor)}
     if not tensors:
-        raise DataError(f"{file}: has no tensors by name; expected is a network's state_dict()")
+        raise DataError(f"{file}: has no tensors by name; give a file of a model's state_dict()")
     for name, tensor in tensors.items():
         if problem := _problem(tensor):
-            raise DataError(f"{file}: {shortened(name)} {problem}; expected are dense real numbers")
+            raise DataError(f"{file}: {shortened(name)} {problem}; weights are dense real numbers")
     return tensors
 
 
 def _problem(tensor: Tensor) -> str:
-    """Return what keeps a tensor from being a weight; nothing if it can be one."""
+    """Return why a tensor cannot be a weight; empty if it can."""
     if tensor.is_meta:
         return "has no values (it is on the device meta)"
     if tensor.is_quantized:
@@ -147,7 +148,7 @@ def _problem(tensor: Tensor) -> str:
 
 
 def _without_prefix(tensors: Tensors) -> Tensors:
-    """Return tensors without the names that all of theirs begin with, as `module.`."""
+    """Return tensors by name, without a prefix that all names share, such as `module.`."""
     while True:
         first = {name.partition(".")[0] for name in tensors}
         if len(first) > 1 or not all("." in name for name in tensors):
@@ -155,68 +156,69 @@ def _without_prefix(tensors: Tensors) -> Tensors:
         tensors = {name.partition(".")[2]: tensor for name, tensor in tensors.items()}
 
 
-def _matched(
-    ours: Tensors, theirs: Tensors, classifiers: tuple[str, ...], refusal: str
-) -> tuple[Tensors, Taken]:
-    """Return their tensors by our names.
+def _match(
+    model_state: Tensors, state: Tensors, classifiers: tuple[str, ...], problem: str
+) -> tuple[Tensors, Conversion]:
+    """Return the tensors of a state dict by the names of a model.
 
     Raises:
-        DataError: If they do not fit; says where first.
+        DataError: If they do not fit; the message names the first mismatch.
     """
-    pairs, how = _paired(_uncounted(ours), _uncounted(theirs))
+    pairs, how = _paired(_uncounted(model_state), _uncounted(state))
     for name, other in pairs:
-        if not _fits(name, other, ours, theirs, classifiers):
+        if not _fits(name, other, model_state, state, classifiers):
             raise DataError(
-                f"{refusal}: where the network has {_told(name, ours)}, the file has "
-                f"{_told(other, theirs)}; it has {len(theirs)} tensors, the network {len(ours)}"
+                f"{problem}: where the model has {_described(name, model_state)}, the file has "
+                f"{_described(other, state)}; it has {len(state)} tensors, the model "
+                f"{len(model_state)}"
             )
-        fractions = bool(name) and ours[str(name)].is_floating_point()
-        if fractions and other and not theirs[other].is_floating_point():
+        is_float = bool(name) and model_state[str(name)].is_floating_point()
+        if is_float and other and not state[other].is_floating_point():
             raise DataError(
-                f"{refusal}: {other} has whole numbers ({theirs[other].dtype}), as quantised "
-                "weights have, and the network's are fractions"
+                f"{problem}: {other} has whole numbers ({state[other].dtype}), as quantised "
+                "weights have, and the model has floating-point numbers"
             )
-    found = {name: theirs[other] for name, other in pairs if name and other}
-    # A counter that the file lacks, or that no name tells, begins at 0.
-    counters = {n: theirs.get(n, t) for n, t in ours.items() if n.endswith(_COUNTER)}
-    left_over = tuple(n for n in _uncounted(theirs) if n not in {other for _, other in pairs})
-    both = found | counters
-    result = {n: both[n].to(ours[n].dtype, copy=True).contiguous() for n in ours}
-    return result, Taken(len(result), how, left_over)
+    tensors = {name: state[other] for name, other in pairs if name and other}
+    # A counter that the file lacks starts at 0.
+    counters = {n: state.get(n, t) for n, t in model_state.items() if n.endswith(_COUNTER)}
+    left_over = tuple(n for n in _uncounted(state) if n not in {other for _, other in pairs})
+    tensors |= counters
+    result = {n: tensors[n].to(t.dtype, copy=True).contiguous() for n, t in model_state.items()}
+    return result, Conversion(len(result), how, left_over)
 
 
 def _paired(
-    ours: Sequence[str], theirs: Sequence[str]
+    model_names: Sequence[str], names: Sequence[str]
 ) -> tuple[list[tuple[str | None, str | None]], str]:
-    """Return pairs of our and their names, None where one has no other, and what they go by."""
-    shared = {*ours} & {*theirs}
-    # A network in other names may still share a few, such as `fc.weight`.
-    if len(shared) > len(ours) // 2:
-        return [(name, name if name in shared else None) for name in ours], "name"
-    return list(zip_longest(ours, theirs)), "position"
+    """Return pairs of names, None without a counterpart, and `name` or `position`."""
+    shared = {*model_names} & {*names}
+    # A model with other names may still share a few, such as `fc.weight`.
+    if len(shared) > len(model_names) // 2:
+        return [(name, name if name in shared else None) for name in model_names], "name"
+    return list(zip_longest(model_names, names)), "position"
 
 
 def _fits(
     name: str | None,
     other: str | None,
-    ours: Tensors,
-    theirs: Tensors,
+    model_state: Tensors,
+    state: Tensors,
     classifiers: tuple[str, ...],
 ) -> bool:
-    """Return whether a tensor can be taken for one of ours; a classifier may have any classes."""
+    """Return whether two tensors match; a classifier may have another number of classes."""
     if name is None or other is None:
         return False
     kinds = {name.rpartition(".")[2], other.rpartition(".")[2]}
     if len(kinds) > 1 and kinds <= _KINDS:
         return False
-    here, there = ours[name].shape, theirs[other].shape
+    shape, other_shape = model_state[name].shape, state[other].shape
     free = 1 if name.rpartition(".")[0] in classifiers else 0
-    return len(here) == len(there) and here[free:] == there[free:]
+    return len(shape) == len(other_shape) and shape[free:] == other_shape[free:]
 
 
 def _uncounted(tensors: Tensors) -> list[str]:
     return [name for name in tensors if not name.endswith(_COUNTER)]
 
 
-def _told(name: str | None, tensors: Tensors) -> str:
+def _described(name: str | None, tensors: Tensors) -> str:
     return "none" if name is None else f"{name} {tuple(tensors[name].shape)}"

@@ -1,4 +1,4 @@
-"""Any network of timm that gives feature maps."""
+"""Backbone from any model of timm with feature maps."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .freezing import freeze_parameters, leave_out, parameters_behind
 from .timm_networks import check_all_there, check_name, config_of, create, strides_of
 
 _REFUSALS = (RuntimeError, AssertionError, IndexError)
-"""What networks raise that do not take images of a size."""
+"""Errors that models raise for images of an unsupported size."""
 
 FINAL = "final"
-"""The name of a network's own last map."""
+"""Name of the model's own last map."""
 
 
 class Normalise(nn.Module):
-    """Images minus a mean, by a standard deviation, one of each for every channel."""
+    """Subtraction of a mean and division by a standard deviation, for each channel."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], channels: int) -> None:
         super().__init__()
@@ -37,10 +37,10 @@ class Normalise(nn.Module):
         self.std: Tensor
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return images of the same shape.
+        """Return the normalised images, of the same shape.
 
         Raises:
-            ValueError: If they have another number of channels.
+            ValueError: If the images have another number of channels.
         """
         channels = self.mean.shape[1]
         if images.shape[1] != channels:
@@ -49,38 +49,37 @@ class Normalise(nn.Module):
 
 
 class Timm(Backbone):
-    """A network of timm (pytorch-image-models), with its own mean and standard deviation.
+    """A model of timm (pytorch-image-models), with its own mean and standard deviation.
 
-    Its maps are called after their place in it, from `stage1` on: of a ResNet `stage1` (64, 2) to
-    `stage5` (512, 32), of a Swin transformer `stage1` (96, 4) to `stage4` (768, 32). Of several
-    with one stride, as a ViT has, the last one counts unless `stages` says otherwise. Images whose
-    sides are no multiples of what the network divides them into are padded at the right and the
-    bottom.
+    Its maps are named by position, starting with `stage1`: for a ResNet `stage1` (64, 2) to
+    `stage5` (512, 32), for a Swin transformer `stage1` (96, 4) to `stage4` (768, 32). If several
+    have one stride, as in a ViT, only the last one is used by default. Images are padded at the
+    right and the bottom to multiples of the model's stride.
 
     Args:
-        image_shape: (C, H, W) of the images, None where sizes differ. Networks that are built for
-            one size are built for this one.
-        model: timm's name, perhaps with a tag: `resnet18`, `resnet18.a1_in1k`.
-        pretrained: Download timm's weights.
-        weights: A safetensors file in timm's names, such as `gvt import` makes. Neither this nor
-            `pretrained` is read when a checkpoint is loaded.
-        image_channels: Those of `image_shape` unless given, 3 without either. Weights
-            for three are summed for grey images, and repeated and scaled for others; mean and
-            standard deviation are then the average of the three.
-        stages: The numbers of the maps to return; all unless given. What lies behind the last one
-            is left out.
-        output_stride: Of the coarsest map; 8 and 16 dilate convolutions instead (Chen et al.
-            2017, https://arxiv.org/abs/1706.05587), where the network can.
-        freeze: So many stages keep their weights, from the images on, and are always in eval
-            mode; `all` of them if it says so.
-        freeze_norm: Keep the statistics and weights of every batch norm.
-        final: Also return `final`, the last map before the classifier's average. With it a linear
-            classifier is the published network, where that has only one behind its average, as
-            ResNets and EfficientNets do.
+        image_shape: (C, H, W) of the images, None if sizes differ. Models for a single size are
+            built for this one.
+        model: Name of the model in timm, optionally with a tag: `resnet18`, `resnet18.a1_in1k`.
+        pretrained: Whether to download timm's weights.
+        weights: A safetensors file with timm's names, such as one from `gvt import`. Neither this
+            nor `pretrained` is used when a checkpoint is loaded.
+        image_channels: Channels of the images if `image_shape` is None; 3 by default. Weights for
+            three channels are summed for grey images, and repeated and scaled for others; mean
+            and standard deviation are then averaged over the three.
+        stages: Numbers of the maps to return. Layers after the last one are removed. By default
+            the last map of each stride.
+        output_stride: Stride of the coarsest map; 8 and 16 dilate convolutions (Chen et al. 2017,
+            https://arxiv.org/abs/1706.05587), if the model supports it.
+        freeze: Number of stages, from the first, whose weights are frozen and which stay in eval
+            mode; `all` for the whole model.
+        freeze_norm: Whether to freeze the statistics and weights of every batch norm.
+        final: Whether to return `final`, too, the last map before the classifier's average
+            pooling. A linear classifier on it is the published model, if that has only a linear
+            layer after the pooling, as ResNets and EfficientNets do.
 
     Raises:
-        ValueError: If timm has no such network, it gives no maps or no such stages, or weights
-            are not to be had.
+        ValueError: If timm has no such model, it has no maps or not these stages, or weights
+            are not available.
     """
 
     def __init__(
@@ -115,29 +114,29 @@ class Timm(Backbone):
             self.network.prune_intermediate_layers(self._levels, prune_norm=True)
         side = -(-64 // strides[-1]) * strides[-1]
         usual = [(side, side), config["input_size"][1:]]
-        every, size = self._tried(channels, [self._only_size] if self._only_size else usual)
+        maps, size = self._probed(channels, [self._only_size] if self._only_size else usual)
         stride_of = {FINAL: strides[-1], **{_name(n): s for n, s in enumerate(strides)}}
-        wanted = [*map(_name, self._levels), *([FINAL] if final else [])]
-        self.feature_info = {n: (every[n].shape[1], stride_of[n]) for n in wanted}
-        self._divisor = strides[-1] if self._only_size else self._divides(every, size)
-        leave_out(self.network, parameters_behind(every[name] for name in wanted))
+        names = [*map(_name, self._levels), *([FINAL] if final else [])]
+        self.feature_info = {n: (maps[n].shape[1], stride_of[n]) for n in names}
+        self._divisor = strides[-1] if self._only_size else self._required_multiple(maps, size)
+        leave_out(self.network, parameters_behind(maps[name] for name in names))
         if weights is not None:
             check_all_there(self.network, weights, model)
-        frozen = self._to_freeze(freeze, every, len(strides))
-        self._still = freeze_parameters(self.network, frozen, freeze_norm)
-        self.train()  # which puts what is frozen into eval mode
+        frozen = self._frozen(freeze, maps, len(strides))
+        self._eval_names = freeze_parameters(self.network, frozen, freeze_norm)
+        self.train()  # sets frozen modules to eval mode
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:
-        """Return the name of a network that timm keeps for tests, small and quick."""
+        """Return parameters of a small example, for the conformance kit."""
         return {"model": "test_resnet"}
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the maps, of the size of the images by their stride, rounded up or down.
+        """Return the maps, with the size of the images divided by their stride and rounded.
 
         Raises:
-            ValueError: If the images have other channels, or the network takes one size and they
-                have another.
+            ValueError: If the images have another number of channels, or another size than the
+                only one of the model.
         """
         height, width = images.shape[-2:]
         down, right = -height % self._divisor, -width % self._divisor
@@ -155,88 +154,90 @@ class Timm(Backbone):
         return maps
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode; what is frozen stays in eval mode."""
+        """Set the mode; frozen modules stay in eval mode."""
         super().train(mode)
-        for name in self._still:
+        for name in self._eval_names:
             self.network.get_submodule(name).eval()
         return self
 
     def _maps(self, images: Tensor, levels: Sequence[int]) -> dict[str, Tensor]:
-        """Return the maps of normalised images."""
+        """Return the maps of normalised images by name."""
         names = [_name(level) for level in levels]
-        found = self.network.forward_intermediates(
+        outputs = self.network.forward_intermediates(
             images, indices=[*levels], output_fmt="NCHW", intermediates_only=not self._final
         )
         if not self._final:
-            return dict(zip(names, found, strict=True))
-        last, maps = found
+            return dict(zip(names, outputs, strict=True))
+        last, maps = outputs
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
             last = last.permute(0, 3, 1, 2).contiguous()
         return {**dict(zip(names, maps, strict=True)), FINAL: last}
 
-    def _tried(
+    def _probed(
         self, channels: int, sizes: Sequence[tuple[int, int]]
     ) -> tuple[dict[str, Tensor], tuple[int, int]]:
-        """Return all maps up to the last one, with their graph, and of which size of image.
+        """Return all maps up to the last one, with their graph, and the size of the image.
 
         Raises:
-            ValueError: If the network takes none of the sizes, or returns no maps.
+            ValueError: If the model supports none of the sizes, or returns no maps.
         """
-        self.network.eval()  # or its batch norms would count this image
+        self.network.eval()  # otherwise batch norms would count this image
         for size in sizes:
             try:
                 with torch.enable_grad():
                     maps = self._maps(torch.zeros(1, channels, *size), range(self._levels[-1] + 1))
             except _REFUSALS as error:
-                refusal = error
+                problem = error
                 continue
             break
         else:
-            raise ValueError(f"{self._name} takes no images of {_written(size)}: {refusal}")
+            raise ValueError(f"{self._name} takes no images of {_written(size)}: {problem}")
         self.network.train()
-        for name, each in maps.items():
-            if each.ndim != 4:
-                raise ValueError(f"{name} of {self._name} is no map; it has {each.ndim} dimensions")
+        for name, feature in maps.items():
+            if feature.ndim != 4:
+                raise ValueError(
+                    f"{name} of {self._name} is not a map; it has {feature.ndim} dimensions"
+                )
         return maps, size
 
-    def _divides(self, maps: Mapping[str, Tensor], size: tuple[int, int]) -> int:
-        """Return what sides have to be multiples of, or the network loses pixels at the border.
+    def _required_multiple(self, maps: Mapping[str, Tensor], size: tuple[int, int]) -> int:
+        """Return the number that sides have to be multiples of, to lose no pixels at the border.
 
         Args:
-            maps: Of an image of a size.
-            size: The (H, W) of it.
+            maps: Maps of an image.
+            size: (H, W) of the image.
         """
 
-        def fill(maps: Mapping[str, Tensor], side: int) -> bool:
-            each = [(maps[name], stride) for name, (_, stride) in self.feature_info.items()]
-            return all(one.shape[-1] >= -(-side // stride) for one, stride in each)
+        def cover(maps: Mapping[str, Tensor], side: int) -> bool:
+            strides = ((name, stride) for name, (_, stride) in self.feature_info.items())
+            return all(maps[name].shape[-1] >= -(-side // stride) for name, stride in strides)
 
-        if not fill(maps, size[1]):
-            return 1  # its convolutions lose some anyway
+        if not cover(maps, size[1]):
+            return 1  # valid convolutions always lose some
         self.network.eval()
         try:
             channels, odd = self.normalise.mean.shape[1], (size[0] + 1, size[1] + 1)
             with torch.no_grad():
-                fits = fill(self._maps(torch.zeros(1, channels, *odd), self._levels), odd[1])
+                fits = cover(self._maps(torch.zeros(1, channels, *odd), self._levels), odd[1])
         except _REFUSALS:
             fits = False
         self.network.train()
         return 1 if fits else max(stride for _, stride in self.feature_info.values())
 
-    def _to_freeze(
+    def _frozen(
         self, freeze: int | str, maps: Mapping[str, Tensor], count: int
     ) -> set[nn.Parameter]:
-        """Return the parameters of the first stages.
+        """Return the parameters to freeze, those of the first stages.
 
         Raises:
-            ValueError: If there are not so many.
+            ValueError: If there are not that many.
         """
         if freeze == "all":
             return {*self.network.parameters()}
         if not isinstance(freeze, int) or freeze > count:
             raise ValueError(f"freeze {freeze}: {self._name} has {count} stages")
-        first = [each for name, each in maps.items() if name != FINAL][:freeze]
-        return parameters_behind(first)
+        stages = [feature for name, feature in maps.items() if name != FINAL]
+        return parameters_behind(stages[:freeze])
 
 
 def _name(level: int) -> str:
@@ -247,13 +248,13 @@ def _chosen(stages: Sequence[int] | None, strides: Sequence[int]) -> list[int]:
     """Return the indices of the maps to return.
 
     Raises:
-        ValueError: If there is one that the network has not.
+        ValueError: If the model lacks one.
     """
     if stages is None:
-        # The last of each stride.
+        # The last map of each stride.
         return [n for n, stride in enumerate(strides) if stride not in strides[n + 1 :]]
     if not stages or max(stages) > len(strides) or len({*stages}) != len(stages):
-        raise ValueError(f"stages {list(stages)}: numbers from 1 to {len(strides)}, each once")
+        raise ValueError(f"stages {list(stages)}: give numbers from 1 to {len(strides)}, each once")
     return sorted(stage - 1 for stage in stages)
 
 

@@ -1,1 +1,1 @@
-"""Detection: boxes, and masks, of single objects."""
+"""Detection: boxes and masks of objects."""

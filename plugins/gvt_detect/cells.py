@@ -1,4 +1,4 @@
-"""A feature map as a grid of cells that lies over the image alone, and not over its padding."""
+"""Feature maps as grids of cells over each image without its padding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .maps import check_sizes
 
 
 def map_to_look_at(feature_info: Mapping[str, tuple[int, int]], name: str | None) -> str:
-    """Return the name of a feature map, that of the coarsest one unless one is given.
+    """Return the name of a feature map, by default the coarsest.
 
     Raises:
         ValueError: If there is no such map.
@@ -27,10 +27,9 @@ def map_to_look_at(feature_info: Mapping[str, tuple[int, int]], name: str | None
 
 
 def pooled(feature: Tensor, stride: int, frame: Frame, side: int) -> Tensor:
-    """Return what a map has of each image, averaged to cells, (N, C, side, side).
+    """Return a map averaged to cells, (N, C, side, side), over each image without its padding.
 
-    Each image is divided by itself, without its padding, so that its cells mean the same in any
-    batch. What has this size already is left as it is.
+    The cells of an image are the same in any batch. A map of this size is left as it is.
 
     Args:
         feature: The map, (N, C, h, w).
@@ -39,7 +38,7 @@ def pooled(feature: Tensor, stride: int, frame: Frame, side: int) -> Tensor:
         side: Cells along each side.
 
     Raises:
-        ConfigError: If the map shows more than the picture.
+        ConfigError: If the map covers more than the image.
     """
     check_sizes([feature.shape[-2:]], [stride], frame.canvas)
     return padding.pooled(_cut(feature, stride, frame.canvas), stride, frame, side)
@@ -48,13 +47,13 @@ def pooled(feature: Tensor, stride: int, frame: Frame, side: int) -> Tensor:
 def without_padding(
     layers: Callable[[Tensor], Tensor], feature: Tensor, stride: int, frame: Frame
 ) -> Tensor:
-    """Return what layers make of a map of each image, as if it were not padded, (N, C', h, w).
+    """Apply layers to each image's part of a map, as if it were not padded; (N, C', h, w).
 
-    In the padding it is 0, as what convolutions see around a picture. Where there is none, all
-    images go through the layers together.
+    The result is 0 in the padding, as convolutions see it around an image. Without padding all
+    images are computed together.
 
     Args:
-        layers: They leave height and width as they are.
+        layers: Layers that keep height and width.
         feature: The map, (N, C, h, w).
         stride: Pixels of the image to a cell of the map.
         frame: Sizes of the images.
@@ -63,13 +62,13 @@ def without_padding(
     if not padding.is_padded(frame):
         parts, sizes = (feature,), (frame.canvas,)
     rows, columns = feature.shape[-2:]
-    done = []
+    outputs = []
     for part, size in zip(parts, sizes, strict=True):
-        found = layers(_cut(part, stride, size))
-        done.append(F.pad(found, (0, columns - found.shape[3], 0, rows - found.shape[2])))
-    return torch.cat(done)
+        output = layers(_cut(part, stride, size))
+        outputs.append(F.pad(output, (0, columns - output.shape[3], 0, rows - output.shape[2])))
+    return torch.cat(outputs)
 
 
 def _cut(feature: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
-    """Return the part of a map, (N, C, h, w), that shows an image of a size in pixels."""
+    """Return the part of a map, (N, C, h, w), that covers an image of a size in pixels."""
     return feature[..., : ceil(size[0] / stride), : ceil(size[1] / stride)]

@@ -1,52 +1,72 @@
-"""From what a network thinks of many boxes to the few that are objects."""
+"""Selection of the boxes of an image: scores, non-maximum suppression, limits."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
+
+from gvt import NonFiniteError
+
+from .types import Share
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Parameters of the selection of boxes.
+
+    Args:
+        score_threshold: Boxes with scores up to this one are dropped.
+        nms: IoU above which the box with the lower score of two of a class is dropped.
+        max_detections: Most boxes of an image.
+    """
+
+    score_threshold: Share = 0.05
+    nms: Share = 0.5
+    max_detections: PositiveInt = 100
 
 
 def detections(
     boxes: Tensor,
     scores: Tensor,
     size: tuple[int, int],
-    *,
-    score_threshold: float,
-    nms: float,
-    max_detections: int,
+    selection: Selection,
     candidates: int = 1000,
 ) -> dict[str, Tensor]:
-    """Return one image's prediction: `boxes` (D, 4), `labels` (D,), `scores` (D,), falling.
+    """Return one image's `boxes` (D, 4), `labels` (D,) and `scores` (D,), by descending score.
 
-    Boxes are clipped to the image, those without an area are dropped, and of two boxes of a class
-    that overlap too much the less likely one is. What is not a number stays, for whoever judges
-    the prediction to see.
+    Boxes are clipped to the image and dropped if they have no area; non-maximum suppression
+    follows. NaN is kept, so that the caller can detect it.
 
     Args:
-        boxes: (M, 4) xyxy in pixels, or (M, K, 4), of each class its own.
-        scores: (M, K), of each class, in [0, 1].
+        boxes: (M, 4) xyxy in pixels, or (M, K, 4), one for each class.
+        scores: (M, K), of the classes, in [0, 1].
         size: Unpadded (H, W) of the image.
-        score_threshold: Boxes whose score is not above it are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        max_detections: Most boxes of an image.
-        candidates: Most boxes of each class that are compared with each other, the surest ones: so
-            no class is lost because there is much of another.
+        selection: Parameters of the selection.
+        candidates: Most boxes of each class in non-maximum suppression, those with the highest
+            scores. The limit is by class, so that a frequent class does not displace others.
     """
-    # Not `scores > threshold`, which would hide what is not a number.
-    rows, labels = (~(scores <= score_threshold)).nonzero(as_tuple=True)
-    of_class = boxes[rows] if boxes.ndim == 2 else boxes[rows, labels]
-    found = clip_boxes_to_image(of_class.float(), size)
-    there = ~(found[:, 2:] <= found[:, :2]).any(dim=1)
-    found, labels, sure = found[there], labels[there], scores[rows, labels].float()[there]
-    best = _surest_of_each_class(sure, labels, candidates)
-    found, labels, sure = found[best], labels[best], sure[best]
-    kept = batched_nms(found, sure, labels, nms)[:max_detections]
-    return {"boxes": found[kept], "labels": labels[kept], "scores": sure[kept]}
+    # Not `scores > threshold`, which would drop NaN.
+    rows, labels = (~(scores <= selection.score_threshold)).nonzero(as_tuple=True)
+    selected = boxes[rows] if boxes.ndim == 2 else boxes[rows, labels]
+    clipped = clip_boxes_to_image(selected.float(), size)
+    valid = ~(clipped[:, 2:] <= clipped[:, :2]).any(dim=1)
+    clipped, labels, class_scores = (
+        clipped[valid],
+        labels[valid],
+        scores[rows, labels].float()[valid],
+    )
+    best = _best_of_each_class(class_scores, labels, candidates)
+    clipped, labels, class_scores = clipped[best], labels[best], class_scores[best]
+    kept = batched_nms(clipped, class_scores, labels, selection.nms)[: selection.max_detections]
+    return {"boxes": clipped[kept], "labels": labels[kept], "scores": class_scores[kept]}
 
 
-def _surest_of_each_class(scores: Tensor, labels: Tensor, count: int) -> Tensor:
-    """Return which of M boxes are the `count` surest of their class, the surest of all first."""
+def _best_of_each_class(scores: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return the indices of the `count` highest scores of each class, in descending order."""
     order = scores.argsort(descending=True, stable=True)
     grouped, places = labels[order].sort(stable=True)
     ranks = torch.empty_like(order)
@@ -57,7 +77,7 @@ def _surest_of_each_class(scores: Tensor, labels: Tensor, count: int) -> Tensor:
 
 
 def inside(points: Tensor, sizes: tuple[tuple[int, int], ...]) -> Tensor:
-    """Return of each image whether points are in it and not in its padding, (N, P) bool.
+    """Return whether points are in each image, not in its padding, (N, P) bool.
 
     Args:
         points: (P, 2), x and y in pixels.
@@ -65,3 +85,16 @@ def inside(points: Tensor, sizes: tuple[tuple[int, int], ...]) -> Tensor:
     """
     limits = torch.tensor(sizes, dtype=points.dtype, device=points.device).flip(1)
     return (points < limits[:, None]).all(dim=-1)
+
+
+def check_finite(boxes: Tensor, scores: Tensor) -> None:
+    """Check the boxes and scores of a prediction.
+
+    Raises:
+        NonFiniteError: If one is not a finite number.
+    """
+    if not (boxes.isfinite().all() and scores.isfinite().all()):
+        raise NonFiniteError(
+            "a predicted box or its score is not a finite number; training may have diverged: "
+            "lower the learning rate"
+        )

@@ -1,49 +1,31 @@
-"""What all detectors share: what they learn from, and how they are judged."""
+"""Base class of all detectors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from pydantic import PositiveInt
 from torch import Tensor
 
 from gvt import Head, Metric
 
-from .detections import detections
-from .types import Share
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which boxes of an image are kept.
-
-    Args:
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        max_detections: Most boxes of an image.
-    """
-
-    score_threshold: Share = 0.05
-    nms: Share = 0.5
-    max_detections: PositiveInt = 100
+from .detections import Selection, detections
 
 
 class Detector(Head):
-    """A head that finds objects.
+    """Base class of heads that detect objects.
 
     Args:
         num_classes: Number of classes.
-        weights: Factors of the losses, 1 unless given.
-        selection: Which boxes are kept.
+        weights: Factors of the losses, 1 by default.
+        selection: Parameters of the selection of boxes.
 
     Attributes:
-        losses: Names of the losses that have a weight.
-        candidates: Most boxes of a class that are looked at.
+        losses: Names of the losses that can have a weight.
+        candidates: Most boxes of a class in non-maximum suppression.
 
     Raises:
-        ValueError: If a weight is for no loss.
+        ValueError: If `weights` names an unknown loss.
     """
 
     padding_reach = 0
@@ -58,9 +40,7 @@ class Detector(Head):
         selection: Selection,
     ) -> None:
         super().__init__()
-        self.num_classes, self.weights = num_classes, weights or {}
-        self.score_threshold, self.nms = selection.score_threshold, selection.nms
-        self.max_detections = selection.max_detections
+        self.num_classes, self.weights, self.selection = num_classes, weights or {}, selection
         if unknown := sorted(set(self.weights) - set(self.losses)):
             raise ValueError(f"weights for {unknown}, the losses are {list(self.losses)}")
 
@@ -71,22 +51,14 @@ class Detector(Head):
         return DetectionMetric(self.num_classes, masks="masks" in self.needs)
 
     def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
-        """Return 1 - F1 of each image's sure detections, (N,)."""
+        """Return 1 - F1 of each image's confident detections, (N,)."""
         from .metrics import mistakes
 
         return mistakes(predictions, targets)
 
     def _best(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> dict[str, Any]:
-        """Return what `detections` leaves of one image's boxes, by the head's own limits."""
-        return detections(
-            boxes,
-            scores,
-            size,
-            score_threshold=self.score_threshold,
-            nms=self.nms,
-            max_detections=self.max_detections,
-            candidates=self.candidates,
-        )
+        """Return one image's `detections` with the parameters of this head."""
+        return detections(boxes, scores, size, self.selection, self.candidates)
 
     def _weighted(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.weights.get(name, 1.0) * loss for name, loss in losses.items()}

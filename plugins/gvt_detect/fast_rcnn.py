@@ -1,4 +1,4 @@
-"""Fast R-CNN: of each proposal from outside its class and its box."""
+"""Fast R-CNN: class and box of each proposal from outside the model."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .regions import RegionDetector, RegionSettings
 RoI = Literal["pool", "align"]
 
 _PADDING = -1e30
-"""Less than every feature, and more than what max pooling begins with."""
+"""Value of the padding: less than every feature, but more than the start of max pooling."""
 
 
 class Outputs(NamedTuple):
-    """What is computed once for both losses and predictions.
+    """The outputs that losses and predictions are computed from.
 
     Attributes:
-        maps: Those that regions are pooled from, (N, C, h, w) float32.
-        proposals: Of each image (P, 4).
+        maps: The feature maps to pool, (N, C, h, w) float32.
+        proposals: Proposals (P, 4) of each image.
         sizes: Unpadded (H, W) of each image.
     """
 
@@ -39,26 +39,27 @@ class Outputs(NamedTuple):
 
 
 class FastRCNN(RegionDetector):
-    """Proposals from outside, and of each its class and its box, by torchvision's own parts.
+    """Fast R-CNN on any backbone, built from torchvision's layers.
 
-    Girshick, 2015, https://arxiv.org/abs/1504.08083, with the dense layers and the losses of
-    torchvision's Faster R-CNN, on one map or on a pyramid. Proposals are what the data gives as
-    `inputs["proposals"]`, as the data set `proposals` does, or are made of the pictures each time
-    that they are seen. The true boxes are proposals, too, but for the losses only. Nothing is
-    learned from or found in the padding of images.
+    Girshick 2015, https://arxiv.org/abs/1504.08083, with the dense layers and the losses of
+    torchvision's Faster R-CNN, on one map or on a pyramid. Proposals are `inputs["proposals"]` of
+    the data, as from the data set `proposals`; otherwise they are computed from the images each
+    time. The losses also use the true boxes as proposals. Padding is ignored in training and
+    prediction.
 
     Args:
-        proposer: What makes proposals where the data gives none: `selective_search` (Uijlings and
-            others, 2013), `selective_search_quality`, its thorough form, or `windows` of several
-            sizes all over the picture.
+        proposer: Method that creates proposals if the data has none: `selective_search` (Uijlings
+            et al. 2013), `selective_search_quality`, its thorough form, or `windows` of several
+            sizes on a grid.
         proposals: Most proposals of an image.
-        roi: How a region becomes features: `pool`, the largest value of each cell as in the paper,
-            or `align`, the mean of points between the cells (He and others, 2017).
-        weights: Factors of the losses `classification` and `box`, 1 unless given.
-        **regions: Those of `RegionSettings`.
+        roi: Pooling of a region: `pool`, the largest value of each cell as in the paper, or
+            `align`, the mean of interpolated points (He et al. 2017).
+        weights: Factors of the losses `classification` and `box`, 1 by default.
+        **regions: Parameters of `RegionSettings`.
 
     Raises:
-        ValueError: If the maps are not there or not equally wide, or a weight is for no loss.
+        ValueError: If the backbone lacks a map, the maps differ in channels, or `weights` names
+            an unknown loss.
     """
 
     def __init__(
@@ -80,18 +81,18 @@ class FastRCNN(RegionDetector):
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a narrow one to try, which needs no OpenCV."""
+        """Return parameters of a small example, without OpenCV, for the conformance kit."""
         return {"hidden": 32, "proposer": "windows", "proposals": 100}
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Outputs:
         """Return the proposals, and the maps that they are pooled from.
 
         Raises:
-            ConfigError: If the maps show more than the picture, or proposals are to be made by
-                selective search and OpenCV is not installed.
+            ConfigError: If a map covers more than the image, or selective search is needed and
+                OpenCV is not installed.
         """
-        shown = [features[name].shape[-2:] for name in self.maps]
-        check_sizes(shown, self.strides, batch.frame.canvas)
+        map_sizes = [features[name].shape[-2:] for name in self.maps]
+        check_sizes(map_sizes, self.strides, batch.frame.canvas)
         maps = {name: features[name].float() for name in self.roi_heads.box_roi_pool.featmap_names}
         proposals = proposals_of(batch, self.proposer, self.proposals)
         return Outputs(maps, proposals, list(batch.frame.sizes))
@@ -103,18 +104,18 @@ class FastRCNN(RegionDetector):
         return self._weighted(self.region_losses(outputs, regions, truth))
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return of each image `boxes`, `labels` and `scores`, the best one first."""
-        return self._found(outputs, outputs.proposals)
+        """Return the `boxes`, `labels` and `scores` of each image, by descending score."""
+        return self._detected(outputs, outputs.proposals)
 
 
 class RegionMaxPool(nn.Module):
-    """The largest value of each cell of a region, from the map that suits the region's area.
+    """Max pooling of regions, each from the map that suits its area.
 
-    It is torchvision's `roi_pool` on maps that end where the images do: by its rounding the last
-    cells of a region at an image's edge are beyond that. A cell with nothing in it is 0.
+    It is torchvision's `roi_pool` on maps that end where the images do. By its rounding, the last
+    cells of a region at the edge of an image are beyond it. A cell with nothing in it is 0.
 
     Args:
-        like: What pools the same regions by their mean: its maps, its scales and its size.
+        like: The average pooling of the same regions, whose maps, scales and size are used.
     """
 
     def __init__(self, like: MultiScaleRoIAlign) -> None:
@@ -125,40 +126,40 @@ class RegionMaxPool(nn.Module):
     def forward(
         self, maps: Mapping[str, Tensor], boxes: list[Tensor], sizes: list[tuple[int, int]]
     ) -> Tensor:
-        """Return features (R, C, size, size) of regions.
+        """Return the pooled features (R, C, size, size) of regions.
 
         Args:
-            maps: By name, (N, C, h, w) float32.
-            boxes: Of each image (R, 4) in pixels.
+            maps: Maps by name, (N, C, h, w) float32.
+            boxes: Boxes (R, 4) of each image in pixels.
             sizes: Unpadded (H, W) of each image.
         """
-        used = [
+        cut = [
             _without_padding(maps[name], sizes, round(1 / scale))
             for name, scale in zip(self.featmap_names, self.scales, strict=True)
         ]
-        if len(used) == 1:
-            pooled = roi_pool(used[0], boxes, self.output_size, self.scales[0])
+        if len(cut) == 1:
+            pooled = roi_pool(cut[0], boxes, self.output_size, self.scales[0])
         else:
-            pooled = self._of_levels(used, boxes)
+            pooled = self._pool_levels(cut, boxes)
         return pooled.masked_fill(pooled == _PADDING, 0)
 
-    def _of_levels(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
+    def _pool_levels(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
         levels = self.map_levels(boxes)
-        per_image = levels.split([len(of_image) for of_image in boxes])
+        per_image = levels.split([len(image_boxes) for image_boxes in boxes])
         pooled = maps[0].new_zeros(len(levels), maps[0].shape[1], *self.output_size)
-        for index, (of_map, scale) in enumerate(zip(maps, self.scales, strict=True)):
-            own = [b[level == index] for b, level in zip(boxes, per_image, strict=True)]
+        for index, (feature, scale) in enumerate(zip(maps, self.scales, strict=True)):
+            level_boxes = [b[level == index] for b, level in zip(boxes, per_image, strict=True)]
             rows = (levels == index).nonzero().flatten()
-            found = roi_pool(of_map, own, self.output_size, scale)
-            pooled = pooled.index_put((rows,), found)
+            values = roi_pool(feature, level_boxes, self.output_size, scale)
+            pooled = pooled.index_put((rows,), values)
         return pooled
 
 
-def _without_padding(of_map: Tensor, sizes: list[tuple[int, int]], stride: int) -> Tensor:
-    """Return a map (N, C, h, w) whose cells beyond the images are less than all others."""
-    height, width = of_map.shape[-2:]
+def _without_padding(feature: Tensor, sizes: list[tuple[int, int]], stride: int) -> Tensor:
+    """Return a map (N, C, h, w) with the padding set to a value below all features."""
+    height, width = feature.shape[-2:]
     outside = torch.zeros(len(sizes), 1, height, width, dtype=torch.bool)
-    for of_image, size in zip(outside, sizes, strict=True):
-        of_image[..., ceil(size[0] / stride) :, :] = True
-        of_image[..., ceil(size[1] / stride) :] = True
-    return of_map.masked_fill(outside.to(of_map.device), _PADDING) if outside.any() else of_map
+    for mask, size in zip(outside, sizes, strict=True):
+        mask[..., ceil(size[0] / stride) :, :] = True
+        mask[..., ceil(size[1] / stride) :] = True
+    return feature.masked_fill(outside.to(feature.device), _PADDING) if outside.any() else feature

@@ -1,4 +1,4 @@
-"""Faster R-CNN: proposals, and of each its class and its box."""
+"""Faster R-CNN: detection in two stages, with proposals from anchors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .rpn import ProposalNetwork, Proposals, ProposalSettings
 
 
 class Outputs(NamedTuple):
-    """What is computed once for both losses and predictions.
+    """The outputs that losses and predictions are computed from.
 
     Attributes:
-        maps: Those that regions are pooled from, (N, C, h, w) float32.
-        proposals: What is thought of all anchors.
+        maps: The feature maps to pool, (N, C, h, w) float32.
+        proposals: The outputs for all anchors.
         canvas: Padded (H, W) of all images.
     """
 
@@ -36,25 +36,25 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class FasterRCNNSettings(RegionSettings, ProposalSettings):
-    """How anchors become proposals, and how these are judged."""
+    """Parameters of both stages."""
 
 
 class FasterRCNN(RegionDetector):
-    """Proposals from anchors, and of each its class and its box, by torchvision's own parts.
+    """Faster R-CNN on any backbone, built from torchvision's layers.
 
-    Ren and others, 2015, https://arxiv.org/abs/1506.01497, on one map or on a pyramid (Lin and
-    others, 2017, https://arxiv.org/abs/1612.03144). Weights have torchvision's names and shapes.
-    Losses and predictions are those of torchvision's FasterRCNN, and nothing is learned from or
-    found in the padding of images.
+    Ren et al. 2015, https://arxiv.org/abs/1506.01497, on one map or on a pyramid (Lin et al.
+    2017, https://arxiv.org/abs/1612.03144). Weights have torchvision's names and shapes. Losses
+    and predictions are those of torchvision's FasterRCNN; padding is ignored in training and
+    prediction.
 
     Args:
-        weights: Factors of the losses `objectness`, `rpn_box`, `classification` and `box`, 1
-            unless given.
-        **settings: Those of `FasterRCNNSettings`.
+        weights: Factors of the losses `objectness`, `rpn_box`, `classification` and `box`, 1 by
+            default.
+        **settings: Parameters of `FasterRCNNSettings`.
 
     Raises:
-        ValueError: If the maps are not there or not equally wide, the anchors do not fit them,
-            or a weight is for no loss.
+        ValueError: If the backbone lacks a map, the maps differ in channels, the anchors do not
+            fit them, or `weights` names an unknown loss.
     """
 
     losses = ("objectness", "rpn_box", *RegionDetector.losses)
@@ -65,21 +65,21 @@ class FasterRCNN(RegionDetector):
         num_classes: int,
         **settings: Annotated[Any, PassedTo(FasterRCNNSettings)],
     ) -> None:
-        both = FasterRCNNSettings(**settings)
-        super().__init__(feature_info, num_classes, both)
-        self.rpn = ProposalNetwork(self.channels, self.strides, both)
+        parameters = FasterRCNNSettings(**settings)
+        super().__init__(feature_info, num_classes, parameters)
+        self.rpn = ProposalNetwork(self.channels, self.strides, parameters)
         self.roi_heads = self.region_heads(feature_info)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a narrow one to try."""
+        """Return parameters of a small example, for the conformance kit."""
         return {"hidden": 32}
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Outputs:
-        """Return what is thought of all anchors, and the maps that regions are pooled from.
+        """Return the outputs for all anchors, and the maps that regions are pooled from.
 
         Raises:
-            ConfigError: If the maps show more than the picture.
+            ConfigError: If a map covers more than the image.
         """
         proposals = self.rpn([features[name] for name in self.maps], batch.frame)
         maps = {name: features[name].float() for name in self.roi_heads.box_roi_pool.featmap_names}
@@ -90,10 +90,10 @@ class FasterRCNN(RegionDetector):
         truth = self._truth(targets)
         objectness, rpn_box = self.rpn.losses(outputs.proposals, [t["boxes"] for t in truth])
         proposals = self.rpn.kept(outputs.proposals, training=True)
-        found = {"objectness": objectness, "rpn_box": rpn_box}
-        found |= self.region_losses(outputs, self._sampled(proposals, truth), truth)
-        return self._weighted(found)
+        losses = {"objectness": objectness, "rpn_box": rpn_box}
+        losses |= self.region_losses(outputs, self._sampled(proposals, truth), truth)
+        return self._weighted(losses)
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return of each image `boxes`, `labels` and `scores`, the best one first."""
-        return self._found(outputs, self.rpn.kept(outputs.proposals, training=False))
+        """Return the `boxes`, `labels` and `scores` of each image, by descending score."""
+        return self._detected(outputs, self.rpn.kept(outputs.proposals, training=False))

@@ -1,4 +1,4 @@
-"""The one object of an image: its class, and its box by regression."""
+"""Localisation: the class and the box of the single object of an image."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .types import Share
 
 
 class Outputs(NamedTuple):
-    """What is computed once for both losses and predictions.
+    """The outputs that losses and predictions are computed from.
 
     Attributes:
         logits: (N, K) float32.
-        boxes: (N, 4) float32, centre, width and height in shares of the image's size.
+        boxes: (N, 4) float32: centre, width and height relative to the image.
         sizes: Unpadded (H, W) of each image.
     """
 
@@ -34,28 +34,28 @@ class Outputs(NamedTuple):
 
 
 class Localise(Head):
-    """Class and box of the one object of an image, by dense layers on one feature map.
+    """Class and box of the single object of an image, by dense layers on one feature map.
 
-    Of an image with several objects the largest is meant, and one without any teaches nothing.
-    The box is regressed as (x, y, w, h), its centre and its size in shares of the image without
-    padding. The loss is `(1 - weight) * classification + weight * box`.
+    The largest object of an image counts, and images without objects do not contribute to the
+    loss, `(1 - weight) * classification + weight * box`. The box is regressed as (x, y, w, h),
+    its centre and its size relative to the image without padding.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the coarsest last.
+        feature_info: The (channels, stride) of each feature map, the coarsest last.
         num_classes: Number of classes.
-        feature: Name of the map to look at; the coarsest unless given.
-        grid: The map is averaged to this many cells a side before it is flattened; 1 is global
-            average pooling, which loses the place of things.
+        feature: Name of the feature map; the coarsest by default.
+        grid: Cells along each side to which the map is averaged before it is flattened. 1 is
+            global average pooling, which loses all positions.
         hidden: Widths of hidden dense layers, with ReLU.
-        dropout: Share of the last dense layer's inputs dropped in training.
-        weight: Share of the box's loss in the whole, the rest is the cross entropy of the class.
-        box_loss: `smooth_l1`, the sum of that of x, y, w and h (Girshick, 2015,
-            https://arxiv.org/abs/1504.08083), or `giou` (Rezatofighi and others, 2019,
+        dropout: Dropout rate before the last dense layer.
+        weight: Weight of the box's loss; the cross entropy of the class has the rest.
+        box_loss: `smooth_l1`, the sum over x, y, w and h (Girshick 2015,
+            https://arxiv.org/abs/1504.08083), or `giou` (Rezatofighi et al. 2019,
             https://arxiv.org/abs/1902.09630).
-        beta: Differences up to this one, in shares of the image, are squared in `smooth_l1`.
+        beta: Difference, relative to the image, up to which `smooth_l1` is quadratic.
 
     Raises:
-        ValueError: If there is no such map.
+        ValueError: If the backbone lacks the feature map.
     """
 
     needs = ("boxes", "labels")
@@ -90,7 +90,7 @@ class Localise(Head):
         """Return logits and boxes.
 
         Raises:
-            ConfigError: If the map shows more than the picture.
+            ConfigError: If the map covers more than the image.
         """
         cells = pooled(features[self.feature], self.stride, batch.frame, self.grid)
         hidden = self.layers(cells.flatten(1))
@@ -99,24 +99,24 @@ class Localise(Head):
         return Outputs(logits, boxes, batch.frame.sizes)
 
     def loss(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
-        """Return `classification` and `box`, already mixed: their sum is the whole loss.
+        """Return `classification` and `box`, weighted, so that their sum is the loss.
 
-        They are means over the images that have an object; {} where none has.
+        They are means over the images with an object; {} if there are none.
         """
-        rows, labels, wanted = self._truth(outputs, targets)
+        rows, labels, truth = self._truth(outputs, targets)
         if not len(rows):
             return {}
-        found = outputs.boxes[rows]
+        boxes = outputs.boxes[rows]
         if self.box_loss == "giou":
-            corners, true_corners = (box_convert(b, "cxcywh", "xyxy") for b in (found, wanted))
+            corners, true_corners = (box_convert(b, "cxcywh", "xyxy") for b in (boxes, truth))
             box = generalized_box_iou_loss(corners, true_corners, reduction="mean")
         else:
-            box = F.smooth_l1_loss(found, wanted, reduction="sum", beta=self.beta) / len(rows)
+            box = F.smooth_l1_loss(boxes, truth, reduction="sum", beta=self.beta) / len(rows)
         classification = F.cross_entropy(outputs.logits[rows], labels)
         return {"classification": (1 - self.weight) * classification, "box": self.weight * box}
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return of each image `boxes` (1, 4) in it, `labels` (1,) and `scores` (1,)."""
+        """Return `boxes` (1, 4) in pixels, `labels` (1,) and `scores` (1,) of each image."""
         scores, labels = outputs.logits.softmax(dim=1).max(dim=1)
         corners = box_convert(outputs.boxes, "cxcywh", "xyxy") * _scales(outputs)
         return [
@@ -133,27 +133,27 @@ class Localise(Head):
         return LocalisationMetric()
 
     def errors(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
-        """Return 0 where the object is localised, 1 for a wrong class, otherwise 1 - IoU, (N,)."""
+        """Return 0 if the object is localised, 1 for a wrong class, otherwise 1 - IoU, (N,)."""
         return mislocalised(predictions, targets)
 
     def _truth(self, outputs: Outputs, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
-        """Return which images have an object, (R,), and its label (R,) and box (R, 4) in shares."""
+        """Return the images with an object, (R,), its label (R,) and its relative box (R, 4)."""
         device = outputs.logits.device
         rows, labels = [], []
         boxes = outputs.boxes.new_zeros(0, 4)
         pairs = zip(targets["boxes"], targets["labels"], strict=True)
-        for row, (of_image, label) in enumerate(pairs):
-            meant = the_object({"boxes": of_image})
-            if meant is not None:
+        for row, (image_boxes, image_labels) in enumerate(pairs):
+            index = the_object({"boxes": image_boxes})
+            if index is not None:
                 rows.append(row)
-                labels.append(label[meant])
-                boxes = torch.cat([boxes, of_image[meant][None].float()])
-        there = torch.tensor(rows, dtype=torch.int64, device=device)
-        known = torch.stack(labels) if labels else there
-        return there, known, box_convert(boxes, "xyxy", "cxcywh") / _scales(outputs)[there]
+                labels.append(image_labels[index])
+                boxes = torch.cat([boxes, image_boxes[index][None].float()])
+        indices = torch.tensor(rows, dtype=torch.int64, device=device)
+        truth = box_convert(boxes, "xyxy", "cxcywh") / _scales(outputs)[indices]
+        return indices, torch.stack(labels) if labels else indices, truth
 
 
 def _scales(outputs: Outputs) -> Tensor:
-    """Return the factors from shares to pixels of each image, (N, 4)."""
+    """Return the factors from relative coordinates to pixels of each image, (N, 4)."""
     height, width = outputs.boxes.new_tensor(outputs.sizes).T
     return torch.stack([width, height, width, height], dim=1)

@@ -1,4 +1,4 @@
-"""Mask R-CNN: Faster R-CNN with a mask of each object."""
+"""Mask R-CNN: Faster R-CNN with a mask for each object."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from .maps import region_pooler
 from .regions import Regions
 
 PASTED = 8
-"""Masks that are put into the picture at a time, in float32, before they become bool."""
+"""Number of masks pasted into the image at a time, in float32, before they become bool."""
 
 
 class MaskRCNN(FasterRCNN):
-    """Faster R-CNN with a mask of each object, by torchvision's own parts.
+    """Mask R-CNN on any backbone, built from torchvision's layers.
 
-    He and others, 2017, https://arxiv.org/abs/1703.06870. Weights have torchvision's names and
-    shapes. Losses and predictions are those of torchvision's MaskRCNN, and nothing is learned
-    from or found in the padding of images.
+    He et al. 2017, https://arxiv.org/abs/1703.06870. Weights have torchvision's names and shapes.
+    Losses and predictions are those of torchvision's MaskRCNN; padding is ignored in training and
+    prediction.
 
     Args:
-        mask_size: Side of the features that are pooled for a mask, which is twice as fine.
+        mask_size: Side of the features pooled for a mask. The mask is twice as fine.
         mask_layers: Channels of the convolutions on them.
         weights: Factors of the losses `objectness`, `rpn_box`, `classification`, `box` and
-            `mask`, 1 unless given.
-        **faster_rcnn: Those of `FasterRCNN`.
+            `mask`, 1 by default.
+        **faster_rcnn: Parameters of `FasterRCNN`.
 
     Raises:
-        ValueError: If the maps are not there or not equally wide, the anchors do not fit them,
-            there are no mask layers, or a weight is for no loss.
+        ValueError: If the backbone lacks a map, the maps differ in channels, the anchors do not
+            fit them, there are no mask layers, or `weights` names an unknown loss.
     """
 
     needs = ("boxes", "labels", "masks")
@@ -58,66 +58,66 @@ class MaskRCNN(FasterRCNN):
     ) -> None:
         super().__init__(feature_info, num_classes, **faster_rcnn)
         if not mask_layers:
-            raise ValueError("mask_layers is empty; a mask takes at least one")
+            raise ValueError("mask_layers is empty; give the channels of at least one convolution")
         width = mask_layers[-1]
         self.roi_heads.mask_roi_pool = region_pooler(feature_info, self.maps, mask_size)
         self.roi_heads.mask_head = MaskRCNNHeads(self.channels, mask_layers, 1)
-        # As wide within as without, as in torchvision's and in the paper.
+        # Input and hidden layer are equally wide, as in torchvision and the paper.
         self.roi_heads.mask_predictor = MaskRCNNPredictor(width, width, num_classes + 1)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a narrow one to try."""
+        """Return parameters of a small example, for the conformance kit."""
         return {**FasterRCNN.gvt_example(folder), "mask_layers": [16, 16]}
 
     def region_losses(
         self, outputs: Outputs, regions: Regions, truth: list[dict[str, Tensor]]
     ) -> dict[str, Tensor]:
         """Return the losses of the sampled regions, and of the masks of those with an object."""
-        found = super().region_losses(outputs, regions, truth)
+        losses = super().region_losses(outputs, regions, truth)
         objects = [labels > 0 for labels in regions.labels]
-        boxes = [b[there] for b, there in zip(regions.boxes, objects, strict=True)]
-        matched = [m[there] for m, there in zip(regions.matched, objects, strict=True)]
-        # Where the padding begins, a mask does not end.
+        boxes = [b[is_object] for b, is_object in zip(regions.boxes, objects, strict=True)]
+        matched = [m[is_object] for m, is_object in zip(regions.matched, objects, strict=True)]
+        # The border of the padding is not the border of a mask.
         sizes = outputs.sizes
         masks = [t["masks"][:, :h, :w] for t, (h, w) in zip(truth, sizes, strict=True)]
-        found["mask"] = maskrcnn_loss(
+        losses["mask"] = maskrcnn_loss(
             self._mask_logits(outputs, boxes),
             boxes,
             masks,
-            [of_image["labels"] for of_image in truth],
+            [image["labels"] for image in truth],
             matched,
         )
-        return found
+        return losses
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return of each image `boxes`, `labels`, `scores` and `masks`, the best one first."""
-        found = super().predict(outputs)
-        boxes = [of_image["boxes"] for of_image in found]
+        """Return `boxes`, `labels`, `scores` and `masks` of each image, by descending score."""
+        predictions = super().predict(outputs)
+        boxes = [prediction["boxes"] for prediction in predictions]
         logits = self._mask_logits(outputs, boxes)
-        shares = maskrcnn_inference(logits, [of_image["labels"] + 1 for of_image in found])
-        sizes = outputs.sizes
-        for of_image, small, size in zip(found, shares, sizes, strict=True):
-            of_image["masks"] = _pasted(small, of_image["boxes"], size, outputs.canvas)
-        return found
+        labels = [prediction["labels"] + 1 for prediction in predictions]
+        masks = maskrcnn_inference(logits, labels)
+        for prediction, small, size in zip(predictions, masks, outputs.sizes, strict=True):
+            prediction["masks"] = _pasted(small, prediction["boxes"], size, outputs.canvas)
+        return predictions
 
     def _truth(self, targets: Targets) -> list[dict[str, Tensor]]:
         pairs = zip(super()._truth(targets), targets["masks"], strict=True)
-        return [{**of_image, "masks": masks} for of_image, masks in pairs]
+        return [{**image, "masks": masks} for image, masks in pairs]
 
     def _mask_logits(self, outputs: Outputs, boxes: list[Tensor]) -> Tensor:
-        """Return of all boxes a mask of each class, (R, 1 + K, 2 mask_size, 2 mask_size)."""
+        """Return a mask of each class for all boxes, (R, 1 + K, 2 mask_size, 2 mask_size)."""
         pooled = self.roi_heads.mask_roi_pool(outputs.maps, boxes, outputs.sizes)
         logits: Tensor = self.roi_heads.mask_predictor(self.roi_heads.mask_head(pooled))
         return logits.float()
 
 
 def _pasted(masks: Tensor, boxes: Tensor, size: tuple[int, int], canvas: tuple[int, int]) -> Tensor:
-    """Return masks (M, 1, h, w) of boxes (M, 4) as they lie in the picture, (M, H, W) bool."""
+    """Paste masks (M, 1, h, w) into the image at their boxes (M, 4); return (M, H, W) bool."""
     height, width = size
     whole = torch.zeros(len(boxes), *canvas, dtype=torch.bool, device=masks.device)
     for start in range(0, len(boxes), PASTED):
-        some = slice(start, start + PASTED)
-        pasted = paste_masks_in_image(masks[some], boxes[some], size)
-        whole[some, :height, :width] = pasted[:, 0] > 0.5
+        part = slice(start, start + PASTED)
+        pasted = paste_masks_in_image(masks[part], boxes[part], size)
+        whole[part, :height, :width] = pasted[:, 0] > 0.5
     return whole

@@ -1,4 +1,4 @@
-"""How good boxes and masks are: COCO's average precision, and which images are the worst."""
+"""COCO's average precision and recall of boxes and masks, and the error of each image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from torchvision.ops import box_iou
 import gvt
 from gvt.loop import SURE
 
-# COCO's own, to the last digit: torchmetrics rounds its defaults to float32, which moves figures.
+from .detections import check_finite
+
+# Exactly COCO's: torchmetrics rounds its defaults to float32, which changes results.
 _IOUS = np.linspace(0.5, 0.95, 10).tolist()
 _RECALLS = np.linspace(0, 1, 101).tolist()
 _LIMITS = [1, 10, 100]
@@ -36,17 +38,17 @@ _FIGURES = {
 class DetectionMetric:
     """COCO's average precision and recall (Lin et al. 2014), by pycocotools.
 
-    `ap` is the mean over the classes and over the IoU from 0.5 to 0.95, `ap50` and `ap75` are at
-    one IoU, `ar_1`, `ar_10` and `ar_100` the recall with as many detections an image and class.
-    Objects are small up to 32 x 32 pixels of the original image and large from 96 x 96 on; with
-    masks it is the mask of a true object that is measured, as in COCO. What has no true object
-    is NaN. Of the same figures for masks each name begins with `mask_`. True objects that are
-    `ignored` (M,), as COCO's crowds, are neither missed nor wrongly found.
+    `ap` is the mean over the classes and the IoUs from 0.5 to 0.95, `ap50` and `ap75` are at one
+    IoU. `ar_1`, `ar_10` and `ar_100` are the recall with that many detections for each image and
+    class. Objects are small up to 32 x 32 pixels of the original image and large from 96 x 96 on,
+    by the area of their mask if there are masks, as in COCO. Results without true objects are
+    NaN. The results for masks have the prefix `mask_`. True objects that are `ignored` (M,), like
+    COCO's crowds, count neither as missed nor as false positives.
 
     Args:
         num_classes: Number of classes.
-        masks: Compare the masks, too. Predictions without any, such as another tool's boxes, are
-            judged by their boxes alone.
+        masks: Whether to compare masks, too. Predictions without masks, such as another tool's
+            boxes, are compared by their boxes alone.
     """
 
     def __init__(self, num_classes: int, masks: bool = False) -> None:
@@ -54,14 +56,14 @@ class DetectionMetric:
         self._metric: Any = None
 
     def to(self, device: torch.device) -> DetectionMetric:
-        """Do nothing: objects are compared on the CPU, and masks kept there, encoded."""
+        """Do nothing: objects are compared on the CPU, where encoded masks are kept."""
         return self
 
     def update(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> None:
-        """Add a batch: `boxes` (M, 4) xyxy, `labels` (M,), perhaps `masks` (M, H, W), one size.
+        """Add a batch: `boxes` (M, 4) xyxy, `labels` (M,), optionally `masks` (M, H, W).
 
-        Of a prediction also `scores` (M,), of the truth perhaps `ignored` (M,) bool. Everything is
-        in pixels of the original images.
+        A prediction also has `scores` (M,), and the truth optionally `ignored` (M,) bool. Boxes
+        and masks are in pixels of the original images.
 
         Raises:
             NonFiniteError: If a box or a score is not a finite number.
@@ -69,52 +71,52 @@ class DetectionMetric:
         if self._metric is None and predictions:
             self._metric = _average_precision(self._masks and "masks" in predictions[0])
         for prediction, target in zip(predictions, targets, strict=True):
-            # One by one, since masks of a whole batch as bytes are a lot.
+            # Image by image, since the masks of a whole batch as bytes need much memory.
             kinds = self._metric.iou_type
             self._metric.update([_plain(prediction, kinds)], [_plain(target, kinds)])
 
     def compute(self) -> dict[str, Any]:
-        """Return the figures over everything added, over all processes.
+        """Return the results over everything added, over all processes.
 
-        Besides those of the class's docstring `ap_class` and `ap50_class`, (K,) for each class,
+        In addition to those of the class's docstring: `ap_class` and `ap50_class`, (K,) by class,
         and `precision_recall`, the curves at an IoU of 0.5.
         """
-        whole = self._of_all_processes()
-        if whole is None:
+        metric = self._gathered()
+        if metric is None:
             return self._named({}, "")
-        values = whole.compute()
-        if "segm" not in whole.iou_type:
+        values = metric.compute()
+        if "segm" not in metric.iou_type:
             return self._named(values, "")
-        of_masks = self._named(values, "segm_")
-        return self._named(values, "bbox_") | {f"mask_{n}": v for n, v in of_masks.items()}
+        masks = {f"mask_{n}": value for n, value in self._named(values, "segm_").items()}
+        return self._named(values, "bbox_") | masks
 
-    def _of_all_processes(self) -> Any:
-        """Return a metric with what every process has seen; None if that is nothing.
+    def _gathered(self) -> Any:
+        """Return a metric with the state of all processes; None if all are empty.
 
-        torchmetrics gathers image by image, and so waits for ever where one process has more.
+        torchmetrics gathers image by image, and hangs if one process has more images.
         """
-        own = None if self._metric is None else (self._metric.iou_type, self._metric.metric_state)
+        state = None if self._metric is None else (self._metric.iou_type, self._metric.metric_state)
         if not dist.is_available() or not dist.is_initialized():
             return self._metric
         gathered: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(gathered, own)
-        seen = [state for state in gathered if state is not None]
-        if not seen:
+        dist.all_gather_object(gathered, state)
+        states = [state for state in gathered if state is not None]
+        if not states:
             return None
-        whole = _average_precision("segm" in seen[0][0])
-        for _, state in seen:
-            for name, images in state.items():
-                getattr(whole, name).extend(images)
-        whole.update([], [])  # or it warns of never having been updated
-        return whole
+        metric = _average_precision("segm" in states[0][0])
+        for _, lists in states:
+            for name, images in lists.items():
+                getattr(metric, name).extend(images)
+        metric.update([], [])  # or torchmetrics warns about a missing update
+        return metric
 
     def _named(self, values: dict[str, Any], prefix: str) -> dict[str, Any]:
-        """Return what torchmetrics computed of boxes, or of masks, by our names."""
-        absent = torch.tensor(-1.0)  # as COCO says that there is nothing
-        found: dict[str, Any] = {
+        """Return the results of torchmetrics by our names, for names with a prefix."""
+        absent = torch.tensor(-1.0)  # COCO's value without true objects
+        results: dict[str, Any] = {
             ours: _or_nan(values.get(prefix + theirs, absent)) for ours, theirs in _FIGURES.items()
         }
-        # (IoU thresholds, recalls, classes that occur), of all sizes, with the most detections.
+        # (IoU thresholds, recalls, classes that occur), for all sizes and the most detections.
         shape = (len(_IOUS), len(_RECALLS), self._num_classes)
         precision = torch.full(shape, torch.nan, dtype=torch.float64)
         if f"{prefix}precision" in values:
@@ -122,23 +124,23 @@ class DetectionMetric:
             precision[:, :, classes] = _or_nan(values[f"{prefix}precision"][..., 0, -1])
         recalls = torch.tensor(_RECALLS)
         curves = gvt.Curves(recalls, precision[0].T.float(), ("recall", "precision"))
-        found["ap_class"] = precision.mean(dim=(0, 1)).float()
-        found["ap50_class"] = precision[0].mean(dim=0).float()
-        return found | {"precision_recall": curves}
+        results["ap_class"] = precision.mean(dim=(0, 1)).float()
+        results["ap50_class"] = precision[0].mean(dim=0).float()
+        return results | {"precision_recall": curves}
 
 
 def mistakes(predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Tensor:
-    """Return how wrong each image's detections are, (N,): 1 - F1, 0 where all is right.
+    """Return the error of each image's detections, (N,): 1 - F1, 0 if all are right.
 
-    The surest detection first takes the true box of its class that it overlaps most, if the IoU
-    is 0.5 or more. Only those with a score of 0.5 or more count: the many unsure ones, which
-    average precision ranks, nobody would take for objects, and nearly every image has some. An
-    image without an object and without a detection is right.
+    In order of descending score, a detection is matched with the true box of its class of highest
+    IoU, if that is 0.5 or more. Only detections with a score of 0.5 or more count. Those with
+    lower scores, which average precision ranks, occur in nearly every image. The error of an
+    image without objects and detections is 0.
     """
-    return torch.tensor([_wrong(p, t) for p, t in zip(predictions, targets, strict=True)])
+    return torch.tensor([_error(p, t) for p, t in zip(predictions, targets, strict=True)])
 
 
-def _wrong(prediction: dict[str, Any], target: dict[str, Any]) -> float:
+def _error(prediction: dict[str, Any], target: dict[str, Any]) -> float:
     scores = prediction["scores"].cpu()
     order = scores.argsort(descending=True, stable=True)
     sure = order[scores[order] >= SURE]
@@ -151,7 +153,7 @@ def _wrong(prediction: dict[str, Any], target: dict[str, Any]) -> float:
     overlaps = box_iou(boxes.float(), true_boxes.float())
     overlaps[labels[:, None] != true_labels] = 0
     matched = 0
-    for row in overlaps:  # a view, so that what is taken is gone for those that follow
+    for row in overlaps:  # a view, so a matched true box is no longer available to the next rows
         best = int(row.argmax())
         if row[best] >= 0.5:
             matched += 1
@@ -162,7 +164,7 @@ def _wrong(prediction: dict[str, Any], target: dict[str, Any]) -> float:
 def _average_precision(masks: bool) -> Any:
     from torchmetrics.detection import MeanAveragePrecision
 
-    # Figures of single classes are in the summary; `class_metrics` would compute them anew.
+    # The summary has the results of each class; `class_metrics` would compute them again.
     metric = MeanAveragePrecision(
         iou_type=("bbox", "segm") if masks else "bbox",
         iou_thresholds=_IOUS,
@@ -176,21 +178,17 @@ def _average_precision(masks: bool) -> Any:
     return metric
 
 
-def _plain(known: dict[str, Any], kinds: tuple[str, ...]) -> dict[str, Tensor]:
-    """Return what is compared, on the CPU, in the types that pycocotools takes."""
-    plain = {"boxes": known["boxes"].float().cpu(), "labels": known["labels"].long().cpu()}
+def _plain(objects: dict[str, Any], kinds: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return the tensors to compare, on the CPU, in the types that pycocotools takes."""
+    plain = {"boxes": objects["boxes"].float().cpu(), "labels": objects["labels"].long().cpu()}
     if "segm" in kinds:
-        plain["masks"] = known["masks"].cpu().to(torch.uint8)
-    if "ignored" in known:
-        plain["iscrowd"] = known["ignored"].long().cpu()
-    if "scores" in known:
-        plain["scores"] = known["scores"].float().cpu()
-        # pycocotools would take what has no IoU for found.
-        if not all(bool(plain[key].isfinite().all()) for key in ("boxes", "scores")):
-            raise gvt.NonFiniteError(
-                "a predicted box, or its score, is not a finite number; the network may have "
-                "diverged: lower the learning rate"
-            )
+        plain["masks"] = objects["masks"].cpu().to(torch.uint8)
+    if "ignored" in objects:
+        plain["iscrowd"] = objects["ignored"].long().cpu()
+    if "scores" in objects:
+        plain["scores"] = objects["scores"].float().cpu()
+        # pycocotools would count a detection without an IoU as a match.
+        check_finite(plain["boxes"], plain["scores"])
     return plain
 
 

@@ -1,4 +1,4 @@
-"""The places of a pyramid, and which object each is to find."""
+"""The points of a feature pyramid, and their assignment to objects."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 
 class Places(NamedTuple):
-    """The A places of all maps together; all float32.
+    """The A points of all maps; all float32.
 
     Attributes:
         points: (A, 2), x and y in pixels.
-        boxes: (A, 4), squares around them of one stride.
-        least: (A,), from which distance on a side of an object is theirs, in pixels.
-        most: (A,), and below which one.
+        boxes: (A, 4), squares around them with sides of one stride.
+        least: (A,), smallest distance to the farthest side of a point's object, in pixels.
+        most: (A,), limit of that distance.
     """
 
     points: Tensor
@@ -32,18 +32,18 @@ def places_of(
     ranges: Sequence[float],
     device: torch.device,
 ) -> Places:
-    """Return the places, map by map and row by row.
+    """Return the points, map by map in row-major order.
 
-    A cell's place is its left upper corner, as torchvision has it: there the odd kernels of a
-    backbone look.
+    The point of a cell is its upper left corner, as in torchvision, since the odd kernels of a
+    backbone are centred there.
 
     Args:
-        sizes: Of each map (h, w).
-        strides: Of each map, in pixels.
-        ranges: The distances at which maps take turns, one fewer than there are maps.
-        device: Where they are to be.
+        sizes: (h, w) of each map.
+        strides: Stride of each map in pixels.
+        ranges: Limits between the maps, one fewer than maps.
+        device: Device of the result.
     """
-    found = []
+    levels = []
     for (height, width), stride, least, most in zip(
         sizes, strides, (0, *ranges), (*ranges, inf), strict=True
     ):
@@ -53,32 +53,32 @@ def places_of(
         points = torch.stack([columns.flatten(), rows.flatten()], dim=1)
         boxes = torch.cat([points - stride / 2, points + stride / 2], dim=1)
         limits = [points.new_full((len(points),), limit) for limit in (least, most)]
-        found.append(Places(points, boxes, *limits))
-    return Places(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        levels.append(Places(points, boxes, *limits))
+    return Places(*(torch.cat(parts) for parts in zip(*levels, strict=True)))
 
 
 def of_truth(places: Places, truth: Tensor, radius: float) -> Tensor:
-    """Return which true box each place is to find, (A,) int64; -1 for none.
+    """Return the index of each point's true box, (A,) int64; -1 without one.
 
-    One that it is in and near the middle of, and whose farthest side is its map's; of several the
-    smallest.
+    A point is assigned a box that contains it, whose centre is near, and whose farthest side is
+    within the limits of its map; the smallest one if there are several.
 
     Args:
-        places: The places.
+        places: The points.
         truth: (M, 4) xyxy in pixels.
-        radius: How near, in strides.
+        radius: Largest distance from the centre, in strides.
     """
     if not len(truth):
         return torch.full_like(places.least, -1, dtype=torch.int64)
     middles = (truth[:, :2] + truth[:, 2:]) / 2
     strides = places.boxes[:, 2:3] - places.boxes[:, :1]
-    apart = (places.points[:, None] - middles).abs().amax(dim=2)
+    offsets = (places.points[:, None] - middles).abs().amax(dim=2)
     distances = torch.cat(
         [places.points[:, None] - truth[:, :2], truth[:, 2:] - places.points[:, None]], dim=2
     )
     farthest = distances.amax(dim=2)
-    finds = (apart < radius * strides) & (distances.amin(dim=2) > 0)
-    finds &= (farthest >= places.least[:, None]) & (farthest < places.most[:, None])
+    fits = (offsets < radius * strides) & (distances.amin(dim=2) > 0)
+    fits &= (farthest >= places.least[:, None]) & (farthest < places.most[:, None])
     areas = (truth[:, 2:] - truth[:, :2]).prod(dim=1)
-    smallest, which = areas.where(finds, inf).min(dim=1)
-    return which.where(smallest < inf, -1)
+    smallest, indices = areas.where(fits, inf).min(dim=1)
+    return indices.where(smallest < inf, -1)

@@ -1,112 +1,40 @@
-"""What the detection family brings."""
+"""Components of the detection family."""
 
 from gvt_registry import Component, hookimpl
+
+_CLASSES = (
+    ("head", "faster_rcnn", "FasterRCNN", "Faster R-CNN: two stages, with proposals from anchors"),
+    ("head", "mask_rcnn", "MaskRCNN", "Mask R-CNN: Faster R-CNN with a mask for each object"),
+    ("head", "fast_rcnn", "FastRCNN", "Fast R-CNN: class and box of proposals from the data"),
+    ("head", "fcos", "FCOS", "FCOS: one stage without anchors, on a pyramid; fast"),
+    ("head", "ssd", "SSD", "SSD: one stage, from default boxes on several maps"),
+    ("head", "yolo_grid", "YOLOGrid", "YOLO, version 1: a grid of cells with boxes and a class"),
+    ("head", "localise", "Localise", "Class and box of the single object of an image"),
+    ("task", "rcnn", "RCNN", "R-CNN: proposals cropped and classified one by one; for teaching"),
+    ("dataset", "proposals", "WithProposals", "Proposals for another data set, computed once"),
+)
+
+_RECIPES = (
+    ("detect.bccd", "Blood cell detection (BCCD): Faster R-CNN, ResNet-18 pyramid"),
+    ("detect.bccd_fast", "Blood cell detection (BCCD): FCOS, EfficientNet-Lite0, in half the time"),
+    ("detect.scenes", "Boxes and masks of digits: Mask R-CNN; nothing to download"),
+    ("detect.scenes_yolo", "Boxes of digits: YOLO, version 1; nothing to download"),
+    ("detect.voc", "Faster R-CNN for your own images, with boxes in Pascal VOC's XML"),
+    ("detect.coco", "Mask R-CNN for your own images, with boxes and masks in COCO's JSON"),
+    ("detect.yolo", "Faster R-CNN for your own images, with boxes in YOLO's text files"),
+    ("localise.scenes", "Class and box of a single digit; nothing to download"),
+)
 
 
 @hookimpl
 def gvt_components() -> list[Component]:
-    """Offer the heads and the recipes."""
-    return [
-        Component(
-            "head",
-            "faster_rcnn",
-            "gvt_detect.faster_rcnn:FasterRCNN",
-            summary="Boxes in two stages: proposals, then a classifier of each; on any backbone",
-        ),
-        Component(
-            "head",
-            "mask_rcnn",
-            "gvt_detect.mask_rcnn:MaskRCNN",
-            summary="Faster R-CNN with a mask of each object",
-        ),
-        Component(
-            "head",
-            "fast_rcnn",
-            "gvt_detect.fast_rcnn:FastRCNN",
-            summary="Fast R-CNN: class and box of proposals that come from outside",
-        ),
-        Component(
-            "head",
-            "fcos",
-            "gvt_detect.fcos:FCOS",
-            summary="Boxes in one stage and without anchors: fast; on a pyramid",
-        ),
-        Component(
-            "head",
-            "ssd",
-            "gvt_detect.ssd:SSD",
-            summary="Boxes in one stage, from default boxes on several maps",
-        ),
-        Component(
-            "head",
-            "yolo_grid",
-            "gvt_detect.yolo_grid:YOLOGrid",
-            summary="The first YOLO: a grid of cells, each with boxes and a class",
-        ),
-        Component(
-            "head",
-            "localise",
-            "gvt_detect.localise:Localise",
-            summary="The one object of an image: its class and its box",
-        ),
-        Component(
-            "task",
-            "rcnn",
-            "gvt_detect.rcnn:RCNN",
-            summary="R-CNN: each proposal cropped and sent through the network; for teaching",
-        ),
-        Component(
-            "dataset",
-            "proposals",
-            "gvt_detect.proposals:WithProposals",
-            summary="Another data set with boxes that may hold an object, computed once and kept",
-        ),
-        Component(
-            "recipe",
-            "detect.bccd",
-            "gvt_detect:recipes/bccd.yaml",
-            summary="Blood cells of three kinds under the microscope",
-        ),
-        Component(
-            "recipe",
-            "detect.scenes",
-            "gvt_detect:recipes/scenes.yaml",
-            summary="Digits on textured ground with boxes and masks; nothing to download",
-        ),
-        Component(
-            "recipe",
-            "detect.voc",
-            "gvt_detect:recipes/voc.yaml",
-            summary="Your own pictures with boxes in Pascal VOC's XML",
-        ),
-        Component(
-            "recipe",
-            "detect.coco",
-            "gvt_detect:recipes/coco.yaml",
-            summary="Your own pictures with boxes and masks in COCO's JSON",
-        ),
-        Component(
-            "recipe",
-            "detect.yolo",
-            "gvt_detect:recipes/yolo.yaml",
-            summary="Your own pictures with boxes in YOLO's text files",
-        ),
-        Component(
-            "recipe",
-            "detect.bccd_fast",
-            "gvt_detect:recipes/bccd_fast.yaml",
-            summary="Blood cells, found in one stage, in about half of the time",
-        ),
-        Component(
-            "recipe",
-            "detect.scenes_yolo",
-            "gvt_detect:recipes/scenes_yolo.yaml",
-            summary="Digits on textured ground by the first YOLO; nothing to download",
-        ),
-        Component(
-            "recipe",
-            "localise.scenes",
-            "gvt_detect:recipes/localise_scenes.yaml",
-            summary="The one digit of a picture: which it is, and where; nothing to download",
-        ),
+    """Return the heads, the task, the data set and the recipes."""
+    components = [
+        Component(kind, name, f"gvt_detect.{name}:{class_name}", summary=summary)
+        for kind, name, class_name, summary in _CLASSES
     ]
+    for name, summary in _RECIPES:
+        file = name.removeprefix("detect.").replace(".", "_")
+        target = f"gvt_detect:recipes/{file}.yaml"
+        components.append(Component("recipe", name, target, summary=summary))
+    return components

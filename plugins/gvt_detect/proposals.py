@@ -1,4 +1,4 @@
-"""A data set with proposals: computed once for each picture, and kept."""
+"""Data set wrapper that adds proposals, computed once for each image and cached."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from gvt import DataError, DataInfo, Dataset, FileDataset, MixedDataset, PathTex
 from .proposing import Proposer, proposals_in
 
 FORMAT = "1"
-"""Another one where a proposer's boxes are other ones, so that nobody reads the old ones."""
+"""Version of the cache; to be raised if a proposer's boxes change."""
 
 OPENCV = ("opencv-contrib-python-headless", "opencv-contrib-python")
-"""What selective search may come with."""
+"""Distributions that contain selective search."""
 
 
 class WithProposals:
-    """Another data set's samples, each with boxes that may hold an object.
+    """Data set wrapper that adds proposals to the samples of another data set.
 
-    They are `inputs["proposals"]`, (P, 4) float32 xyxy in pixels of the image, for Fast R-CNN and
-    R-CNN, which would otherwise search each picture anew in each epoch. What is found is kept in a
-    folder by the content of the picture and OpenCV's version, so that other runs, and other data
-    sets of the same pictures in the same size, find it again; a file that is damaged is made anew.
-    `windows` are not kept, since they are made faster than read.
+    They are `inputs["proposals"]`, (P, 4) float32 xyxy in pixels of the image. Without them Fast
+    R-CNN and R-CNN search each image again in each epoch. Proposals are cached in a folder, by the
+    content of the image and OpenCV's version, and shared by all runs and data sets with the same
+    images in the same size. A damaged file is recomputed. `windows` are not cached, since
+    computing them is faster than reading.
 
-    Its splits are `train`, `val` and `test`, those of them that the other data set has. It has the
-    `info` of that one, and its files, but not its whole tensors, which have no proposals.
+    The splits are `train`, `val` and `test`, if the other data set has them. Its `info` and its
+    files are kept, but not its whole tensors, which have no proposals.
 
     Args:
-        split: Of the other data set, which has been opened with it.
+        split: Split of the other data set.
         of: The other data set.
-        proposer: What makes proposals: `selective_search` (Uijlings and others, 2013, from
+        proposer: Method that creates proposals: `selective_search` (Uijlings et al. 2013, from
             gvt[selective-search]), `selective_search_quality`, its thorough form, or `windows` of
-            several sizes all over the picture.
+            several sizes on a grid.
         most: Most proposals of an image.
-        cache: The folder where they are kept; one of gvt's in the user's cache unless given.
+        cache: Folder of the cache; by default gvt's in the user's cache directory.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
@@ -65,12 +65,12 @@ class WithProposals:
             self.files, self.reader = of.files, of.reader
         if isinstance(of, MixedDataset):
             self.parts = of.parts
-        self.folder = _usual_folder() if cache is None else Path(cache)
-        self._opencv = _versions()
+        self.folder = _default_folder() if cache is None else Path(cache)
+        self._opencv = _opencv_versions()
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a small one to try, which needs no OpenCV."""
+        """Return parameters of a small example, without OpenCV, for the conformance kit."""
         import gvt
 
         scenes = gvt.create("dataset", "scenes", split="train", count=8, size=48)
@@ -83,9 +83,9 @@ class WithProposals:
         """Return a sample with its proposals.
 
         Raises:
-            ConfigError: If OpenCV's contributed modules are not installed, or the image is neither
-                grey nor RGB, and selective search is asked for.
-            DataError: If what was computed cannot be kept.
+            ConfigError: If selective search is needed, and OpenCV's contributed modules are not
+                installed or the image is neither grey nor RGB.
+            DataError: If the proposals cannot be cached.
         """
         sample = self.of[index]
         return replace(sample, inputs={**sample.inputs, "proposals": self._proposals(sample)})
@@ -95,28 +95,28 @@ class WithProposals:
             return proposals_in(sample.image, self.proposer, self.most)
         key = self._key(sample.image)
         path = self.folder / key[:2] / f"{key}.safetensors"
-        boxes = kept(path, key)
+        boxes = load(path, key)
         if boxes is None:
             boxes = proposals_in(sample.image, self.proposer, self.most)
-            keep(path, key, boxes)
+            save(path, key, boxes)
         return boxes
 
     def _key(self, image: Tensor) -> str:
-        """Return what is another one for other pixels or settings, 64 hexadecimal digits."""
+        """Return a hash of the pixels and the settings, 64 hexadecimal digits."""
         pixels = image.detach().cpu().contiguous()
         search = f"{FORMAT} {self._opencv} {self.proposer} {self.most}"
-        said = f"{search} {tuple(pixels.shape)} {pixels.dtype} "
-        return hashlib.sha256(said.encode() + pixels.numpy().tobytes()).hexdigest()
+        described = f"{search} {tuple(pixels.shape)} {pixels.dtype} "
+        return hashlib.sha256(described.encode() + pixels.numpy().tobytes()).hexdigest()
 
 
-def keep(path: Path, key: str, boxes: Tensor) -> None:
-    """Write proposals, (P, 4) float32, to a file; another process may do the same meanwhile.
+def save(path: Path, key: str, boxes: Tensor) -> None:
+    """Write proposals, (P, 4) float32, to a file; safe with other processes that do the same.
 
     Raises:
         DataError: If they cannot be written.
     """
     tensors = {"boxes": boxes, "digest": _digest(key, boxes)}
-    temporary = path.with_name(f".{uuid4().hex}")  # each writer's own
+    temporary = path.with_name(f".{uuid4().hex}")  # unique to the writer
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -126,17 +126,17 @@ def keep(path: Path, key: str, boxes: Tensor) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(
-            f"data.cache: proposals cannot be kept in {str(path.parent.parent)!r}: "
+            f"data.cache: proposals cannot be written to {str(path.parent.parent)!r}: "
             f"{error.strerror or error}; name another folder"
         ) from error
 
 
-def kept(path: Path, key: str) -> Tensor | None:
-    """Return the proposals of a file, (P, 4) float32; None where there are none or it is damaged.
+def load(path: Path, key: str) -> Tensor | None:
+    """Return the proposals of a file, (P, 4) float32; None if it is missing or damaged.
 
     Args:
         path: The file.
-        key: What they are of.
+        key: Hash of the image and the settings.
     """
     try:
         tensors = safetensors.torch.load(path.read_bytes())
@@ -149,20 +149,20 @@ def kept(path: Path, key: str) -> Tensor | None:
 
 
 def _digest(key: str, boxes: Tensor) -> Tensor:
-    found = hashlib.sha256(key.encode() + boxes.contiguous().numpy().tobytes()).digest()
-    return torch.tensor(list(found), dtype=torch.uint8)
+    digest = hashlib.sha256(key.encode() + boxes.contiguous().numpy().tobytes()).digest()
+    return torch.tensor(list(digest), dtype=torch.uint8)
 
 
-def _versions() -> str:
-    """Return the versions of OpenCV that are installed with contributed modules."""
-    found = []
+def _opencv_versions() -> str:
+    """Return the installed versions of OpenCV with contributed modules."""
+    versions = []
     for name in OPENCV:
         with suppress(importlib.metadata.PackageNotFoundError):
-            found.append(importlib.metadata.version(name))
-    return " ".join(found)
+            versions.append(importlib.metadata.version(name))
+    return " ".join(versions)
 
 
-def _usual_folder() -> Path:
+def _default_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("gvt", appauthor=False)) / "proposals"

@@ -1,10 +1,10 @@
-"""R-CNN: every proposal a picture of its own."""
+"""R-CNN: each proposal is cropped and classified by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,10 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder
 
-from gvt import Backbone, Batch, Phase, Step, Task
+from gvt import Backbone, Batch, PassedTo, Phase, Step, Task
 
 from .crops import crops
-from .detections import detections
+from .detections import Selection, detections
 from .metrics import DetectionMetric, mistakes
 from .proposing import Proposer, proposals_of
 from .rcnn_examples import Examples, sampled
@@ -25,39 +25,37 @@ from .types import Share
 
 
 class RCNN(Task):
-    """Each proposal cropped, warped and sent through the network; then its class and its box.
+    """R-CNN on any backbone: proposals are cropped, warped, classified and refined.
 
-    Girshick and others, 2014, https://arxiv.org/abs/1311.2524, on any backbone. What the paper
-    trains one after the other are phases of an iteration here: `network` tunes the backbone by a
-    softmax over the classes and the background, `svm` fits linear support vector machines to the
-    vectors that come out of it, and `boxes`, by least squares, how each class's boxes have to
-    change. The latter two leave the backbone alone. Their weight decay, C and lambda of the paper,
-    is the optimisers'. A score is the softmax's, or of a machine's margin m the logistic function
-    of 3 m.
+    Girshick et al. 2014, https://arxiv.org/abs/1311.2524. The successive trainings of the paper
+    are phases of each iteration here. `network` trains the backbone by a softmax over the classes
+    and the background, `svm` fits linear support vector machines to the backbone's features, and
+    `boxes` fits the box regression of each class by least squares. The latter two do not change
+    the backbone. The paper's C and lambda are the weight decay of the optimisers. A score is the
+    softmax's, or the logistic function of 3 m for an SVM with margin m.
 
-    It is slow by design: Fast R-CNN does the same with one pass of the backbone.
+    It is slow by design. Fast R-CNN does the same with one pass of the backbone.
 
     Args:
-        backbone: Crops to feature maps.
+        backbone: Backbone applied to the crops.
         num_classes: Number of classes.
-        classifier: What decides in the end: `svm`, as in the paper, or `softmax`.
-        crop: Side in pixels of the squares that the backbone sees.
-        cells: Parts, along each side, that the coarsest map is averaged in. A single one hardly
-            knows how a box lies on its object.
-        context: Pixels on each side of a square that show what is around the proposal.
-        proposer: What makes proposals where the data gives none.
-        proposals: Proposals of an image at most.
-        roi_iou: IoU from which on a proposal is of the object's class for the softmax, and below
-            which it is background.
-        roi_batch: Proposals of an image that are learned from, besides its true boxes.
+        classifier: Classifier for predictions: `svm`, as in the paper, or `softmax`.
+        crop: Side in pixels of the square crops.
+        cells: Cells along each side to which the coarsest map is averaged. With a single cell the
+            position of a box relative to its object is hardly visible.
+        context: Pixels on each side of a crop that show the surroundings of the proposal.
+        proposer: Method that creates proposals if the data has none.
+        proposals: Most proposals of an image.
+        roi_iou: Smallest IoU at which a proposal has the object's class for the softmax; below it
+            is background.
+        roi_batch: Proposals of an image to train on, in addition to its true boxes.
         roi_positive: Largest share of objects among them.
-        svm_iou: IoU with all objects of a class below which a proposal is none for its machine;
-            true boxes are those of the class, and what is between is not learned from.
-        box_iou: IoU from which on a proposal teaches how boxes change.
-        chunk: Crops that go through the backbone at once in predictions.
-        score_threshold: Boxes of lower scores are left out.
-        nms: IoU above which the less likely of two boxes of a class is dropped.
-        max_detections: Most boxes of an image.
+        svm_iou: IoU with all objects of a class below which a proposal is a negative example of
+            its SVM. True boxes are the positive examples; other proposals are ignored.
+        box_iou: Smallest IoU at which a proposal trains the box regression.
+        chunk: Crops in one pass of the backbone in predictions.
+        nms: IoU above which the box with the lower score of two of a class is dropped.
+        **selection: Parameters of `Selection`.
 
     Raises:
         ValueError: If the data has no classes, or the context leaves no room for the proposal.
@@ -81,22 +79,21 @@ class RCNN(Task):
         svm_iou: Share = 0.3,
         box_iou: Share = 0.6,
         chunk: PositiveInt = 128,
-        score_threshold: Share = 0.05,
         nms: Share = 0.3,
-        max_detections: PositiveInt = 100,
+        **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
         super().__init__()
         if num_classes < 1:
-            raise ValueError("num_classes: it learns classes of boxes, and the data has none")
+            raise ValueError("num_classes: R-CNN needs boxes with classes, and the data has none")
         if 2 * context >= crop:
             raise ValueError(
                 f"context {context} on both sides leaves nothing of a crop of {crop} pixels; "
-                "it has to be less than half of it"
+                "give less than half of it"
             )
         self.num_classes, self.crop, self.context, self.cells = num_classes, crop, context, cells
         self.proposer, self.proposals, self.chunk = proposer, proposals, chunk
         self.roi_iou, self.svm_iou, self.box_iou = roi_iou, svm_iou, box_iou
-        self.score_threshold, self.nms, self.max_detections = score_threshold, nms, max_detections
+        self.selection = Selection(nms=nms, **selection)
         self.backbone = backbone
         self.map, (channels, _) = list(backbone.feature_info.items())[-1]
         self.width = channels * cells**2
@@ -109,19 +106,19 @@ class RCNN(Task):
         machines = (Phase("svm", trains="svm"),) if self.svm is not None else ()
         self.phases = (network, *machines, Phase("boxes", trains="regressor", optimizer="boxes"))
         self._sampler = BalancedPositiveNegativeSampler(roi_batch, roi_positive)
-        # The paper's targets, each brought to a variance of about 1, as its code does.
+        # The paper's targets, scaled to a variance of about 1 as in the authors' code.
         self._coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a small one to try."""
+        """Return parameters of a small example, for the conformance kit."""
         small = {"crop": 16, "context": 2, "proposer": "windows", "proposals": 60}
-        return {**small, "roi_batch": 24, "box_iou": 0.4}  # as few proposals overlap little
+        return {**small, "roi_batch": 24, "box_iou": 0.4}  # few proposals overlap much
 
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the loss of a phase, by the phase's name; {} if there is nothing to learn from.
+        """Return the loss of a phase by its name; {} if the batch has nothing to train on.
 
-        The regions are chosen, and sent through the backbone, once an iteration.
+        The regions are sampled, and passed through the backbone, once an iteration.
         """
         if "examples" not in step.memo:
             step.memo["examples"] = self._examples(batch)
@@ -138,16 +135,16 @@ class RCNN(Task):
             return self._box_loss(vectors.detach(), examples)
 
     def predict(self, batch: Batch) -> list[dict[str, Any]]:
-        """Return of each image `boxes`, `labels` and `scores`, the best one first."""
-        found = []
-        with torch.no_grad():  # or the maps of all crops would be kept
+        """Return the `boxes`, `labels` and `scores` of each image, by descending score."""
+        predictions = []
+        with torch.no_grad():  # or the feature maps of all crops would be kept
             proposals = proposals_of(batch, self.proposer, self.proposals)
             for image, boxes in zip(_unpadded(batch), proposals, strict=True):
                 parts = boxes.split(self.chunk)
                 vectors = [self._vectors(self._crops(image, part)) for part in parts]
                 with full_precision(boxes.device):
-                    found.append(self._detections(torch.cat(vectors), boxes, image))
-        return found
+                    predictions.append(self._detections(torch.cat(vectors), boxes, image))
+        return predictions
 
     def evaluate(self, batch: Batch) -> tuple[list[dict[str, Any]], dict[str, tuple[Tensor, int]]]:
         """Return the predictions, and the losses with the number of images with true boxes."""
@@ -155,25 +152,25 @@ class RCNN(Task):
         labelled = self._labelled(batch)
         if labelled is not None:
             for phase in self.phases:
-                found = self(phase.name, labelled, step)
-                losses |= {name: (loss, len(labelled)) for name, loss in found.items()}
+                phase_losses = self(phase.name, labelled, step)
+                losses |= {name: (loss, len(labelled)) for name, loss in phase_losses.items()}
         return self.predict(batch), losses
 
     def metric(self) -> DetectionMetric:
-        """Return COCO's average precision, over the images whose boxes are known."""
-        return _OfLabelled(self.num_classes)
+        """Return COCO's average precision, over the images with true boxes."""
+        return _LabelledMetric(self.num_classes)
 
     def errors(
         self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]
     ) -> dict[str, Tensor]:
-        """Return 1 - F1 of each image's sure detections, 0 without true boxes."""
-        found = torch.zeros(len(targets))
+        """Return 1 - F1 of each image's confident detections, 0 without true boxes."""
+        errors = torch.zeros(len(targets))
         rows = [i for i, target in enumerate(targets) if set(self.needs) <= target.keys()]
-        found[rows] = mistakes([predictions[i] for i in rows], [targets[i] for i in rows])
-        return {"": found}
+        errors[rows] = mistakes([predictions[i] for i in rows], [targets[i] for i in rows])
+        return {"": errors}
 
     def _labelled(self, batch: Batch) -> Batch | None:
-        """Return the images of a batch that say where their objects are, None if none does."""
+        """Return the images of a batch with boxes and labels; None if there are none."""
         if batch.targets is None:
             return None
         rows = batch.targets.rows_with(self.needs, len(batch))
@@ -182,11 +179,11 @@ class RCNN(Task):
         return batch.select(rows) if len(rows) else None
 
     def _examples(self, batch: Batch) -> tuple[Examples | None, Tensor]:
-        """Return the R regions that a batch teaches, and their vectors (R, D)."""
+        """Return the R regions of a batch to train on, and their vectors (R, D)."""
         labelled = self._labelled(batch)
         if labelled is None or labelled.targets is None:
             return None, batch.images.new_zeros(0, self.width)
-        found: list[Examples] = []
+        samples: list[Examples] = []
         cut: list[Tensor] = []
         for image, proposals, boxes, labels in zip(
             _unpadded(labelled),
@@ -198,29 +195,29 @@ class RCNN(Task):
             examples = sampled(
                 proposals, boxes, labels, self.num_classes, self._sampler, self.roi_iou
             )
-            found.append(examples)
+            samples.append(examples)
             cut.append(self._crops(image, examples.boxes))
-        return Examples(*map(torch.cat, zip(*found, strict=True))), self._vectors(torch.cat(cut))
+        return Examples(*map(torch.cat, zip(*samples, strict=True))), self._vectors(torch.cat(cut))
 
     def _crops(self, image: Tensor, boxes: Tensor) -> Tensor:
         return crops(image, boxes, self.crop, self.context)
 
     def _vectors(self, images: Tensor) -> Tensor:
-        """Return what the backbone makes of crops, (R, D) float32."""
+        """Return the backbone's averaged features of crops, flattened, (R, D) float32."""
         if not len(images):
             return images.new_zeros(0, self.width)
         features: Tensor = self.backbone(images)[self.map]
         return F.adaptive_avg_pool2d(features.float(), self.cells).flatten(1)
 
     def _box_loss(self, vectors: Tensor, examples: Examples) -> dict[str, Tensor]:
-        """Return the mean square of what is wrong with the deltas of proposals on objects."""
+        """Return the mean squared error of the box regression, over proposals on objects."""
         rows = (~examples.is_true & (examples.iou >= self.box_iou)).nonzero().flatten()
         if not len(rows):
             return {}
         deltas = self.regressor(vectors[rows]).view(len(rows), -1, 4)
-        own = deltas[torch.arange(len(rows), device=rows.device), examples.labels[rows]]
-        wanted = self._coder.encode_single(examples.wanted[rows], examples.boxes[rows])
-        return {"boxes": F.mse_loss(own, wanted)}
+        predicted = deltas[torch.arange(len(rows), device=rows.device), examples.labels[rows]]
+        targets = self._coder.encode_single(examples.matched[rows], examples.boxes[rows])
+        return {"boxes": F.mse_loss(predicted, targets)}
 
     def _detections(self, vectors: Tensor, boxes: Tensor, image: Tensor) -> dict[str, Any]:
         if self.svm is not None:
@@ -232,22 +229,20 @@ class RCNN(Task):
             moved.view(len(boxes), self.num_classes, 4),
             scores,
             (image.shape[-2], image.shape[-1]),
-            score_threshold=self.score_threshold,
-            nms=self.nms,
-            max_detections=self.max_detections,
+            self.selection,
         )
 
 
-class _OfLabelled(DetectionMetric):
-    """Leaves out images of which nobody knows the boxes."""
+class _LabelledMetric(DetectionMetric):
+    """Detection metric over the images with true boxes."""
 
     def update(self, predictions: list[dict[str, Any]], targets: list[dict[str, Any]]) -> None:
-        """Add those of a batch that have boxes and labels."""
+        """Add the images of a batch with boxes and labels."""
         rows = [i for i, target in enumerate(targets) if set(RCNN.needs) <= target.keys()]
         super().update([predictions[i] for i in rows], [targets[i] for i in rows])
 
 
 def _unpadded(batch: Batch) -> Iterator[Tensor]:
-    """Yield the images, each (C, H, W) as it was."""
+    """Yield the images without padding, (C, H, W) each."""
     for image, (height, width) in zip(batch.images, batch.frame.sizes, strict=True):
         yield image[:, :height, :width]

@@ -1,4 +1,4 @@
-"""Of an image the regions that R-CNN learns from, and what each of its three parts is told."""
+"""Sampling of the regions that R-CNN trains on, with the targets of its three phases."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torchvision.ops import box_iou
 
 
 class Examples(NamedTuple):
-    """The regions of one image, or of several; the true boxes are among them.
+    """The sampled regions of one or more images, including the true boxes.
 
     Attributes:
         boxes: (R, 4).
         is_true: (R,) bool, whether a region is a true box itself.
-        iou: (R,), with the true box that it overlaps most.
-        wanted: (R, 4), that box; without a meaning where `iou` is 0.
+        iou: (R,), with the best matching true box.
+        matched: (R, 4), that box; arbitrary if `iou` is 0.
         labels: (R,) int64, that box's class.
         overlaps: (R, K), the highest IoU with a true box of each class.
     """
@@ -26,19 +26,19 @@ class Examples(NamedTuple):
     boxes: Tensor
     is_true: Tensor
     iou: Tensor
-    wanted: Tensor
+    matched: Tensor
     labels: Tensor
     overlaps: Tensor
 
     def sides(self, below: float) -> Tensor:
-        """Return what each class's machine learns of each region, (R, K).
+        """Return the target of each class's SVM for each region, (R, K).
 
-        A true box of the class is on its side, 1; a region that has an IoU below a threshold with
-        all of them, and be it an object of another class, on the other, -1; the rest, 0, on none.
+        It is 1 for a true box of the class, -1 for a region whose IoU with all of them is below a
+        threshold (also for an object of another class), and 0, ignored, for the rest.
         """
         sides = -(self.overlaps < below).float()
-        own = self.is_true[:, None] & F.one_hot(self.labels, sides.shape[1]).bool()
-        return sides.masked_fill(own, 1.0)
+        is_class = self.is_true[:, None] & F.one_hot(self.labels, sides.shape[1]).bool()
+        return sides.masked_fill(is_class, 1.0)
 
 
 def sampled(
@@ -49,35 +49,34 @@ def sampled(
     sampler: BalancedPositiveNegativeSampler,
     iou: float,
 ) -> Examples:
-    """Return all true boxes of an image, and a random choice of its proposals.
+    """Return all true boxes of an image, and a random sample of its proposals.
 
     Args:
         proposals: (P, 4).
         truth: (M, 4).
         labels: (M,), the classes of the true boxes.
-        classes: How many there are.
-        sampler: Says how many proposals, and how many of them positive; draws from torch's
-            generator.
-        iou: From which on a proposal is positive.
+        classes: Number of classes.
+        sampler: Number of proposals, and of positives among them; draws from torch's generator.
+        iou: Smallest IoU of a positive proposal.
     """
-    there = (truth[:, 2:] > truth[:, :2]).all(dim=1)
-    truth, labels = truth[there].float(), labels[there]
+    valid = (truth[:, 2:] > truth[:, :2]).all(dim=1)
+    truth, labels = truth[valid].float(), labels[valid]
     positive = (_overlaps(proposals, truth).amax(dim=1) >= iou).long()
     chosen = torch.stack([masks[0] for masks in sampler([positive])]).any(dim=0).bool()
     boxes = torch.cat([truth, proposals[chosen]])
     overlaps = _overlaps(boxes, truth)
-    best, matched = overlaps.max(dim=1)
-    of_class = F.one_hot(F.pad(labels, (0, 1)), classes)
+    best, indices = overlaps.max(dim=1)
+    is_class = F.one_hot(F.pad(labels, (0, 1)), classes)
     return Examples(
         boxes,
         torch.arange(len(boxes), device=boxes.device) < len(truth),
         best,
-        F.pad(truth, (0, 0, 0, 1))[matched],
-        F.pad(labels, (0, 1))[matched],
-        (overlaps[:, :, None] * of_class).amax(dim=1),
+        F.pad(truth, (0, 0, 0, 1))[indices],
+        F.pad(labels, (0, 1))[indices],
+        (overlaps[:, :, None] * is_class).amax(dim=1),
     )
 
 
 def _overlaps(boxes: Tensor, truth: Tensor) -> Tensor:
-    """Return the IoU (R, M + 1), the last of which is 0, so that there always is one."""
+    """Return the IoU (R, M + 1); the last column is 0, so there is always one."""
     return F.pad(box_iou(boxes, truth), (0, 1))

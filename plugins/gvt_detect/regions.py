@@ -1,4 +1,4 @@
-"""The second stage: of each region its class and its box, for all detectors that have one."""
+"""The second stage of two-stage detectors: class and box of each region."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torchvision.ops import generalized_box_iou_loss
 
 from gvt import Targets
 
-from .detector import Detector, Selection
+from .detections import Selection
+from .detector import Detector
 from .maps import chosen, region_pooler
 from .rpn import full_precision
 from .soft_nms import soft_nms as suppressed_softly
@@ -26,10 +27,10 @@ SoftNMS = Literal["linear", "gaussian"]
 
 
 class Pooled(Protocol):
-    """What regions are taken from.
+    """The outputs that regions are pooled from.
 
     Attributes:
-        maps: Those that regions are pooled from, (N, C, h, w) float32.
+        maps: The feature maps to pool, (N, C, h, w) float32.
         sizes: Unpadded (H, W) of each image.
     """
 
@@ -41,13 +42,13 @@ class Pooled(Protocol):
 
 
 class Regions(NamedTuple):
-    """The regions that the losses are taken of, one entry an image.
+    """The sampled regions for the losses, one entry for each image.
 
     Attributes:
         boxes: (R, 4).
-        matched: (R,) int64, which box of the truth a region is compared with.
+        matched: (R,) int64, the index of the matched true box.
         labels: (R,) int64, from 1; 0 is the background.
-        deltas: (R, 4), how a region would have to change.
+        deltas: (R, 4), the encoded change to the matched box.
     """
 
     boxes: list[Tensor]
@@ -58,20 +59,20 @@ class Regions(NamedTuple):
 
 @dataclass(frozen=True)
 class RegionSettings(Selection):
-    """How regions are judged, which of them are learned from, and which boxes are kept.
+    """Parameters of the second stage, of its losses, and of the selection of boxes.
 
     Args:
-        maps: Names of the maps to look at, equally wide. Unless given: of a pyramid those of
-            stride 4 and more, otherwise the coarsest one of stride 16 or less.
-        weights: Factors of the losses, 1 unless given.
-        roi_size: Side of the features that are pooled from a region.
+        maps: Names of the feature maps to use, with equal channels. By default those of stride 4
+            and more for a pyramid, otherwise the coarsest one of stride 16 or less.
+        weights: Factors of the losses, 1 by default.
+        roi_size: Side of the pooled features of a region.
         hidden: Width of the two dense layers on them.
-        roi_iou: IoU from which on a proposal is of the object's class.
-        roi_batch: Proposals of an image that the losses are taken of.
+        roi_iou: Smallest IoU at which a proposal has the object's class.
+        roi_batch: Proposals of an image that are sampled for the losses.
         roi_positive: Largest share of objects among them.
-        box_loss: Of the final boxes: `smooth_l1` of the paper, or `giou` (Rezatofighi and others,
-            2019), which is smaller and so takes a weight, such as 10.
-        soft_nms: Lower the scores of boxes that `nms` would drop instead (Bodla and others, 2017):
+        box_loss: Loss of the final boxes: `smooth_l1` of the paper, or `giou` (Rezatofighi et al.
+            2019), which is smaller and so needs a weight, such as 10.
+        soft_nms: Lower the scores of boxes instead of dropping them (Bodla et al. 2017):
             `linear` above that IoU, or `gaussian` everywhere.
     """
 
@@ -87,17 +88,18 @@ class RegionSettings(Selection):
 
 
 class RegionDetector(Detector):
-    """A detector that judges regions, by torchvision's `RoIHeads`.
+    """Base class of detectors with a second stage, torchvision's `RoIHeads`.
 
-    A subclass has these as `roi_heads`, made by `region_heads`.
+    A subclass sets the attribute `roi_heads`, with `region_heads`.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
+        feature_info: The (channels, stride) of each feature map.
         num_classes: Number of classes.
-        settings: The maps, how regions are judged, and which boxes are kept.
+        settings: Parameters of the second stage.
 
     Raises:
-        ValueError: If the maps are not there or not equally wide, or a weight is for no loss.
+        ValueError: If the backbone lacks a map, the maps differ in channels, or `weights` names
+            an unknown loss.
     """
 
     losses: tuple[str, ...] = ("classification", "box")
@@ -116,13 +118,13 @@ class RegionDetector(Detector):
         self.strides = tuple(feature_info[name][1] for name in self.maps)
 
     def region_heads(self, feature_info: Mapping[str, tuple[int, int]]) -> RoIHeads:
-        """Return the layers that judge regions, which are pooled by averaging.
+        """Build the second stage, which pools regions by averaging.
 
         Args:
-            feature_info: Of each feature map its (channels, stride).
+            feature_info: The (channels, stride) of each feature map.
         """
         settings = self.settings
-        softly = settings.soft_nms is not None
+        soft = settings.soft_nms is not None
         return RoIHeads(
             region_pooler(feature_info, self.maps, settings.roi_size),
             TwoMLPHead(self.channels * settings.roi_size**2, settings.hidden),
@@ -133,17 +135,17 @@ class RegionDetector(Detector):
             positive_fraction=settings.roi_positive,
             bbox_reg_weights=None,
             score_thresh=settings.score_threshold,
-            # Soft suppression wants them all: no IoU is above 1.
-            nms_thresh=1.0 if softly else settings.nms,
-            detections_per_img=None if softly else settings.max_detections,
+            # Soft suppression needs all boxes, and no IoU is above 1.
+            nms_thresh=1.0 if soft else settings.nms,
+            detections_per_img=None if soft else settings.max_detections,
         )
 
     def region_losses(
         self, outputs: Any, regions: Regions, truth: list[dict[str, Tensor]]
     ) -> dict[str, Tensor]:
-        """Return the losses of the sampled regions; the truth's labels count from 1."""
-        logits, deltas = self._judged(outputs, regions.boxes)
-        if not len(logits):  # neither an object nor a proposal: means of nothing are no numbers
+        """Return the losses of the sampled regions; labels of the truth start at 1."""
+        logits, deltas = self._scored(outputs, regions.boxes)
+        if not len(logits):  # neither objects nor proposals: a mean over nothing is NaN
             return {"classification": logits.sum() * 0, "box": deltas.sum() * 0}
         classification, box = fastrcnn_loss(logits, deltas, regions.labels, regions.deltas)
         if self.settings.box_loss == "giou":
@@ -151,22 +153,22 @@ class RegionDetector(Detector):
         return {"classification": classification, "box": box}
 
     def _sampled(self, proposals: list[Tensor], truth: list[dict[str, Tensor]]) -> Regions:
-        """Return the regions to learn from, among proposals and the boxes of the truth."""
+        """Return regions sampled from the proposals and the true boxes, for the losses."""
         return Regions(*self.roi_heads.select_training_samples(proposals, truth))
 
-    def _found(self, outputs: Pooled, proposals: list[Tensor]) -> list[dict[str, Any]]:
-        """Return of each image `boxes`, `labels` and `scores`, the best one first."""
-        logits, deltas = self._judged(outputs, proposals)
-        found = self.roi_heads.postprocess_detections(logits, deltas, proposals, outputs.sizes)
-        return [self._prediction(*of_one) for of_one in zip(*found, strict=True)]
+    def _detected(self, outputs: Pooled, proposals: list[Tensor]) -> list[dict[str, Any]]:
+        """Return the `boxes`, `labels` and `scores` of each image, by descending score."""
+        logits, deltas = self._scored(outputs, proposals)
+        detected = self.roi_heads.postprocess_detections(logits, deltas, proposals, outputs.sizes)
+        return [self._prediction(*image) for image in zip(*detected, strict=True)]
 
     def _truth(self, targets: Targets) -> list[dict[str, Tensor]]:
-        """Return the truth of each image as torchvision has it: 0 is the background."""
+        """Return the truth of each image in torchvision's format: label 0 is the background."""
         pairs = zip(targets["boxes"], targets["labels"], strict=True)
         return [{"boxes": boxes.float(), "labels": labels + 1} for boxes, labels in pairs]
 
-    def _judged(self, outputs: Pooled, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return of all boxes the logits (R, 1 + K) and the deltas of each class (R, 4 + 4 K)."""
+    def _scored(self, outputs: Pooled, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the logits (R, 1 + K) and the deltas of each class (R, 4 + 4 K) of all boxes."""
         pooled = self.roi_heads.box_roi_pool(outputs.maps, boxes, outputs.sizes)
         hidden = self.roi_heads.box_head(pooled)
         with full_precision(hidden.device):
@@ -176,26 +178,27 @@ class RegionDetector(Detector):
     def _giou(
         self, deltas: Tensor, regions: Regions, truth: Sequence[Mapping[str, Tensor]]
     ) -> Tensor:
-        """Return the GIoU loss of the objects' boxes, over all regions as torchvision has it."""
+        """Return the GIoU loss of the objects' boxes, averaged over all regions as torchvision."""
         labels = torch.cat(regions.labels)
         objects = (labels > 0).nonzero().flatten()
-        own = deltas.view(len(labels), -1, 4)[objects, labels[objects]]
-        boxes = self.roi_heads.box_coder.decode_single(own, torch.cat(regions.boxes)[objects])
-        wanted = torch.cat(
+        deltas = deltas.view(len(labels), -1, 4)[objects, labels[objects]]
+        boxes = self.roi_heads.box_coder.decode_single(deltas, torch.cat(regions.boxes)[objects])
+        true_boxes = torch.cat(
             [
-                of_image["boxes"][matched[label > 0]]
-                for of_image, matched, label in zip(
+                image["boxes"][matched[label > 0]]
+                for image, matched, label in zip(
                     truth, regions.matched, regions.labels, strict=True
                 )
             ]
         )
-        return generalized_box_iou_loss(boxes, wanted, reduction="sum") / len(labels)
+        return generalized_box_iou_loss(boxes, true_boxes, reduction="sum") / len(labels)
 
     def _prediction(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> dict[str, Any]:
-        if self.settings.soft_nms is not None:
+        settings = self.settings
+        if settings.soft_nms is not None:
             order, scores = suppressed_softly(
-                boxes, scores, labels, self.settings.soft_nms, self.nms, self.max_detections
+                boxes, scores, labels, settings.soft_nms, settings.nms, settings.max_detections
             )
-            order = order[scores > self.score_threshold]
+            order = order[scores > settings.score_threshold]
             boxes, labels, scores = boxes[order], labels[order], scores[: len(order)]
         return {"boxes": boxes, "labels": labels - 1, "scores": scores}

@@ -1,4 +1,4 @@
-"""Suppression that lowers the scores of overlapping boxes instead of dropping them."""
+"""Soft non-maximum suppression, which lowers the scores of overlapping boxes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 SIGMA = 0.5
-"""Width of the Gaussian, as in the paper."""
+"""Sigma of the Gaussian, as in the paper."""
 
 
 def soft_nms(
@@ -20,35 +20,35 @@ def soft_nms(
     iou: float,
     count: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return which boxes come first, (K,) int64, and their lowered scores, (K,), falling.
+    """Return the indices of the best boxes, (K,) int64, and their lowered scores, (K,), descending.
 
-    Bodla and others, 2017, https://arxiv.org/abs/1704.04503: whenever a box is taken, the scores
-    of the others of its class fall with their overlap with it.
+    Bodla et al. 2017, https://arxiv.org/abs/1704.04503. When a box is selected, the scores of the
+    other boxes of its class are lowered by their IoU with it.
 
     Args:
         boxes: (M, 4).
-        scores: (M,), not below 0.
-        labels: (M,); boxes of different classes leave each other alone.
-        method: `linear` multiplies by 1 - IoU where it is above `iou`, `gaussian` all by
+        scores: (M,), not negative.
+        labels: (M,); boxes of different classes do not interact.
+        method: `linear` multiplies by 1 - IoU if that is above `iou`, `gaussian` always by
             exp(-IoU^2 / 0.5).
-        iou: See there.
-        count: Boxes that are wanted; K is less where there are fewer.
+        iou: Threshold of `linear`.
+        count: Most boxes to return.
     """
-    left = scores.clone()
-    taken = torch.zeros_like(scores, dtype=torch.bool)
+    remaining = scores.clone()
+    selected = torch.zeros_like(scores, dtype=torch.bool)
     order, lowered = [], []
-    # Nothing here waits for the device.
+    # No operation here synchronises with the device.
     for _ in range(min(count, len(scores))):
-        best = left.argmax(dim=0, keepdim=True)
+        best = remaining.argmax(dim=0, keepdim=True)
         order.append(best)
-        lowered.append(left[best])
+        lowered.append(remaining[best])
         overlap = box_iou(boxes[best], boxes)[0] * (labels == labels[best])
         if method == "linear":
             factor = torch.where(overlap > iou, 1 - overlap, 1)
         else:
             factor = torch.exp(-overlap.square() / SIGMA)
-        taken[best] = True
-        left = (left * factor).masked_fill(taken, -1)
+        selected[best] = True
+        remaining = (remaining * factor).masked_fill(selected, -1)
     if not order:
         return labels.new_zeros(0), scores
     return torch.cat(order), torch.cat(lowered)

@@ -1,4 +1,4 @@
-"""SSD: default boxes on several maps, each with a class and what it is to become."""
+"""SSD: detection in one stage, from default boxes on several feature maps."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from torchvision.ops import Conv2dNormActivation, box_iou
 from gvt import Batch, PassedTo, Targets
 from gvt.vision.padding import blanked
 
-from .detections import inside
-from .detector import Detector, Selection
+from .detections import Selection, inside
+from .detector import Detector
 from .maps import check_sizes, of_each_stride
 from .rpn import full_precision
 from .types import Share
 
 FINEST = 8
-"""Stride of the finest map unless others are asked for, as in the paper."""
+"""Default stride of the finest map, as in the paper."""
 
 SCALE = 4
-"""Side of the default boxes of a map in its strides, about that of the paper."""
+"""Default side of a map's default boxes in strides, about that of the paper."""
 
 CODER = (10.0, 10.0, 5.0, 5.0)
-"""Factors of what boxes are to become, as in the authors' code."""
+"""Weights of the box coder, as in the authors' code."""
 
 
 class Outputs(NamedTuple):
-    """What is thought of the A default boxes of N images; all float32.
+    """The outputs for the A default boxes of N images; all float32.
 
     Attributes:
-        logits: (N, A, 1 + K), of the background first.
-        deltas: (N, A, 4), how they are to be changed.
+        logits: (N, A, 1 + K), the background first.
+        deltas: (N, A, 4), the encoded changes of the boxes.
         boxes: (A, 4), the same ones for every image.
-        inside: (N, A), whether a box's cell is in the image and not in its padding.
+        inside: (N, A), whether the cell of a box is in the image, not in its padding.
         sizes: Unpadded (H, W) of each image.
     """
 
@@ -55,37 +55,37 @@ class Outputs(NamedTuple):
 
 
 class SSD(Detector):
-    """Objects in one stage, from default boxes on several maps, by torchvision's own parts.
+    """Single Shot MultiBox Detector on any backbone, built from torchvision's layers.
 
-    Liu and others, 2016, https://arxiv.org/abs/1512.02325. Maps may be of any widths, and coarser
-    ones are added by convolutions. Default boxes have sizes in pixels, so that those of an image
-    do not depend on what it is padded to. Losses and predictions are those of torchvision's SSD,
-    but that an image without an object teaches what is none, and that an object which no default
-    box touches is not forced on one. Nothing is learned from or found in the padding of images.
+    Liu et al. 2016, https://arxiv.org/abs/1512.02325. The feature maps may differ in width;
+    convolutions add coarser ones. Default boxes have sizes in pixels, so the padding of an image
+    does not change them. Losses and predictions are those of torchvision's SSD, with two
+    exceptions: an image without objects is learned from as background, and an object that no
+    default box touches is not assigned to one. Padding is ignored in training and prediction.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
+        feature_info: The (channels, stride) of each feature map.
         num_classes: Number of classes.
-        maps: Names of the maps to look at. Unless given: those of stride 8 and more, or the
-            coarsest one if there is none.
-        extra: Maps that are added, each of twice the stride of the one before, by a convolution
-            of 1 x 1 and one of 3 x 3.
-        extra_channels: Of each of them.
-        sizes: Side of the default boxes of each map in pixels, those that are added included, and
-            last the side that the next map would have, each larger than the one before. Unless
-            given: 4 strides.
-        aspect_ratios: Of each map the ratios of its default boxes' longer side to the shorter,
-            besides two squares. Unless given: 2 on the finest one, 2 and 3 on the others.
-        iou: A default box is positive from it on; the best one of each object always is.
-        negatives: So many negatives, the hardest ones, count for each positive of an image.
-        weights: Factors of the losses `classification` and `box`, 1 unless given.
-        candidates: Most boxes of each class that are compared with each other for this, the surest
-            ones of an image.
-        **selection: Those of `Selection`.
+        maps: Names of the feature maps to use. By default those of stride 8 and more, or the
+            coarsest one if there are none.
+        extra: Number of maps to add. Each has twice the stride of the previous one, by a 1x1 and
+            a 3x3 convolution.
+        extra_channels: Channels of each added map.
+        sizes: Side of the default boxes of each map in pixels, including the added maps, and the
+            side that the next map would have; in ascending order. 4 strides by default.
+        aspect_ratios: For each map, the ratios of the longer to the shorter side of its default
+            boxes, in addition to two squares. By default 2 for the finest map, 2 and 3 for the
+            others.
+        iou: Smallest IoU with an object at which a default box is positive. The best box of each
+            object is always positive.
+        negatives: Number of hardest negatives that count for each positive of an image.
+        weights: Factors of the losses `classification` and `box`, 1 by default.
+        candidates: Most boxes of a class in non-maximum suppression, those with the highest scores.
+        **selection: Parameters of `Selection`.
 
     Raises:
-        ValueError: If the maps are not there, `sizes` or `aspect_ratios` do not fit them, or a
-            weight is for no loss.
+        ValueError: If the backbone lacks a map, `sizes` or `aspect_ratios` do not fit the maps, or
+            `weights` names an unknown loss.
     """
 
     losses: tuple[str, ...] = ("classification", "box")
@@ -120,85 +120,87 @@ class SSD(Detector):
             strides.append(2 * strides[-1])
         self.strides = tuple(strides)
         self.anchor_generator = _default_boxes(self.strides, sizes, aspect_ratios)
-        self.boxes_of_cell = self.anchor_generator.num_anchors_per_location()
-        self.head = SSDHead(widths, self.boxes_of_cell, num_classes + 1)
+        self.boxes_per_cell = self.anchor_generator.num_anchors_per_location()
+        self.head = SSDHead(widths, self.boxes_per_cell, num_classes + 1)
         self.box_coder = BoxCoder(CODER)
         self.matcher = _Matcher(iou, iou)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a narrow one to try."""
+        """Return parameters of a small example, for the conformance kit."""
         return {"extra_channels": 16}
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Outputs:
-        """Return what is thought of all default boxes.
+        """Return the outputs for all default boxes.
 
         Raises:
-            ConfigError: If the maps show more than the picture.
+            ConfigError: If a map covers more than the image.
         """
         frame, strides = batch.frame, iter(self.strides)
         maps = [blanked(features[name], next(strides), frame) for name in self.maps]
         for (narrow, halved), stride in zip(self.extra, strides, strict=True):
-            within = blanked(narrow(maps[-1]), stride // 2, frame)
-            maps.append(blanked(halved(within), stride, frame))
-        check_sizes([of_map.shape[-2:] for of_map in maps], self.strides, batch.frame.canvas)
+            reduced = blanked(narrow(maps[-1]), stride // 2, frame)
+            maps.append(blanked(halved(reduced), stride, frame))
+        check_sizes([feature.shape[-2:] for feature in maps], self.strides, batch.frame.canvas)
         with full_precision(maps[0].device):  # bfloat16 has 4 pixels of error at 1,024
-            maps = [of_map.float() for of_map in maps]
-            found = self.head(maps)
-            # Of an image of one pixel, so that sizes in pixels stay what they are.
+            maps = [feature.float() for feature in maps]
+            predictions = self.head(maps)
+            # An image of one pixel keeps sizes in pixels as they are.
             pixel = ImageList(maps[0].new_empty(1, 1, 1, 1), [(1, 1)])
             boxes = self.anchor_generator(pixel, maps)[0]
-        there = inside(self._corners(maps), batch.frame.sizes)
-        logits, deltas = found["cls_logits"], found["bbox_regression"]
-        return Outputs(logits, deltas, boxes, there, batch.frame.sizes)
+        within = inside(self._corners(maps), batch.frame.sizes)
+        logits, deltas = predictions["cls_logits"], predictions["bbox_regression"]
+        return Outputs(logits, deltas, boxes, within, batch.frame.sizes)
 
     def loss(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
         """Return the losses `classification` and `box`, weighted."""
-        labels, deltas, wanted = [], [], []
+        labels, deltas, target_deltas = [], [], []
         for row, (boxes, classes) in enumerate(
             zip(targets["boxes"], targets["labels"], strict=True)
         ):
-            there = outputs.inside[row]
-            matched = torch.full_like(there, -1, dtype=torch.int64)
+            within = outputs.inside[row]
+            matched = torch.full_like(within, -1, dtype=torch.int64)
             if len(boxes):
-                matched[there] = self.matcher(box_iou(boxes.float(), outputs.boxes[there]))
+                matched[within] = self.matcher(box_iou(boxes.float(), outputs.boxes[within]))
             objects = matched >= 0
             label = torch.zeros_like(matched)
             label[objects] = classes[matched[objects]] + 1
-            own = boxes.float()[matched[objects]]
+            matched_boxes = boxes.float()[matched[objects]]
             labels.append(label)
             deltas.append(outputs.deltas[row, objects])
-            wanted.append(self.box_coder.encode_single(own, outputs.boxes[objects]))
-        box = F.smooth_l1_loss(torch.cat(deltas), torch.cat(wanted), reduction="sum")
+            target_deltas.append(
+                self.box_coder.encode_single(matched_boxes, outputs.boxes[objects])
+            )
+        box = F.smooth_l1_loss(torch.cat(deltas), torch.cat(target_deltas), reduction="sum")
         classification = self._classification(outputs, torch.stack(labels))
-        count = max(sum(map(len, wanted)), 1)
+        count = max(sum(map(len, target_deltas)), 1)
         return self._weighted({"classification": classification / count, "box": box / count})
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return of each image `boxes`, `labels` and `scores`, the best one first."""
+        """Return the `boxes`, `labels` and `scores` of each image, by descending score."""
         scores = outputs.logits.softmax(dim=2)[..., 1:]
         return [
             self._best(
-                self.box_coder.decode_single(of_deltas[there], outputs.boxes[there]),
-                of_scores[there],
+                self.box_coder.decode_single(deltas[within], outputs.boxes[within]),
+                class_scores[within],
                 size,
             )
-            for of_deltas, of_scores, there, size in zip(
+            for deltas, class_scores, within, size in zip(
                 outputs.deltas, scores, outputs.inside, outputs.sizes, strict=True
             )
         ]
 
     def _classification(self, outputs: Outputs, labels: Tensor) -> Tensor:
-        """Return the sum of the cross entropy of all positives and the hardest negatives.
+        """Return the summed cross entropy of all positives and the hardest negatives.
 
         Args:
-            outputs: What is thought of all default boxes.
+            outputs: The outputs for all default boxes.
             labels: (N, A) int64, 0 is the background.
         """
         losses = F.cross_entropy(outputs.logits.flatten(0, 1), labels.flatten(), reduction="none")
         losses = losses.view(labels.shape)
         positive = labels > 0
-        # Without a positive it would teach nothing, and false detections on it stay for good.
+        # Without positives negatives count as for one, or false detections would be free.
         counts = self.negatives * positive.sum(dim=1, keepdim=True).clamp(min=1)
         negative = outputs.inside & ~positive
         hardness = losses.detach().masked_fill(~negative, -torch.inf)
@@ -206,36 +208,38 @@ class SSD(Detector):
         return losses[positive | (negative & (ranks < counts))].sum()
 
     def _corners(self, maps: Sequence[Tensor]) -> Tensor:
-        """Return the left upper corner of each default box's cell, (A, 2), x and y in pixels."""
+        """Return the upper left corner of each default box's cell, (A, 2), x and y in pixels."""
         corners = []
-        for of_map, stride, count in zip(maps, self.strides, self.boxes_of_cell, strict=True):
-            y, x = (torch.arange(side, device=of_map.device) * stride for side in of_map.shape[-2:])
+        for feature, stride, count in zip(maps, self.strides, self.boxes_per_cell, strict=True):
+            y, x = (
+                torch.arange(side, device=feature.device) * stride for side in feature.shape[-2:]
+            )
             grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1).flatten(0, 1)
             corners.append(grid.repeat_interleave(count, dim=0))
         return torch.cat(corners).float()
 
 
 class _Matcher(Matcher):
-    """torchvision's, and of each object the default box that it overlaps most."""
+    """torchvision's `Matcher`, which also matches each object with its best default box."""
 
     def __call__(self, ious: Tensor) -> Tensor:
-        """Return of A boxes which of M objects each is matched with, (A,), below 0 for none.
+        """Return the index of the matched object of each box, (A,); negative without one.
 
         Args:
-            ious: (M, A).
+            ious: (M, A), of M objects with A boxes.
         """
         matches = super().__call__(ious)
-        best, which = ious.max(dim=1, keepdim=True)
-        # Of two objects with the same best box, the one that overlaps it more.
-        forced, whose = torch.zeros_like(ious).scatter_(1, which, best).max(dim=0)
-        return whose.where(forced > 0, matches)
+        best, columns = ious.max(dim=1, keepdim=True)
+        # If two objects share a best box, the one with the higher IoU gets it.
+        forced, rows = torch.zeros_like(ious).scatter_(1, columns, best).max(dim=0)
+        return rows.where(forced > 0, matches)
 
 
-def _coarser(before: int, channels: int) -> nn.Sequential:
-    """Return what makes a map of twice the stride, without normalisation as in the paper."""
+def _coarser(channels_in: int, channels: int) -> nn.Sequential:
+    """Build convolutions to a map of twice the stride, without normalisation as in the paper."""
     narrow = max(channels // 2, 1)
     block = nn.Sequential(
-        Conv2dNormActivation(before, narrow, 1, norm_layer=None),
+        Conv2dNormActivation(channels_in, narrow, 1, norm_layer=None),
         Conv2dNormActivation(narrow, channels, 3, stride=2, norm_layer=None),
     )
     for layer in block.modules():
@@ -250,26 +254,26 @@ def _default_boxes(
     sizes: Sequence[float] | None,
     ratios: Sequence[Sequence[float]] | None,
 ) -> DefaultBoxGenerator:
-    """Return a generator of default boxes.
+    """Build the generator of default boxes.
 
     Raises:
-        ValueError: If sizes or ratios are not as many as needed, or sizes do not rise.
+        ValueError: If there are too few or too many sizes or ratios, or sizes do not ascend.
     """
-    told = ", ".join(map(str, strides))
+    listed = ", ".join(map(str, strides))
     if sizes is None:
         sizes = [SCALE * stride for stride in (*strides, 2 * strides[-1])]
     if len(sizes) != len(strides) + 1 or any(a >= b for a, b in pairwise(sizes)):
         raise ValueError(
-            f"sizes {list(sizes)}: {len(strides) + 1} rising numbers, one of each map of strides "
-            f"{told} and one more"
+            f"sizes {list(sizes)}: give {len(strides) + 1} ascending numbers, one for each map of "
+            f"strides {listed} and one more"
         )
     if ratios is None:
         ratios = [(2.0,), *((2.0, 3.0) for _ in strides[1:])]
     if len(ratios) != len(strides):
         raise ValueError(
-            f"aspect_ratios has {len(ratios)} lists, and there are {len(strides)} maps, of "
-            f"strides {told}; give a list for each"
+            f"aspect_ratios has {len(ratios)} lists for {len(strides)} maps, of strides {listed}; "
+            "give a list for each map"
         )
     return DefaultBoxGenerator(
-        [list(of_map) for of_map in ratios], scales=list(sizes), steps=list(strides), clip=False
+        list(map(list, ratios)), scales=list(sizes), steps=list(strides), clip=False
     )

@@ -1,4 +1,4 @@
-"""Types of parameters."""
+"""Parameter types of the detectors."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import Annotated
 from pydantic import Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
-"""From none to all: an overlap, a score or a part."""
+"""A share between 0 and 1: an IoU, a score or a fraction."""

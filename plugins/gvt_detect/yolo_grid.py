@@ -1,4 +1,4 @@
-"""The first YOLO: a grid of cells, each with boxes and the class of the object in it."""
+"""YOLO, version 1: a grid of cells, each with boxes and one class."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from torchvision.ops import box_convert
 from gvt import Batch, Dropout, PassedTo, Targets
 
 from .cells import map_to_look_at, pooled
-from .detector import Detector, Selection
+from .detections import Selection
+from .detector import Detector
 from .rpn import full_precision
 
 LEAK = 0.1
-"""Slope below zero of the paper's leaky ReLU."""
+"""Negative slope of the paper's leaky ReLU."""
 
 
 class Outputs(NamedTuple):
-    """What is computed once for both losses and predictions.
+    """The outputs of all cells.
 
     Attributes:
-        cells: (N, S, S, B * 5 + C) float32: of each box x and y of its centre in sides of the
-            cell, the roots of w and h in shares of the image, and its confidence; then the
-            probability of each class.
+        cells: (N, S, S, B * 5 + C) float32. For each box x and y of its centre relative to the
+            cell, the square roots of w and h relative to the image, and the confidence; then the
+            class probabilities.
         sizes: Unpadded (H, W) of each image.
     """
 
@@ -37,12 +38,12 @@ class Outputs(NamedTuple):
 
 
 class Objects(NamedTuple):
-    """The K objects of a batch that cells answer for.
+    """The K objects of a batch that cells are responsible for.
 
     Attributes:
-        rows: (K,) int64, the image of each.
-        cells: (K,) int64, the number of its cell, row by row.
-        boxes: (K, 4), what the network should say of it.
+        rows: (K,) int64, the image of each object.
+        cells: (K,) int64, the index of its cell, in row-major order.
+        boxes: (K, 4), the target outputs of its box.
         labels: (K,) int64.
     """
 
@@ -53,38 +54,36 @@ class Objects(NamedTuple):
 
 
 class YOLOGrid(Detector):
-    """The first YOLO on any backbone (Redmon and others, 2016, https://arxiv.org/abs/1506.02640).
+    """YOLO, version 1, on any backbone (Redmon et al. 2016, https://arxiv.org/abs/1506.02640).
 
-    A grid of S x S cells lies over each image without its padding, so that what is said of an
-    image does not depend on the batch that it is in. The cell with an object's centre answers for
-    it: of its B boxes the one that overlaps it most, or is closest to it where none does. Of
-    several objects with their centres in one cell the largest is kept, and the others are lost,
-    as a cell has one class only.
+    A grid of S x S cells covers each image without its padding, so predictions do not depend on
+    the other images of a batch. The cell that contains the centre of an object is responsible for
+    it, with the box of highest IoU, or the closest one if none overlaps. If several objects have
+    their centres in one cell, only the largest is learned, as a cell has one class.
 
-    Outputs are linear, and losses are sums of squares over all cells, the mean over the images,
-    as in the paper. Like the authors' code the network gives the square roots of w and h, so that
-    no gradient is without bounds where a width is 0.
+    Outputs are linear. Losses are sums of squares over all cells, averaged over the images, as in
+    the paper. Like the authors' code the head predicts the square roots of w and h, which keeps
+    gradients finite at a width of 0.
 
     Args:
-        feature_info: Of each feature map its (channels, stride), the coarsest last.
+        feature_info: The (channels, stride) of each feature map, the coarsest last.
         num_classes: Number of classes, C.
-        feature: Name of the map to look at; the coarsest unless given.
-        grid: Cells along each side, S. A finer map is averaged to it, which leaves no cell of it
-            unseen whatever the image's size, as a convolution with a stride would; a coarser one
-            can hardly tell neighbouring cells apart.
+        feature: Name of the feature map; the coarsest by default.
+        grid: Cells along each side, S. A finer map is averaged to this size, so that all of it
+            counts for any image size; a coarser one hardly separates neighbouring cells.
         boxes: Boxes of each cell, B.
         convolutions: Widths of 3x3 convolutions on the grid, with leaky ReLU; the paper has four
-            of 1024.
+            of 1024 channels.
         hidden: Widths of dense layers on the whole grid, with leaky ReLU, before the dense layer
-            of S * S * (B * 5 + C) outputs; the paper has one of 4096. Without any, each cell's
-            outputs come from its own features by a 1x1 convolution.
-        dropout: Share of the outputs of the first hidden dense layer dropped in training.
+            of S * S * (B * 5 + C) outputs; the paper has one of 4096. If empty, a 1x1 convolution
+            computes the outputs of each cell.
+        dropout: Dropout rate after the first hidden dense layer.
         lambda_coord: Factor of the loss `coordinates`.
         lambda_noobj: Factor of the loss `no_object`.
-        **selection: Those of `Selection`.
+        **selection: Parameters of `Selection`.
 
     Raises:
-        ValueError: If there is no such map.
+        ValueError: If the backbone lacks the feature map.
     """
 
     def __init__(
@@ -122,51 +121,51 @@ class YOLOGrid(Detector):
         else:
             self.last = nn.Conv2d(channels, outputs, 1)
         self.layers = nn.Sequential(*layers)
-        self._begin()
+        self._initialise_boxes()
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a small one to try."""
+        """Return parameters of a small example, for the conformance kit."""
         return {"grid": 3, "convolutions": (8,), "hidden": (16,)}
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Outputs:
         """Return the outputs of all cells.
 
         Raises:
-            ConfigError: If the map shows more than the picture.
+            ConfigError: If the map covers more than the image.
         """
         hidden = self.layers(pooled(features[self.feature], self.stride, batch.frame, self.grid))
         with full_precision(hidden.device):  # bfloat16 has 4 pixels of error at 1,024
-            found = self.last(hidden.float())
-        if found.ndim == 4:
-            found = found.permute(0, 2, 3, 1)
-        return Outputs(found.reshape(len(found), self.grid, self.grid, -1), batch.frame.sizes)
+            cells = self.last(hidden.float())
+        if cells.ndim == 4:
+            cells = cells.permute(0, 2, 3, 1)
+        return Outputs(cells.reshape(len(cells), self.grid, self.grid, -1), batch.frame.sizes)
 
     def loss(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
         """Return the paper's `coordinates`, `confidence`, `no_object` and `classes`, weighted."""
         boxes, classes = self._split(outputs)
-        there = self._objects(outputs, targets)
-        candidates = boxes[there.rows, there.cells]  # (K, B, 5)
-        best, iou = self._responsible(candidates.detach(), there.boxes)
-        own = candidates[torch.arange(len(best), device=best.device), best]
+        objects = self._objects(outputs, targets)
+        candidates = boxes[objects.rows, objects.cells]  # (K, B, 5)
+        best, iou = self._responsible(candidates.detach(), objects.boxes)
+        predicted = candidates[torch.arange(len(best), device=best.device), best]
         responsible = torch.zeros_like(boxes[..., 0], dtype=torch.bool)
-        responsible[there.rows, there.cells, best] = True
-        truth = F.one_hot(there.labels, self.num_classes).to(classes.dtype)
-        found = {
-            "coordinates": self.lambda_coord * (own[:, :4] - there.boxes).square().sum(),
-            "confidence": (own[:, 4] - iou).square().sum(),
+        responsible[objects.rows, objects.cells, best] = True
+        truth = F.one_hot(objects.labels, self.num_classes).to(classes.dtype)
+        losses = {
+            "coordinates": self.lambda_coord * (predicted[:, :4] - objects.boxes).square().sum(),
+            "confidence": (predicted[:, 4] - iou).square().sum(),
             "no_object": self.lambda_noobj * boxes[..., 4][~responsible].square().sum(),
-            "classes": (classes[there.rows, there.cells] - truth).square().sum(),
+            "classes": (classes[objects.rows, objects.cells] - truth).square().sum(),
         }
-        return {name: loss / len(boxes) for name, loss in found.items()}
+        return {name: loss / len(boxes) for name, loss in losses.items()}
 
     def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return of each image `boxes`, `labels` and `scores`, the best one first.
+        """Return the `boxes`, `labels` and `scores` of each image, by descending score.
 
-        A score is a box's confidence times its cell's probability of the class.
+        A score is the confidence of a box times the class probability of its cell.
         """
         boxes, classes = self._split(outputs)
-        # Linear outputs leave [0, 1], and of two negative ones the product would be positive.
+        # Linear outputs leave [0, 1], and the product of two negative ones would be positive.
         confidence, probability = boxes[..., 4].clamp(0, 1), classes.clamp(0, 1)
         scores = confidence[..., None] * probability[:, :, None]
         shares = _shares(boxes, self.grid)
@@ -174,17 +173,17 @@ class YOLOGrid(Detector):
         corners = box_convert(shares, "cxcywh", "xyxy")
         return [
             self._best(
-                of_image.flatten(0, 1) * of_image.new_tensor([size[1], size[0]] * 2),
+                image_boxes.flatten(0, 1) * image_boxes.new_tensor([size[1], size[0]] * 2),
                 score.flatten(0, 1),
                 size,
             )
-            for of_image, score, size in zip(corners, scores, outputs.sizes, strict=True)
+            for image_boxes, score, size in zip(corners, scores, outputs.sizes, strict=True)
         ]
 
-    def _begin(self) -> None:
-        """Let the boxes begin in the middle of their cells, from small to large.
+    def _initialise_boxes(self) -> None:
+        """Initialise the boxes in the middle of their cells, from small to large.
 
-        Where all began as points at the cell's corner, one of them would be the closest everywhere.
+        If all started as points at the cell's corner, one of them would be the closest everywhere.
         """
         bias = self.last.bias.detach().view(-1, self.boxes * 5 + self.num_classes)
         for number in range(self.boxes):
@@ -198,29 +197,29 @@ class YOLOGrid(Detector):
         return boxes.unflatten(2, (self.boxes, 5)), classes
 
     def _corners_of_cells(self, like: Tensor) -> Tensor:
-        """Return x and y of the left upper corner of each cell, in cells, (S * S, 1, 2)."""
+        """Return x and y of the upper left corner of each cell, in cells, (S * S, 1, 2)."""
         number = torch.arange(self.grid**2, device=like.device)
         return torch.stack([number % self.grid, number // self.grid], dim=1)[:, None]
 
     def _objects(self, outputs: Outputs, targets: Targets) -> Objects:
-        """Return the objects that cells answer for, one in each cell at most."""
+        """Return the objects that cells are responsible for, at most one for each cell."""
         device = outputs.cells.device
-        found = [
-            Objects(torch.full_like(cells, row), cells, boxes, labels)
-            for row, (of_image, names, size) in enumerate(
+        objects = [
+            Objects(torch.full_like(cells, row), cells, encoded, kept_labels)
+            for row, (boxes, labels, size) in enumerate(
                 zip(targets["boxes"], targets["labels"], outputs.sizes, strict=True)
             )
-            for cells, boxes, labels in [self._placed(of_image.float(), names, size)]
+            for cells, encoded, kept_labels in [self._placed(boxes.float(), labels, size)]
         ]
-        return Objects(*(torch.cat(part).to(device) for part in zip(*found, strict=True)))
+        return Objects(*(torch.cat(part).to(device) for part in zip(*objects, strict=True)))
 
     def _placed(
         self, boxes: Tensor, labels: Tensor, size: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the cells of one image's objects, what their boxes are there, and the labels."""
+        """Return the cells, the target outputs and the labels of one image's objects."""
         height, width = size
         shares = box_convert(boxes, "xyxy", "cxcywh") / boxes.new_tensor([width, height] * 2)
-        # The largest first, and of those in one cell the first is kept.
+        # The largest come first; the first object in a cell is kept.
         order = shares[:, 2:].prod(dim=1).argsort(descending=True, stable=True)
         shares, labels = shares[order], labels[order]
         centres = shares[:, :2] * self.grid
@@ -228,33 +227,33 @@ class YOLOGrid(Detector):
         cells = row * self.grid + column
         kept = ~(cells[:, None] == cells).tril(-1).any(dim=1)
         offsets = centres - torch.stack([column, row], dim=1)
-        said = torch.cat([offsets, shares[:, 2:].sqrt()], dim=1)
-        return cells[kept], said[kept], labels[kept]
+        encoded = torch.cat([offsets, shares[:, 2:].sqrt()], dim=1)
+        return cells[kept], encoded[kept], labels[kept]
 
     def _responsible(self, candidates: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which of a cell's boxes answers for its object, (K,), and their IoU, (K,).
+        """Return the index of the responsible box of each cell, (K,), and its IoU, (K,).
 
         Args:
             candidates: (K, B, 5), all boxes of the cells.
-            truth: (K, 4), what one of them should be.
+            truth: (K, 4), the target outputs.
         """
-        found, wanted = (_shares(given, self.grid) for given in (candidates, truth[:, None]))
-        distance = (found - wanted).square().sum(dim=2)
-        iou = _iou(*(box_convert(of, "cxcywh", "xyxy") for of in (found, wanted)))
+        predicted, true = (_shares(boxes, self.grid) for boxes in (candidates, truth[:, None]))
+        distance = (predicted - true).square().sum(dim=2)
+        iou = _iou(*(box_convert(boxes, "cxcywh", "xyxy") for boxes in (predicted, true)))
         best = iou.argmax(dim=1).where(iou.amax(dim=1) > 0, distance.argmin(dim=1))
         return best, iou.gather(1, best[:, None]).squeeze(1)
 
 
 def _shares(boxes: Tensor, grid: int) -> Tensor:
-    """Return boxes as a cell gives them, (..., 4 or 5), as (..., 4) in shares of the image.
+    """Convert the boxes of cells (..., 4 or 5) to (..., 4), relative to the image.
 
-    They are x, y, w and h, and x and y are from the cell's corner.
+    The result is x, y, w and h, with x and y from the cell's corner.
     """
     return torch.cat([boxes[..., :2] / grid, boxes[..., 2:4].square()], dim=-1)
 
 
 def _iou(one: Tensor, other: Tensor) -> Tensor:
-    """Return the IoU of boxes one by one, which `box_iou` gives of all pairs; no area has none."""
+    """Return the IoU of boxes pair by pair; 0 without an area. `box_iou` takes all combinations."""
     sides = one[..., 2:].minimum(other[..., 2:]) - one[..., :2].maximum(other[..., :2])
     shared = sides.clamp(min=0).prod(dim=-1)
     areas = [(b[..., 2:] - b[..., :2]).prod(dim=-1) for b in (one, other)]

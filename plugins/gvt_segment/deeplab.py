@@ -17,35 +17,35 @@ from .dense import DenseHead, resized
 from .layers import ConvNorm
 
 LOW_STRIDE = 4
-"""Stride of the map that the decoder takes for the borders."""
+"""Stride of the skip's map in the decoder."""
 
 LOW_WIDTH = 48
-"""What that map's channels are brought down to, so that they do not outweigh the others."""
+"""Channels of the skip, reduced so that it does not dominate."""
 
 REACH = 96
-"""Distance, in pixels, that the first dilated convolution reaches: rate 6 at stride 16."""
+"""Reach of the first dilated convolution in pixels: rate 6 at stride 16."""
 
 
 class DeepLab(DenseHead):
-    """DeepLabV3+ (Chen and others, 2018, https://arxiv.org/abs/1802.02611) on any backbone.
+    """DeepLabV3+ (Chen et al. 2018, https://arxiv.org/abs/1802.02611) on any backbone.
 
-    Atrous separable convolutions of several rates and the mean over the picture see the coarsest
-    map whose stride is at most `output_stride`; the result is enlarged, joined with the map of
-    stride 4 and refined. A backbone that can dilate its last stages instead of striding keeps
-    their depth at that stride; of others the stages beyond it are not used.
+    Atrous separable convolutions of several rates, and the mean over the image, are applied to
+    the coarsest map with a stride of at most `output_stride`. The result is upsampled,
+    concatenated with the map of stride 4, and convolved. A backbone that can dilate its last
+    stages keeps their depth at that stride; otherwise coarser stages are not used.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
+        feature_info: The (channels, stride) of each feature map.
         output_stride: 16, or 8 for finer masks at several times the cost.
-        width: Channels of its layers.
-        rates: Of the dilated convolutions, in cells of the map; unless given, 6, 12 and 18 at
-            stride 16 and 12, 24 and 36 at stride 8.
-        dropout: Share of the pooled channels' values dropped in training.
-        **dense: Those of `DenseHead`.
+        width: Channels of the layers.
+        rates: Rates of the dilated convolutions, in cells of the map. By default 6, 12 and 18 at
+            stride 16, and 12, 24 and 36 at stride 8.
+        dropout: Dropout rate of the pooled features.
+        **dense: Parameters of `DenseHead`.
 
     Raises:
-        ValueError: If there are not as many classes as the mode takes, no loss, or a weight for
-            none of them.
+        ValueError: If the number of classes does not fit the mode, there are no losses, or
+            `weights` names an unknown loss.
     """
 
     def __init__(
@@ -64,26 +64,26 @@ class DeepLab(DenseHead):
         if rates is None:
             rates = tuple(max(1, factor * REACH // stride) for factor in (1, 2, 3))
         self.pooling = ASPP(channels, stride, width, rates, dropout)
-        # The cell beside those that are enlarged, and two convolutions of 3 cells on the low map.
+        # The dilation, the neighbouring cell in upsampling, and two 3x3 convolutions on the skip.
         low = stride if self.low is None else feature_info[self.low][1]
         self.padding_reach = (max(rates) + 1) * stride + 3 * low
-        before = width
+        refined = width
         self.reduce = None
         if self.low is not None:
             self.reduce = ConvNorm(feature_info[self.low][0], LOW_WIDTH)
-            before += LOW_WIDTH
+            refined += LOW_WIDTH
         self.refine = nn.Sequential(
-            ConvNorm(before, width, 3, separable=True), ConvNorm(width, width, 3, separable=True)
+            ConvNorm(refined, width, 3, separable=True), ConvNorm(width, width, 3, separable=True)
         )
         self.score = nn.Conv2d(width, self.outputs, 1)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return a narrow one to try."""
+        """Return parameters of a small example, for the conformance kit."""
         return {"width": 16, "rates": [1, 2, 3]}
 
     def logits(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
-        """Return (N, outputs, h, w) of the size of the map with stride 4."""
+        """Return (N, outputs, h, w) at the size of the map of stride 4."""
         x: Tensor = self.pooling(features[self.high], frame)
         if self.reduce is not None and self.low is not None:
             low = self.reduce(features[self.low])
@@ -93,14 +93,14 @@ class DeepLab(DenseHead):
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling: one map seen at several scales at once.
+    """Atrous spatial pyramid pooling: convolutions of several rates on one map.
 
     Args:
-        channels: Channels of its input.
-        stride: Pixels of the image to a cell of its input.
-        width: Channels of its output.
+        channels: Channels of the input.
+        stride: Stride of the input in pixels of the image.
+        width: Channels of the output.
         rates: Dilation of each 3x3 convolution.
-        dropout: Share of its output's values dropped in training.
+        dropout: Dropout rate of the output.
     """
 
     def __init__(
@@ -112,22 +112,22 @@ class ASPP(nn.Module):
             [ConvNorm(channels, width)]
             + [ConvNorm(channels, width, 3, rate, separable=True) for rate in rates]
         )
-        # No batch norm, for there is but one value an image, and a batch may be one image.
+        # No batch norm, as there is one value for each image, and a batch may be one image.
         self.whole = nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU())
         self.project = nn.Sequential(ConvNorm(width * (len(rates) + 2), width), Dropout(dropout))
 
     def forward(self, x: Tensor, frame: Frame) -> Tensor:
         """Return (N, width, h, w) for (N, channels, h, w)."""
         whole = self.whole(pooled(x, self.stride, frame, 1)).expand(-1, -1, *x.shape[-2:])
-        seen = [branch(x) for branch in self.branches]
-        joined: Tensor = self.project(torch.cat([*seen, whole], dim=1))
-        return joined
+        branches = [branch(x) for branch in self.branches]
+        output: Tensor = self.project(torch.cat([*branches, whole], dim=1))
+        return output
 
 
 def _maps(
     feature_info: Mapping[str, tuple[int, int]], output_stride: int
 ) -> tuple[str, str | None]:
-    """Return the map to pool, and the one for the borders if there is a finer one."""
+    """Return the names of the map to pool, and of the skip if there is a finer map."""
     names = list(feature_info)
     strides = [stride for _, stride in feature_info.values()]
     high = max((i for i, s in enumerate(strides) if s <= output_stride), default=0)

@@ -1,4 +1,4 @@
-"""The fully convolutional network: a score of each class on each map, added up."""
+"""Fully convolutional network (FCN): scores of several maps, added up."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .layers import from_stride
 
 
 class FCN(DenseHead):
-    """1x1 convolutions on the coarse maps, from coarse to fine enlarged and added.
+    """FCN: 1x1 convolutions on the coarse maps; their scores are upsampled and added.
 
-    The skips of FCN-8s (Long and others, 2015, https://arxiv.org/abs/1411.4038), on any backbone.
-    Scores are enlarged bilinearly, which is what the paper's transposed convolutions begin with.
+    The skips of FCN-8s (Long et al. 2015, https://arxiv.org/abs/1411.4038), on any backbone.
+    Upsampling is bilinear, the initialisation of the paper's transposed convolutions.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
-        finest: Stride of the finest map that has a score: 8 is FCN-8s, 32 is FCN-32s.
-        **dense: Those of `DenseHead`.
+        feature_info: The (channels, stride) of each feature map.
+        finest: Stride of the finest map with scores: 8 is FCN-8s, 32 is FCN-32s.
+        **dense: Parameters of `DenseHead`.
 
     Raises:
-        ValueError: If there are not as many classes as the mode takes, no loss, or a weight for
-            none of them.
+        ValueError: If the number of classes does not fit the mode, there are no losses, or
+            `weights` names an unknown loss.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class FCN(DenseHead):
         )
 
     def logits(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
-        """Return (N, outputs, h, w) of the finest map's size."""
+        """Return (N, outputs, h, w) at the size of the finest map."""
         total: Tensor | None = None
         for name, score in zip(reversed(self.names), reversed(self.scores), strict=True):
-            own: Tensor = score(features[name])
-            total = own if total is None else own + resized(total, own.shape[-2:])
+            scores: Tensor = score(features[name])
+            total = scores if total is None else scores + resized(total, scores.shape[-2:])
         assert total is not None
         return total

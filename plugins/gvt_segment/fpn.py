@@ -1,4 +1,4 @@
-"""Semantic segmentation on a feature pyramid."""
+"""Semantic FPN: segmentation on a feature pyramid."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from .dense import DenseHead, resized
 from .layers import from_stride
 
 GROUPS = 32
-"""Groups of the group norm, as in the paper; fewer where the width is not divisible by it."""
+"""Groups of group normalisation, as in the paper; fewer if they do not divide the width."""
 
 
 class FPN(DenseHead):
-    """Every level of a pyramid brought to the finest one's size, and their sum classified.
+    """Semantic FPN: the levels of a pyramid are upsampled to the finest one, added and classified.
 
-    The semantic branch of Kirillov and others (2019, https://arxiv.org/abs/1901.02446): 3x3
-    convolution, group norm, ReLU and doubling, as often as it takes.
+    The semantic branch of Kirillov et al. (2019, https://arxiv.org/abs/1901.02446): 3x3
+    convolution, group norm, ReLU and upsampling by 2, repeated as needed.
 
-    The pyramid's lateral and top-down convolutions (Lin and others, 2017) are built on the
-    backbone's maps, unless several maps come that have equal channels, as those of a pyramid.
+    The pyramid's lateral and top-down convolutions (Lin et al. 2017) are added on the backbone's
+    maps, unless these are several with equal channels, such as those of a pyramid.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
-        finest: Stride of the finest map that is used; masks are made at its size.
-        channels: Channels of the pyramid, where it is built here.
+        feature_info: The (channels, stride) of each feature map.
+        finest: Stride of the finest map to use; masks have its size.
+        channels: Channels of the pyramid, if it is built here.
         width: Channels of the convolutions on it.
-        **dense: Those of `DenseHead`.
+        **dense: Parameters of `DenseHead`.
 
     Raises:
-        ValueError: If there are not as many classes as the mode takes, no loss, or a weight for
-            none of them.
+        ValueError: If the number of classes does not fit the mode, there are no losses, or
+            `weights` names an unknown loss.
     """
 
     def __init__(
@@ -51,25 +51,25 @@ class FPN(DenseHead):
     ) -> None:
         super().__init__(feature_info, num_classes, **dense)
         self.names = from_stride(feature_info, finest)
-        given = [feature_info[name][0] for name in self.names]
+        widths = [feature_info[name][0] for name in self.names]
         self.pyramid = None
-        if len(given) > 1 and len(set(given)) == 1:
-            channels = given[0]
+        if len(widths) > 1 and len(set(widths)) == 1:
+            channels = widths[0]
         else:
-            self.pyramid = FeaturePyramidNetwork(given, channels)
+            self.pyramid = FeaturePyramidNetwork(widths, channels)
         self.levels = nn.ModuleList(
             nn.ModuleList(
                 _Level(channels if number == 0 else width, width) for number in range(max(1, level))
             )
-            for level in range(len(given))
+            for level in range(len(widths))
         )
         self.score = nn.Conv2d(width, self.outputs, 1)
 
     def logits(self, features: Mapping[str, Tensor], frame: Frame) -> Tensor:
-        """Return (N, outputs, h, w) of the finest map's size."""
+        """Return (N, outputs, h, w) at the size of the finest map."""
         maps = {name: features[name] for name in self.names}
         pyramid = list((self.pyramid(maps) if self.pyramid is not None else maps).values())
-        sizes = [of_level.shape[-2:] for of_level in pyramid]
+        sizes = [level.shape[-2:] for level in pyramid]
         total: Tensor | None = None
         for level, steps in enumerate(self.levels):
             assert isinstance(steps, nn.ModuleList)

@@ -1,8 +1,8 @@
-"""Losses of logits (N, C, ...) that say something of every pixel.
+"""Losses of logits (N, C, ...) for dense heads.
 
-Targets are either class numbers (N, ...), for softmax over C, or 0 and 1 as floats of the logits'
-shape, for a sigmoid each. 255 is ignored in both; where nothing else is left, the loss is 0.
-All compute in float32.
+Targets are class numbers (N, ...), for a softmax over C, or 0 and 1 as floats of the logits'
+shape, for a sigmoid each. 255 is ignored in both, and without other targets the loss is 0. All
+losses are computed in float32.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Alpha = Annotated[float, Field(ge=0, le=1)]
 
 
 class CrossEntropy(nn.Module):
-    """Cross entropy, averaged over the pixels by the weights of their classes.
+    """Cross entropy, averaged over the pixels with the weights of their classes.
 
     Args:
-        class_weights: Weight of each class, the background last where there is one; of several
-            labels that of each; in mode binary that of the rest and that of the foreground.
-        label_smoothing: Share of the truth that is spread evenly over the classes.
+        class_weights: Weight of each class, with the background last if there is one; of each
+            label in mode multilabel; of the background and the foreground in mode binary.
+        label_smoothing: Share of the target that is spread evenly over the classes.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class CrossEntropy(nn.Module):
             ConfigError: If there are not as many weights as classes.
         """
         if targets.is_floating_point():
-            return self._of_labels(outputs.float(), targets)
-        return self._of_classes(outputs.float(), targets)
+            return self._binary(outputs.float(), targets)
+        return self._categorical(outputs.float(), targets)
 
-    def _of_classes(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def _categorical(self, outputs: Tensor, targets: Tensor) -> Tensor:
         counts, classes = targets != IGNORED, outputs.shape[1]
         truth = targets.where(counts, 0)
-        # torch's own has no deterministic form for maps on CUDA.
+        # torch's own is not deterministic for maps on CUDA.
         surprise = -outputs.log_softmax(dim=1)
         losses, weights = surprise.gather(1, truth[:, None]).squeeze(1), counts.float()
         if self.class_weights is not None:
@@ -66,24 +66,25 @@ class CrossEntropy(nn.Module):
             total = torch.lerp(total, spread, self.label_smoothing)
         return total / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
-    def _of_labels(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def _binary(self, outputs: Tensor, targets: Tensor) -> Tensor:
         counts = targets != IGNORED
         truth = targets.where(counts, 0.0)
         smooth = truth * (1 - self.label_smoothing) + self.label_smoothing / 2
         losses = F.binary_cross_entropy_with_logits(outputs, smooth, reduction="none")
         if self.class_weights is None:
             return _mean(losses, counts)
-        return _mean(losses, _of_labels(self.class_weights, truth, outputs.shape[1]) * counts)
+        weights = _target_weights(self.class_weights, truth, outputs.shape[1])
+        return _mean(losses, weights * counts)
 
 
 class Dice(nn.Module):
-    """1 minus the soft Dice coefficient, averaged over the classes (Milletari and others, 2016).
+    """1 minus the soft Dice coefficient, averaged over the classes (Milletari et al. 2016).
 
-    Pixels of the whole batch are taken together (https://arxiv.org/abs/1606.04797), and of the
-    classes those that the batch has pixels of.
+    It is computed over the pixels of the whole batch (https://arxiv.org/abs/1606.04797), and over
+    the classes that occur in it.
 
     Args:
-        smooth: Added above and below, in pixels; it steadies classes with few of them.
+        smooth: Pixels added to numerator and denominator, which stabilises small classes.
     """
 
     def __init__(self, smooth: NonNegativeFloat = 1.0) -> None:
@@ -101,15 +102,15 @@ class Dice(nn.Module):
 
 
 class Focal(nn.Module):
-    """Cross entropy that looks away from what is certain (Lin and others, 2017).
+    """Focal loss: cross entropy with a lower weight for easy pixels (Lin et al. 2017).
 
-    Each pixel's is multiplied by (1 - p)^gamma, with p the probability of its true class
-    (https://arxiv.org/abs/1708.02002), and the mean is over the pixels.
+    The cross entropy of each pixel is multiplied by (1 - p)^gamma, with p the probability of its
+    true class (https://arxiv.org/abs/1708.02002), and averaged over the pixels.
 
     Args:
-        gamma: How far it looks away.
-        alpha: For class numbers the weight of each class; for targets of 0 and 1 the weight of
-            1, that of 0 being 1 - alpha.
+        gamma: Exponent; higher values lower the weight of easy pixels.
+        alpha: Weight of each class for class numbers; for targets of 0 and 1 the weight of 1,
+            while 0 has the weight 1 - alpha.
     """
 
     def __init__(self, gamma: Gamma = 2.0, alpha: Alpha | ClassWeights | None = None) -> None:
@@ -123,32 +124,32 @@ class Focal(nn.Module):
         """Return the loss ().
 
         Raises:
-            ConfigError: If alpha is not of the form that the targets take.
+            ConfigError: If the form of alpha does not fit the targets.
         """
         outputs = outputs.float()
         counts = targets != IGNORED
         if targets.is_floating_point():
             if self.alpha is not None:
-                raise ConfigError("alpha: has to be one number where pixels are 0 or 1")
+                raise ConfigError("alpha: has to be one number for targets of 0 and 1")
             truth = targets.where(counts, 0.0)
-            share = -1 if self.share is None else self.share  # -1 is torchvision's for none
+            share = -1 if self.share is None else self.share  # -1 is torchvision's for no weight
             return _mean(sigmoid_focal_loss(outputs, truth, share, self.gamma), counts)
         if self.share is not None:
             raise ConfigError("alpha: has to be a list with the weight of each class")
         truth = targets.where(counts, 0)
-        certain = outputs.log_softmax(dim=1).gather(1, truth[:, None]).squeeze(1)
-        losses = -((1 - certain.exp()) ** self.gamma) * certain
+        log_p = outputs.log_softmax(dim=1).gather(1, truth[:, None]).squeeze(1)
+        losses = -((1 - log_p.exp()) ** self.gamma) * log_p
         if self.alpha is not None:
             losses = losses * _checked("alpha", self.alpha, outputs.shape[1])[truth]
         return _mean(losses, counts)
 
 
 class Lovasz(nn.Module):
-    """The Lovász extension of 1 minus IoU, averaged over the classes (Berman and others, 2018).
+    """The Lovász extension of 1 minus IoU, averaged over the classes (Berman et al. 2018).
 
     Lovász-softmax for class numbers, and the Lovász hinge for targets of 0 and 1, as in the paper
-    (https://arxiv.org/abs/1705.08790). Pixels of the whole batch are taken together, and of the
-    classes those that it has pixels of; the hinge takes all labels.
+    (https://arxiv.org/abs/1705.08790). It is computed over the pixels of the whole batch. The
+    softmax is averaged over the classes that occur in it, the hinge over all labels.
     """
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -158,16 +159,16 @@ class Lovasz(nn.Module):
             counts = truth != IGNORED
             truth = (truth == 1) & counts
             errors = 1 - logits * (2 * truth.float() - 1)
-            wanted = counts.any(dim=1)
+            valid = counts.any(dim=1)
         else:
             scores, truth, counts = _scores(outputs, targets)
             errors = (truth.float() - scores).abs()
-            wanted = truth.any(dim=1)
-        # What is ignored comes last, where it changes no other pixel's share, and weighs nothing.
+            valid = truth.any(dim=1)
+        # Ignored pixels come last, where they do not affect other pixels, and have no weight.
         errors = errors.masked_fill(~counts, -torch.inf)
         errors, order = errors.sort(dim=1, descending=True)
         slopes = _slopes(truth.gather(1, order), counts.gather(1, order))
-        return _mean((errors.relu() * slopes).sum(1), wanted)
+        return _mean((errors.relu() * slopes).sum(1), valid)
 
 
 def _slopes(truth: Tensor, counts: Tensor) -> Tensor:
@@ -179,7 +180,7 @@ def _slopes(truth: Tensor, counts: Tensor) -> Tensor:
 
 
 def _scores(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return by class the probabilities, where it is true, and what counts, (C, pixels) each."""
+    """Return the probabilities, the truth and the pixels that count by class, (C, pixels) each."""
     outputs = outputs.float()
     if targets.is_floating_point():
         scores, truth = _by_class(outputs.sigmoid()), _by_class(targets)
@@ -191,34 +192,38 @@ def _scores(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _by_class(maps: Tensor) -> Tensor:
-    """Return (C, pixels) of (N, C, ...)."""
+    """Convert (N, C, ...) to (C, pixels)."""
     return maps.movedim(1, 0).flatten(1)
 
 
 def _mean(losses: Tensor, weights: Tensor) -> Tensor:
-    """Return the mean by weights, 0 where there are none."""
+    """Return the weighted mean, 0 without weights."""
     total = weights.sum(dtype=losses.dtype)
     return (losses * weights).sum() / total.clamp(min=torch.finfo(losses.dtype).tiny)
 
 
 def _hold(module: nn.Module, name: str, weights: list[float] | None) -> None:
-    """Keep weights where the module goes; they are configuration, and in no checkpoint."""
+    """Register weights as a buffer outside the state dict, since they are configuration."""
     tensor = None if weights is None else torch.tensor(weights, dtype=torch.float32)
     module.register_buffer(name, tensor, persistent=False)
 
 
 def _checked(name: str, weights: Tensor, classes: int) -> Tensor:
-    """Return the weights, checked to be one for each class."""
+    """Return the weights, if there is one for each class.
+
+    Raises:
+        ConfigError: If there are too few or too many.
+    """
     if len(weights) != classes:
         raise ConfigError(
-            f"{name}: has {len(weights)} weights for {classes} classes; the background, where "
-            "there is one, is the last of them"
+            f"{name}: has {len(weights)} weights for {classes} classes; give one for each, with "
+            "the background last if there is one"
         )
     return weights
 
 
-def _of_labels(weights: Tensor, truth: Tensor, labels: int) -> Tensor:
-    """Return the weight of each 0 or 1 in truth (N, labels, ...), or of its label."""
+def _target_weights(weights: Tensor, truth: Tensor, labels: int) -> Tensor:
+    """Return the weight of each target in truth (N, labels, ...): of its value, or of its label."""
     if labels == 1:
         return _checked("class_weights", weights, 2)[truth.long()]
     by_label = _checked("class_weights", weights, labels)

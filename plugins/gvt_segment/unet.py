@@ -1,4 +1,4 @@
-"""The expanding half of the U-Net, on any backbone."""
+"""U-Net decoder on any backbone."""
 
 from __future__ import annotations
 
@@ -21,37 +21,36 @@ Up = Literal["transpose", "nearest", "bilinear"]
 Widths = tuple[int, ...] | Literal["auto"] | None
 
 PER_STRIDE, WIDEST = 16, 256
-"""Least channels of a step for each pixel of its stride, and the most of these."""
+"""Channels of a step for each pixel of its stride, and their maximum, as a lower bound."""
 
 FOR_SCORES = 64
-"""The most channels that a step has only for the number of scores."""
+"""Maximum of the lower bound for the number of scores."""
 
 
 class UNet(DenseHead):
-    """From the coarsest map on: enlarge, join the next finer map, convolve twice.
+    """U-Net decoder: upsample, concatenate the next finer map, and convolve twice, repeatedly.
 
-    The U-Net (Ronneberger and others, 2015, https://arxiv.org/abs/1505.04597) with any backbone as
-    its contracting half. Where the finest map is coarser than the picture, it goes on without
-    skips. The paper's own network is `backbone: {name: unet_encoder, norm: none, padding: valid}`
-    with `up: transpose, norm: none, padding: valid`.
+    The U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) with any backbone as its
+    encoder. If the finest map is coarser than the image, steps without skip follow. The model of
+    the paper is `backbone: {name: unet_encoder, norm: none, padding: valid}` with
+    `up: transpose, norm: none, padding: valid`.
 
     Args:
-        feature_info: Of each feature map its (channels, stride).
+        feature_info: The (channels, stride) of each feature map.
         widths: Channels after each step, from coarse to fine: one for each map but the coarsest,
-            and further ones for steps without skip. `auto` goes as far as the image's size; a step
-            that ends at stride s has 16 s channels, 256 at most, but never fewer than the map that
-            is joined (where there is none, than half of the step before), nor than there are
-            scores, 64 at most. None is the same without the lower bounds, as before format 2 of
-            checkpoints: on backbones with narrow fine maps too few to tell many classes apart.
-        up: How maps are enlarged: `transpose` by a convolution that learns it, `nearest` or
-            `bilinear` without.
+            optionally more for steps without skip. `auto` continues to the size of the image. A
+            step that ends at stride s has 16 s channels, at most 256, but at least those of its
+            skip (without skip, half of the step before) and the number of scores, up to 64. None
+            has no such lower bounds, as before format 2 of checkpoints: backbones with narrow
+            fine maps then have too few channels for many classes.
+        up: Upsampling: `transpose` for transposed convolutions, `nearest` or `bilinear`.
         norm: `batch` norm before each ReLU, or `none`, as in the paper.
         padding: `same`, or the paper's `valid`, for a backbone that extends the image.
-        **dense: Those of `DenseHead`.
+        **dense: Parameters of `DenseHead`.
 
     Raises:
-        ValueError: If there are too few or too many widths, not as many classes as the mode
-            takes, no loss, or a weight for none of them.
+        ValueError: If there are too few or too many widths, the number of classes does not fit
+            the mode, there are no losses, or `weights` names an unknown loss.
     """
 
     gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"widths": None}
@@ -74,7 +73,7 @@ class UNet(DenseHead):
         for width, skip, ratio in _plan(feature_info, widths, self.outputs):
             self.steps.append(_Step(before, width, skip, ratio, up, norm, padding))
             before, stride = width, max(1, stride // ratio)
-            # Two convolutions of 3 cells, and the cell beside those that are enlarged.
+            # Two 3x3 convolutions, and the neighbouring cell in upsampling.
             self.padding_reach += (2 + ratio) * stride
         self.score = nn.Conv2d(before, self.outputs, 1)
 
@@ -82,7 +81,7 @@ class UNet(DenseHead):
         """Return (N, outputs, h, w) at the stride of the last step.
 
         Raises:
-            ConfigError: If valid convolutions leave less than the picture.
+            ConfigError: If the output of valid convolutions is smaller than the image.
         """
         scores = self.expand(features)
         if self.padding == "same":
@@ -90,14 +89,14 @@ class UNet(DenseHead):
         height, width = frame.canvas
         if scores.shape[-2] < height or scores.shape[-1] < width:
             raise ConfigError(
-                f"valid convolutions leave {scores.shape[-2]}x{scores.shape[-1]} of a picture of "
-                f"{height}x{width}; padding: valid takes the backbone unet_encoder, which extends "
-                "it, with the same padding"
+                f"padding: valid convolutions leave {scores.shape[-2]}x{scores.shape[-1]} of an "
+                f"image of {height}x{width}; use the backbone unet_encoder, which extends the "
+                "image, with padding: valid"
             )
         return scores[..., :height, :width]
 
     def expand(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Return the scores of feature maps as they are, nothing cropped or resized."""
+        """Return the scores of feature maps, neither cropped nor resized."""
         x, *skips = (features[name] for name in self.names)
         for number, step in enumerate(self.steps):
             x = step(x, skips[number] if number < len(skips) else None)
@@ -110,16 +109,16 @@ class UNet(DenseHead):
 
 
 class _Step(nn.Module):
-    """One level of the decoder.
+    """One step of the decoder.
 
     Args:
-        channels: Channels of what is enlarged.
-        width: Channels of what comes out.
-        skip: Channels of what is joined, 0 for nothing.
-        ratio: By how much it is enlarged.
-        up: How.
-        norm: That of the convolutions.
-        padding: Likewise.
+        channels: Channels of the input.
+        width: Channels of the output.
+        skip: Channels of the skip, 0 without one.
+        ratio: Factor of upsampling.
+        up: Upsampling.
+        norm: Normalisation of the convolutions.
+        padding: Padding of the convolutions.
     """
 
     def __init__(
@@ -141,7 +140,7 @@ class _Step(nn.Module):
         self.convs = DoubleConv(channels + skip, width, norm, padding)
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
-        """Return x enlarged to the size of the skip, joined and convolved."""
+        """Upsample x to the size of the skip, concatenate and convolve."""
         height, width = x.shape[-2:]
         size = (height * self.ratio, width * self.ratio)
         if skip is not None and self.padding == "valid":
@@ -149,25 +148,25 @@ class _Step(nn.Module):
         if skip is not None:
             size = (skip.shape[-2], skip.shape[-1])
         if self.transpose is not None:
-            # Sizes are rounded up on the way down, so that what is too much is at the far sides.
+            # Sizes are rounded up in the encoder, so the excess is at the right and the bottom.
             x = resized(self.transpose(x)[..., : size[0], : size[1]], size)
         else:
             x = resized(x, size, self.up)
         if skip is not None:
             x = torch.cat([skip, x], dim=1)
-        enlarged: Tensor = self.convs(x)
-        return enlarged
+        output: Tensor = self.convs(x)
+        return output
 
 
 def _plan(
     feature_info: Mapping[str, tuple[int, int]], widths: Widths, scores: int
 ) -> list[tuple[int, int, int]]:
-    """Return the width, the skip's channels and the ratio of every step, from coarse to fine.
+    """Return the width, the channels of the skip and the ratio of each step, from coarse to fine.
 
     Raises:
         ValueError: If there are too few or too many widths.
     """
-    channels = [of_map for of_map, _ in feature_info.values()][::-1]
+    channels = [width for width, _ in feature_info.values()][::-1]
     strides = [stride for _, stride in feature_info.values()][::-1]
     ratios = [max(1, round(coarse / fine)) for coarse, fine in pairwise(strides)]
     skips, further = channels[1:], ceil(log2(strides[-1]))
@@ -176,26 +175,26 @@ def _plan(
         more = [max(1, last >> number) for number in range(1, further + 1)]
         widths = (*skips, *more)
     elif widths == "auto":
-        widths = _chosen_widths(channels, strides, further, scores)
+        widths = _auto_widths(channels, strides, further, scores)
     if not len(skips) <= len(widths) <= len(skips) + further:
         raise ValueError(
-            f"widths: has {len(widths)}; with {len(channels)} maps and a finest stride of "
-            f"{strides[-1]} it takes {len(skips)} to {len(skips) + further}"
+            f"widths: has {len(widths)}; {len(channels)} maps and a finest stride of {strides[-1]} "
+            f"need {len(skips)} to {len(skips) + further}"
         )
-    beyond = len(widths) - len(skips)
-    return list(zip(widths, skips + [0] * beyond, ratios + [2] * beyond, strict=True))
+    rest = len(widths) - len(skips)
+    return list(zip(widths, skips + [0] * rest, ratios + [2] * rest, strict=True))
 
 
-def _chosen_widths(
+def _auto_widths(
     channels: list[int], strides: list[int], further: int, scores: int
 ) -> tuple[int, ...]:
-    """Return the width of every step that `auto` comes to.
+    """Return the width of each step for `auto`.
 
     Args:
         channels: Channels of all maps, from coarse to fine.
         strides: Strides of all maps.
-        further: How many steps without skip follow.
-        scores: Scores of each pixel.
+        further: Number of steps without skip.
+        scores: Number of scores of each pixel.
     """
 
     def least(stride: float) -> int:
@@ -212,11 +211,11 @@ def _chosen_widths(
 
 
 def _centre(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the middle of maps (N, C, H, W), of a size that is smaller by an even number."""
+    """Return the centre of maps (N, C, H, W), for a size that is smaller by an even number."""
     top, left = (maps.shape[-2] - size[0]) // 2, (maps.shape[-1] - size[1]) // 2
     if min(top, left) < 0:
         raise ConfigError(
-            f"a map of {maps.shape[-2]}x{maps.shape[-1]} cannot be joined to one of "
-            f"{size[0]}x{size[1]}; padding: valid takes the backbone unet_encoder with the same"
+            f"a map of {maps.shape[-2]}x{maps.shape[-1]} cannot be cropped to {size[0]}x{size[1]}; "
+            "padding: valid needs the backbone unet_encoder with padding: valid"
         )
     return maps[..., top : top + size[0], left : left + size[1]]

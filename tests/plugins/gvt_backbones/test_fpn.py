@@ -29,7 +29,7 @@ def test_maps_keep_names_and_sizes_and_are_equally_wide(inner):
     assert all(maps[n].shape == (2, 16, *features[n].shape[2:]) for n in below)
 
 
-def test_fine_maps_know_what_coarse_ones_see():
+def test_coarse_maps_affect_fine_ones():
     neck = fpn({"name": "timm", "model": "test_resnet"}, channels=8, stages=["stage2", "stage5"])
     features = {n: f.detach() for n, f in neck.backbone(torch.rand(2, 3, 67, 93)).items()}
     features["stage5"].requires_grad_()
@@ -46,6 +46,6 @@ def test_chosen_stages_and_a_pooled_level():
 
 
 @pytest.mark.parametrize("stages", [["stage9"], []])
-def test_stages_that_are_not_there_are_one_line(stages):
+def test_missing_stages_are_one_line(stages):
     with pytest.raises(gvt.ConfigError, match=r"stages .*: the backbone has stage1, stage2"):
         fpn({"name": "small_cnn"}, stages=stages)

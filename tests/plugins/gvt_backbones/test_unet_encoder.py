@@ -68,7 +68,7 @@ def test_any_picture_is_covered(height, width, depth):
     assert set(extended.unique().tolist()) == set(images.unique().tolist())
 
 
-def test_far_from_the_sides_nothing_is_made_up():
+def test_far_from_the_border_the_extension_has_no_effect():
     backbone = encoder(width=4, depth=2, **PAPER)
     head = unet(backbone, **PAPER)
     images = torch.rand(1, 3, 60, 60)
@@ -95,7 +95,9 @@ def test_other_heads_refuse_the_margin(name):
     backbone = encoder(width=2, depth=2, padding="valid")
     head = gvt.create("head", name, feature_info=backbone.feature_info, num_classes=2)
     images = torch.rand(1, 3, 32, 32)
-    with pytest.raises(gvt.ConfigError, match=r"'stage1' has 68x68 for a picture of 32x32.*margin"):
+    with pytest.raises(
+        gvt.ConfigError, match=r"'stage1' has 68x68 cells for an image of 32x32.*margin"
+    ):
         head(backbone(images), batch_of(images))
 
 
@@ -103,7 +105,7 @@ def test_valid_convolutions_refuse_a_picture_without_a_margin():
     backbone = encoder(width=2, depth=2)
     head = unet(backbone, padding="valid")
     images = torch.rand(1, 3, 64, 64)
-    with pytest.raises(gvt.ConfigError, match=r"leave 52x52 of a picture of 64x64.*unet_encoder"):
+    with pytest.raises(gvt.ConfigError, match=r"leave 52x52 of an image of 64x64.*unet_encoder"):
         head(backbone(images), batch_of(images))
 
 

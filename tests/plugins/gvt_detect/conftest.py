@@ -1,4 +1,4 @@
-"""What tests of several detectors share."""
+"""Fixtures shared by the tests of several detectors."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import gvt
 
 @pytest.fixture
 def learn():
-    """Return what trains a task on one batch, in train mode or whichever it is in."""
+    """Return a function that trains a task on one batch, in its current mode."""
 
     def learning(task, batch, steps, lr):
         optimizer = torch.optim.Adam(task.parameters(), lr=lr)

@@ -1,4 +1,4 @@
-"""The grid of cells over each image: sizes, padding, and which map it is made of."""
+"""Grids of cells over each image: sizes, padding, and the choice of the map."""
 
 import math
 
@@ -33,13 +33,13 @@ def test_without_padding_all_images_go_through_the_layers_together():
     assert len(seen) == 1 and torch.equal(found, feature)
 
 
-def test_maps_that_show_a_margin_are_refused():
+def test_maps_with_a_margin_are_refused():
     frame = gvt.Frame(((64, 64),), (64, 64))
-    with pytest.raises(gvt.ConfigError, match="10x10 cells for a picture of 64x64"):
+    with pytest.raises(gvt.ConfigError, match="10x10 cells for an image of 64x64"):
         pooled(torch.rand(1, 3, 10, 10), 16, frame, 4)
 
 
-def test_the_coarsest_map_unless_one_is_named():
+def test_the_default_is_the_coarsest_map():
     info = {"fine": (4, 8), "coarse": (8, 16)}
     assert map_to_look_at(info, None) == "coarse"
     assert map_to_look_at(info, "fine") == "fine"

@@ -1,19 +1,19 @@
-"""From many boxes to the few that are objects."""
+"""Selection of the boxes of an image."""
 
 import pytest
 import torch
 
-from gvt_detect.detections import detections, inside
+from gvt_detect.detections import Selection, detections, inside
 
 SIZE = (50, 100)
 
 
-def found_in(boxes, scores, size=SIZE, **known):
-    limits = {"score_threshold": 0.1, "nms": 0.5, "max_detections": 10} | known
-    return detections(torch.tensor(boxes), torch.tensor(scores), size, **limits)
+def found_in(boxes, scores, size=SIZE, candidates=1000, **limits):
+    selection = Selection(**{"score_threshold": 0.1, "max_detections": 10} | limits)
+    return detections(torch.tensor(boxes), torch.tensor(scores), size, selection, candidates)
 
 
-def test_the_surest_of_a_class_stays_and_other_classes_are_left_alone():
+def test_non_maximum_suppression_is_within_classes():
     boxes = [[0.0, 0, 20, 20], [1.0, 0, 21, 20], [60.0, 10, 90, 40]]
     found = found_in(boxes, [[0.5, 0.7], [0.6, 0.0], [0.3, 0.05]])
     assert found["boxes"].tolist() == [boxes[0], boxes[1], boxes[2]]
@@ -29,13 +29,13 @@ def test_each_class_may_have_boxes_of_its_own():
     assert found["labels"].tolist() == [1, 0, 0]
 
 
-def test_boxes_end_at_the_image_and_those_outside_of_it_take_nobodys_place():
+def test_boxes_are_clipped_and_those_outside_do_not_count():
     boxes = [[120.0, 0, 140, 20], [90.0, 40, 130, 70], [5.0, 5, 5, 9], [10.0, 10, 20, 20]]
     found = found_in(boxes, [[0.9], [0.8], [0.7], [0.6]], candidates=2)
     assert found["boxes"].tolist() == [[90, 40, 100, 50], [10, 10, 20, 20]]
 
 
-def test_no_more_than_asked_for_and_the_surest_ones():
+def test_the_limit_keeps_the_highest_scores():
     boxes = [[10.0 * i, 0, 10.0 * i + 5, 5] for i in range(10)]
     scores = [[0.15 + 0.08 * i] for i in range(10)]
     assert len(found_in(boxes, scores)["scores"]) == 10
@@ -45,7 +45,7 @@ def test_no_more_than_asked_for_and_the_surest_ones():
     assert len(found_in(boxes, scores, score_threshold=0.8)["scores"]) == 1
 
 
-def test_many_of_one_class_cost_another_none_of_its_own():
+def test_a_frequent_class_does_not_displace_another():
     boxes = [[10.0 * i, 0, 10.0 * i + 5, 5] for i in range(10)]
     scores = [[0.9 - 0.01 * i, 0.0, 0.2 + 0.01 * i] for i in range(10)]
     found = found_in(boxes, scores, candidates=2)
@@ -57,14 +57,12 @@ def test_many_of_one_class_cost_another_none_of_its_own():
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_nothing_found_has_the_usual_form(count):
+def test_no_detections_have_the_usual_shapes(count):
     found = detections(
         torch.rand(count, 4).bfloat16(),
         torch.zeros(count, 2).bfloat16(),
         SIZE,
-        score_threshold=0.0,
-        nms=0.5,
-        max_detections=10,
+        Selection(score_threshold=0.0, max_detections=10),
     )
     assert {key: (tuple(v.shape), v.dtype) for key, v in found.items()} == {
         "boxes": ((0, 4), torch.float32),
@@ -73,7 +71,7 @@ def test_nothing_found_has_the_usual_form(count):
     }
 
 
-def test_what_is_not_a_number_is_not_hidden():
+def test_nan_is_kept():
     found = found_in([[0.0, 0, 10, 10], [20.0, 20, 40, 40]], [[0.5], [float("nan")]])
     assert found["scores"].isnan().sum() == 1
     found = found_in([[0.0, 0, float("nan"), 10], [20.0, 20, 40, 40]], [[0.5], [0.6]])

@@ -1,4 +1,4 @@
-"""Fast R-CNN: torchvision's second stage on proposals from outside."""
+"""Fast R-CNN: torchvision's second stage on proposals from outside the model."""
 
 import pytest
 import torch
@@ -125,7 +125,7 @@ def test_each_region_is_pooled_from_the_map_of_its_size():
 # --- proposals -------------------------------------------------------------------------------
 
 
-def test_proposals_of_the_data_are_used_and_others_are_found_elsewhere():
+def test_proposals_of_the_data_are_used():
     head, features = head_of(proposer="windows", proposals=50), features_of(PYRAMID)
     proposals = [boxes_of(30, seed=seed) for seed in (4, 5, 6)]
     given, made = head(features, batch_of(proposals)), head(features, batch_of())
@@ -138,7 +138,7 @@ def test_proposals_of_the_data_are_used_and_others_are_found_elsewhere():
     assert [len(boxes) for boxes in fewer.proposals] == [10] * 3
 
 
-def test_the_truth_is_learned_from_and_never_looked_at_before():
+def test_true_boxes_are_proposals_in_the_losses_only():
     head, features = head_of(), features_of(PYRAMID)
     proposals = [torch.tensor([[0.0, 0, 6, 6]])] * 3  # which no object is near
     batch = batch_of(proposals, [torch.tensor([[60.0, 50, 110, 90]])] * 3)
@@ -170,7 +170,7 @@ def test_without_proposals(roi, info, box_loss):
         assert found[0]["boxes"].shape == (0, 4) and found[0]["labels"].dtype == torch.int64
 
 
-def test_objects_of_25_percent_of_the_regions_are_learned_from():
+def test_a_quarter_of_the_sampled_regions_are_objects():
     truth = torch.tensor([[40.0, 30, 90, 80]])
     near = truth + torch.rand(100, 4, generator=torch.Generator().manual_seed(0)) * 4
     head = head_of()
@@ -190,22 +190,22 @@ def test_objects_of_25_percent_of_the_regions_are_learned_from():
         ({"proposals": 0}, "proposals"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(wrong, message):
+def test_invalid_parameters_are_one_line(wrong, message):
     with pytest.raises(gvt.ConfigError, match=message) as error:
         head_of(**wrong)
     assert "\n" not in str(error.value)
 
 
-def test_maps_that_show_a_margin_are_refused():
+def test_maps_with_a_margin_are_refused():
     features = {"only": torch.zeros(3, 8, 20, 20)}
-    with pytest.raises(gvt.ConfigError, match="20x20 cells for a picture of 96x128"):
+    with pytest.raises(gvt.ConfigError, match="20x20 cells for an image of 96x128"):
         head_of(SINGLE)(features, batch_of([boxes_of(3)] * 3))
 
 
 # --- learning --------------------------------------------------------------------------------
 
 
-def test_it_learns_from_kept_proposals_that_are_flipped_with_the_pictures(tmp_path):
+def test_it_learns_from_cached_proposals_flipped_with_the_images(tmp_path):
     scenes = {"size": 64, "count": 24, "objects": [1, 2], "digit_size": [20, 30]}
     dataset = gvt.create(
         "dataset",

@@ -1,4 +1,4 @@
-"""Faster R-CNN: maps and anchors, padding, counts, precision, losses and what it finds."""
+"""Faster R-CNN: maps and anchors, padding, counts, precision, losses and detections."""
 
 import math
 
@@ -20,14 +20,14 @@ def head_of(info=None, name="faster_rcnn", seed=0, **parameters):
 
 
 def lively(head):
-    """Return a head whose new weights tell places apart, as trained ones do."""
+    """Return a head whose initial weights distinguish positions, like trained ones."""
     for layer in (head.rpn.head.conv[0][0], head.rpn.head.cls_logits, head.rpn.head.bbox_pred):
         torch.nn.init.normal_(layer.weight, std=0.1)
     return head
 
 
 def features_of(info, canvas, count=2):
-    """Return random maps of the sizes that a backbone would make."""
+    """Return random maps of the sizes of a backbone's."""
     torch.manual_seed(1)
     return {
         name: torch.rand(count, channels, *(math.ceil(side / stride) for side in canvas))
@@ -51,7 +51,7 @@ def without_objects(count=2):
 
 @pytest.mark.parametrize("name", ["faster_rcnn", "mask_rcnn"])
 @pytest.mark.parametrize("box_loss", ["smooth_l1", "giou"])
-def test_without_objects_and_proposals_the_losses_of_regions_are_nothing(name, box_loss):
+def test_losses_without_objects_and_proposals_are_zero(name, box_loss):
     head = head_of(name=name, box_loss=box_loss)
     boxes, labels = without_objects()
     outputs = head(features_of(PYRAMID, (96, 128)), batch_of((96, 128), None, boxes, labels))
@@ -71,7 +71,7 @@ def test_without_objects_and_proposals_the_losses_of_regions_are_nothing(name, b
 # --- maps and anchors ------------------------------------------------------------------------
 
 
-def test_which_maps_are_looked_at_unless_they_are_named():
+def test_default_maps():
     assert head_of(PYRAMID).maps == list(PYRAMID)
     assert head_of({"fine": (8, 2), **PYRAMID}).maps == list(PYRAMID)
     assert head_of({"a": (8, 1), "b": (8, 2)}).maps == ["a", "b"]
@@ -81,7 +81,7 @@ def test_which_maps_are_looked_at_unless_they_are_named():
     assert head_of({"a": (8, 16), "b": (8, 16)}).maps == ["b"]
 
 
-def test_anchors_that_are_usual():
+def test_default_anchors():
     assert head_of().rpn.anchor_generator.sizes == ((32,), (64,), (128,), (256,), (512,))
     assert head_of(STAGES).rpn.anchor_generator.sizes == ((32, 64, 128, 256, 512),)
 
@@ -89,16 +89,16 @@ def test_anchors_that_are_usual():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"maps": ["stage3", "stage4"]}, "put the backbone fpn on them"),
+        ({"maps": ["stage3", "stage4"]}, "add the backbone fpn"),
         ({"maps": ["stage9"]}, "the backbone has stage1, stage2, stage3, stage4"),
         ({"maps": ["stage4", "stage4"]}, "the backbone has"),
         ({"maps": []}, "the backbone has"),
-        ({"anchor_sizes": [[8], [16]]}, "has 2 lists, and there are 1 maps, of strides 16"),
+        ({"anchor_sizes": [[8], [16]]}, "has 2 lists for 1 maps, of strides 16"),
         ({"anchor_sizes": [[]]}, "at least one anchor"),
         ({"aspect_ratios": []}, "at least one anchor"),
         ({"anchor_sizes": [[1]]}, "less than a pixel wide"),
         ({"anchor_sizes": [[0]]}, "anchor_sizes"),
-        ({"rpn_iou": [0.3, 0.7]}, "the higher one"),
+        ({"rpn_iou": [0.3, 0.7]}, "has to be the higher"),
         ({"rpn_iou": [0.7, 1.3]}, "rpn_iou"),
         ({"weights": {"mask": 2.0}}, "weights for"),
         ({"weights": {"box": -1.0}}, "weights"),
@@ -108,18 +108,18 @@ def test_anchors_that_are_usual():
         ({"max_detections": 0}, "max_detections"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(wrong, message):
+def test_invalid_parameters_are_one_line(wrong, message):
     with pytest.raises(gvt.ConfigError, match=message) as error:
         head_of(STAGES, **wrong)
     assert "\n" not in str(error.value)
 
 
-def test_as_many_anchors_on_every_map():
-    with pytest.raises(gvt.ConfigError, match="as many as the others"):
+def test_every_map_has_the_same_number_of_anchors():
+    with pytest.raises(gvt.ConfigError, match="the same number for every map"):
         head_of(anchor_sizes=[[32], [64], [128], [256], [256, 512]])
 
 
-def test_anchors_lie_by_the_declared_strides_whatever_the_canvas():
+def test_anchors_follow_the_declared_strides_for_any_canvas():
     # 224 is no multiple of 64: dividing it by the map's 4 cells would give 56.
     head = head_of(aspect_ratios=[1.0])
     found = head(features_of(PYRAMID, (224, 224)), batch_of((224, 224))).proposals
@@ -129,7 +129,7 @@ def test_anchors_lie_by_the_declared_strides_whatever_the_canvas():
     assert found.counts == [56 * 56, 28 * 28, 14 * 14, 7 * 7, 4 * 4]
 
 
-def test_regions_are_pooled_by_the_declared_strides_whatever_came_first():
+def test_pooling_follows_the_declared_strides_for_any_first_batch():
     canvas, sizes = (512, 512), [(250, 250)] * 2
     head = head_of()
     first = head(features_of(PYRAMID, canvas), batch_of(canvas, sizes))
@@ -144,7 +144,7 @@ def test_regions_are_pooled_by_the_declared_strides_whatever_came_first():
     assert float(pooled.mean()) == pytest.approx((64 + 192) / 2 / 16)
 
 
-def test_a_region_comes_from_the_map_of_its_size_also_where_maps_are_left_out():
+def test_the_area_of_a_region_selects_its_map_also_with_gaps():
     def square(side):
         return torch.tensor([[0.0, 0, side, side]])
 
@@ -155,10 +155,10 @@ def test_a_region_comes_from_the_map_of_its_size_also_where_maps_are_left_out():
     assert levels(boxes).tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_maps_that_show_a_margin_are_refused():
+def test_maps_with_a_margin_are_refused():
     features = features_of({"stage": (8, 16)}, (160, 160))
     head = head_of({"stage": (8, 16)})
-    with pytest.raises(gvt.ConfigError, match="10x10 cells for a picture of 64x64"):
+    with pytest.raises(gvt.ConfigError, match="10x10 cells for an image of 64x64"):
         head(features, batch_of((64, 64)))
 
 
@@ -191,7 +191,7 @@ def test_one_pixel_is_an_image_too():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_as_many_proposals_as_asked_for_in_either_mode(training, monkeypatch):
+def test_the_number_of_proposals_in_either_mode(training, monkeypatch):
     head = lively(head_of(proposals_train=(9, 5), proposals_predict=(30, 20))).train(training)
     batch = batch_of((128, 128))
     outputs = head(features_of(PYRAMID, (128, 128)), batch)
@@ -210,7 +210,7 @@ def test_as_many_proposals_as_asked_for_in_either_mode(training, monkeypatch):
     assert counts == {"loss": [5, 5], "predict": [20, 20]}
 
 
-def test_the_mode_is_put_back_after_an_error():
+def test_the_mode_is_restored_after_an_error():
     head = head_of().eval()
     found = head(features_of(PYRAMID, (64, 64)), batch_of((64, 64))).proposals
     with pytest.raises(RuntimeError):
@@ -218,7 +218,7 @@ def test_the_mode_is_put_back_after_an_error():
     assert not head.rpn.training
 
 
-def test_forward_never_looks_at_targets_and_runs_no_layer_twice():
+def test_forward_ignores_targets_and_runs_each_layer_once():
     head = head_of()
     calls = []
     head.rpn.head.cls_logits.register_forward_hook(lambda *_: calls.append(1))
@@ -230,7 +230,7 @@ def test_forward_never_looks_at_targets_and_runs_no_layer_twice():
     assert len(calls) == len(PYRAMID)
 
 
-def test_under_autocast_all_about_boxes_is_float32():
+def test_boxes_are_computed_in_float32_under_autocast():
     info, canvas = {"stage": (8, 16)}, (64, 1040)
     head = lively(head_of(info))
     features, batch = features_of(info, canvas), batch_of(canvas)
@@ -253,7 +253,7 @@ def test_under_autocast_all_about_boxes_is_float32():
 # --- losses ----------------------------------------------------------------------------------
 
 
-def test_a_batch_without_a_single_object_trains():
+def test_a_batch_without_objects_trains():
     head, features = head_of(), features_of(PYRAMID, (64, 64))
     batch = batch_of((64, 64), None, *without_objects())
     losses = head.loss(head(features, batch), batch.targets)
@@ -265,7 +265,7 @@ def test_a_batch_without_a_single_object_trains():
         assert layer.weight.grad.abs().sum() > 0
 
 
-def test_a_truth_that_no_anchor_touches_makes_no_anchor_positive():
+def test_a_true_box_without_overlap_has_no_positive_anchor():
     head = head_of({"stage": (8, 32)}, anchor_sizes=[[4]], aspect_ratios=[1.0])
     boxes = [torch.tensor([[14.0, 14, 18, 18]]), torch.tensor([[30.0, 30, 34, 34]])]
     batch = batch_of((64, 64), None, boxes, [torch.tensor([0])] * 2)
@@ -290,7 +290,7 @@ def test_weights_multiply_losses():
         torch.testing.assert_close(found["weighted"][name], factor * found["plain"][name])
 
 
-def test_giou_is_of_the_boxes_themselves():
+def test_giou_compares_decoded_boxes():
     head, batch = head_of(box_loss="giou", roi_batch=4, roi_positive=1.0), batch_of((128, 128))
     torch.nn.init.zeros_(head.roi_heads.box_predictor.bbox_pred.weight)
     torch.nn.init.zeros_(head.roi_heads.box_predictor.bbox_pred.bias)
@@ -319,7 +319,7 @@ def test_giou_is_of_the_boxes_themselves():
 # --- predictions -----------------------------------------------------------------------------
 
 
-def test_soft_suppression_keeps_more_and_the_rest_of_the_rules():
+def test_soft_nms_keeps_more_boxes():
     canvas, found = (128, 128), {}
     for soft in (None, "linear", "gaussian"):
         head = lively(
@@ -354,7 +354,7 @@ def test_no_more_detections_than_asked_for():
 
 
 @pytest.mark.slow
-def test_it_learns_where_things_are_and_what_they_are(learn):
+def test_it_learns_classes_and_boxes(learn):
     canvas = (64, 96)
     torch.manual_seed(0)
     boxes = [torch.tensor([[8.0, 12, 40, 44], [56, 20, 88, 52]]), torch.tensor([[30.0, 6, 62, 38]])]

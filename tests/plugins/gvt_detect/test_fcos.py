@@ -1,4 +1,4 @@
-"""FCOS: torchvision's numbers, its maps, places and what they are to find."""
+"""FCOS: torchvision's outputs, maps, points and their assignment."""
 
 import math
 
@@ -16,7 +16,7 @@ PYRAMID = {"p2": (16, 4), "p3": (16, 8), "p4": (16, 16), "p5": (16, 32)}
 
 
 class Below(nn.Module):
-    """A gvt backbone as torchvision wants it: with the maps that are looked at, and their width."""
+    """A gvt backbone with torchvision's interface: the maps in use, and their channels."""
 
     def __init__(self, backbone, maps, out_channels):
         super().__init__()
@@ -34,7 +34,7 @@ def head_of(info=None, **parameters):
 
 
 def lively(head):
-    """Return a head whose new weights tell places apart, as trained ones do."""
+    """Return a head whose initial weights distinguish positions, like trained ones."""
     boxes = head.head["regression_head"]
     for layer in (head.head["classification_head"].cls_logits, boxes.bbox_reg, boxes.bbox_ctrness):
         nn.init.normal_(layer.weight, std=0.1)
@@ -62,8 +62,8 @@ def theirs_of(head, backbone):
         image_mean=[0.0] * 3,
         image_std=[1.0] * 3,
         anchor_generator=AnchorGenerator(sizes, ((1.0,),) * len(sizes)),
-        score_thresh=head.score_threshold,
-        nms_thresh=head.nms,
+        score_thresh=head.selection.score_threshold,
+        nms_thresh=head.selection.nms,
         topk_candidates=10_000,
         _skip_resize=True,
     )
@@ -115,7 +115,7 @@ def test_losses_predictions_and_gradients_are_torchvisions_in_either_mode():
 # --- maps and parameters ----------------------------------------------------------------------
 
 
-def test_which_maps_are_looked_at_and_where_they_take_turns():
+def test_default_maps_and_ranges():
     assert head_of().maps == ["p3", "p4", "p5"]
     assert head_of().ranges == (64, 128)
     single = head_of({"a": (8, 4), "b": (12, 16), "c": (16, 32)})
@@ -123,7 +123,7 @@ def test_which_maps_are_looked_at_and_where_they_take_turns():
     assert head_of(maps=["p2", "p5"], ranges=[20]).ranges == (20,)
 
 
-def test_groups_are_of_eight_channels_unless_given():
+def test_default_groups_have_eight_channels():
     for channels, groups in ((256, 32), (64, 8), (12, 3), (7, 7)):
         norm = head_of({"only": (channels, 8)}).head["regression_head"].conv[1]
         assert norm.num_groups == groups
@@ -134,23 +134,23 @@ def test_groups_are_of_eight_channels_unless_given():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"groups": 5}, "the maps have 16 channels"),
-        ({"ranges": [64]}, "2 rising numbers, between the maps of strides 8, 16, 32"),
-        ({"ranges": [64, 32]}, "2 rising numbers"),
-        ({"maps": ["p4", "p3", "p5"]}, "rising numbers"),
+        ({"groups": 5}, "does not divide the 16 channels"),
+        ({"ranges": [64]}, "2 ascending numbers, between the maps of strides 8, 16, 32"),
+        ({"ranges": [64, 32]}, "2 ascending numbers"),
+        ({"maps": ["p4", "p3", "p5"]}, "ascending numbers"),
         ({"maps": ["p9"]}, "the backbone has p2, p3, p4, p5"),
         ({"weights": {"objectness": 2.0}}, "weights for"),
         ({"layers": -1}, "layers"),
         ({"nms": 1.5}, "nms"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(wrong, message):
+def test_invalid_parameters_are_one_line(wrong, message):
     with pytest.raises(gvt.ConfigError, match=message) as error:
         head_of(**wrong)
     assert "\n" not in str(error.value)
 
 
-def test_places_lie_by_the_declared_strides_whatever_the_canvas():
+def test_points_follow_the_declared_strides_for_any_canvas():
     canvas = (100, 72)
     features = {
         name: torch.rand(2, channels, *(math.ceil(side / stride) for side in canvas))
@@ -167,7 +167,7 @@ def test_places_lie_by_the_declared_strides_whatever_the_canvas():
 
 
 def found_at(boxes, strides=(8,), ranges=(), radius=1.5, canvas=(64, 64)):
-    """Return by the index of the box the places, (x, y), that are to find it, of each stride."""
+    """Return the points, (x, y), assigned to each box index, for each stride."""
     sizes = [tuple(math.ceil(side / stride) for side in canvas) for stride in strides]
     places = places_of(sizes, strides, ranges, torch.device("cpu"))
     matched = of_truth(places, torch.tensor(boxes).view(-1, 4), radius)
@@ -183,23 +183,23 @@ def found_at(boxes, strides=(8,), ranges=(), radius=1.5, canvas=(64, 64)):
     ]
 
 
-def test_places_near_the_middle_find_an_object():
+def test_points_near_the_centre_are_assigned():
     near = found_at([[0.0, 0, 64, 64]])[0]
     assert near == {(x, y, 8) for x in (24, 32, 40) for y in (24, 32, 40)}
     assert len(found_at([[0.0, 0, 64, 64]], radius=100.0)[0]) == 7 * 7
 
 
-def test_a_place_on_the_edge_of_a_box_is_not_in_it():
+def test_a_point_on_the_edge_of_a_box_is_outside():
     assert found_at([[8.0, 8, 24, 24]]) == [{(16, 16, 8)}]
 
 
-def test_the_smallest_object_of_several_is_found():
+def test_a_point_is_assigned_the_smallest_object():
     large, small = found_at([[0.0, 0, 64, 64], [28.0, 28, 36, 36]])
     assert small == {(32, 32, 8)} and len(large) == 8
     assert found_at([[28.0, 28, 36, 36], [0.0, 0, 64, 64]]) == [small, large]
 
 
-def test_maps_take_turns_and_no_distance_is_nobodys():
+def test_the_ranges_of_the_maps_have_no_gaps():
     # From (32, 32) the sides are exactly 32 pixels away.
     on_bound = found_at([[0.0, 0, 64, 64]], (8, 16), (32.0,))[0]
     assert on_bound == {(x, y, 16) for x in (16, 32, 48) for y in (16, 32, 48)} | {
@@ -211,7 +211,7 @@ def test_maps_take_turns_and_no_distance_is_nobodys():
     }
 
 
-def test_without_an_object_no_place_finds_one():
+def test_without_objects_no_point_is_assigned():
     places = places_of([(4, 4)], (8,), (), torch.device("cpu"))
     assert of_truth(places, torch.zeros(0, 4), 1.5).tolist() == [-1] * 16
     assert of_truth(places, torch.tensor([[9.0, 9, 9, 30]]), 1.5).tolist() == [-1] * 16

@@ -1,4 +1,4 @@
-"""The heads compute what torchvision's models do, with the same weights on the same batch."""
+"""The heads equal torchvision's models, with the same weights on the same batch."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ NAMES = {
 
 
 class Below(nn.Module):
-    """A gvt backbone as torchvision wants it: with the maps that are looked at, and their width."""
+    """A gvt backbone with torchvision's interface: the maps in use, and their channels."""
 
     def __init__(self, backbone, maps):
         super().__init__()
@@ -86,7 +86,7 @@ def theirs_of(name, head, backbone):
 
 
 def batch_of():
-    """Return three images of the canvas's size, the last one without an object."""
+    """Return three images of the canvas's size, the last one without objects."""
     torch.manual_seed(2)
     boxes = [
         torch.tensor([[10.0, 12.0, 70.0, 60.0], [100.0, 30.0, 180.0, 120.0], [0.0, 0.0, 9.0, 9.0]]),

@@ -1,4 +1,4 @@
-"""Figures of localisation: by hand, and what counts and what does not."""
+"""Localisation metric: values by hand, and which objects count."""
 
 import math
 import warnings
@@ -51,7 +51,7 @@ def test_images_without_an_object_do_not_count():
         assert all(map(math.isnan, map(float, LocalisationMetric().compute().values())))
 
 
-def test_the_largest_object_is_meant_and_none_that_is_ignored():
+def test_the_largest_object_counts_and_ignored_ones_do_not():
     boxes, labels = [[20, 20, 24, 24], SQUARE, [0, 0, 90, 90]], [0, 1, 2]
     target = known(boxes, labels, ignored=[False, False, True])
     prediction = known([SQUARE], [1], scores=[0.5])
@@ -62,7 +62,7 @@ def test_the_largest_object_is_meant_and_none_that_is_ignored():
     assert math.isnan(figures([prediction], [ignored])["iou"])
 
 
-def test_of_anothers_results_the_surest_box_counts_and_none_is_wrong():
+def test_the_highest_score_counts_and_no_box_is_wrong():
     several = known([[50, 50, 60, 60], SQUARE], [0, 1], scores=[0.2, 0.7])
     assert figures([several], TARGETS[:1])["localised"] == 1
     nothing = known([], [], scores=[])
@@ -71,7 +71,7 @@ def test_of_anothers_results_the_surest_box_counts_and_none_is_wrong():
 
 
 @pytest.mark.parametrize("broken", ["boxes", "scores"])
-def test_what_is_no_number_is_told(broken):
+def test_nan_is_an_error(broken):
     prediction = known([SQUARE], [1], scores=[0.5])
     prediction[broken] = prediction[broken] * math.nan
     with pytest.raises(gvt.NonFiniteError, match="not a finite number"):

@@ -1,4 +1,4 @@
-"""The one object of an image: losses by hand, padding, what is meant, and that it learns."""
+"""Localisation: losses by hand, padding, the choice of the object, and learning."""
 
 import math
 
@@ -68,7 +68,7 @@ def test_giou_by_hand():
     assert found["box"].item() == pytest.approx(0.5 * (1 - 0.5), rel=1e-5)
 
 
-def test_an_image_without_an_object_teaches_nothing():
+def test_an_image_without_objects_has_no_gradient():
     outputs = outputs_of()
     losses = head_of().loss(outputs, targets_of([[BOX], []], [[0], []]))
     sum(losses.values()).backward()
@@ -97,13 +97,13 @@ def test_batches_without_an_object_do_not_make_validation_losses_smaller():
     assert one == both
 
 
-def test_of_several_objects_the_largest_is_meant():
+def test_the_largest_object_is_learned():
     alone = head_of().loss(outputs_of(), targets_of([[BOX], [BOX]], [[0], [1]]))
     others = targets_of([[[0, 0, 9, 9], BOX], [BOX, [90, 0, 91, 90]]], [[2, 0], [1, 2]])
     assert head_of().loss(outputs_of(), others) == alone
 
 
-def test_what_is_exact_becomes_the_true_box_in_the_image():
+def test_exact_outputs_are_decoded_to_the_true_box_in_the_image():
     sizes = (SIZE, (100, 160))
     exact = torch.tensor([[0.3, 0.5, 0.2, 0.4], [0.95, 0.5, 0.3, 1.0]])
     first, second = head_of().predict(Outputs(LOGITS, exact, sizes))
@@ -138,13 +138,13 @@ def test_under_autocast_boxes_are_float32():
         ({"feature": "finest"}, "the backbone has fine, coarse"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(wrong, message):
+def test_invalid_parameters_are_one_line(wrong, message):
     with pytest.raises(gvt.ConfigError, match=message) as error:
         head_of(**wrong)
     assert "\n" not in str(error.value)
 
 
-def test_it_learns_what_there_is_and_where(learn):
+def test_it_learns_class_and_box(learn):
     canvas, source = (56, 64), torch.Generator().manual_seed(0)
     images, boxes, labels = torch.rand(6, 3, *canvas, generator=source) * 0.2, [], []
     for index, image in enumerate(images):

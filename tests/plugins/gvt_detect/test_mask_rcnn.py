@@ -1,4 +1,4 @@
-"""Mask R-CNN: what it learns of masks, and how they lie in the picture."""
+"""Mask R-CNN: learning of masks, and their position in the image."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def task_of(**parameters):
 
 
 def discs():
-    """Return two images of discs, which a box does not describe; the second has a padding."""
+    """Return two images of discs, whose masks differ from their boxes; the second is padded."""
     torch.manual_seed(0)
     sizes = (CANVAS, (48, 70))
     centres = [[(26, 26, 18), (44, 72, 18)], [(24, 40, 20)]]
@@ -49,7 +49,7 @@ def discs():
 
 
 @pytest.mark.slow
-def test_it_learns_masks_that_lie_in_the_picture():
+def test_it_learns_masks_in_the_image():
     batch = discs()
     task = task_of(hidden=64, anchor_sizes=[[32, 40]], roi_batch=32, proposals_train=[200, 60])
     optimizer = torch.optim.Adam(task.parameters(), lr=2e-3)
@@ -73,7 +73,7 @@ def test_it_learns_masks_that_lie_in_the_picture():
         assert not masks[:, height:].any() and not masks[:, :, width:].any()
 
 
-def test_masks_of_any_type_teach_the_same_and_end_where_the_image_does_not():
+def test_the_mask_loss_for_any_dtype_and_size_of_the_canvas():
     batch, found = discs(), []
     head = task_of().heads["masks"]
     features = {name: torch.rand(2, c, 64 // s, 96 // s) for name, (c, s) in _info(head).items()}
@@ -98,7 +98,7 @@ def _info(head):
     return {"stage3": (48, 8)} if head.maps == ["stage3"] else pytest.fail(str(head.maps))
 
 
-def test_a_batch_without_a_single_object_trains():
+def test_a_batch_without_objects_trains():
     task = task_of()
     nothing = {
         "boxes": [torch.zeros(0, 4)] * 2,
@@ -117,7 +117,7 @@ def test_a_batch_without_a_single_object_trains():
     assert task.heads["masks"].rpn.head.cls_logits.weight.grad.abs().sum() > 0
 
 
-def test_where_nothing_is_found_there_are_no_masks():
+def test_no_detections_have_no_masks():
     task = task_of(score_threshold=1.0)
     with torch.no_grad():
         prediction = task.predict(discs())[1]["masks"]

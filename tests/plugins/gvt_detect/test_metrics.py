@@ -1,4 +1,4 @@
-"""COCO's figures, checked against pycocotools run by hand, and what is wrong with an image."""
+"""COCO's metrics against pycocotools, and the error of an image."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ SIZE = (120, 160)
 
 
 def things(boxes, labels, scores=None, masks=False):
-    """Return boxes with labels and, as rectangles, masks: what is true, or with scores is said."""
+    """Return boxes with labels and rectangular masks: a truth, or with scores a prediction."""
     found = {
         "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
         "labels": torch.tensor(labels, dtype=torch.int64),
@@ -49,7 +49,7 @@ def measured(predictions, targets, classes=3, masks=False):
 
 
 def random_image(seed, masks=False, noise=0.0):
-    """Return a truth of some boxes and, a little beside them, a prediction with others."""
+    """Return a truth of some boxes, and a prediction of most of them, moved by noise."""
     source = torch.Generator().manual_seed(seed)
     count = int(torch.randint(0, 7, (), generator=source))
     corners = (torch.rand(count, 2, generator=source) * 70).round()
@@ -73,7 +73,7 @@ def ignored(image):
 
 
 def by_hand(predictions, targets, kind):
-    """Return the 12 figures of pycocotools, with files as they would be on disk."""
+    """Return the 12 values of pycocotools, with files as on disk."""
     from pycocotools import mask as coding
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -146,7 +146,7 @@ IMAGES = st.lists(st.lists(st.tuples(BOX, st.integers(0, 2)), max_size=4), min_s
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("where", ["boxes", "scores"])
-def test_what_is_no_number_finds_nothing_and_says_so(where, value):
+def test_nan_is_an_error(where, value):
     truth = things([[10, 10, 40, 40]], [0])
     prediction = said(truth)
     prediction[where] = torch.full_like(prediction[where], value)
@@ -170,7 +170,7 @@ def test_the_truth_scores_one(images):
     assert mistakes([said(t) for t in targets], targets).tolist() == [0] * len(images)
 
 
-def test_a_box_moved_aside_counts_up_to_the_iou_it_has():
+def test_a_shifted_box_counts_up_to_its_iou():
     targets = [things([[0, 0, 100, 100]], [0])]
     found = measured([things([[0, 0, 100, 72]], [0], [0.9])], targets)  # an IoU of 0.72
     assert float(found["ap50"]) == 1
@@ -180,7 +180,7 @@ def test_a_box_moved_aside_counts_up_to_the_iou_it_has():
     assert math.isnan(found["ap_small"])
 
 
-def test_nothing_said_is_zero_and_a_class_without_objects_is_nan():
+def test_no_detections_are_zero_and_a_class_without_objects_is_nan():
     targets = [things([[0, 0, 10, 10], [20, 20, 50, 50]], [0, 2]), things([], [])]
     found = measured([things([], [], [])] * 2, targets)
     assert [float(found[n]) for n in ("ap", "ap50", "ar_100", "ap_small")] == [0, 0, 0, 0]
@@ -191,7 +191,7 @@ def test_nothing_said_is_zero_and_a_class_without_objects_is_nan():
 
 
 @pytest.mark.parametrize("masks", [False, True])
-def test_a_detection_where_nothing_is_costs_precision(masks):
+def test_a_false_positive_lowers_precision(masks):
     truth = things([[0, 0, 40, 40]], [0], masks=masks)
     nothing = things([], [], masks=masks)
     wrong = things([[5, 5, 30, 30]], [0], [0.95], masks=masks)
@@ -201,7 +201,7 @@ def test_a_detection_where_nothing_is_costs_precision(masks):
         assert float(found[name]) == pytest.approx(0.5)
 
 
-def test_without_any_sample_nothing_is_known():
+def test_without_samples_all_is_nan():
     found = DetectionMetric(2, masks=False).compute()
     assert all(math.isnan(found[name]) for name in ORDER)
     assert found["ap_class"].shape == (2,)
@@ -211,14 +211,14 @@ def test_without_any_sample_nothing_is_known():
     assert math.isnan(nothing["ap"])
 
 
-def test_boxes_of_others_are_judged_without_masks():
+def test_predictions_without_masks_are_compared_by_boxes():
     truth = things([[0, 0, 40, 40]], [0], masks=True)
     found = measured([things([[0, 0, 40, 40]], [0], [0.9])], [truth], masks=True)
     assert float(found["ap"]) == 1
     assert not any(name.startswith("mask_") for name in found)
 
 
-def test_many_detections_are_no_reason_for_a_warning(recwarn):
+def test_many_detections_do_not_warn(recwarn):
     boxes = [[n % 100, n % 70, n % 100 + 20, n % 70 + 20] for n in range(150)]
     prediction = things(boxes, [0] * 150, torch.linspace(1, 0, 150).tolist())
     measured([prediction], [things(boxes[:2], [0, 0])])
@@ -244,7 +244,7 @@ torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_processes_add_up_also_if_one_has_fewer_or_none(tmp_path):
+def test_processes_add_up_with_any_number_of_images(tmp_path):
     pairs = [random_image(seed, masks=True, noise=2.0) for seed in range(7)]
     alone = measured([p for p, _ in pairs], [t for _, t in pairs], masks=True)
     torch.save([[pairs[:5], pairs[5:]], [pairs, []], [[], []]], tmp_path / "pairs")
@@ -262,7 +262,7 @@ def test_processes_add_up_also_if_one_has_fewer_or_none(tmp_path):
     assert math.isnan(nothing["ap"])
 
 
-def test_how_wrong_an_image_is():
+def test_the_error_of_an_image():
     truth = things([[0, 0, 40, 40], [60, 0, 90, 40], [0, 60, 40, 100]], [0, 0, 1])
     right = [[0, 0, 40, 40], [60, 0, 90, 40], [0, 60, 40, 100]]
     cases = {
@@ -282,7 +282,7 @@ def test_how_wrong_an_image_is():
     assert mistakes([things([], [], []), cases["all"][0]], [nothing] * 2).tolist() == [0, 1]
 
 
-def test_the_surest_detection_takes_its_box_first():
+def test_detections_are_matched_by_descending_score():
     truth = things([[0, 0, 40, 40], [10, 0, 50, 40]], [0, 0])
     # Each overlaps both; the surer one, though listed last, takes the one that it overlaps most.
     prediction = things([[4, 0, 44, 40], [0, 0, 40, 40]], [0, 0], [0.6, 0.9])

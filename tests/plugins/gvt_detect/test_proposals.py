@@ -1,4 +1,4 @@
-"""A data set with proposals: what it passes on, and what is kept of it."""
+"""The data set `proposals`: what it passes on, and its cache."""
 
 import copy
 import pickle
@@ -12,7 +12,7 @@ import gvt
 from gvt.data_info import DataInfo
 from gvt.interfaces import FileDataset, MixedDataset, ResidentDataset
 from gvt_data.image_folder import ImageFolder
-from gvt_detect.proposals import WithProposals, keep, kept
+from gvt_detect.proposals import WithProposals, load, save
 from gvt_detect.proposing import proposals_in
 
 SCENES = {"name": "scenes", "count": 4, "held_out": 3, "size": 64}
@@ -39,7 +39,7 @@ def test_samples_are_those_of_the_other_data_set_with_proposals(tmp_path):
         assert torch.equal(found.inputs["proposals"], wanted)
 
 
-def test_what_the_other_says_of_itself_it_says_too(tmp_path):
+def test_the_info_is_that_of_the_other_data_set(tmp_path):
     whole, inner = opened(tmp_path), gvt.create("dataset", split="train", **SCENES)
     assert whole.info == DataInfo.of(inner)
     assert torch.equal(whole.info.labels, inner.info.labels)
@@ -67,14 +67,14 @@ def test_a_copy_of_it_reads_the_same(tmp_path, copied):
     assert torch.equal(found[1].inputs["proposals"], whole[1].inputs["proposals"])
 
 
-# --- what is kept ----------------------------------------------------------------------------
+# --- the cache -------------------------------------------------------------------------------
 
 
-def test_a_second_look_reads_what_is_kept(tmp_path):
+def test_the_second_access_reads_the_cache(tmp_path):
     whole = opened(tmp_path)
     first = whole[0].inputs["proposals"]
     (path,) = files(tmp_path)
-    keep(path, path.stem, BOXES)  # what nobody would compute
+    save(path, path.stem, BOXES)  # boxes that no proposer returns
     assert torch.equal(whole[0].inputs["proposals"], BOXES)
     assert torch.equal(opened(tmp_path)[0].inputs["proposals"], BOXES)
     assert not torch.equal(first, BOXES)
@@ -95,7 +95,7 @@ def test_other_pictures_and_other_settings_are_kept_apart(tmp_path):
     assert len(files(tmp_path)) == 4
 
 
-def test_what_another_opencv_found_is_not_read(tmp_path, monkeypatch):
+def test_proposals_of_another_opencv_are_not_read(tmp_path, monkeypatch):
     _ = opened(tmp_path)[0]
     (before,) = files(tmp_path)
     monkeypatch.setattr("importlib.metadata.version", lambda _: "4.9.0")
@@ -103,12 +103,12 @@ def test_what_another_opencv_found_is_not_read(tmp_path, monkeypatch):
     assert len(files(tmp_path)) == 2 and before in files(tmp_path)
 
 
-def test_windows_are_not_kept(tmp_path):
+def test_windows_are_not_cached(tmp_path):
     assert len(opened(tmp_path, proposer="windows", most=30)[0].inputs["proposals"]) == 30
     assert not files(tmp_path)
 
 
-def test_a_damaged_file_is_made_anew(tmp_path):
+def test_a_damaged_file_is_recomputed(tmp_path):
     whole = opened(tmp_path)
     wanted = whole[0].inputs["proposals"]
     (path,) = files(tmp_path)
@@ -117,34 +117,34 @@ def test_a_damaged_file_is_made_anew(tmp_path):
         path.write_bytes(wrong)
         assert torch.equal(whole[0].inputs["proposals"], wanted)
         assert path.read_bytes() == good
-    keep(path, "of another picture", BOXES)
+    save(path, "of another picture", BOXES)
     assert torch.equal(whole[0].inputs["proposals"], wanted)
     assert files(tmp_path) == [path]  # and nothing unfinished lies about
 
 
 def test_no_flipped_bit_goes_unnoticed(tmp_path):
     path = tmp_path / "one"
-    keep(path, "key", BOXES)
+    save(path, "key", BOXES)
     good = path.read_bytes()
     for place in range(len(good)):
         wrong = bytearray(good)
         wrong[place] ^= 1 << place % 8
         path.write_bytes(wrong)
-        found = kept(path, "key")
+        found = load(path, "key")
         # A name in the file's header may change into an equal one, and the boxes never.
         assert found is None or torch.equal(found, BOXES)
 
 
-def test_none_at_all_is_kept_too(tmp_path):
-    keep(tmp_path / "one", "key", torch.zeros(0, 4))
-    assert kept(tmp_path / "one", "key").shape == (0, 4)
-    assert kept(tmp_path / "none", "key") is None
+def test_no_proposals_are_cached_too(tmp_path):
+    save(tmp_path / "one", "key", torch.zeros(0, 4))
+    assert load(tmp_path / "one", "key").shape == (0, 4)
+    assert load(tmp_path / "none", "key") is None
 
 
 def written_often(path):
     for _ in range(100):
-        keep(path, "key", BOXES)
-        found = kept(path, "key")
+        save(path, "key", BOXES)
+        found = load(path, "key")
         if found is None or not torch.equal(found, BOXES):
             return False
     return True
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_the_usual_folder_is_in_the_users_cache(tmp_path, monkeypatch):
+def test_the_default_folder_is_in_the_users_cache(tmp_path, monkeypatch):
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "gvt"))
     inner = gvt.create("dataset", split="train", **SCENES)
     _ = WithProposals("train", inner)[0]

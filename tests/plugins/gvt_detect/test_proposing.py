@@ -1,4 +1,4 @@
-"""Boxes that may hold an object: where they are, that they are always the same, and no OpenCV."""
+"""Proposals: their positions, reproducibility, and missing OpenCV."""
 
 import sys
 from dataclasses import replace
@@ -22,7 +22,7 @@ def batch_of(images, sizes=None, **inputs):
 
 
 def recall(scenes, proposer, most):
-    """Return the share of objects that a proposal has an IoU of at least 0.5 with."""
+    """Return the share of objects with a proposal of an IoU of at least 0.5."""
     best = []
     for index in range(len(scenes)):
         sample = scenes[index]
@@ -36,7 +36,7 @@ def recall(scenes, proposer, most):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 40), (17, 16), (96, 128), (480, 640)])
 @pytest.mark.parametrize("most", [1, 7, 100, 2000])
-def test_windows_are_in_the_picture_each_once_and_not_too_many(size, most):
+def test_windows_are_in_the_image_unique_and_limited(size, most):
     found = windows(size, most)
     assert found.dtype == torch.float32 and 1 <= len(found) <= most
     assert len(torch.unique(found, dim=0)) == len(found)
@@ -45,7 +45,7 @@ def test_windows_are_in_the_picture_each_once_and_not_too_many(size, most):
 
 
 @pytest.mark.parametrize("most", [60, 300, 2000])
-def test_windows_cover_a_picture_evenly_whatever_their_number(most):
+def test_any_number_of_windows_covers_an_image_evenly(most):
     found = windows((48, 64), most)
     y, x = torch.meshgrid(torch.arange(48) + 0.5, torch.arange(64) + 0.5, indexing="ij")
     points = torch.stack([x, y], dim=-1).reshape(-1, 1, 2)
@@ -82,7 +82,7 @@ def test_it_finds_the_same_boxes_in_the_same_order_every_time(scenes):
     assert torch.equal(proposals_in(image, "selective_search", 5), first[:5])
 
 
-def test_it_leaves_the_randomness_of_a_run_alone(scenes):
+def test_it_does_not_change_the_state_of_random_generators(scenes):
     before = torch.get_rng_state()
     proposals_in(scenes[0].image, "selective_search", 10)
     assert torch.equal(torch.get_rng_state(), before)
@@ -99,7 +99,7 @@ def test_tiny_and_grey_pictures(size, channels):
     assert (found[:, 2:] > found[:, :2]).all()
 
 
-def test_grey_is_what_it_is_in_three_equal_channels(scenes):
+def test_grey_equals_three_equal_channels(scenes):
     grey = scenes[0].image[:1]
     assert torch.equal(
         proposals_in(grey, "selective_search", 99),
@@ -107,14 +107,14 @@ def test_grey_is_what_it_is_in_three_equal_channels(scenes):
     )
 
 
-def test_colours_are_seen():
+def test_colours_separate_objects():
     image = torch.full((3, 40, 40), 90, dtype=torch.uint8)
     image[0, 8:24, 10:30] = 230
     found = proposals_in(image, "selective_search", 99)
     assert box_iou(torch.tensor([[10.0, 8, 30, 24]]), found).max() > 0.9
 
 
-def test_other_channels_are_one_clear_line():
+def test_unsupported_channels_are_one_line():
     with pytest.raises(gvt.ConfigError, match="these have 5 channels; use proposer: windows"):
         proposals_in(torch.zeros(5, 8, 8), "selective_search", 9)
 
@@ -142,7 +142,7 @@ def test_the_padding_is_not_looked_at(scenes, proposer):
     assert (part <= torch.tensor([80.0, 60, 80, 60])).all()
 
 
-def test_those_of_the_data_are_taken_and_only_what_is_missing_is_made():
+def test_proposals_of_the_data_are_used_and_missing_ones_computed():
     given = [torch.tensor([[1.0, 2, 9, 9], [5, 5, 40, 40], [20, 20, 30, 30]]), None]
     batch = batch_of(torch.zeros(2, 3, 16, 16), proposals=given)
     own, made = proposals_of(batch, "windows", 50)
@@ -151,7 +151,7 @@ def test_those_of_the_data_are_taken_and_only_what_is_missing_is_made():
     assert [len(boxes) for boxes in proposals_of(batch, "windows", 1)] == [1, 1]
 
 
-def test_those_of_the_data_may_be_one_tensor():
+def test_proposals_of_the_data_may_be_one_tensor():
     given = torch.tensor([[[1, 2, 9, 9], [5, 5, 8, 8]], [[0, 0, 4, 4], [2, 2, 6, 6]]])
     batch = batch_of(torch.zeros(2, 3, 16, 16), proposals=given)
     found = proposals_of(batch, "windows", 50)
@@ -175,7 +175,7 @@ def test_those_of_the_data_may_be_one_tensor():
         ([torch.zeros(2, 4)] * 3, "for 3 images, and the batch has 2; give"),
     ],
 )
-def test_those_of_the_data_that_are_no_boxes_are_one_clear_line(given, message):
+def test_invalid_proposals_of_the_data_are_one_line(given, message):
     batch = batch_of(torch.zeros(2, 3, 16, 16), proposals=given)
     batch = replace(batch, records=[gvt.Record(name, (16, 16)) for name in ("a.jpg", "b.jpg")])
     with pytest.raises(gvt.DataError, match=message) as error:
@@ -189,6 +189,6 @@ def test_without_records_the_image_is_named_by_its_number():
         proposals_of(batch, "windows", 50)
 
 
-def test_no_proposals_are_none():
+def test_an_image_may_have_no_proposals():
     batch = batch_of(torch.zeros(1, 3, 16, 16), proposals=[torch.zeros(0, 4)])
     assert proposals_of(batch, "windows", 50)[0].shape == (0, 4)

@@ -1,4 +1,4 @@
-"""R-CNN: what its phases train, what they learn from, padding, memory, and what it finds."""
+"""R-CNN: its phases and their examples, padding, memory, and detections."""
 
 import pytest
 import torch
@@ -72,7 +72,7 @@ def test_the_crops_go_through_the_backbone_once_an_iteration():
     assert seen == [2 * (2 + 4 + 3)]  # the true boxes and all proposals, of which there are few
 
 
-def test_the_softmax_learns_what_the_paper_calls_positive():
+def test_the_softmax_learns_the_papers_positives():
     task = task_of(roi_batch=100)
     overlapping = torch.tensor([[4.0, 6, 24, 19], [4.0, 6, 24, 17]])  # IoU 0.54 and 0.46
     batch = batch_of(1, proposals=torch.cat([overlapping, FAR]))
@@ -93,7 +93,7 @@ def test_boxes_learn_from_proposals_on_objects_and_not_from_the_true_boxes():
     assert "boxes" not in losses_of(task, batch_of(1, proposals=torch.cat([half, FAR])))
 
 
-def test_a_sample_is_of_the_asked_size_and_depends_on_the_seed_alone():
+def test_the_sample_has_its_size_and_depends_on_the_seed_only():
     task = task_of(roi_batch=8, roi_positive=0.25, proposals=300)
     batch = batch_of(1, proposals=torch.cat([NEAR.repeat(5, 1), FAR.repeat(5, 1)]))
     found = []
@@ -125,12 +125,12 @@ def test_without_proposals_the_true_boxes_are_learned_from_and_nothing_is_found(
         assert prediction["labels"].dtype == torch.int64
 
 
-def test_without_either_nothing_is_learned():
+def test_without_boxes_and_proposals_nothing_is_learned():
     none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     assert losses_of(task_of(), batch_of(proposals=torch.zeros(0, 4), **none)) == {}
 
 
-def test_images_whose_boxes_nobody_knows_are_predicted_only():
+def test_images_without_truth_are_predicted_only():
     task = task_of().eval()
     both, one = batch_of(), batch_of(present=[False, True])
     torch.manual_seed(0)
@@ -210,7 +210,7 @@ def test_under_autocast_scores_and_boxes_are_float32():
         ({"proposals": 0}, "proposals"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(wrong, message):
+def test_invalid_parameters_are_one_line(wrong, message):
     with pytest.raises(gvt.ConfigError, match=message) as error:
         task_of(**wrong)
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""What R-CNN is made of: crops and their geometry, the examples, and the machines' loss."""
+"""Parts of R-CNN: the geometry of crops, the examples, and the SVMs' loss."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from gvt_detect.rcnn_examples import sampled
 from gvt_detect.svm import hinge_loss, scores_of
 
 RAMP = torch.stack(torch.meshgrid(torch.arange(40) + 0.5, torch.arange(60) + 0.5, indexing="ij"))
-"""A picture whose two channels say where a pixel's centre is: y, and x."""
+"""An image whose two channels are the coordinates of a pixel's centre: y and x."""
 
 
 # --- crops -----------------------------------------------------------------------------------
@@ -21,7 +21,7 @@ def test_a_crop_of_its_own_size_is_the_picture():
     torch.testing.assert_close(found, image[:, 3:19, 7:23])
 
 
-def test_a_box_fills_the_crop_but_for_the_context_whatever_its_proportions():
+def test_a_box_of_any_proportions_fills_the_crop_except_the_context():
     (found,) = crops(RAMP, torch.tensor([[20.0, 10, 32, 16]]), 16, 2)
     # 12 crop pixels show the box, so that one is 1 of its pixels wide and 0.5 high.
     places = torch.arange(16) + 0.5 - 2
@@ -29,7 +29,7 @@ def test_a_box_fills_the_crop_but_for_the_context_whatever_its_proportions():
     torch.testing.assert_close(found[0], (10 + places / 2)[:, None].expand(16, 16))
 
 
-def test_what_is_beyond_the_picture_is_its_mean_colour():
+def test_crops_beyond_the_image_have_its_mean_colour():
     image = torch.rand(3, 20, 20)
     (found,) = crops(image, torch.tensor([[0.0, 0, 20, 20]]), 40, 10)
     torch.testing.assert_close(found[:, 10:30, 10:30], image)
@@ -39,20 +39,20 @@ def test_what_is_beyond_the_picture_is_its_mean_colour():
     torch.testing.assert_close(found[:, beyond], mean[:, 0].expand(3, int(beyond.sum())))
 
 
-def test_what_is_made_smaller_is_averaged():
+def test_shrinking_averages():
     board = (torch.arange(32)[:, None] + torch.arange(32)).remainder(2).float()[None]
     (found,) = crops(board, torch.tensor([[0.0, 0, 32, 32]]), 8, 0)
     torch.testing.assert_close(found, torch.full((1, 8, 8), 0.5))
 
 
-def test_no_boxes_are_no_crops():
+def test_no_boxes_have_no_crops():
     assert crops(RAMP, torch.zeros(0, 4), 8, 1).shape == (0, 2, 8, 8)
 
 
 # --- examples --------------------------------------------------------------------------------
 
 
-def test_what_each_machine_is_told():
+def test_the_targets_of_each_svm():
     truth = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [4, 0, 14, 10]])
     labels = torch.tensor([0, 2, 1])
     proposals = torch.tensor([[0.0, 0, 10, 8], [0, 0, 10, 4], [0, 0, 10, 2], [40, 0, 50, 10]])
@@ -61,7 +61,7 @@ def test_what_each_machine_is_told():
     assert found.is_true.tolist() == [True] * 3 + [False] * 4
     torch.testing.assert_close(found.iou[3:], torch.tensor([0.8, 0.4, 0.2, 0.0]))
     assert found.labels[:6].tolist() == [0, 2, 1, 0, 0, 0]
-    torch.testing.assert_close(found.wanted[:6], truth[[0, 1, 2, 0, 0, 0]])
+    torch.testing.assert_close(found.matched[:6], truth[[0, 1, 2, 0, 0, 0]])
     # A true box is none of another class's, unless it overlaps one of those: 6 / 14 here.
     assert found.sides(0.3).tolist() == [
         [1, 0, -1, -1],

@@ -1,4 +1,4 @@
-"""FCOS and SSD: empty images, precision, and that they learn."""
+"""FCOS and SSD: empty images, precision, and learning."""
 
 import math
 
@@ -19,7 +19,7 @@ def name(request):
 
 
 def head_of(name, **parameters):
-    """Return a head whose new weights tell places apart, as trained ones do."""
+    """Return a head whose initial weights distinguish positions, like trained ones."""
     torch.manual_seed(0)
     known = {"feature_info": PYRAMID, "num_classes": 3, "score_threshold": 0.05} | parameters
     head = gvt.create("head", name, **known)
@@ -56,7 +56,7 @@ def batch_of(canvas, sizes=None, boxes=None, labels=None):
     return gvt.Batch(torch.zeros(len(sizes), 3, *canvas), gvt.Frame(sizes, canvas), targets=targets)
 
 
-def test_a_batch_without_a_single_object_trains(name):
+def test_a_batch_without_objects_trains(name):
     head, batch = head_of(name), batch_of((64, 64), None, *EMPTY)
     losses = head.loss(head(features_of((64, 64)), batch), batch.targets)
     assert losses["box"].item() == 0 < losses["classification"].item() < math.inf
@@ -75,12 +75,12 @@ def test_one_pixel_is_an_image_too(name):
     assert len(found) and (found <= 1).all()
 
 
-def test_maps_that_show_a_margin_are_refused(name):
-    with pytest.raises(gvt.ConfigError, match="20x20 cells for a picture of 64x64"):
+def test_maps_with_a_margin_are_refused(name):
+    with pytest.raises(gvt.ConfigError, match="20x20 cells for an image of 64x64"):
         head_of(name)(features_of((160, 160)), batch_of((64, 64)))
 
 
-def test_under_autocast_all_about_boxes_is_float32(name):
+def test_boxes_are_computed_in_float32_under_autocast(name):
     canvas = (64, 1040)
     head, features, batch = head_of(name), features_of(canvas), batch_of(canvas)
     exact = head(features, batch)
@@ -96,7 +96,7 @@ def test_under_autocast_all_about_boxes_is_float32(name):
         assert not torch.equal(values, values.bfloat16().float())
 
 
-def test_forward_never_looks_at_targets_and_runs_no_layer_twice(name):
+def test_forward_ignores_targets_and_runs_each_layer_once(name):
     head, calls = head_of(name), []
     for layer in set(last_layers(head)):
         layer.register_forward_hook(lambda *_: calls.append(1))
@@ -121,7 +121,7 @@ def test_weights_multiply_losses(name):
 
 
 def colourful():
-    """Return four pictures with squares whose colour is their class; the last one has none."""
+    """Return four images with squares whose colour is their class; the last one has none."""
     canvas = (64, 96)
     torch.manual_seed(0)
     boxes = [
@@ -146,7 +146,7 @@ def colourful():
         ("ssd", {"maps": ["stage3"], "extra": 1, "extra_channels": 32, "sizes": [24, 32, 64]}),
     ],
 )
-def test_it_learns_where_things_are_and_what_they_are(name, parameters, learn):
+def test_it_learns_classes_and_boxes(name, parameters, learn):
     batch = colourful()
     torch.manual_seed(0)
     backbone = TinyBackbone((3, 64, 96), widths=(16, 32, 48))

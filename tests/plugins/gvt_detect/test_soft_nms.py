@@ -1,4 +1,4 @@
-"""Soft suppression against the paper's own loop."""
+"""Soft non-maximum suppression against the paper's loop."""
 
 import math
 
@@ -10,7 +10,7 @@ from gvt_detect.soft_nms import SIGMA, soft_nms
 
 
 def by_the_paper(boxes, scores, method, iou):
-    """Return (index, score) of the boxes of one class, by figure 2 of the paper."""
+    """Return (index, score) of the boxes of one class, as in figure 2 of the paper."""
     left, scores, found = list(range(len(boxes))), scores.tolist(), []
     while left:
         best = max(left, key=lambda i: scores[i])
@@ -49,7 +49,7 @@ def test_each_class_is_suppressed_by_itself_as_in_the_paper(method):
     assert few.tolist() == order[:5].tolist()
 
 
-def test_a_box_that_stands_twice_comes_last_and_no_box_comes_twice():
+def test_a_duplicate_box_comes_last_and_no_box_is_repeated():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
     scores = torch.tensor([0.9, 0.8, 0.1])
     order, lowered = soft_nms(boxes, scores, torch.zeros(3, dtype=torch.int64), "linear", 0.5, 9)
@@ -66,7 +66,7 @@ def test_boxes_apart_keep_their_scores():
     assert torch.equal(lowered, scores[apart])
 
 
-def test_no_box_at_all():
+def test_no_boxes():
     order, lowered = soft_nms(
         torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64), "linear", 0.5, 100
     )

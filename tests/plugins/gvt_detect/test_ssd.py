@@ -1,4 +1,4 @@
-"""SSD: torchvision's numbers, default boxes, what they are matched with, and negatives."""
+"""SSD: torchvision's outputs, default boxes, their matching, and negatives."""
 
 import math
 
@@ -38,7 +38,7 @@ def features_of(canvas, info=STAGES, count=2):
 
 
 class Below(nn.Module):
-    """A backbone with the maps that a head adds, as torchvision's SSD wants it."""
+    """A backbone with the maps that a head adds, for torchvision's SSD."""
 
     def __init__(self, backbone, head):
         super().__init__()
@@ -67,9 +67,9 @@ def theirs_of(head, backbone):
         4,
         image_mean=[0.0] * 3,
         image_std=[1.0] * 3,
-        score_thresh=head.score_threshold,
-        nms_thresh=head.nms,
-        detections_per_img=head.max_detections,
+        score_thresh=head.selection.score_threshold,
+        nms_thresh=head.selection.nms,
+        detections_per_img=head.selection.max_detections,
         topk_candidates=10_000,
     )
     model.head.load_state_dict(head.head.state_dict())
@@ -119,7 +119,7 @@ def test_losses_predictions_and_gradients_are_torchvisions_in_either_mode():
 # --- maps and default boxes -------------------------------------------------------------------
 
 
-def test_which_maps_are_looked_at_and_which_are_added():
+def test_default_and_added_maps():
     assert (head_of().maps, head_of().strides) == (["stage3", "stage4"], (8, 16, 32, 64))
     fine = {"a": (8, 2), "b": (12, 4)}
     assert (head_of(fine).maps, head_of(fine, extra=0).strides) == (["b"], (4,))
@@ -139,7 +139,7 @@ def test_added_maps_have_as_many_cells_as_their_stride_says(canvas):
     assert outputs.inside.all()
 
 
-def test_default_boxes_are_in_pixels_whatever_the_canvas():
+def test_default_boxes_are_in_pixels_for_any_canvas():
     head, found = head_of(extra=0), []
     for canvas in ((64, 64), (96, 160)):
         outputs = head(features_of(canvas), gvt.Batch(torch.zeros(2, 3, *canvas), frame_of(canvas)))
@@ -157,17 +157,17 @@ def test_default_boxes_are_in_pixels_whatever_the_canvas():
     ("wrong", "message"),
     [
         ({"maps": ["stage9"]}, "the backbone has stage2, stage3, stage4"),
-        ({"sizes": [16, 32]}, "5 rising numbers, one of each map of strides 8, 16, 32, 64"),
-        ({"sizes": [16, 32, 64, 32, 64]}, "5 rising numbers"),
-        ({"sizes": [16, 32, 32, 64, 128]}, "5 rising numbers"),
-        ({"maps": ["stage4", "stage3"], "extra": 0}, "rising numbers"),
-        ({"aspect_ratios": [[2], [2]]}, "has 2 lists, and there are 4 maps"),
+        ({"sizes": [16, 32]}, "5 ascending numbers, one for each map of strides 8, 16, 32, 64"),
+        ({"sizes": [16, 32, 64, 32, 64]}, "5 ascending numbers"),
+        ({"sizes": [16, 32, 32, 64, 128]}, "5 ascending numbers"),
+        ({"maps": ["stage4", "stage3"], "extra": 0}, "ascending numbers"),
+        ({"aspect_ratios": [[2], [2]]}, "has 2 lists for 4 maps"),
         ({"weights": {"centerness": 2.0}}, "weights for"),
         ({"iou": 1.5}, "iou"),
         ({"extra": -1}, "extra"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(wrong, message):
+def test_invalid_parameters_are_one_line(wrong, message):
     with pytest.raises(gvt.ConfigError, match=message) as error:
         head_of(**wrong)
     assert "\n" not in str(error.value)
@@ -184,7 +184,7 @@ def test_each_object_has_its_best_box_and_the_rest_is_by_overlap():
     assert matcher(ious[1:]).tolist() == [0, 1, -1, -1]
 
 
-def test_an_object_that_no_box_touches_is_forced_on_none():
+def test_an_object_without_overlap_is_not_assigned():
     ious = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.7, 0.0]])
     assert head_of().matcher(ious).tolist() == [-1, 1, -1]
 

@@ -1,4 +1,4 @@
-"""The first YOLO: outputs, its loss by hand, padding, cells with several objects, learning."""
+"""YOLO, version 1: outputs, losses by hand, padding, shared cells, and learning."""
 
 import math
 
@@ -7,11 +7,12 @@ import torch
 
 import gvt
 from gvt_author.testing.stand_ins import TinyBackbone
+from gvt_detect.detections import Selection
 from gvt_detect.yolo_grid import Outputs
 
 INFO = {"fine": (4, 8), "coarse": (8, 16)}
 SIZE = (100, 200)
-"""Of the images in tests by hand, on a grid of 2 x 2: cells of 50 x 100 pixels."""
+"""Size of the images in tests by hand; a grid of 2 x 2 has cells of 50 x 100 pixels."""
 
 BOX = [15, 17, 65, 53]
 """Its centre is (40, 35), in the first cell at (0.4, 0.7); its sides are 0.25 and 0.36 of SIZE."""
@@ -48,7 +49,7 @@ def targets_of(boxes, labels):
 
 
 def outputs_of(first, images=1, confidence=0.1):
-    """Return outputs whose first cell is given, (12,), and the others know of nothing."""
+    """Return outputs with a first cell (12,), and no objects in the others."""
     cells = torch.zeros(images, 2, 2, 12)
     cells[..., [4, 9]] = confidence
     cells[..., 10:] = 9.0  # classes count only where there is an object
@@ -76,12 +77,12 @@ def test_outputs_are_as_many_as_in_the_paper(hidden, grid, boxes, classes):
         assert head.last.out_features == cells[0].numel()
 
 
-def test_the_grid_and_boxes_are_seven_and_two_unless_others_are_asked_for():
+def test_the_default_is_a_grid_of_seven_with_two_boxes():
     outputs = head_of(num_classes=20)(features_of((112, 112)), batch_of((112, 112)))
     assert outputs.cells[0].numel() == 1470
 
 
-def test_each_cell_is_of_its_own_place():
+def test_each_cell_sees_its_own_part_of_the_image():
     head = head_of(grid=4)
     features = {"coarse": torch.zeros(1, 8, 4, 4)}
     features["coarse"][0, :, 1, 3] = 1
@@ -118,7 +119,7 @@ def test_the_loss_by_hand():
     assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(expected)
 
 
-def test_the_factors_are_the_papers_unless_others_are_given():
+def test_the_default_factors_are_the_papers():
     outputs, targets = outputs_of([*FAR, *NEAR, 0.7, 0.2]), targets_of([[BOX]], [[0]])
     usual = by_hand().loss(outputs, targets)
     other = by_hand(lambda_coord=10, lambda_noobj=0).loss(outputs, targets)
@@ -127,7 +128,7 @@ def test_the_factors_are_the_papers_unless_others_are_given():
     assert other["confidence"] == usual["confidence"] and other["classes"] == usual["classes"]
 
 
-def test_what_is_exact_costs_nothing():
+def test_exact_outputs_have_no_loss():
     for responsible in (0, 1):
         boxes = [[*EXACT, 1.0], [0.5, 0.5, 0.1, 0.1, 0.0]]
         if responsible:
@@ -137,14 +138,14 @@ def test_what_is_exact_costs_nothing():
         assert sum(losses.values()).item() == pytest.approx(0, abs=1e-10)
 
 
-def test_the_confidence_is_to_be_the_overlap_which_gets_no_gradient_from_it():
+def test_the_target_confidence_is_the_detached_iou():
     outputs = outputs_of([*FAR, *NEAR, 0.7, 0.2])
     by_hand().loss(outputs, targets_of([[BOX]], [[0]]))["confidence"].backward()
     moved = outputs.cells.grad.flatten().nonzero().flatten().tolist()
     assert moved == [9]  # the confidence of the first cell's second box
 
 
-def test_where_no_box_overlaps_the_closest_one_is_responsible():
+def test_without_overlap_the_closest_box_is_responsible():
     # Without a width there is no overlap; of the second box the centre is closer.
     outputs = outputs_of([0.9, 0.7, 0, 0, 0.2, 0.5, 0.7, 0, 0, 0.4, 0.7, 0.2])
     losses = by_hand().loss(outputs, targets_of([[BOX]], [[0]]))
@@ -163,7 +164,7 @@ def test_a_box_without_a_width_has_a_bounded_gradient_that_widens_it(root):
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_of_several_objects_in_a_cell_the_largest_is_kept(turned):
+def test_the_largest_object_in_a_cell_is_kept(turned):
     boxes, labels = [[35, 20, 45, 30], BOX], [1, 0]  # the first one's centre is (40, 25)
     if turned:
         boxes, labels = boxes[::-1], labels[::-1]
@@ -206,7 +207,7 @@ def test_a_batch_without_an_object_trains_the_confidences_alone():
 # --- predictions -----------------------------------------------------------------------------
 
 
-def test_what_is_exact_becomes_the_true_box():
+def test_exact_outputs_are_decoded_to_the_true_box():
     first = [*EXACT, 0.9, 0.5, 0.5, 0.1, 0.1, 0.2, 0.25, 0.8]
     outputs = outputs_of(first, confidence=0.0)
     found = by_hand(score_threshold=0.5).predict(outputs)[0]
@@ -233,19 +234,19 @@ def test_scores_of_linear_outputs_are_shares():
     assert certain["scores"].tolist() == [1]
 
 
-def test_no_more_detections_than_asked_for_and_none_that_is_unlikely():
+def test_limits_on_detections():
     head = head_of(score_threshold=0.0, max_detections=3, nms=1.0)
     outputs = head(features_of((112, 112)), batch_of((112, 112)))
     loud = outputs._replace(cells=outputs.cells + 0.3)
     assert [len(found["scores"]) for found in head.predict(loud)] == [3, 3]
-    head.score_threshold = 1.0
+    head.selection = Selection(score_threshold=1.0)
     assert [found["boxes"].shape for found in head.predict(loud)] == [(0, 4)] * 2
 
 
 # --- padding, precision, modes ---------------------------------------------------------------
 
 
-def test_under_autocast_all_about_boxes_is_float32():
+def test_boxes_are_computed_in_float32_under_autocast():
     head = head_of(hidden=(8,), convolutions=(6,)).eval()
     features, batch = features_of((64, 1040)), batch_of((64, 1040))
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
@@ -268,7 +269,7 @@ def test_under_autocast_all_about_boxes_is_float32():
         ({"feature": "finest"}, "the backbone has fine, coarse"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(wrong, message):
+def test_invalid_parameters_are_one_line(wrong, message):
     with pytest.raises(gvt.ConfigError, match=message) as error:
         head_of(**wrong)
     assert "\n" not in str(error.value)

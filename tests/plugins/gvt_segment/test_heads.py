@@ -1,4 +1,4 @@
-"""What holds for every head that says something of every pixel, on unlike backbones."""
+"""Segmentation heads: what they share, on several backbones."""
 
 import pytest
 import torch
@@ -104,7 +104,7 @@ def test_every_head_has_every_mode(name, mode):
 
 
 @pytest.mark.parametrize(("classes", "background", "foreground"), [(2, False, 1), (1, True, 0)])
-def test_one_logit_is_the_foregrounds(classes, background, foreground):
+def test_the_single_logit_is_that_of_the_foreground(classes, background, foreground):
     head = head_of("fcn", {"a": (1, 1)}, num_classes=classes, background=background, mode="binary")
     logits = torch.tensor([[[[4.0, -2.0, 1.0]]]])
     semantic = torch.tensor([[[foreground, 1 - foreground, IGNORED]]])
@@ -132,7 +132,7 @@ def test_several_losses_are_weighted_and_named():
     torch.testing.assert_close(found["overlap"], 0.25 * dice)
 
 
-def test_a_loss_of_torch_is_named_likewise():
+def test_a_loss_of_torch_by_name():
     torchs = {"name": "CrossEntropyLoss", "ignore_index": IGNORED}
     logits, semantic = torch.randn(1, 3, 4, 4), torch.randint(3, (1, 4, 4))
     semantic[0, 0] = IGNORED
@@ -142,14 +142,14 @@ def test_a_loss_of_torch_is_named_likewise():
     torch.testing.assert_close(theirs["loss"], ours["cross_entropy"])
 
 
-def test_weights_of_classes_go_where_the_head_goes():
+def test_class_weights_move_with_the_head():
     weighted = {"name": "cross_entropy", "class_weights": [1.0, 2.0, 3.0]}
     head = head_of("fcn", {"a": (4, 1)}, losses={"ce": weighted}).to("meta")
     assert head.losses["ce"].class_weights.device.type == "meta"
     assert not any("class_weights" in name for name in head.state_dict())
 
 
-def test_the_error_of_an_image_is_what_its_mean_iou_lacks():
+def test_the_error_of_an_image_is_one_minus_its_mean_iou():
     head = head_of("fcn", {"a": (4, 1)})
     said = [{"semantic": torch.tensor([[0, 0, 1, 1]])}, {"semantic": torch.tensor([[2, 2, 2, 2]])}]
     truth = [
@@ -191,15 +191,15 @@ def test_deeplab_has_the_papers_rates(stride, rates):
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ({"mode": "binary"}, "binary tells two classes apart.*there are 3"),
-        ({"num_classes": 1}, "one class and no background"),
+        ({"mode": "binary"}, "binary needs two classes.*there are 3"),
+        ({"num_classes": 1}, "multiclass needs two classes"),
         ({"losses": {}}, "losses is empty"),
         ({"losses": {"a": "dise"}}, "losses: .*dise"),
         ({"weights": {"b": 1.0}}, r"weights for \['b'\]"),
-        ({"widths": [4]}, "widths: has 1; .*takes 2 to 4"),
+        ({"widths": [4]}, "widths: has 1; .*need 2 to 4"),
     ],
 )
-def test_what_does_not_fit_is_one_line(parameters, says):
+def test_invalid_parameters_are_one_line(parameters, says):
     info = {"a": (4, 4), "b": (8, 8), "c": (8, 16)}
     with pytest.raises(gvt.ConfigError, match=says) as caught:
         head_of("unet", info, **parameters)
@@ -234,7 +234,7 @@ def test_a_unet_is_wide_enough_for_its_classes_on_any_backbone(info, num_classes
 
 @pytest.mark.parametrize("name", ["unet", "fpn", "deeplab", "fcn"])
 def test_it_learns(name):
-    """Bright squares on a dark ground, in places never seen."""
+    """Bright squares on a dark ground, tested at other positions."""
     seed_everything(0)
     below = gvt.create("backbone", "unet_encoder", image_channels=1, width=8, depth=3)
     parameters = {"finest": 1} if name in ("fpn", "fcn") else {}

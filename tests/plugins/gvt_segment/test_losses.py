@@ -1,4 +1,4 @@
-"""Losses of pixels against the papers' formulas, written out pixel by pixel."""
+"""Segmentation losses against the papers' formulas, computed pixel by pixel."""
 
 import math
 from itertools import permutations
@@ -42,14 +42,14 @@ DRAWN = {"numbers": numbers, "labels": labels}
 
 
 def pixels(logits, targets):
-    """Return of each pixel that counts its probabilities and its class."""
+    """Return the probabilities and the class of each pixel that counts."""
     chances = logits.double().softmax(1).movedim(1, -1).flatten(0, -2)
     flat = targets.flatten()
     return [(chances[i], int(n)) for i, n in enumerate(flat.tolist()) if n != IGNORED]
 
 
 def entries(logits, targets, channel):
-    """Return of each pixel of a channel that counts its logit and whether it is 1."""
+    """Return the logit of each pixel of a channel that counts, and whether its target is 1."""
     pairs = zip(logits[:, channel].flatten(), targets[:, channel].flatten().tolist(), strict=True)
     return [(x.double(), bool(t)) for x, t in pairs if t != IGNORED]
 
@@ -60,7 +60,7 @@ def mean(values):
 
 
 def lovasz(errors, truth):
-    """Return the Lovász extension of 1 - IoU: each error, from the largest on, by what it adds."""
+    """Return the Lovász extension of 1 - IoU: errors in descending order, by their increments."""
     order = sorted(range(len(errors)), key=lambda i: -errors[i])
     wrong, before, total = set(), 0.0, 0.0
     for i in order:
@@ -103,7 +103,7 @@ def test_cross_entropy_of_labels(seed, class_weights, smoothing):
     assert found(logits, targets).item() == pytest.approx(total / max(share, 1e-9), rel=1e-4)
 
 
-def test_two_weights_for_one_logit_are_of_the_rest_and_the_foreground():
+def test_two_weights_for_one_logit_are_of_background_and_foreground():
     logits, targets = labels(0, channels=1)
     found = loss("cross_entropy", class_weights=[1.0, 5.0])(logits, targets)
     both = entries(logits, targets, 0)

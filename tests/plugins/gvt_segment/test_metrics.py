@@ -1,4 +1,4 @@
-"""How good masks are, by hand."""
+"""Segmentation metrics, computed by hand."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_the_figures_are_those_of_the_confusion_matrix():
     assert found["pixel_accuracy"].item() == pytest.approx(4 / 7)
 
 
-def test_it_is_over_the_data_set_and_not_a_mean_over_batches():
+def test_the_figures_are_over_the_data_set_not_a_mean_over_batches():
     said, truth = torch.randint(3, (2, 6, 8, 8), generator=torch.Generator().manual_seed(0))
     whole, parts = SegmentationMetric(3), SegmentationMetric(3)
     pairs = [({"semantic": s}, {"semantic": t}) for s, t in zip(said, truth, strict=True)]

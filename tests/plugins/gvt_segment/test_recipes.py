@@ -1,4 +1,4 @@
-"""The segmentation recipes, run for real on small pictures."""
+"""The segmentation recipes, run on small images."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def painted(root, count=12, size=(40, 56)):
 SMALL = ("backbone.width=4", "backbone.depth=2", "device=cpu", "train.precision=float32")
 
 
-def test_absent_membranes_are_one_line_with_source_licence_and_layout(monkeypatch, tmp_path):
+def test_missing_data_are_one_line_with_source_licence_and_layout(monkeypatch, tmp_path):
     monkeypatch.setenv("GVT_DATA", str(tmp_path))
     with pytest.raises(gvt.DataError) as caught:
         gvt.run("segment.membrane", quiet=True)
@@ -37,7 +37,7 @@ def test_absent_membranes_are_one_line_with_source_licence_and_layout(monkeypatc
     assert all(part in text for part in ("membrane", "github.com/zhixuhao/unet", "MIT", "label/"))
 
 
-def test_a_folder_of_ones_own_is_learned(tmp_path):
+def test_a_folder_of_images_and_masks_is_learned(tmp_path):
     run = gvt.run(
         "segment.folder",
         *(f"data.root={painted(tmp_path / 'mine', 30)}", f"run.root={tmp_path}", *SMALL),
