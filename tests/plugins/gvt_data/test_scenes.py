@@ -103,7 +103,7 @@ def test_dense_targets_alone_are_resident():
     [
         ({"digit_size": (20, 10)}, "digit_size"),
         ({"digit_size": (20, 60)}, "at most 45 pixels on this canvas"),
-        ({"objects": (4, 2)}, "the fewest come before the most"),
+        ({"objects": (4, 2)}, "give the least number first"),
     ],
 )
 def test_impossible_parameters_are_one_line(parameters, says):

@@ -165,7 +165,7 @@ def unreachable(monkeypatch, dataset):
 @pytest.mark.parametrize("dataset", [FashionMNIST, EMNIST, CIFAR10])
 def test_a_download_that_fails_is_one_line(tmp_path, monkeypatch, capfd, dataset):
     unreachable(monkeypatch, dataset)
-    with pytest.raises(gvt.DataError, match=r"fetching it from http.* failed: .*refused") as caught:
+    with pytest.raises(gvt.DataError, match=r"downloading from http.* failed: .*refused") as caught:
         dataset("train", str(tmp_path), download=True)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")

@@ -99,7 +99,7 @@ def test_each_kind_of_bad_box_is_found_in_each_format(name, formats, scene, tmp_
     counts = {kind: len(places) for kind, places in skipped.info.problems.items()}
     assert counts == dict.fromkeys(bad, 1)
     assert skipped[0].targets["labels"].tolist() == [0, 1]
-    with pytest.warns(UserWarning, match="cut at the image's edge"):
+    with pytest.warns(UserWarning, match="clipped at the image's edge"):
         clipped = opened(name, root, on_error="clip", **told)
     assert clipped[0].targets["labels"].tolist() == [0, 1, 1]
     assert clipped[0].targets["boxes"][2].tolist() == pytest.approx([30, 5, 40, 9])
@@ -141,7 +141,7 @@ def test_a_picture_of_another_size_than_said(name, formats, tmp_path):
     picture = Image.new("RGB", (30, 40))
     exif = picture.getexif()
     picture.save(next(root.rglob("a.png")))
-    with pytest.raises(gvt.DataError, match=r"says that a\.png is 40x30 pixels, and it is 30x40"):
+    with pytest.raises(gvt.DataError, match=r"says that a\.png is 40x30 pixels, but it is 30x40"):
         opened(name, root)
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(next(root.rglob("a.png")), exif=exif)
@@ -194,7 +194,7 @@ def test_a_split_without_an_object_says_why(name, formats, scenes, scene, tmp_pa
     told = {} if name == "coco" else {"classes": ["cell", "dot"]}
     lacks = opened(name, empty, **told).info.lacks
     assert set(lacks) == {"boxes", "labels", "masks"}
-    expected = {"yolo": "1 of 1 images have no text file, as labels/train/a.txt would be"}
+    expected = {"yolo": "1 of 1 images have no text file, such as labels/train/a.txt"}
     assert {*lacks.values()} == {expected.get(name, "no object is annotated")}
     bad = [scene("a", (30, 40), [("cell", (5, 5, 5, 9)), ("dot", (50, 5, 60, 9))])]
     with pytest.warns(UserWarning, match="split train: left out"):
@@ -224,7 +224,7 @@ def test_a_held_out_split_without_an_object_warns(formats, scenes, scene, tmp_pa
     assert draw.info.lacks == {}
     for path in (root / "labels/train").iterdir():
         path.rename(tmp_path / path.name)
-    with pytest.warns(UserWarning, match="split val: no object to measure by, so that figures are"):
+    with pytest.warns(UserWarning, match="split val: no objects to evaluate on, so metrics are"):
         gvt.create("dataset", "yolo", split="val", root=str(root), val=0.9)
 
 

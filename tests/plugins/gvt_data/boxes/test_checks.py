@@ -12,7 +12,7 @@ from PIL import Image
 import gvt
 from gvt_data.boxes.annotation import Annotated, Thing
 from gvt_data.boxes.box_set import BoxSet
-from gvt_data.boxes.checks import KINDS, PARTLY, ROUNDING, checked, clipped, fault
+from gvt_data.boxes.checks import KINDS, PARTLY, ROUNDING, check_images, clipped, fault
 
 SIZE = (30, 40)
 
@@ -121,15 +121,15 @@ def test_an_error_is_one_line_with_counts_and_places(picture, tmp_path):
         Annotated("2", tmp_path / "2.png", "2.xml"),
         Annotated("3", broken, "3.xml"),
         Annotated("4", picture, "4.xml", size=(40, 30)),
-        Annotated("5", picture, "5.xml", unsaid="5.xml"),
+        Annotated("5", picture, "5.xml", missing="5.xml"),
     ]
     with pytest.raises(gvt.DataError) as caught:
-        checked(found, ["a"], "error", "train", {})
+        check_images(found, ["a"], "error", "train", {})
     text = str(caught.value)
     assert "\n" not in text
     assert "\x1b" not in text
     assert text.startswith(
-        "data: of 5 pictures of split train: 1 unknown label, 1 box without area, 1 box outside "
+        "data: split train (5 images): 1 unknown label, 1 box without area, 1 box outside "
         "the image, 1 box partly outside the image, 1 missing image, 1 unreadable image, "
         "1 missing annotation, 1 image of another size ("
     )
@@ -145,7 +145,7 @@ def test_what_is_bad_is_left_out_with_a_warning(picture, on_error, kept):
     boxes = [(1, 1, 5, 5), (1, 1, 1, 5), (-9, 1, 8, 9)]
     things = tuple(Thing("a", box, None, f"object {n}") for n, box in enumerate(boxes, 1))
     with pytest.warns(UserWarning, match=r"1 box without area, 1 box partly outside.*1\.xml: ob"):
-        pictures, problems = checked(
+        pictures, problems = check_images(
             [Annotated("1", picture, "1.xml", things)], ["a"], on_error, "train", {}
         )
     assert problems == {
@@ -160,13 +160,13 @@ def test_what_is_bad_is_left_out_with_a_warning(picture, on_error, kept):
 def test_of_many_places_the_first_are_named(picture):
     things = tuple(Thing("a", (1, 1, 1, 5), None, f"object {n}") for n in range(1, 31))
     with pytest.raises(gvt.DataError, match=r"30 boxes without area .*object 10 \(a\) and 20 more"):
-        checked([Annotated("1", picture, "1.xml", things)], ["a"], "error", "train", {})
+        check_images([Annotated("1", picture, "1.xml", things)], ["a"], "error", "train", {})
 
 
 def test_where_nothing_is_left_that_is_said(tmp_path):
     found = [Annotated("2", tmp_path / "2.png", "2.xml")]
     with (
         pytest.warns(UserWarning, match="1 missing image"),
-        pytest.raises(gvt.DataError, match="no picture of split train can be used"),
+        pytest.raises(gvt.DataError, match="no image of split train can be used"),
     ):
         BoxSet("train", found, ["a"], gvt.PictureReader(), "skip")

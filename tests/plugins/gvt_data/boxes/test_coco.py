@@ -173,7 +173,7 @@ def test_other_places_are_told(told, draws, as_document, tmp_path):
         assert len(COCO("train", str(tmp_path), val=0.0, annotations=told["annotations"])) == 3
     for name in ("a.png", "b.png", "c.png"):
         (tmp_path / "pictures/train" / name).unlink()
-    with pytest.raises(gvt.DataError, match=r"none of the pictures of .* was found below"):
+    with pytest.raises(gvt.DataError, match=r"none of the images of .* was found below"):
         COCO("train", str(tmp_path), val=0.0, annotations=told["annotations"])
     with pytest.raises(gvt.DataError, match=r"there is no folder .*nowhere"):
         COCO("train", str(tmp_path), **{**told, "images": "nowhere"})
@@ -185,7 +185,7 @@ def test_other_places_are_told(told, draws, as_document, tmp_path):
         ("not.json", r"there is no file .*not\.json"),
         ("not_{split}.json", r"no file .*not_\{split\}\.json"),
         ({"training": "all.json"}, "no split is called training"),
-        (None, r"there are .*all\.json, .*other\.json; say which"),
+        (None, r"there are .*all\.json, .*other\.json; choose one"),
     ],
 )
 def test_files_that_are_not_there(annotations, said, draws, as_document, tmp_path):
@@ -202,7 +202,7 @@ def test_a_single_file_is_shared_out(draws, as_document, scene, tmp_path):
     ids = [dataset[i].record.id for dataset in parts.values() for i in range(len(dataset))]
     assert sorted(ids) == [*range(1, 21)]
     assert min(map(len, parts.values())) > 0
-    with pytest.raises(gvt.DataError, match=r"no pictures for split test; give data\.test"):
+    with pytest.raises(gvt.DataError, match=r"no images for split test; give data\.test"):
         COCO("test", str(tmp_path))
 
 
@@ -215,8 +215,11 @@ def test_the_files_of_all_splits_agree(draws, as_document, tmp_path):
     train, val = (COCO(split, str(tmp_path)) for split in ("train", "val"))
     assert train.info.classes == val.info.classes == ("ant", "cell", "dot")
     for wrong, said in (
-        ({"id": 10, "name": "ant"}, "category 10 is ant, and in another split's file cell"),
-        ({"id": 2, "name": "cell"}, "give category cell the different numbers 2 and 10"),
+        ({"id": 10, "name": "ant"}, "category 10 is ant, but cell in another split's file"),
+        (
+            {"id": 2, "name": "cell"},
+            "category cell has different ids in the splits' files",
+        ),
     ):
         changed = [wrong, *[of for of in content["categories"] if of["id"] != wrong["id"]]]
         changed = [of for at, of in enumerate(changed) if not (at and of["name"] == wrong["name"])]
@@ -234,7 +237,7 @@ def without(entry, key):
     ("change", "said"),
     [
         (lambda c: without(c, "categories"), r"\.json: categories: Field required"),
-        (lambda c: without(c, "annotations"), r"\.json: has no annotations, as files of test"),
+        (lambda c: without(c, "annotations"), r"\.json: has no annotations, like the files of t"),
         (lambda c: c["images"].append(None), r"1 malformed image entry \(.*images\[3\]: should be"),
         (lambda c: without(c["images"][2], "file_name"), r"images\[2\]\.file_name: Field required"),
         (lambda c: c["images"][0].update(id="a"), r"images\[0\]\.id: should be a valid integer"),
@@ -263,7 +266,7 @@ def without(entry, key):
         ),
         (lambda c: c["images"][0].update(file_name="."), r"images\[0\]\.file_name: '\.' is not"),
         (lambda c: c["images"][0].update(file_name="n" * 300), "1 missing image .*nnnn"),
-        (lambda c: [i.update(file_name=f"{i['id']}" * 300) for i in c["images"]], "none of the pi"),
+        (lambda c: [i.update(file_name=f"{i['id']}" * 300) for i in c["images"]], "none of the im"),
     ],
 )
 def test_a_file_that_is_wrong_is_one_line(change, said, formats, as_document, tmp_path):
@@ -322,7 +325,7 @@ def test_the_truth_is_of_the_original_size(formats, tmp_path):
 def test_the_truth_is_cut_only_where_that_is_asked_for(formats, scene, tmp_path):
     objects = [("cell", (-0.5, 3, 9, 9)), ("dot", (30, 5, 50, 9))]
     root = str(formats["coco"](tmp_path / "data", [scene("a", (30, 40), objects)]))
-    with pytest.warns(UserWarning, match="cut at the image's edge"):
+    with pytest.warns(UserWarning, match="clipped at the image's edge"):
         sample = COCO("train", root, on_error="clip")[0]
     assert sample.record.truth()["boxes"].tolist() == [[-0.5, 3, 9, 9], [30, 5, 40, 9]]
     assert sample.targets["boxes"].tolist() == [[0, 3, 9, 9], [30, 5, 40, 9]]

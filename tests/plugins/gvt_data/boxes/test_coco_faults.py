@@ -236,7 +236,7 @@ def test_a_picture_that_may_be_two_files_is_a_problem(written, draws, tmp_path):
 
 def test_pictures_of_another_split_are_not_taken(written, tmp_path):
     root = written(lambda content: None, name="train.json", place="val/{}")
-    with pytest.raises(gvt.DataError, match="none of the pictures"):
+    with pytest.raises(gvt.DataError, match="none of the images"):
         whole(root)
 
 
@@ -307,7 +307,7 @@ def test_a_split_without_a_file_is_a_share_of_the_training_split(written):
     assert len(val) == 1
     assert train | val == ORIGINAL
     assert not {*train} & {*val}
-    with pytest.raises(gvt.DataError, match=r"no pictures for split test; give data\.test a share"):
+    with pytest.raises(gvt.DataError, match=r"no images for split test; give data\.test a share"):
         COCO("test", root)
 
 

@@ -42,7 +42,7 @@ def test_usual_layouts_are_found(picture, text, draws, tmp_path):
     assert dataset.info.classes == ("cat", "dog")
     assert dataset[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
     assert dataset[0].targets["labels"].tolist() == [1]
-    with pytest.raises(gvt.DataError, match=r"split train of .* has no pictures"):
+    with pytest.raises(gvt.DataError, match=r"split train of .* has no images"):
         YOLO("train", str(tmp_path))
 
 
@@ -95,7 +95,7 @@ def test_lists_that_the_yaml_names_are_the_splits(train, val, prefix, draws, tmp
     assert of_split("train", tmp_path) == ["0", "2", "4"]
     assert of_split("val", tmp_path) == ["1", "5"]
     assert YOLO("val", str(tmp_path))[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
-    with pytest.raises(gvt.DataError, match=r"split test of .* has no pictures"):
+    with pytest.raises(gvt.DataError, match=r"split test of .* has no images"):
         YOLO("test", str(tmp_path))
 
 
@@ -138,7 +138,7 @@ def test_what_the_yaml_does_not_name_is_a_share_of_what_it_names(draws, tmp_path
     (tmp_path / "data.yaml").write_text("val: images/a\n")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     assert len(of_split("val", tmp_path)) == 20
-    with pytest.raises(gvt.DataError, match=r"data\.yaml: val: is named, and train is not"):
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: val: is named, but train is not"):
         YOLO("train", str(tmp_path))
 
 
@@ -150,8 +150,8 @@ def test_what_the_yaml_does_not_name_is_a_share_of_what_it_names(draws, tmp_path
         ("train: [images, lists.txt]", r"data\.yaml: train: lists\.txt is neither"),
         ("train: images/0.jpg", r"data\.yaml: train: images/0\.jpg is neither"),
         (f"train: {'n' * 300}", r"data\.yaml: train: n+ is neither"),
-        ("train: labels", r"data\.yaml: train: there are no pictures in .*labels"),
-        ("train: empty.txt", r"data\.yaml: train: there are no pictures in .*empty\.txt"),
+        ("train: labels", r"data\.yaml: train: there are no images in .*labels"),
+        ("train: empty.txt", r"data\.yaml: train: there are no images in .*empty\.txt"),
         ("train: lost.txt", r"1 missing image \(labels/lost\.txt: there is no .*images/lost\.jpg"),
     ],
 )
@@ -170,7 +170,7 @@ def test_what_the_yaml_names_and_is_not_there_is_one_line(text, said, draws, tmp
 def test_a_split_of_the_yaml_is_text_or_a_list(given, draws, tmp_path):
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
     (tmp_path / "data.yaml").write_text(f"train: {given}\nnames: [cat, dog]\n")
-    with pytest.raises(gvt.DataError, match=r"data\.yaml: train: is no folder of pictures, no te"):
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: train: is neither a folder of images,"):
         YOLO("train", str(tmp_path))
 
 
@@ -182,7 +182,7 @@ def test_in_a_folder_that_the_yaml_names_partners_are_missed(draws, tmp_path):
         YOLO("train", str(tmp_path), val=0.0)
     (tmp_path / "labels/a/lost.txt").unlink()
     draws(tmp_path / "images/a/0.png", (20, 40))
-    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg goes by the same name"):
+    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg has the same name"):
         YOLO("train", str(tmp_path), val=0.0)
 
 
@@ -227,8 +227,8 @@ def test_names_of_classes_are_found(file, text, draws, tmp_path):
     ("text", "said"),
     [
         ("names: [cat", r"data\.yaml, line \d: not valid YAML"),
-        ("names: {0: cat, 2: dog}", "their numbers are not those from 0 on"),
-        ("names: 5", "names: is no list"),
+        ("names: {0: cat, 2: dog}", "its keys are not the numbers 0 to 1"),
+        ("names: 5", "names: is not a list"),
         ("names: [cat, cat]", "two classes are called cat"),
     ],
 )
@@ -243,12 +243,12 @@ def test_names_that_are_wrong_are_one_line(text, said, draws, tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("0 0.5 0.5 0.2", r"0\.txt: line 2 \(cat\): has 3 numbers behind its class; a box has 4"),
+        ("0 0.5 0.5 0.2", r"0\.txt: line 2 \(cat\): has 3 numbers after the class; a box has 4"),
         ("0 0.5 0.5 0.2 0.2 0.9", r"line 2 \(cat\): has 5 numbers"),
-        ("cat 0.5 0.5 0.2 0.2", "line 2: cat is not a class's number"),
-        ("-1 0.5 0.5 0.2 0.2", "line 2: -1 is not a class's number"),
-        ("0.5 0.5 0.5 0.2 0.2", "line 2: 0.5 is not a class's number"),
-        ("inf 0.5 0.5 0.2 0.2", "line 2: inf is not a class's number"),
+        ("cat 0.5 0.5 0.2 0.2", "line 2: cat is not the index of a class"),
+        ("-1 0.5 0.5 0.2 0.2", "line 2: -1 is not the index of a class"),
+        ("0.5 0.5 0.5 0.2 0.2", "line 2: 0.5 is not the index of a class"),
+        ("inf 0.5 0.5 0.2 0.2", "line 2: inf is not the index of a class"),
     ],
 )
 def test_a_line_that_is_wrong_is_one_line(line, said, draws, tmp_path):
@@ -288,13 +288,13 @@ def test_outlines_are_masks_where_all_lines_are_some(draws, tmp_path):
 def test_pictures_of_one_name_are_told(draws, tmp_path):
     write(tmp_path, "images/train/{}.jpg", "labels/train/{}.txt", draws)
     draws(tmp_path / "images/train/0.png", (20, 40))
-    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg goes by the same name"):
+    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg has the same name"):
         YOLO("train", str(tmp_path), val=0.0)
 
 
 def test_a_folder_without_pictures_is_one_line(tmp_path):
     (tmp_path / "data.yaml").write_text(json.dumps({"names": ["a"]}))
-    with pytest.raises(gvt.DataError, match="no pictures in"):
+    with pytest.raises(gvt.DataError, match="no images in"):
         YOLO("train", str(tmp_path))
 
 
@@ -311,7 +311,7 @@ def test_a_number_of_classes_that_is_not_that_of_the_names_is_an_error(yaml, dra
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
     (tmp_path / "data.yaml").write_text(yaml)
     with pytest.raises(
-        gvt.DataError, match=r"data\.yaml: nc is \d, and there are 2 names: cat, do"
+        gvt.DataError, match=r"data\.yaml: nc is \d, but there are 2 names: cat, do"
     ):
         YOLO("train", str(tmp_path), val=0.0)
     named = YOLO("train", str(tmp_path), classes=["a", "b", "c"], val=0.0)
@@ -327,7 +327,7 @@ def test_the_number_of_classes_is_that_of_classes_txt_too(draws, tmp_path):
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
     (tmp_path / "data.yaml").write_text("nc: 3")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    with pytest.raises(gvt.DataError, match=r"data\.yaml: nc is 3, and there are 2 names"):
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: nc is 3, but there are 2 names"):
         YOLO("train", str(tmp_path), val=0.0)
 
 
@@ -343,9 +343,9 @@ def test_the_number_of_classes_is_that_of_classes_txt_too(draws, tmp_path):
         ("1 0.5 0,5 0.2 0.2", "box that is not a number", "0,5 has a decimal comma; write 0.5"),
         ("1,0.5,0.5,0.2,0.2", "malformed annotation", "the numbers are not separated by spaces"),
         ("1, 0.5, 0.5, 0.2, 0.2", "malformed annotation", "not separated by spaces"),
-        ("1_0 0.5 0.5 0.2 0.2", "malformed annotation", "1_0 is not a class's number"),
+        ("1_0 0.5 0.5 0.2 0.2", "malformed annotation", "1_0 is not the index of a class"),
         ("1 0.5 0.5 0.2 0_2", "box that is not a number", "0_2 is not a number"),
-        ("\0001 0.5 0.5 0.2 0.2", "malformed annotation", "x001 is not a class's number"),
+        ("\0001 0.5 0.5 0.2 0.2", "malformed annotation", "x001 is not the index of a class"),
     ],
 )
 def test_the_cause_of_a_bad_line_is_named(on_error, line, kind, reason, draws, tmp_path):
@@ -381,7 +381,7 @@ def test_a_text_file_that_cannot_be_read_goes_by_on_error(encoding, draws, tmp_p
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws, (0, 1))
     (tmp_path / "labels/0.txt").write_bytes("1 0.5 0.5 0.2 0.2 é".encode(encoding))
     with pytest.raises(
-        gvt.DataError, match=r"1 unreadable annotation \(.*0\.txt: is not text in UTF-8"
+        gvt.DataError, match=r"1 unreadable annotation \(.*0\.txt: is not valid UTF-8"
     ):
         YOLO("train", str(tmp_path), val=0.0)
     with pytest.warns(UserWarning, match="1 unreadable annotation"):

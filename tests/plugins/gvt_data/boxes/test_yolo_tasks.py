@@ -95,7 +95,7 @@ def test_a_shape_of_keypoints_is_two_numbers(shape, draws, tmp_path):
 @pytest.mark.parametrize("on_error", ["error", "clip", "skip"])
 def test_keypoints_that_nobody_declares_are_no_outline(flags, on_error, draws, tmp_path):
     root = write(tmp_path, posed(flags), draws)
-    with pytest.raises(gvt.DataError, match=r"as a box with 4 keypoints has; say kpt_shape: \[4, "):
+    with pytest.raises(gvt.DataError, match=r"as a box with 4 keypoints has; set kpt_shape: \[4, "):
         YOLO("train", root, val=0.0, on_error=on_error)
 
 
@@ -148,8 +148,8 @@ def tracked(*behind, count=20):
 @pytest.mark.parametrize(
     ("behind", "said"),
     [
-        ((lambda n: 0.5 + n / 50,), "has 5 numbers behind its class, of which the last may be a c"),
-        ((lambda n: n + 1,), "has 5 numbers behind its class, of which the last may be a confid"),
+        ((lambda n: 0.5 + n / 50,), "has 5 numbers after the class; the last may be a confid"),
+        ((lambda n: n + 1,), "has 5 numbers after the class; the last may be a confid"),
         ((lambda n: 0.5 + n / 50, lambda n: n + 1), "look like a confidence and a track id"),
         ((lambda n: 0.5 + n / 50, lambda n: 1), "may be an outline of three points, or a box with"),
         ((lambda n: n + 1, lambda n: 0.5 + n / 50), "may be an outline of three points"),
@@ -191,7 +191,7 @@ def test_outlines_are_read_wherever_they_are(counts, draws, tmp_path):
 def test_triangles_are_read_where_that_is_said(draws, tmp_path):
     shapes = [polygon(n, 3) for n in range(6)]
     root = write(tmp_path, [text(*shape) for shape in shapes], draws)
-    with pytest.raises(gvt.DataError, match=r"outline of three points.*say data\.keypoints=none"):
+    with pytest.raises(gvt.DataError, match=r"outline of three points.*set data\.keypoints=none"):
         YOLO("train", root, val=0.0)
     dataset = YOLO("train", root, val=0.0, keypoints="none")
     assert boxes_of(dataset)[0][0][2] == pytest.approx(20)
