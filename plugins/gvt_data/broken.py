@@ -1,4 +1,4 @@
-"""Reading all files once, to leave out those that are broken."""
+"""Leave out broken files by reading all files once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TypeVar
 from gvt.printable import printable
 
 _NAMED = 3
-"""How many of the files that are left out are named."""
+"""The number of broken files that the warning lists."""
 
 T = TypeVar("T")
 
 
 def threads() -> ThreadPoolExecutor:
-    """Return a pool for reading pictures: Pillow decodes without holding Python's lock."""
+    """Return a thread pool for reading images, since Pillow releases the GIL while decoding."""
     return ThreadPoolExecutor(os.cpu_count())
 
 
@@ -27,18 +27,18 @@ def without_broken(
     """Return the items that can be used, and warn of the others.
 
     Args:
-        items: Pictures, or pairs of a picture and its mask.
-        broken_in: Reads an item, and returns the file that is broken or None.
-        split: What they are of, for the warning.
+        items: Images, or pairs of an image and its mask.
+        broken_in: Function that reads an item and returns its broken file, or None.
+        split: The split of the items, for the warning.
     """
     with threads() as pool:
-        found = list(pool.map(broken_in, items))
-    broken = [printable(file) for file in found if file is not None]
+        files = list(pool.map(broken_in, items))
+    broken = [printable(file) for file in files if file is not None]
     if broken:
         more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
         warnings.warn(
-            f"{len(broken)} of {len(items)} pictures of split {split} cannot be used and are left "
+            f"{len(broken)} of {len(items)} images of split {split} cannot be used and are left "
             f"out: {', '.join(broken[:_NAMED])}{more}",
             stacklevel=3,
         )
-    return [item for item, file in zip(items, found, strict=True) if file is None]
+    return [item for item, file in zip(items, files, strict=True) if file is None]

@@ -1,4 +1,4 @@
-"""Which pictures stand below a folder."""
+"""List the image files below a folder."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ __all__ = [
 
 
 def composed_path(name: PurePosixPath) -> PurePosixPath:
-    """Return a relative path as it is compared with others; see `composed`."""
+    """Return a relative path with composed letters, for comparisons; see `composed`."""
     return PurePosixPath(composed(name.as_posix()))
 
 
 def pictures_below(root: Path) -> list[PurePosixPath]:
-    """Return all pictures below a folder, as `files_below` does."""
+    """Return all images below a folder; see `files_below`."""
     return files_below(root, SUFFIXES)
 
 
 def files_below(root: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
-    """Return all files of some suffixes, as spelled on disk and relative to the root.
+    """Return the paths of all files with one of the suffixes, relative to the root, as on disk.
 
-    They are sorted by their composed names. Links are followed; hidden files and those of systems
-    are left out, see `gvt.vision.pictures.folders.files_in`.
+    The files are sorted by their composed names. Links are followed. Hidden and system files are
+    left out; see `gvt.vision.pictures.folders.files_in`.
 
     Args:
         root: The folder.
-        suffixes: In small letters, as in `.png`.
+        suffixes: Suffixes in lower case, such as `.png`.
 
     Raises:
-        DataError: If a folder cannot be listed, or the names of two files differ only in whether
-            their letters are composed.
+        DataError: If a folder cannot be listed, or the names of two files differ only in their
+            Unicode normalisation.
     """
     files = [name for name in files_in(root) if name.suffix.lower() in suffixes]
     _check_distinct(root, files)
@@ -50,7 +50,7 @@ def files_below(root: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
 
 
 def pictures_and_others(root: Path) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
-    """Return all pictures below a folder, as `files_below` does, and all other files.
+    """Return all images below a folder, and all other files; see `files_below`.
 
     Raises:
         DataError: As `files_below` does.
@@ -67,12 +67,12 @@ def _check_distinct(root: Path, files: Sequence[PurePosixPath]) -> None:
         twin = by_name.setdefault(composed_path(name), name)
         if twin is not name:
             raise DataError(
-                f"{str(root / name)!a} and {str(root / twin)!a}: their names differ only in how "
-                "Unicode composes their letters; rename one or move it away"
+                f"{str(root / name)!a} and {str(root / twin)!a}: their names differ only in their "
+                "Unicode normalisation; rename one or move it away"
             )
 
 
 def fingerprint(names: Sequence[str]) -> str:
-    """Return a short text that changes when a picture comes, goes or is renamed."""
+    """Return a short text that changes if an image is added, removed or renamed."""
     lines = "".join(f"{composed(name)}\n" for name in names)
     return sha256(os.fsencode(lines)).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""MNIST, the four IDX files as they were published, carried inside the package."""
+"""MNIST, whose four IDX files are included in the package as published."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .tensor_set import TensorSet
 
 _EMBEDDED = Path(__file__).parent / "mnist_files"
 
-# SHA-256 of the content, unzipped.
+# SHA-256 of the uncompressed content.
 _SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -30,20 +30,20 @@ _SHA256 = {
 
 
 class MNIST(TensorSet):
-    """Handwritten digits: 60,000 for training and 10,000 for testing, 28x28 grey.
+    """MNIST's handwritten digits: 60,000 for training and 10,000 for testing, 28x28 grey.
 
     Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0.
 
     Args:
-        split: `train`, `val` (the held-out end of the training images) or `test`.
-        root: A folder with the four IDX files, gzipped or not, directly or in torchvision's
-            `MNIST/raw`; the ones inside the package unless given.
-        classes: The digits to keep, in the order of their new numbers; all unless given.
-        holdout: How many of the last training images are `val` instead.
+        split: `train`, `val` (the last `holdout` training images) or `test`.
+        root: Folder with the four IDX files, gzipped or not, directly or in torchvision's
+            `MNIST/raw`; by default, the files in the package.
+        classes: Digits to keep, in the order of their new indices; all by default.
+        holdout: Number of training images, from the end, that are `val`.
 
     Raises:
-        DataError: If a file is missing, damaged, or is not MNIST.
-        ValueError: If a class is no digit or stands twice, or the hold-out leaves nothing.
+        DataError: If a file is missing, damaged, or not MNIST's.
+        ValueError: If a class is not a digit or occurs twice, or the hold-out leaves a split empty.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ def _folder(root: Path) -> Path:
         if _find(folder, "train-images-idx3-ubyte") is not None:
             return folder
     raise DataError(
-        f"data.root: no MNIST in {str(root)!r}: it takes train-images-idx3-ubyte(.gz) and the "
-        "other three IDX files there or in MNIST/raw; without data.root the built-in ones are used"
+        f"data.root: no MNIST in {str(root)!r}: put train-images-idx3-ubyte(.gz) and the other "
+        "three IDX files there or into MNIST/raw, or leave out data.root to use the built-in files"
     )
 
 
@@ -79,19 +79,18 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _read_pair(folder: Path, prefix: str) -> tuple[Tensor, Tensor]:
-    names = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
-    found = []
-    for name in names:
+    tensors = []
+    for name in (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"):
         path = _find(folder, name)
         if path is None:
             raise DataError(f"{printable(folder)}: {name}(.gz) is missing")
-        found.append(_read(os.fspath(path.resolve()), path.stat().st_mtime_ns, name))
-    return found[0].reshape(-1, 1, 28, 28), found[1]
+        tensors.append(_read(os.fspath(path.resolve()), path.stat().st_mtime_ns, name))
+    return tensors[0].reshape(-1, 1, 28, 28), tensors[1]
 
 
 @lru_cache(maxsize=4)
 def _read(path: str, modified: int, name: str) -> Tensor:
-    """Return the values of an IDX file, flat; `modified` makes a changed file be read anew."""
+    """Return the values of an IDX file, flat. `modified` invalidates the cache if it changes."""
     try:
         content = Path(path).read_bytes()
         if path.endswith(".gz"):

@@ -1,4 +1,4 @@
-"""Parameters that data sets of picture files have in common."""
+"""Parameters shared by the data sets of image files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from gvt.vision.pictures import Fit
 
 @dataclass(frozen=True)
 class Pictures:
-    """How the pictures of a data set are read.
+    """How the images of a data set are read.
 
     Args:
-        size: Height and width in pixels of all images, or both in one number; each picture keeps
-            its own unless given.
-        fit: How a picture meets a size of another shape: `crop`, `pad`, `stretch` or `within`.
+        size: Height and width in pixels of all images, or one number for both; by default each
+            image keeps its own size.
+        fit: How an image is fitted to a size of another aspect ratio: `crop`, `pad`, `stretch` or
+            `within`.
         channels: 1 for grey, 3 for colour.
-        white: The value that is white in files of more than 8 bits a value, where that is less
-            than their largest one: 4095 for a camera of 12 bits.
-        page: Which picture of a TIFF, GIF or WebP file that holds several, from 1; the first
-            unless given.
+        white: Value of white in files of more than 8 bits per value, if it is not the largest one,
+            such as 4095 for a 12-bit camera.
+        page: Number of the image in a TIFF, GIF or WebP file of several, from 1; the first by
+            default.
     """
 
     size: int | tuple[int, int] | None = None
@@ -33,10 +34,10 @@ class Pictures:
     page: PositiveInt | None = None
 
     def reader(self, **more: Any) -> PictureReader:
-        """Return what reads them, with more of the reader's own settings.
+        """Return the reader of the images, with additional settings.
 
         Raises:
-            ValueError: If a value is impossible.
+            ValueError: If a value is invalid.
         """
         size = (self.size, self.size) if isinstance(self.size, int) else self.size
         return PictureReader(

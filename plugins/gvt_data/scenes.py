@@ -1,4 +1,4 @@
-"""Scenes: pictures composed of MNIST's digits, with everything that is known of them."""
+"""A synthetic data set: scenes of MNIST's digits, with targets for all kinds of heads."""
 
 from __future__ import annotations
 
@@ -25,39 +25,40 @@ Target = Literal["class", "boxes", "labels", "masks", "semantic"]
 TARGETS: tuple[Target, ...] = ("class", "boxes", "labels", "masks", "semantic")
 
 _SHARES = (0.22, 0.4)
-"""The least and the greatest size of a digit, of the canvas's shorter side."""
+"""Default least and greatest size of a digit, relative to the canvas's shorter side."""
 
 
 class Scenes:
-    """Handwritten digits of several sizes on textured grounds, drawn when they are asked for.
+    """Scenes of handwritten digits of several sizes on textured backgrounds, drawn on access.
 
-    Each picture comes with what every kind of head learns from: `class`, its largest digit;
-    `boxes` (M, 4), `labels` (M,) and `masks` (M, H, W) uint8 of what is seen of each digit;
-    `semantic` (H, W) uint8, the digit whose ink a pixel is, 10 where it is none's. Training takes
-    MNIST's training digits, `val` and `test` its test digits. Picture i of a seed is always the
-    same.
+    Each image has targets for every kind of head: `class`, the largest digit; `boxes` (M, 4),
+    `labels` (M,) and `masks` (M, H, W) uint8 of the visible part of each digit; `semantic` (H, W)
+    uint8, the digit that a pixel belongs to, 10 for the background. The training split uses MNIST's
+    training digits, `val` and `test` its test digits. An image depends on the seed, the split and
+    its index alone.
 
     Args:
         split: `train`, `val` or `test`.
-        size: Height and width of the pictures in pixels, or both in one number.
-        count: How many pictures there are to train on.
-        held_out: How many there are in each of `val` and `test`.
-        objects: The fewest and the most digits of a picture. One that finds no room is left out.
-        digit_size: The least and the greatest height (or width, if that is greater) of a digit in
-            pixels; from 0.22 to 0.4 of the shorter side unless given. All others are at most 0.8
-            times as large as the largest, or of the least size.
-        overlap: How much of the square around a digit that of another one may cover at most.
-        rotation: The greatest angle in degrees that digits are turned by, either way.
+        size: Height and width of the images in pixels, or one number for both.
+        count: Number of training images.
+        held_out: Number of images in each of `val` and `test`.
+        objects: Least and greatest number of digits in an image. A digit without room is left out.
+        digit_size: Least and greatest height (or width, if that is greater) of a digit in pixels;
+            by default 0.22 and 0.4 of the shorter side. All digits but the largest have at most 0.8
+            times its size, or the least size.
+        overlap: Largest share of a digit's square that another digit's square may cover.
+        rotation: Largest angle of a digit in degrees, in either direction.
         channels: 1 for grey, 3 for colour.
-        targets: What is given; with `class` and `semantic` alone, all pictures can be kept as
-            whole tensors.
-        seed: Another number makes other pictures.
+        targets: Names of the targets; all by default. With `class` and `semantic` alone, the data
+            set can be resident, as whole tensors.
+        seed: Seed of the images.
 
     Attributes:
-        tensors: Returns all images (N, C, H, W) uint8 and the targets, where these are dense.
+        tensors: Function that returns all images (N, C, H, W) uint8 and the targets; absent unless
+            all targets are dense.
 
     Raises:
-        ValueError: If a size or a range is impossible.
+        ValueError: If a size or a range is invalid.
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
@@ -79,16 +80,16 @@ class Scenes:
     ) -> None:
         height, width = (size, size) if isinstance(size, int) else size
         short = min(height, width)
-        usual = [max(1, int(share * short)) for share in _SHARES]
-        least, most = digit_size or usual
-        if not least <= most <= short / PAPER:
+        least, greatest = digit_size or [max(1, int(share * short)) for share in _SHARES]
+        if not least <= greatest <= short / PAPER:
             raise ValueError(
-                f"digit_size {[least, most]}: the least and the greatest, at most "
+                f"digit_size {[least, greatest]}: give the least and the greatest size, at most "
                 f"{int(short / PAPER)} pixels on this canvas"
             )
         if objects[0] > objects[1]:
-            raise ValueError(f"objects {list(objects)}: the fewest come before the most")
-        self._rules = Rules((height, width), channels, objects, (least, most), overlap, rotation)
+            raise ValueError(f"objects {list(objects)}: give the least number first")
+        sizes = (least, greatest)
+        self._rules = Rules((height, width), channels, objects, sizes, overlap, rotation)
         digits = MNIST("train" if split == "train" else "test")
         images, targets_of = digits.tensors()
         self._glyphs, self._digits = images[:, 0].numpy(), targets_of["class"].numpy()
@@ -103,40 +104,40 @@ class Scenes:
             labels=torch.tensor(labels),
         )
         if set(self._targets) <= DENSE_KEYS:
-            # Only so is this a gvt.ResidentDataset: boxes differ in number.
+            # This makes it a gvt.ResidentDataset, which needs targets of one shape.
             self.tensors = self._tensors
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, int]:
-        """Return parameters for a few small pictures."""
+        """Return parameters for a few small images."""
         return {"size": 64, "count": 24, "held_out": 8}
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one picture, (C, H, W) uint8, with its targets."""
+        """Return an image, (C, H, W) uint8, with its targets."""
         if not 0 <= index < self._count:
             raise IndexError(index)
         random, plan = self._plan(index)
         numbers = [digit.number for digit in plan]
         glyphs = self._glyphs[numbers].astype(np.float32) / 255
         image, owner = drawn(random, self._rules, plan, glyphs)
-        known = _known(owner, self._digits[numbers])
-        targets = {str(key): known[key] for key in self._targets}
-        return Sample(torch.from_numpy(image), targets, self.record(index))
+        targets = _targets_of(owner, self._digits[numbers])
+        kept = {str(key): targets[key] for key in self._targets}
+        return Sample(torch.from_numpy(image), kept, self.record(index))
 
     def record(self, index: int) -> Record:
-        """Return the origin of one picture."""
+        """Return the origin of an image."""
         return Record(f"scenes {self.split} {index}", self._rules.size)
 
     def _plan(self, index: int) -> tuple[np.random.Generator, list[Placed]]:
-        """Return a picture's digits, and what goes on to draw it."""
+        """Return the digits of an image, and the random generator to draw it with."""
         random = self._random(index)
         return random, planned(random, self._rules, len(self._digits))
 
     def _largest(self, index: int) -> int:
-        """Return the number of a picture's largest digit, among all digits."""
+        """Return the number in MNIST of an image's largest digit."""
         return largest(self._random(index), self._rules, len(self._digits))
 
     def _random(self, index: int) -> np.random.Generator:
@@ -150,17 +151,17 @@ class Scenes:
         }
 
 
-def _known(owner: Array, digits: Array) -> dict[str, Tensor]:
-    """Return what is known of a picture.
+def _targets_of(owner: Array, digits: Array) -> dict[str, Tensor]:
+    """Return all targets of an image.
 
     Args:
-        owner: (H, W), the place of the digit whose ink a pixel is, or -1.
-        digits: (M,), which digits they are, the largest one last.
+        owner: (H, W), index of the digit that a pixel belongs to, or -1.
+        digits: (M,), classes of the digits, the largest digit last.
     """
     masks = owner == np.arange(len(digits))[:, None, None]
     rows, columns = masks.any(axis=2), masks.any(axis=1)
-    seen = rows.any(axis=1)  # another digit may hide one
-    rows, columns = rows[seen], columns[seen]
+    visible = rows.any(axis=1)  # a digit may be hidden by another
+    rows, columns = rows[visible], columns[visible]
     edges = [
         columns.argmax(axis=1),
         rows.argmax(axis=1),
@@ -171,7 +172,7 @@ def _known(owner: Array, digits: Array) -> dict[str, Tensor]:
     return {
         "class": torch.tensor(int(digits[-1])),
         "boxes": torch.from_numpy(np.stack(edges, axis=1).astype(np.float32)),
-        "labels": torch.from_numpy(digits[seen].astype(np.int64)),
-        "masks": torch.from_numpy(masks[seen].view(np.uint8)),
+        "labels": torch.from_numpy(digits[visible].astype(np.int64)),
+        "masks": torch.from_numpy(masks[visible].view(np.uint8)),
         "semantic": torch.from_numpy(np.append(digits, background).astype(np.uint8)[owner]),
     }

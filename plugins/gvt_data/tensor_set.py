@@ -1,4 +1,4 @@
-"""What the small labelled sets share: whole tensors, some classes of them, a held-out end."""
+"""The base of the small labelled data sets, which are held in memory as tensors."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class TensorSet:
     """Labelled images of one size, all in memory.
 
     Args:
-        name: What the set is called in the records of its samples.
-        split: `train`, `val` (the held-out end of the training images) or `test`.
-        names: The names of all classes, in the order of their numbers.
-        classes: The classes to keep, by number or name, in the order of their new numbers; all
-            for None.
-        holdout: How many of the last training images are `val` instead.
-        read: Returns the images, (N, C, H, W) uint8, and their class numbers, (N,), of the
-            published `train` or `test` part.
+        name: Name of the data set in the records of its samples.
+        split: `train`, `val` (the last `holdout` training images) or `test`.
+        names: Names of all classes, in the order of their indices.
+        classes: Classes to keep, by index or name, in the order of their new indices; None for
+            all.
+        holdout: Number of training images, from the end, that are `val`.
+        read: Function that returns the images, (N, C, H, W) uint8, and their class indices, (N,),
+            of the published `train` or `test` part.
 
     Raises:
-        ValueError: If a class is none of them or stands twice, or the hold-out leaves nothing.
+        ValueError: If a class is unknown or occurs twice, or the hold-out leaves a split empty.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
@@ -39,25 +39,25 @@ class TensorSet:
         holdout: int,
         read: Callable[[str], tuple[Tensor, Tensor]],
     ) -> None:
-        kept = _numbers(names, classes)
+        indices = _indices(names, classes)
         self._name, self.split = name, split
         images, labels = read("test" if split == "test" else "train")
         if split != "test":
             part = _part(split, holdout, len(labels))
             images, labels = images[part], labels[part]
-        renumbered = torch.full((len(names),), -1)
-        renumbered[torch.tensor(kept)] = torch.arange(len(kept))
-        labels = renumbered[labels.long()]
-        chosen = labels >= 0
-        self._images, self._labels = images[chosen], labels[chosen]
-        classes = tuple(names[number] for number in kept)
+        new_indices = torch.full((len(names),), -1)
+        new_indices[torch.tensor(indices)] = torch.arange(len(indices))
+        labels = new_indices[labels.long()]
+        mask = labels >= 0
+        self._images, self._labels = images[mask], labels[mask]
+        classes = tuple(names[index] for index in indices)
         self.info = DataInfo(classes, tuple(images.shape[1:]), labels=self._labels)
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one image, (C, H, W) uint8, with its target `class`."""
+        """Return an image, (C, H, W) uint8, with its target `class`."""
         return Sample(self._images[index], {"class": self._labels[index]}, self.record(index))
 
     def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -65,28 +65,29 @@ class TensorSet:
         return self._images, {"class": self._labels}
 
     def record(self, index: int) -> Record:
-        """Return the origin of one image."""
+        """Return the origin of an image."""
         return Record(f"{self._name} {self.split} {index}", self._images.shape[2:])
 
 
-def _numbers(names: Sequence[str], classes: Sequence[int | str] | None) -> list[int]:
-    """Return the numbers of the classes that are kept, in their new order."""
+def _indices(names: Sequence[str], classes: Sequence[int | str] | None) -> list[int]:
+    """Return the indices of the classes to keep, in their new order."""
     if classes is None:
         return list(range(len(names)))
-    known = {name: number for number, name in enumerate(names)}
-    kept = [known.get(c, -1) if isinstance(c, str) else c for c in classes]
-    if not kept or len(set(kept)) != len(kept) or not set(kept) <= set(range(len(names))):
+    by_name = {name: index for index, name in enumerate(names)}
+    indices = [by_name.get(c, -1) if isinstance(c, str) else c for c in classes]
+    unique = set(indices)
+    if not indices or len(unique) != len(indices) or not unique <= set(range(len(names))):
         raise ValueError(
             f"classes {list(classes)}: give numbers from 0 to {len(names) - 1} or names, each "
             f"class once; the names are {', '.join(names)}"
         )
-    return kept
+    return indices
 
 
 def _part(split: str, holdout: int, count: int) -> slice:
-    """Return which of the training images are those of `train`, or of `val`."""
+    """Return the slice of the training images that is `train` or `val`."""
     if not 0 <= holdout < count or (split == "val" and not holdout):
         raise ValueError(
-            f"holdout {holdout}: split {split} of {count} images for training would be left empty"
+            f"holdout {holdout}: split {split} of {count} training images would be empty"
         )
     return slice(count - holdout, None) if split == "val" else slice(count - holdout)

@@ -1,4 +1,4 @@
-"""Sets that torchvision knows where to fetch: Fashion-MNIST, KMNIST, EMNIST and CIFAR-10."""
+"""Data sets that torchvision can download: Fashion-MNIST, KMNIST, EMNIST and CIFAR-10."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from gvt import DataError, PassedTo
 from .tensor_set import TensorSet
 
 SILENCE = 30.0
-"""Seconds without a byte after which a download has failed; torchvision alone waits for ever."""
+"""Seconds without data after which a download fails; torchvision itself has no timeout."""
 
 
 @dataclass(frozen=True)
 class _Published:
-    """A set as it was published, and torchvision's class that fetches and reads it.
+    """A published data set, and torchvision's class that downloads and reads it.
 
     Attributes:
-        name: What it is called here.
+        name: Name of the data set.
         opener: Torchvision's class.
-        source: Where it is fetched from.
-        licence: Its licence, in words.
-        folder: Where its files are, below the root.
-        files: Their names.
-        classes: The names of its classes.
-        first: The number of the first class in the files.
-        transposed: Whether rows of pixels are stored as columns.
+        source: URL of the download.
+        licence: Name of its licence.
+        folder: Folder of its files below the root.
+        files: Names of its files.
+        classes: Names of its classes.
+        first: Label of the first class in the files.
+        transposed: Whether the images are stored with rows and columns exchanged.
     """
 
     name: str
@@ -54,77 +54,76 @@ class _Published:
     transposed: bool = False
 
     def read(self, root: str, download: bool, part: str) -> tuple[Tensor, Tensor]:
-        """Return the images of a part, (N, C, H, W) uint8, and their classes, (N,) from 0.
+        """Return the images of a part, (N, C, H, W) uint8, and their class indices, (N,).
 
         Raises:
-            DataError: If it is absent, damaged, or cannot be fetched.
+            DataError: If it is absent or damaged, or the download fails.
         """
         folder = Path(root).expanduser()
         try:
-            with self._turn(folder, download), _impatient(), _bar_for_people_only():
-                opened = self.opener(folder, train=part == "train", download=download)
-            return self._tensors(opened)
-        except Exception as error:  # whatever a damaged file makes torchvision stumble over
-            raise DataError(self._complaint(folder, download, error)) from error
+            with self._lock(folder, download), _timeout(), _progress_bar():
+                dataset = self.opener(folder, train=part == "train", download=download)
+            return self._tensors(dataset)
+        except Exception as error:  # damaged files raise many kinds of errors in torchvision
+            raise DataError(self._message(folder, download, error)) from error
 
-    def _turn(self, folder: Path, download: bool) -> AbstractContextManager[Any]:
-        """Return a context that one process at a time is in, if it may fetch something.
-
-        Those of a run open their data at once; the first one fetches it, and the others find it.
-        """
+    def _lock(self, folder: Path, download: bool) -> AbstractContextManager[Any]:
+        """Return a lock for the processes of a run, so that only the first one downloads."""
         if not download:
             return nullcontext()
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):  # nothing can be fetched into it, nor may be missing
+        if not os.access(folder, os.W_OK):  # the files must exist already
             return nullcontext()
         return FileLock(folder / f".{Path(self.folder).parts[0]}.lock")
 
-    def _tensors(self, opened: Any) -> tuple[Tensor, Tensor]:
-        images, labels = torch.as_tensor(opened.data), torch.as_tensor(opened.targets) - self.first
+    def _tensors(self, dataset: Any) -> tuple[Tensor, Tensor]:
+        images = torch.as_tensor(dataset.data)
+        labels = torch.as_tensor(dataset.targets) - self.first
         if len(images) != len(labels):
             raise ValueError(f"{len(images)} images, {len(labels)} labels")
         if not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
-            raise ValueError("labels of no class")
+            raise ValueError("labels out of range")
         if images.ndim == 3:
             return (images.mT.contiguous() if self.transposed else images)[:, None], labels
         return images.permute(0, 3, 1, 2).contiguous(), labels
 
-    def _complaint(self, folder: Path, download: bool, error: Exception) -> str:
+    def _message(self, folder: Path, download: bool, error: Exception) -> str:
         reason = " ".join(str(error).split()) or type(error).__name__
         place = folder / self.folder
         missing = ", ".join(name for name in self.files if not (place / name).is_file())
         if missing and download:
             return (
-                f"{self.name}: fetching it from {self.source} ({self.licence}) failed: {reason}; "
+                f"{self.name}: downloading from {self.source} ({self.licence}) failed: {reason}; "
                 f"try again, or put {missing} into {str(place)!r}"
             )
         if missing:
             return (
-                f"data.root: no {self.name} in {str(folder)!r}: {missing} would be in "
-                f"{self.folder}; data.download=true fetches it from {self.source} ({self.licence})"
+                f"data.root: no {self.name} in {str(folder)!r}: {missing} must be in "
+                f"{self.folder}; download with data.download=true from {self.source} "
+                f"({self.licence})"
             )
         return (
             f"{self.name}: the files in {str(place)!r} are damaged, or not those that were "
-            f"published: {reason}; remove them, and data.download=true fetches them again"
+            f"published: {reason}; remove them, and download them with data.download=true"
         )
 
 
 class TorchvisionSet(TensorSet):
-    """A set that torchvision can fetch.
+    """A data set that torchvision can download.
 
     Args:
-        split: `train`, `val` (the held-out end of the training images) or `test`.
-        root: The folder that holds torchvision's folder of the set.
-        download: Fetch what is not there.
-        classes: The classes to keep, by number or name, in the order of their new numbers.
-        holdout: How many of the last training images are `val` instead.
+        split: `train`, `val` (the last `holdout` training images) or `test`.
+        root: Folder that contains torchvision's folder of the data set.
+        download: Whether to download missing files.
+        classes: Classes to keep, by index or name, in the order of their new indices.
+        holdout: Number of training images, from the end, that are `val`.
 
     Attributes:
-        published: The set, of which a subclass has its own.
+        published: The published data set, set by subclasses.
 
     Raises:
-        DataError: If files are missing or damaged, or cannot be fetched.
-        ValueError: If a class is none of the set's or stands twice, or the hold-out leaves nothing.
+        DataError: If files are missing or damaged, or the download fails.
+        ValueError: If a class is unknown or occurs twice, or the hold-out leaves a split empty.
     """
 
     published: _Published
@@ -143,7 +142,7 @@ class TorchvisionSet(TensorSet):
 
 
 def _write_noise(folder: Path, published: str, prefixes: Sequence[str]) -> dict[str, str]:
-    """Write noise in the format of MNIST's files, and return the parameters that read it."""
+    """Write noise in the format of MNIST's files, and return the parameters to read it."""
     place = folder / published
     place.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -169,12 +168,12 @@ def _like_mnist(name: str, opener: Any, licence: str) -> _Published:
 
 
 class FashionMNIST(TorchvisionSet):
-    """Articles of clothing: 60,000 for training and 10,000 for testing, 28x28 grey.
+    """Fashion-MNIST's articles of clothing: 60,000 for training, 10,000 for testing, 28x28 grey.
 
     H. Xiao, K. Rasul, R. Vollgraf (2017, https://arxiv.org/abs/1708.07747); MIT.
 
     Args:
-        root: The folder that holds torchvision's `FashionMNIST/raw`.
+        root: Folder that contains torchvision's `FashionMNIST/raw`.
     """
 
     published = _like_mnist("fashion_mnist", datasets.FashionMNIST, "MIT licence")
@@ -186,28 +185,28 @@ class FashionMNIST(TorchvisionSet):
 
 
 class KMNIST(FashionMNIST):
-    """Cursive Japanese characters: 60,000 for training and 10,000 for testing, 28x28 grey.
+    """KMNIST's cursive Japanese characters: 60,000 for training, 10,000 for testing, 28x28 grey.
 
     T. Clanuwat and others (2018, https://arxiv.org/abs/1812.01718); CC BY-SA 4.0.
 
     Args:
-        root: The folder that holds torchvision's `KMNIST/raw`.
+        root: Folder that contains torchvision's `KMNIST/raw`.
     """
 
     published = _like_mnist("kmnist", datasets.KMNIST, "CC BY-SA 4.0")
 
 
 class CIFAR10(TorchvisionSet):
-    """Small photographs of ten kinds: 50,000 for training, 10,000 for testing, 32x32 in colour.
+    """CIFAR-10's photographs of ten classes: 50,000 for training, 10,000 for testing, 32x32 colour.
 
     A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images.
 
     Args:
-        root: The folder that holds `cifar-10-batches-py`.
+        root: Folder that contains `cifar-10-batches-py`.
     """
 
-    # The files are pickles, which may run code. torchvision compares the MD5 of every one with its
-    # list before it unpickles any, so they are opened through it and in no other way.
+    # The files are pickles, which may run code. torchvision checks the MD5 of every file before it
+    # unpickles any, so they are only opened through torchvision.
     published = _Published(
         "cifar10",
         datasets.CIFAR10,
@@ -223,15 +222,15 @@ class CIFAR10(TorchvisionSet):
 
 
 class EMNIST(TorchvisionSet):
-    """Handwritten letters and digits, 28x28 grey; published transposed, here turned upright.
+    """EMNIST's handwritten letters and digits, 28x28 grey, upright instead of transposed.
 
     G. Cohen, S. Afshar, J. Tapson, A. van Schaik (2017, https://arxiv.org/abs/1702.05373).
 
     Args:
-        root: The folder that holds torchvision's `EMNIST/raw`.
-        variant: Which of its six parts, as torchvision names them.
-        download: Fetch what is not there; one archive holds all six variants.
-        **rest: Those of `TorchvisionSet`.
+        root: Folder that contains torchvision's `EMNIST/raw`.
+        variant: Name of one of the six variants, as in torchvision.
+        download: Whether to download missing files; one archive contains all six variants.
+        **rest: Parameters of `TorchvisionSet`.
     """
 
     def __init__(
@@ -243,7 +242,7 @@ class EMNIST(TorchvisionSet):
         ] = "balanced",
         **rest: Annotated[Any, PassedTo(TorchvisionSet)],
     ) -> None:
-        # The letters count from 1, and torchvision puts a class "N/A" without images before them.
+        # Labels of letters begin at 1; torchvision puts an empty class "N/A" before them.
         first = 1 if variant == "letters" else 0
         self.published = _Published(
             f"emnist {variant}",
@@ -270,15 +269,16 @@ class EMNIST(TorchvisionSet):
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
+def _timeout() -> Iterator[None]:
+    """Set the default timeout of sockets to `SILENCE`."""
+    previous = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE)
     try:
         yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(previous)
 
 
-def _bar_for_people_only() -> Any:
-    """Return what keeps torchvision's progress bar out of a log file."""
+def _progress_bar() -> Any:
+    """Return a context that hides torchvision's progress bar unless stderr is a terminal."""
     return nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())

@@ -1,4 +1,4 @@
-"""What files say of pictures with boxes, whatever their format."""
+"""Annotated images and objects, the same for all file formats."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any
 
 
 class AssumedWarning(UserWarning):
-    """Something in annotations was taken otherwise than it is written."""
+    """An annotation was interpreted differently from how it is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One object, as a file has it.
+    """One annotated object of an image.
 
     Attributes:
-        label: The name of its class, or what stands for one.
-        box: Left, top, right and bottom in pixels from the image's corner; NaN what is no number.
-        outline: Polygons or an RLE, as COCO has them; None where only the box is known.
-        place: Which one of its file it is, as in `object 3`.
-        ignored: Whether it is neither right nor wrong to find it, as a crowd, and nothing is
-            learned from it.
-        fault: What is wrong with the entry itself, one of `checks.KINDS`; such an object is never
-            used. Empty where nothing is.
-        reason: The fault's cause in words; empty where the kind says it all.
+        label: The name of its class, or a substitute for an unknown class.
+        box: Left, top, right and bottom in pixels from the image's top left corner; NaN for a
+            value that is not a number.
+        outline: Polygons or an RLE in COCO's format; None if there is only a box.
+        place: Its position in its file, such as `object 3`.
+        ignored: Whether the object, such as a crowd, is excluded from training, and detections of
+            it count neither as correct nor as false.
+        fault: The error of the entry itself, one of `checks.KINDS`; such an object is never used.
+            Empty if there is none.
+        reason: The cause of the fault; empty if the fault explains itself.
     """
 
     label: str
@@ -38,48 +39,48 @@ class Thing:
 
 
 NO_BOX = (math.nan,) * 4
-"""The box of an object whose entry has none."""
+"""The box of an object without one."""
 
 
 def malformed(place: str, reason: str, label: str = "") -> Thing:
-    """Return what stands for an entry that cannot be read.
+    """Return the substitute for an entry that cannot be read.
 
     Args:
-        place: Which one of its file it is.
+        place: Its position in its file.
         reason: Why it cannot be read.
-        label: The name of its class, where that is known.
+        label: The name of its class, if it is known.
     """
     return Thing(label, NO_BOX, None, place, fault="malformed annotation", reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """One picture with its objects.
+    """One image with its objects.
 
     Attributes:
-        name: What it is called below the root, which a fingerprint and messages have.
-        image: Its file, which may be missing.
-        said: What says so, which messages name.
+        name: Its name relative to the root, used in the fingerprint and in messages.
+        image: The image file, which may be missing.
+        source: The annotation file, for messages.
         things: Its objects.
-        size: (H, W) by what is said of it; None where nothing is said.
-        id: Its number in a COCO file.
-        relative: Whether boxes and polygons are shares of its width and height.
-        unsaid: Where what is said of it would be, if nothing is and that is a mistake.
-        broken: Why what is said of it cannot be read at all; None where it can.
+        size: (H, W) according to the annotation; None if it has no size.
+        id: Its id in a COCO file.
+        relative: Whether boxes and polygons are fractions of the image's width and height.
+        missing: The expected path of the annotation, if it is required and absent.
+        broken: Why the annotation cannot be read; None if it can.
     """
 
     name: str
     image: Path
-    said: str
+    source: str
     things: tuple[Thing, ...] = ()
     size: tuple[int, int] | None = None
     id: int | None = None
     relative: bool = False
-    unsaid: str | None = None
+    missing: str | None = None
     broken: str | None = None
 
     def in_pixels(self, size: tuple[int, int]) -> tuple[Thing, ...]:
-        """Return its objects in pixels of the picture, whose (H, W) is known."""
+        """Return the objects in pixels of an image (H, W)."""
         if not self.relative:
             return self.things
         height, width = size

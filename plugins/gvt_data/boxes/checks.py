@@ -1,4 +1,4 @@
-"""What can be wrong with boxes, found once when the data is opened."""
+"""Check annotated images, once, when a data set is opened."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,16 +20,16 @@ from gvt.vision.pictures import UnreadablePicture
 
 from ..broken import threads
 from ..header import read_header
-from .annotation import Annotated, Thing
+from .annotation import Annotated, AssumedWarning, Thing
 from .duplicates import duplicates
 from .outlines import why_not_drawn
 from .pairing import there
 
 OnError = Literal["error", "clip", "skip"]
-"""What happens to what is bad: see `checked`."""
+"""How problems are handled; see `check_images`."""
 
 ROUNDING = 1.0
-"""Pixels by which a box may stand over its image unnoticed; it is cut at the edge."""
+"""Pixels by which a box may extend beyond its image without a warning; it is clipped."""
 
 PARTLY = "box partly outside the image"
 
@@ -54,36 +56,35 @@ KINDS = {
     "unreadable annotation": "unreadable annotations",
     "image of another size": "images of another size",
 }
-"""All that may be wrong, one and several of it."""
+"""The kinds of problems, in the singular and in the plural."""
 
 _FIRST = 10
-"""Places that a warning or an error names."""
+"""The number of places listed in a warning or an error."""
 
 FEW = 3
-"""Places that are examples, where the others are alike."""
+"""The number of places listed as examples of similar ones."""
 
 Problems = dict[str, list[str]]
-"""Of each kind the places, each with the file that says so."""
+"""The places of the problems by kind, each with its file."""
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Boxed:
-    """A picture whose objects are as they should be.
+    """A checked image with valid objects.
 
     Attributes:
-        of: What its files say; only the objects that are kept, in pixels, with boxes that stand
-            over the edge by `ROUNDING` at most.
-        size: Its (H, W).
+        annotated: The image with the kept objects alone, in pixels. Their boxes extend beyond the
+            image by `ROUNDING` at most.
+        size: The image's (H, W).
         boxes: (M, 4) float32, xyxy in pixels, inside the image.
-        labels: (M,) int64.
-        counted: (M,) bool, which are not ignored.
-        repeated: Where objects are written that are left out since they repeat another one, each
-            with where that one is.
+        labels: (M,) int64, class indices.
+        counted: (M,) bool, False for ignored objects.
+        repeated: The places of dropped duplicates, each with the place of the object it repeats.
     """
 
-    of: Annotated
+    annotated: Annotated
     size: tuple[int, int]
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -93,13 +94,13 @@ class Boxed:
     @property
     def outlined(self) -> bool:
         """Whether all objects that are not ignored have outlines."""
-        return all(thing.outline or thing.ignored for thing in self.of.things)
+        return all(thing.outline or thing.ignored for thing in self.annotated.things)
 
 
 def fault(box: Box, size: tuple[int, int]) -> str | None:
-    """Return what is wrong with a box, xyxy in pixels, of an image (H, W); None if all is well.
+    """Return the kind of problem of a box, xyxy in pixels, in an image (H, W); None if valid.
 
-    What stands over by `ROUNDING` at most is well.
+    A box may extend beyond the image by `ROUNDING`.
     """
     left, top, right, bottom = box
     if not all(map(math.isfinite, box)):
@@ -113,12 +114,12 @@ def fault(box: Box, size: tuple[int, int]) -> str | None:
         return "box outside the image"
     if not _has_area(clipped(box, size)):
         return "box without area"
-    over = max(-left, -top, right - width, bottom - height)
-    return PARTLY if over > ROUNDING else None
+    excess = max(-left, -top, right - width, bottom - height)
+    return PARTLY if excess > ROUNDING else None
 
 
 def clipped(box: Box, size: tuple[int, int]) -> Box:
-    """Return the part of a box that is in an image (H, W)."""
+    """Return the part of a box inside an image (H, W)."""
     height, width = size
     left, top, right, bottom = box
     return (
@@ -130,125 +131,126 @@ def clipped(box: Box, size: tuple[int, int]) -> Box:
 
 
 def _has_area(box: Box) -> bool:
-    """Whether it still has an area as float32, as which networks see it."""
+    """Return whether a box has an area after conversion to float32, the type of targets."""
     left, top, right, bottom = map(np.float32, box)
     return bool(right > left and bottom > top)
 
 
-def checked(
-    found: Sequence[Annotated],
+def check_images(
+    images: Sequence[Annotated],
     classes: Sequence[str],
     on_error: OnError,
     split: str,
-    before: Mapping[str, Sequence[str]],
+    earlier: Mapping[str, Sequence[str]],
     page: int | None = None,
 ) -> tuple[list[Boxed], Problems]:
-    """Return the pictures that can be used with the boxes that are well, and what is wrong.
+    """Return the usable images with their valid boxes, and the problems of the others.
 
     Args:
-        found: The pictures of a split; the size of each is read, and nothing is decoded.
-        classes: The names that labels may have.
-        on_error: `error` stops if anything is wrong; `clip` cuts boxes that are partly outside at
-            the image's edge, and leaves out what else is bad; `skip` leaves out all that is bad.
-            Both warn. What is left out is a box, or with its picture all of its boxes.
-        split: What they are of, for messages.
-        before: Problems that were found before, of the same split.
-        page: Which picture of a file is read, from 1; the first unless given.
+        images: The images of a split. Their sizes are read, and no pixels are decoded.
+        classes: The names of the classes.
+        on_error: `error` raises if there is a problem; `clip` clips boxes partly outside the image
+            at its edge, and drops other boxes and images with problems; `skip` drops all of them.
+            Both warn. An image is dropped with all its boxes.
+        split: The split of the images, for messages.
+        earlier: Problems of the split that were detected before.
+        page: The image to read in a file of several, from 1; the first by default.
 
     Raises:
-        DataError: If something is wrong and `on_error` is `error`.
+        DataError: If there is a problem and `on_error` is `error`.
     """
     with threads() as pool:
-        sizes = list(pool.map(partial(_size_or_problem, page=page), found))
-    numbers = {name: number for number, name in enumerate(classes)}
-    problems: Problems = {kind: [*before.get(kind, ())] for kind in KINDS}
-    kept = []
-    for of, size in zip(found, sizes, strict=True):
+        sizes = list(pool.map(partial(_size_or_problem, page=page), images))
+    indices = {name: index for index, name in enumerate(classes)}
+    problems: Problems = {kind: [*earlier.get(kind, ())] for kind in KINDS}
+    usable = []
+    for image, size in zip(images, sizes, strict=True):
         if isinstance(size[0], str):
             problems[size[0]].append(str(size[1]))
         else:
-            kept.append(_boxed(of, (size[0], int(size[1])), numbers, on_error, problems))
+            usable.append(_boxed(image, (size[0], int(size[1])), indices, on_error, problems))
     problems = {kind: places for kind, places in problems.items() if places}
     if problems and on_error == "error":
-        raise _error(problems, len(found), split)
+        raise _error(problems, len(images), split)
     if problems:
         warnings.warn(_warning(problems, split, on_error), stacklevel=4)
-    return kept, problems
+    return usable, problems
 
 
-def _size_or_problem(of: Annotated, page: int | None) -> tuple[int, int] | tuple[str, str]:
-    """Return a picture's (H, W), or a kind of problem with its place."""
-    if not there(of.image):
-        return "missing image", f"{printable(of.said)}: there is no {printable(of.image)}"
-    if of.unsaid is not None:
-        return "missing annotation", f"{printable(of.name)}: there is no {printable(of.unsaid)}"
-    if of.broken is not None:
-        return "unreadable annotation", of.broken
+def _size_or_problem(image: Annotated, page: int | None) -> tuple[int, int] | tuple[str, str]:
+    """Return the (H, W) of an image, or a kind of problem with its place."""
+    if not there(image.image):
+        return "missing image", f"{printable(image.source)}: there is no {printable(image.image)}"
+    if image.missing is not None:
+        place = f"{printable(image.name)}: there is no {printable(image.missing)}"
+        return "missing annotation", place
+    if image.broken is not None:
+        return "unreadable annotation", image.broken
     try:
-        size = read_header(of.image, page=page).size
+        size = read_header(image.image, page=page).size
     except UnreadablePicture as error:
         return "unreadable image", str(error).partition("; mend")[0]
-    if of.size not in (None, size):
-        return "image of another size", _of_other_size(of, size)
+    if image.size not in (None, size):
+        return "image of another size", _size_mismatch(image, size)
     return size
 
 
-def _of_other_size(of: Annotated, size: tuple[int, int]) -> str:
-    assert of.size is not None
+def _size_mismatch(image: Annotated, size: tuple[int, int]) -> str:
+    assert image.size is not None
     text = (
-        f"{printable(of.said)}: says that {printable(of.image.name)} is {of.size[1]}x{of.size[0]} "
-        f"pixels, and it is {size[1]}x{size[0]}"
+        f"{printable(image.source)}: says that {printable(image.image.name)} is "
+        f"{image.size[1]}x{image.size[0]} pixels, but it is {size[1]}x{size[0]}"
     )
-    turned = of.size == size[::-1] and read_header(of.image).turned
+    turned = image.size == size[::-1] and read_header(image.image).turned
     return f"{text}, turned by its EXIF data" if turned else text
 
 
 def _boxed(
-    of: Annotated,
+    image: Annotated,
     size: tuple[int, int],
-    numbers: Mapping[str, int],
+    indices: Mapping[str, int],
     on_error: OnError,
     problems: Problems,
 ) -> Boxed:
-    """Return a picture with the boxes that are well, and note the others."""
-    kept: list[Thing] = []
-    for thing in of.in_pixels(size):
-        wrong = thing.fault or _unknown(thing, numbers) or fault(thing.box, size)
+    """Return an image with its valid boxes, and add its problems to `problems`."""
+    things: list[Thing] = []
+    for thing in image.in_pixels(size):
+        unknown = "" if thing.label in indices else "unknown label"
+        kind = thing.fault or unknown or fault(thing.box, size)
         reason = thing.reason
-        if wrong in (None, PARTLY) and thing.outline is not None:
+        if kind in (None, PARTLY) and thing.outline is not None:
             reason = why_not_drawn(thing.outline, size) or ""
-            wrong = "outline that cannot be drawn" if reason else wrong
-        if wrong is not None:
-            problems[wrong].append(": ".join(filter(None, (place_of(of, thing), reason))))
-        if wrong is None:
-            kept.append(thing)
-        elif wrong == PARTLY and on_error == "clip":
-            kept.append(replace(thing, box=clipped(thing.box, size)))
-    boxes = np.array([clipped(thing.box, size) for thing in kept], np.float32).reshape(-1, 4)
-    twins = duplicates(kept, boxes, size)
-    once = [index for index in range(len(kept)) if index not in twins]
+            kind = "outline that cannot be drawn" if reason else kind
+        if kind is not None:
+            problems[kind].append(": ".join(filter(None, (place_of(image, thing), reason))))
+        if kind is None:
+            things.append(thing)
+        elif kind == PARTLY and on_error == "clip":
+            things.append(replace(thing, box=clipped(thing.box, size)))
+    boxes = np.array([clipped(thing.box, size) for thing in things], np.float32).reshape(-1, 4)
+    twins = duplicates(things, boxes, size)
+    first = [index for index in range(len(things)) if index not in twins]
     return Boxed(
-        replace(of, things=tuple(kept[index] for index in once), relative=False),
+        replace(image, things=tuple(things[index] for index in first), relative=False),
         size,
-        boxes[once],
-        np.array([numbers[kept[index].label] for index in once], np.int64),
-        np.array([not kept[index].ignored for index in once], np.bool_),
-        tuple(f"{place_of(of, kept[n])} is {kept[o].place}" for n, o in sorted(twins.items())),
+        boxes[first],
+        np.array([indices[things[index].label] for index in first], np.int64),
+        np.array([not things[index].ignored for index in first], np.bool_),
+        tuple(
+            f"{place_of(image, things[index])} is {things[twin].place}"
+            for index, twin in sorted(twins.items())
+        ),
     )
 
 
-def _unknown(thing: Thing, numbers: Mapping[str, int]) -> str | None:
-    return None if thing.label in numbers else "unknown label"
-
-
-def place_of(of: Annotated, thing: Thing) -> str:
-    """Return where an object is written, as in `a.xml: object 3 (cat)`."""
-    place = f"{printable(of.said)}: {thing.place}"
+def place_of(image: Annotated, thing: Thing) -> str:
+    """Return the place of an object, such as `a.xml: object 3 (cat)`."""
+    place = f"{printable(image.source)}: {thing.place}"
     return f"{place} ({printable(thing.label)})" if thing.label else place
 
 
-def counted(problems: Mapping[str, Sequence[str]]) -> str:
-    """Return how many there are of each kind, in words."""
+def _totals(problems: Mapping[str, Sequence[str]]) -> str:
+    """Return the number of problems of each kind, such as `2 missing images`."""
     return ", ".join(
         f"{len(places):,} {kind if len(places) == 1 else KINDS[kind]}"
         for kind, places in problems.items()
@@ -256,33 +258,51 @@ def counted(problems: Mapping[str, Sequence[str]]) -> str:
 
 
 def _places(problems: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the places of all kinds, the first of each kind first."""
-    longest = max(map(len, problems.values()))
-    return [of[at] for at in range(longest) for of in problems.values() if at < len(of)]
+    """Return the places of all kinds in turn, beginning with the first of each kind."""
+    rows = zip_longest(*problems.values())
+    return [place for row in rows for place in row if place is not None]
 
 
-def listed(places: Sequence[str], first: int = _FIRST) -> str:
-    """Return the first places, and how many there are more."""
-    more = f" and {len(places) - first:,} more" if len(places) > first else ""
-    return "; ".join(places[:first]) + more
+def first_places(places: Sequence[str], count: int = _FIRST) -> str:
+    """Return the first places, and the number of the rest."""
+    more = f" and {len(places) - count:,} more" if len(places) > count else ""
+    return "; ".join(places[:count]) + more
 
 
-def summary(problems: Mapping[str, Sequence[str]], first: int = _FIRST) -> str:
-    """Return how many there are of each kind, and the first places."""
-    return f"{counted(problems)} ({listed(_places(problems), first)})"
+def summary(problems: Mapping[str, Sequence[str]], count: int = _FIRST) -> str:
+    """Return the number of problems of each kind, and the first places."""
+    return f"{_totals(problems)} ({first_places(_places(problems), count)})"
+
+
+def warn_of_derived(path: Path, places: Sequence[str], box: str, outline: str) -> None:
+    """Warn of boxes that are computed from outlines.
+
+    Args:
+        path: The file or folder of the annotations.
+        places: The places of the objects; no warning if empty.
+        box: The name of the entry that is absent.
+        outline: The name of the entry that is used instead.
+    """
+    if places:
+        warnings.warn(
+            f"{printable(path)}: objects without a {box}, for which the box around their {outline} "
+            f"is used: {len(places):,} ({first_places(places, 1)})",
+            AssumedWarning,
+            stacklevel=3,
+        )
 
 
 def _error(problems: Problems, count: int, split: str) -> DataError:
     error_type = UnreadablePicture if "unreadable image" in problems else DataError
     return error_type(
-        f"data: of {count:,} pictures of split {split}: {summary(problems)}; mend them, or "
-        "leave them out with data.on_error=skip"
-        + (", or cut boxes at the edge with data.on_error=clip" if PARTLY in problems else ""),
+        f"data: split {split} ({count:,} images): {summary(problems)}; mend them, or leave them "
+        "out with data.on_error=skip"
+        + (", or clip boxes at the edge with data.on_error=clip" if PARTLY in problems else ""),
         details="\n".join(f"{kind}: {at}" for kind, places in problems.items() for at in places),
     )
 
 
 def _warning(problems: Problems, split: str, on_error: OnError) -> str:
-    partly = PARTLY in problems and on_error == "clip"
-    done = "left out, or cut at the image's edge" if partly else "left out"
-    return f"split {split}: {done}: {counted(problems)}: {listed(_places(problems))}"
+    clips = PARTLY in problems and on_error == "clip"
+    action = "left out, or clipped at the image's edge" if clips else "left out"
+    return f"split {split}: {action}: {_totals(problems)}: {first_places(_places(problems))}"

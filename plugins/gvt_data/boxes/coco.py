@@ -1,25 +1,21 @@
-"""Boxes and masks in COCO's JSON, the challenge's or anybody's."""
+"""Images with boxes and masks in COCO's JSON format."""
 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from gvt import DataError, PathText
 from gvt.printable import printable
 
 from ..listing import composed
 from ..splits import divided
-from .annotation import Annotated, AssumedWarning, Thing
-from .box_set import BoxSet
-from .checks import summary
+from .annotation import Annotated, Thing
+from .box_set import BoxSet, save_example
+from .checks import summary, warn_of_derived
 from .coco_document import Picture
 from .coco_files import pictures_in, split_files
 from .coco_json import CocoFile, categories_of, read_coco, things_of
@@ -28,49 +24,49 @@ from .paths import Located, Locator
 from .settings import BoxFileParameters, BoxFiles
 
 EXPECTED = (
-    "expected are ROOT/annotations/instances_train2017.json with pictures in ROOT/train2017, or "
-    "ROOT/train/_annotations.coco.json beside them, or another JSON file that data.annotations "
-    "names. COCO is at https://cocodataset.org (annotations CC BY 4.0, photographs from Flickr "
-    "under their own terms)"
+    "expected are ROOT/annotations/instances_train2017.json with images in ROOT/train2017, or "
+    "ROOT/train/_annotations.coco.json beside the images, or another JSON file named by "
+    "data.annotations. COCO is at https://cocodataset.org (annotations CC BY 4.0, photographs from "
+    "Flickr under their own terms)"
 )
 
 
 class COCO(BoxSet):
-    """Pictures whose boxes and masks are in a JSON file.
+    """Images with boxes and masks in JSON files of COCO's format.
 
     T.-Y. Lin and others (2014), Microsoft COCO: Common Objects in Context,
-    https://arxiv.org/abs/1405.0312. Programs for labelling write such files too. There is one for
+    https://arxiv.org/abs/1405.0312. Many labelling tools export this format. There is one file for
     each split, or a single one. A split without a file is a share of the training split, or of the
-    single one. Masks are polygons or run lengths; a picture has them where all of its objects do,
-    and `info.left_out` counts the others. Annotations with `iscrowd`, of areas with several
-    objects, are left out of training, and evaluation takes what is found there for neither right
-    nor wrong; `info.left_out` counts them.
-    Classes are the categories of all files, by their numbers, which `info.category_ids` has.
+    single file. Masks are polygons or run lengths; an image has masks if all its objects have, and
+    `info.left_out` counts the others. Annotations with `iscrowd`, which are areas of several
+    objects, are excluded from training, and detections there count neither as correct nor as
+    false; `info.left_out` counts them. The classes are the categories of all files, in the order
+    of their ids, which are `info.category_ids`.
 
-    Every box is checked when the data is opened; what stands over its image by a pixel at most is
-    cut there without a word.
+    Every box is checked when the data is opened. A box that extends beyond its image by a pixel at
+    most is clipped without a warning.
 
     Args:
         split: `train`, `val` or `test`.
-        root: The folder.
-        annotations: A JSON file below the root; with `{split}` in its name, or by split, one for
-            each. Unless given, it is found by its usual names.
-        images: The folder of pictures below the root, which may have `{split}` in it. Unless
-            given, the usual ones are looked through, and then a picture is the file below the root
-            whose path ends like the one in the JSON file; a warning says so.
-        classes: Those categories that are wanted, in their order; others are unknown labels.
-        masks: Whether masks are wanted.
-        on_error: What happens to boxes that are bad (without area, outside the image, of negative
-            width or what is no number, of an unknown category, or with an outline that cannot be
-            drawn), to malformed entries, to annotations of no picture, and to pictures that are
-            missing, unreadable, listed twice, or of another size than the file says: `error` stops
-            and lists all; `skip` leaves out the box or the picture with a warning; `clip` does so
-            too, and cuts boxes that are partly outside at the image's edge.
-        **files: Those of `BoxFiles`.
+        root: Folder of the data set.
+        annotations: JSON file below the root; one for each split if its name contains `{split}` or
+            if they are a mapping by split. By default, the usual names are tried.
+        images: Folder of the images below the root, which may contain `{split}`. By default, the
+            usual folders are tried; then each image is matched by the end of its path, with a
+            warning.
+        classes: Categories to use, in this order; all others are unknown labels.
+        masks: Whether to read masks.
+        on_error: How problems are handled: bad boxes (no area, outside the image, negative width,
+            not a number, unknown category, an outline that cannot be drawn), malformed entries,
+            annotations without an image, and images that are missing, unreadable, listed twice, or
+            of another size than the file says. `error` stops and lists all; `skip` leaves out the
+            box or the image with a warning; `clip` also clips boxes partly outside at the image's
+            edge.
+        **files: Parameters of `BoxFiles`.
 
     Raises:
-        DataError: If a folder or file is missing, the JSON is broken, or something is bad.
-        ValueError: If a size, a share or the classes are impossible.
+        DataError: If a folder or file is missing, the JSON is not valid, or there is a problem.
+        ValueError: If a size, a share or the classes are invalid.
     """
 
     def __init__(
@@ -100,26 +96,26 @@ class COCO(BoxSet):
             reason = summary(content.problems_of(()))
             raise DataError(f"{printable(content.path)}: no image can be used: {reason}")
         names, labels, repeated = _classes({*sources.by_split.values()}, classes)
-        by_folder: dict[str, Sequence[Picture]] = dict.fromkeys(sources.own, ())
-        by_folder["train" if sources.single else source] = content.images
-        pictures = divided(by_folder, shares, settings.split_seed, _name)[split]
+        by_split: dict[str, Sequence[Picture]] = dict.fromkeys(sources.separate, ())
+        by_split["train" if sources.single else source] = content.images
+        pictures = divided(by_split, shares, settings.split_seed, _name)[split]
         if not pictures:
-            hint = f"; give data.{split} a share" if split not in by_folder else ""
-            raise DataError(f"{printable(content.path)}: no pictures for split {split}{hint}")
-        of_split = None if sources.single else source
-        paths = _located(folder, split, images, of_split, content, pictures)
+            hint = f"; give data.{split} a share" if split not in by_split else ""
+            raise DataError(f"{printable(content.path)}: no images for split {split}{hint}")
+        file_split = None if sources.single else source
+        locations = _locations(folder, split, images, file_split, content, pictures)
         problems = content.problems_of({picture.id for picture in pictures})
         if repeated:
             problems["repeated category"] = repeated
         things, derived = things_of(content, {n: labels[n] for n in content.categories}, masks)
-        _tell(content.path, derived)
-        found, ambiguous = _annotated(content, pictures, paths, things)
+        warn_of_derived(content.path, derived, "bbox", "outlines")
+        annotated, ambiguous = _annotated(content, pictures, locations, things)
         if ambiguous:
             problems["missing image"] = ambiguous
-        crowds = sum(thing.ignored for of in found for thing in of.things)
+        crowds = sum(thing.ignored for image in annotated for thing in image.things)
         super().__init__(
             split,
-            found,
+            annotated,
             list(names.values()),
             reader,
             settings.on_error,
@@ -130,24 +126,21 @@ class COCO(BoxSet):
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:
-        """Write a few pictures with JSON files, and return the parameters that read them."""
+        """Write a small data set with JSON files, and return the parameters to read it."""
         categories = [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}]
         for split, part in (("train", range(5)), ("val", range(5, 8))):
             (folder / split).mkdir()
             images: list[dict[str, Any]] = []
             objects: list[dict[str, Any]] = []
             for number in part:
-                left, top = 4 * number, 5 + number
-                pixels = np.random.default_rng(number).integers(0, 100, (48, 64, 3), np.uint8)
-                pixels[top : top + 20, left : left + 24] += 150
                 name = f"{number}.png"
-                Image.fromarray(pixels).save(folder / split / name)
+                left, top = save_example(folder / split / name, number)
                 images.append({"id": number, "file_name": name, "width": 64, "height": 48})
                 right, bottom = left + 24, top + 20
                 outline = [left, top, right, top, right, bottom, left, bottom]
-                of = {"id": number, "image_id": number, "category_id": (3, 7)[number % 2]}
+                ids = {"id": number, "image_id": number, "category_id": (3, 7)[number % 2]}
                 if number:
-                    objects.append({**of, "bbox": [left, top, 24, 20], "segmentation": [outline]})
+                    objects.append({**ids, "bbox": [left, top, 24, 20], "segmentation": [outline]})
             content = {"images": images, "categories": categories, "annotations": objects}
             (folder / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
         return {"root": str(folder)}
@@ -157,95 +150,83 @@ def _name(picture: Picture) -> PurePosixPath:
     return PurePosixPath(*picture.parts)
 
 
-def _located(
+def _locations(
     root: Path,
     split: str,
     images: str | None,
-    of_split: str | None,
+    file_split: str | None,
     content: CocoFile,
     pictures: Sequence[Picture],
 ) -> Mapping[str, Located]:
-    """Return where the pictures of a file are, by the names that it gives them.
+    """Return the locations of a file's images, by their names in the file.
 
     Args:
-        root: The data set's folder.
-        split: The split that is wanted.
-        images: The folder of pictures that is given.
-        of_split: The split of all of the file's pictures; None where it has those of several.
-        content: The file's contents.
-        pictures: Those of the split.
+        root: Folder of the data set.
+        split: The split to read.
+        images: Folder of the images; None to try the usual folders.
+        file_split: The split of all the file's images; None if it contains several splits.
+        content: Content of the file.
+        pictures: Entries of the images of `split`.
 
     Raises:
-        DataError: If the folder that is given is not there, or none of the pictures is.
+        DataError: If the folder does not exist, or none of the images does.
     """
-    everything = content.images if images is None or "{split}" not in images else pictures
-    names = [picture.file_name for picture in everything]
+    entries = pictures if images is not None and "{split}" in images else content.images
+    names = [picture.file_name for picture in entries]
     if images is not None:
         root = root / images.replace("{split}", split)
         if not root.is_dir():
             raise DataError(f"data.images: there is no folder {printable(root)}")
-    locator = Locator(root, of_split)
-    usual = images is None
-    base = pictures_in(locator, of_split or split, content.path, names) if usual else root
-    paths = locator.files(names, content.path, base)
-    if images is None and not any(place.reason or there(place.path) for place in paths.values()):
+        return Locator(root, file_split).files(names, content.path, root)
+    locator = Locator(root, file_split)
+    base = pictures_in(locator, file_split or split, content.path, names)
+    locations = locator.files(names, content.path, base)
+    if not any(location.reason or there(location.path) for location in locations.values()):
         raise DataError(
-            f"data.images: none of the pictures of {printable(content.path)} "
-            f"({printable(names[0])}, ...) was found below {str(root)!r}; say in which folder they "
-            "are, data.images=NAME"
+            f"data.images: none of the images of {printable(content.path)} "
+            f"({printable(names[0])}, ...) was found below {str(root)!r}; give their folder with "
+            "data.images=NAME"
         )
-    return paths
-
-
-def _tell(path: Path, derived: Sequence[str]) -> None:
-    """Warn of boxes that are taken from outlines."""
-    if derived:
-        more = f" and {len(derived) - 1:,} more" if len(derived) > 1 else ""
-        warnings.warn(
-            f"{printable(path)}: objects without a bbox, whose boxes are those around their "
-            f"outlines: {len(derived):,} ({derived[0]}{more})",
-            AssumedWarning,
-            stacklevel=3,
-        )
+    return locations
 
 
 def _annotated(
     content: CocoFile,
     pictures: Sequence[Picture],
-    paths: Mapping[str, Located],
+    locations: Mapping[str, Located],
     things: Mapping[int, Sequence[Thing]],
 ) -> tuple[list[Annotated], list[str]]:
-    """Return the pictures with their objects, and why others have no file."""
-    found, ambiguous = [], []
+    """Return the images with their objects, and the reasons for ambiguous file names."""
+    annotated, ambiguous = [], []
     for picture in pictures:
-        name, place = picture.file_name, paths[picture.file_name]
-        if place.reason:
-            ambiguous.append(f"{content.name}: {place.reason}")
+        name, location = picture.file_name, locations[picture.file_name]
+        if location.reason:
+            ambiguous.append(f"{content.name}: {location.reason}")
             continue
         objects = tuple(things.get(picture.id, ()))
-        found.append(
-            Annotated(name, place.path, content.path.name, objects, picture.size, picture.id)
+        annotated.append(
+            Annotated(name, location.path, content.path.name, objects, picture.size, picture.id)
         )
-    return found, ambiguous
+    return annotated, ambiguous
 
 
 def _classes(
-    paths: Collection[Path], wanted: Sequence[str] | None
+    paths: Collection[Path], classes: Sequence[str] | None
 ) -> tuple[Mapping[int, str], Mapping[int, str], list[str]]:
-    """Return the names of the classes by number, in their order, and the label of each category.
+    """Return the names of the classes by category id, in order, and the label of each category.
 
-    Of categories with one name in one file, those without objects do not count. Where several have
-    objects, the first is the class, and the labels of the others are unknown.
+    If categories of one file have the same name, those without objects are ignored. If several of
+    them have objects, the first is the class, and the labels of the others are unknown.
 
     Args:
         paths: The files of all splits.
-        wanted: The names of the classes that are given.
+        classes: Names of the classes to use; None for all categories.
 
     Returns:
-        The names, the labels, and which categories of one name have objects.
+        The names, the labels, and messages about several categories of one name with objects.
 
     Raises:
-        DataError: If the files do not agree, or have no category of a name that is wanted.
+        DataError: If the files contradict each other, or have no category with one of the names.
     """
     categories = {path: categories_of(path) for path in sorted(paths)}
     labels: dict[int, str] = {}
@@ -253,34 +234,34 @@ def _classes(
         for number, name in names.items():
             if labels.setdefault(number, name) != name:
                 raise DataError(
-                    f"{printable(path)}: category {number} is {printable(name)}, and in another "
-                    f"split's file {printable(labels[number])}"
+                    f"{printable(path)}: category {number} is {printable(name)}, but "
+                    f"{printable(labels[number])} in another split's file"
                 )
     numbers: dict[str, list[int]] = {}
     for number, name in sorted(labels.items()):
         numbers.setdefault(name, []).append(number)
-    repeated = {name: several for name, several in numbers.items() if len(several) > 1}
+    repeated = {name: ids for name, ids in numbers.items() if len(ids) > 1}
     places = []
     used = frozenset(n for path in paths for n in read_coco(path).used) if repeated else frozenset()
-    for name, several in repeated.items():
-        if not any({*several} <= {*names} for names in categories.values()):
+    for name, ids in repeated.items():
+        if not any({*ids} <= {*names} for names in categories.values()):
             raise DataError(
-                f"data.annotations: the splits' files give category {printable(name)} the "
-                f"different numbers {several[0]} and {several[1]}"
+                f"data.annotations: category {printable(name)} has different ids in the splits' "
+                f"files, {ids[0]} and {ids[1]}"
             )
-        numbers[name] = kept = [n for n in several if n in used] or several[:1]
+        numbers[name] = kept = [number for number in ids if number in used] or ids[:1]
         if len(kept) > 1:
             both = " and ".join(map(str, kept))
             places.append(f"categories {both} are all called {printable(name)} and have objects")
         labels |= {number: f"{name}, category_id {number}" for number in kept[1:]}
     if not numbers:
         raise DataError("data.annotations: there are no categories")
-    first = {name: several[0] for name, several in numbers.items()}
-    for name in wanted or ():
+    first = {name: ids[0] for name, ids in numbers.items()}
+    for name in classes or ():
         if composed(name) not in first:
-            known = ", ".join(map(printable, first))
+            names_text = ", ".join(map(printable, first))
             raise DataError(
-                f"data.classes: no category is called {printable(name)}; there are {known}"
+                f"data.classes: no category is called {printable(name)}; there are {names_text}"
             )
-    chosen = map(composed, wanted) if wanted else sorted(first, key=first.__getitem__)
-    return {first[name]: name for name in chosen}, labels, places
+    order = map(composed, classes) if classes else sorted(first, key=first.__getitem__)
+    return {first[name]: name for name in order}, labels, places

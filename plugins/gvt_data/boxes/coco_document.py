@@ -1,4 +1,4 @@
-"""The entries of COCO's JSON files, and which of them are malformed."""
+"""Read the entries of COCO's JSON files, and detect malformed ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gvt import DataError
 from gvt.printable import printable
 
 from ..listing import composed
+from .pairing import read_bytes
 from .paths import parts_of
 
 _T = TypeVar("_T")
@@ -22,7 +23,7 @@ _T = TypeVar("_T")
 
 @dataclass(slots=True)
 class Category:
-    """A class."""
+    """A category, which is a class."""
 
     id: int
     name: str
@@ -30,7 +31,7 @@ class Category:
 
 @dataclass(slots=True)
 class Picture:
-    """A picture; a width or height of 0 is unknown."""
+    """An image; its size is unknown if the width or height is 0."""
 
     id: int
     file_name: str
@@ -39,12 +40,12 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(H, W), where the file has both."""
+        """(H, W); None if unknown."""
         return (int(self.height), int(self.width)) if self.width and self.height else None
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts of its path, as paths are compared."""
+        """The parts of its path, with composed letters, for comparisons."""
         return tuple(map(composed, parts_of(self.file_name)))
 
 
@@ -76,7 +77,7 @@ class Document:
 
 @dataclass(slots=True)
 class Partial:
-    """A document in which None takes the place of each malformed entry."""
+    """A document with None in place of each malformed entry."""
 
     images: list[Picture | None]
     categories: list[Category | None]
@@ -92,33 +93,30 @@ class _Raw:
 
 @lru_cache(maxsize=1)
 def _adapters() -> dict[type[Any], TypeAdapter[Any]]:
-    return {of: TypeAdapter(of) for of in (_Categories, Document, Partial, _Raw)}
+    return {kind: TypeAdapter(kind) for kind in (_Categories, Document, Partial, _Raw)}
 
 
-def _validated(path: Path, of: type[_T]) -> _T:
-    """Return a file's content.
+def _validated(path: Path, kind: type[_T]) -> _T:
+    """Return a file's content as an instance of a class.
 
     Raises:
         DataError: If it cannot be read.
-        ValidationError: If it is not of this form.
+        ValidationError: If it does not match the class.
     """
-    try:
-        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
-    found: _T = _adapters()[of].validate_json(content)
-    return found
+    content = read_bytes(path).removeprefix(codecs.BOM_UTF8)
+    document: _T = _adapters()[kind].validate_json(content)
+    return document
 
 
 Faults = dict[tuple[str, int], tuple[str, int | None]]
-"""By key and index of a malformed entry the reason, and the image_id if it has one."""
+"""The error of each malformed entry, and its image_id if it has one, by key and index."""
 
 
 def read_document(path: Path) -> tuple[Document | Partial, Faults]:
-    """Return a file's content, and what is wrong with entries of it.
+    """Return a file's content, and the errors of malformed entries.
 
     Raises:
-        DataError: If more than single entries is wrong.
+        DataError: If the file cannot be read, or more than single entries is malformed.
     """
     try:
         return _validated(path, Document), {}
@@ -126,7 +124,7 @@ def read_document(path: Path) -> tuple[Document | Partial, Faults]:
         details = error.errors(include_url=False, include_context=False, include_input=False)
     whole = next((detail for detail in details if len(detail["loc"]) < 2), None)
     if whole is not None:
-        raise DataError(f"{printable(path)}: {_of_the_whole(whole)}")
+        raise DataError(f"{printable(path)}: {_document_error(whole)}")
     raw = _validated(path, _Raw)
     faults: Faults = {}
     for detail in details:
@@ -134,9 +132,9 @@ def read_document(path: Path) -> tuple[Document | Partial, Faults]:
         entry = getattr(raw, str(key))[int(index)]
         if (key, index) not in faults:
             image_id = entry.get("image_id") if isinstance(entry, Mapping) else None
-            known = image_id if isinstance(image_id, int) else None
-            at = f".{_dotted(rest)}" if rest else ""
-            faults[str(key), int(index)] = (f"{at}: {_said(detail['msg'])}", known)
+            image_id = image_id if isinstance(image_id, int) else None
+            field = f".{_dotted(rest)}" if rest else ""
+            faults[str(key), int(index)] = (f"{field}: {_reason(detail)}", image_id)
     for key, index in faults:
         getattr(raw, key)[index] = None
     content = {key: getattr(raw, key) for key in ("images", "categories", "annotations")}
@@ -145,7 +143,7 @@ def read_document(path: Path) -> tuple[Document | Partial, Faults]:
 
 
 def read_categories(path: Path) -> Sequence[Category]:
-    """Return the categories of a file that are not malformed.
+    """Return the categories of a file, without malformed ones.
 
     Raises:
         DataError: As `read_document` does.
@@ -153,22 +151,22 @@ def read_categories(path: Path) -> Sequence[Category]:
     try:
         return _validated(path, _Categories).categories
     except ValidationError:
-        return [of for of in read_document(path)[0].categories if of is not None]
+        return [item for item in read_document(path)[0].categories if item is not None]
 
 
-def _of_the_whole(detail: Mapping[str, Any]) -> str:
+def _document_error(detail: Mapping[str, Any]) -> str:
     key = _dotted(detail["loc"])
     if key == "annotations" and detail["type"] == "missing":
         return (
-            "has no annotations, as files of test images without truth; nothing can be learned "
-            "from it or scored on it"
+            "has no annotations, like the files of test images without ground truth; it can be "
+            "used neither for training nor for evaluation"
         )
-    return f"{key}: {_said(detail['msg'])}" if key else _said(detail["msg"])
+    return f"{key}: {_reason(detail)}" if key else _reason(detail)
 
 
 def _dotted(loc: Sequence[int | str]) -> str:
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).removeprefix(".")
 
 
-def _said(message: str) -> str:
-    return printable(message.removeprefix("Input "))
+def _reason(detail: Mapping[str, Any]) -> str:
+    return printable(detail["msg"].removeprefix("Input "))

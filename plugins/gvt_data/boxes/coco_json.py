@@ -1,4 +1,4 @@
-"""One of COCO's JSON files: pictures, categories and annotations."""
+"""Read one of COCO's JSON files: images, categories and annotations."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .coco_document import Annotation, Category, Picture, read_categories, read_
 from .outlines import box_around
 
 Problems = dict[str, list[tuple[int | None, str]]]
-"""Places by kind, each with the number of the picture that it belongs to, if that can be used."""
+"""Places by kind of problem, each with the id of its image, or None without a usable image."""
 
 
 @dataclass(frozen=True)
 class CocoFile:
-    """The contents of a file.
+    """The content of a file.
 
     Attributes:
         path: The file.
-        images: Its pictures, each once; those whose entry is malformed or ambiguous are left out.
-        categories: The name of each class by its number.
-        annotations: Its objects, each with its index in the file.
-        malformed: The reason why an annotation cannot be read, by image_id and index.
-        problems: What is wrong with other entries, by kind; see `problems_of`.
+        images: The images, each once, without malformed and ambiguous entries.
+        categories: Names of the classes by category id.
+        annotations: The objects, each with its index in the file.
+        malformed: The errors of malformed annotations, by image_id and index.
+        problems: The problems of other entries, by kind; see `problems_of`.
     """
 
     path: Path
@@ -41,45 +41,45 @@ class CocoFile:
 
     @property
     def name(self) -> str:
-        """The file's name, as messages have it."""
+        """The file's name, for messages."""
         return printable(self.path.name)
 
     def problems_of(self, image_ids: Collection[int]) -> dict[str, list[str]]:
-        """Return the places of faults by kind, without those of pictures of other splits."""
-        places = {
-            kind: [place for image_id, place in of if image_id is None or image_id in image_ids]
-            for kind, of in self.problems.items()
+        """Return the places of problems by kind, without those of images of other splits."""
+        by_kind = {
+            kind: [place for image_id, place in items if image_id is None or image_id in image_ids]
+            for kind, items in self.problems.items()
         }
-        return {kind: of for kind, of in places.items() if of}
+        return {kind: places for kind, places in by_kind.items() if places}
 
     @property
     def used(self) -> frozenset[int]:
-        """The numbers of the classes that have objects."""
+        """The ids of the categories that have objects."""
         return frozenset(item.category_id for _, item in self.annotations)
 
 
 def read_coco(path: Path) -> CocoFile:
-    """Return the contents of a JSON file.
+    """Return the content of a JSON file.
 
-    A malformed entry does not keep the others from being read. A picture that is listed twice with
-    one id is taken once; those of one id and different files, or of one file and different ids,
-    are left out with their annotations.
+    Malformed entries do not prevent the others from being read. An image listed twice with the
+    same id is used once. Images with the same id and different files, or with the same file and
+    different ids, are left out with their annotations.
 
     Args:
         path: The file.
 
     Raises:
-        DataError: If it cannot be read, is not such JSON, or one number has two categories.
+        DataError: If it cannot be read, is not valid, or has two categories with the same id.
     """
     stamp = _stamp(path)
     document, faults = read_document(path)
     problems: Problems = defaultdict(list)
-    categories = _keep(stamp, [of for of in document.categories if of is not None])
-    images, known = _images(path.name, document.images, problems)
-    bad: dict[int, dict[int, str]] = defaultdict(dict)
+    categories = _keep(stamp, [item for item in document.categories if item is not None])
+    images, image_ids = _images(path.name, document.images, problems)
+    errors: dict[int, dict[int, str]] = defaultdict(dict)
     for (key, index), (reason, image_id) in faults.items():
         if key == "annotations" and image_id in images:
-            bad[image_id][index] = reason
+            errors[image_id][index] = reason
         else:
             kind = "malformed annotation" if key == "annotations" else f"malformed {_ONE[key]}"
             problems[kind].append((None, f"{printable(path.name)}: {key}[{index}]{reason}"))
@@ -87,28 +87,28 @@ def read_coco(path: Path) -> CocoFile:
     for index, item in enumerate(document.annotations):
         if item is not None and item.image_id in images:
             annotations.append((index, item))
-        elif item is not None and item.image_id not in known:
+        elif item is not None and item.image_id not in image_ids:
             place = f"{printable(path.name)}: {place_of(index, item)} (image_id {item.image_id})"
             problems["annotation of an unknown image"].append((None, place))
-    return CocoFile(path, [*images.values()], categories, annotations, bad, problems)
+    return CocoFile(path, [*images.values()], categories, annotations, errors, problems)
 
 
 def things_of(
     content: CocoFile, labels: Mapping[int, str], masks: bool = True
 ) -> tuple[Mapping[int, Sequence[Thing]], Sequence[str]]:
-    """Return the objects of each picture by its number, and which of them have no box.
+    """Return the objects of each image by its id, and the places of those without a box.
 
-    Boxes [x, y, width, height] become corners. An object without a box gets the one around its
-    outline. `iscrowd` is for areas with several objects, which are ignored. An object of no
-    category has the label `category_id NUMBER`.
+    Boxes [x, y, width, height] become corners. An object without a box gets the box around its
+    outline. Objects with `iscrowd`, which are areas of several objects, are ignored. An object of
+    an unknown category has the label `category_id NUMBER`.
 
     Args:
-        content: The file's contents.
-        labels: The label of each category.
-        masks: Whether outlines are wanted; they are kept as they are.
+        content: Content of the file.
+        labels: Label of each category.
+        masks: Whether to keep outlines.
 
     Returns:
-        The objects, and the places of those whose boxes are from their outlines.
+        The objects, and the places of those whose boxes are computed from their outlines.
     """
     things: dict[int, list[Thing]] = defaultdict(list)
     derived = []
@@ -140,12 +140,12 @@ def _thing(index: int, item: Annotation, label: str, masks: bool) -> Thing:
 
 
 def place_of(index: int, item: Annotation) -> str:
-    """Return how an annotation is called in messages."""
+    """Return the place of an annotation, for messages."""
     return f"annotations[{index}]" if item.id is None else f"annotation {item.id}"
 
 
 def categories_of(path: Path) -> Mapping[int, str]:
-    """Return the name of each class by its number; a file is not read again while it is the same.
+    """Return the names of the categories by id. An unchanged file is read once.
 
     Raises:
         DataError: As `read_coco` does.
@@ -161,11 +161,11 @@ _ONE = {"images": "image entry", "categories": "category"}
 _Stamp = tuple[Path, int, int]
 
 _CATEGORIES: dict[_Stamp, Mapping[int, str]] = {}
-"""Of files that were read; each split's file is asked for by all the others."""
+"""Cache of categories: opening a split needs the categories of all splits' files."""
 
 
 def _stamp(path: Path) -> _Stamp:
-    """Return what changes when a file does."""
+    """Return a key that changes if the file changes."""
     try:
         status = path.stat()
     except OSError as error:
@@ -174,6 +174,7 @@ def _stamp(path: Path) -> _Stamp:
 
 
 def _keep(stamp: _Stamp, categories: Sequence[Category]) -> Mapping[int, str]:
+    """Return the names of categories by id, and add them to the cache."""
     names: dict[int, str] = {}
     for category in categories:
         name = composed(category.name)
@@ -189,26 +190,26 @@ def _keep(stamp: _Stamp, categories: Sequence[Category]) -> Mapping[int, str]:
 def _images(
     source: str, entries: Sequence[Picture | None], problems: Problems
 ) -> tuple[dict[int, Picture], set[int]]:
-    """Return the pictures that can be used by number, and all numbers; note the others."""
+    """Return the usable images by id, and the ids of all; add the problems of the others."""
     by_id: dict[int, Picture] = {}
     by_path: dict[tuple[str, ...], int] = {}
-    known, ambiguous = set[int](), set[int]()
+    image_ids, ambiguous = set[int](), set[int]()
     for index, picture in enumerate(entries):
         if picture is None:
             continue
         place = f"{printable(source)}: images[{index}]"
-        known.add(picture.id)
+        image_ids.add(picture.id)
         if not picture.parts:
             text = f"{place}.file_name: {printable(repr(picture.file_name))} is not a file name"
             problems["malformed image entry"].append((None, text))
             continue
         twin = by_id.setdefault(picture.id, picture)
-        owner = by_path.setdefault(picture.parts, picture.id)
+        first_id = by_path.setdefault(picture.parts, picture.id)
         name = printable(picture.file_name)
-        if owner != picture.id:
-            text = f"{place}: {name} has the ids {owner} and {picture.id}"
+        if first_id != picture.id:
+            text = f"{place}: {name} has the ids {first_id} and {picture.id}"
             problems["image listed twice"].append((None, text))
-            ambiguous |= {owner, picture.id}
+            ambiguous |= {first_id, picture.id}
         elif twin is not picture and twin.parts == picture.parts:
             problems["image listed twice"].append(
                 (picture.id, f"{place}: {name} (id {picture.id}) again")
@@ -217,4 +218,4 @@ def _images(
             text = f"{place}: {printable(twin.file_name)} and {name} have the same id {picture.id}"
             problems["repeated image id"].append((None, text))
             ambiguous.add(picture.id)
-    return {of: picture for of, picture in by_id.items() if of not in ambiguous}, known
+    return {key: image for key, image in by_id.items() if key not in ambiguous}, image_ids

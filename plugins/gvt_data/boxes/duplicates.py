@@ -1,4 +1,4 @@
-"""Objects that are annotated twice in one image."""
+"""Detect objects that are annotated twice in one image."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from .annotation import Thing
 from .outlines import drawn
 
 SAME = 0.1
-"""Pixels by which two boxes of one object may differ at each side, as files round them."""
+"""Pixels by which the sides of two boxes of one object may differ because of rounding."""
 
 _SAME_OUTLINE = 0.95
-"""IoU from which on two masks of one box are the same outline, as files round its points."""
+"""The least IoU of the masks of two outlines of one object, which differ because of rounding."""
 
 
 def duplicates(
     things: Sequence[Thing], boxes: NDArray[np.float32], size: tuple[int, int]
 ) -> dict[int, int]:
-    """Return for each object that repeats another one which one that is, both by their indices.
+    """Return the index of each duplicate with the index of the object that it repeats.
 
     Two objects are the same if they have the same label, their boxes differ by `SAME` at most, and
-    not both have an outline, or their outlines are the same. Which one stays: one that is not
-    ignored before one that is, then one with an outline, then the first.
+    their outlines are the same or one of them has none. Objects that are not ignored are kept
+    before ignored ones, then those with an outline, then the first.
 
     Args:
         things: The objects of one image.
-        boxes: (M, 4) their boxes, xyxy in pixels.
+        boxes: (M, 4), their boxes, xyxy in pixels.
         size: The image's (H, W).
     """
     by_label: dict[str, list[int]] = defaultdict(list)
@@ -37,14 +37,16 @@ def duplicates(
         by_label[thing.label].append(index)
     twins: dict[int, int] = {}
     for indices in by_label.values():
-        # Those that may stay come first; the others are then compared with these alone.
+        # Preferred objects come first, so each object is compared with the kept ones alone.
         indices.sort(key=lambda at: (things[at].ignored, not things[at].outline, at))
         kept = np.zeros((len(indices), 4), np.float32)
         originals: list[int] = []
         for index in indices:
             near = np.abs(kept[: len(originals)] - boxes[index]).max(axis=1) <= SAME
-            alike = (originals[at] for at in np.flatnonzero(near))
-            twin = next((o for o in alike if _same_outline(things[o], things[index], size)), None)
+            candidates = (originals[at] for at in np.flatnonzero(near))
+            twin = next(
+                (at for at in candidates if _same_outline(things[at], things[index], size)), None
+            )
             if twin is None:
                 kept[len(originals)] = boxes[index]
                 originals.append(index)
@@ -53,9 +55,9 @@ def duplicates(
     return twins
 
 
-def _same_outline(one: Thing, other: Thing, size: tuple[int, int]) -> bool:
-    if not one.outline or not other.outline or one.outline == other.outline:
+def _same_outline(first: Thing, second: Thing, size: tuple[int, int]) -> bool:
+    if not first.outline or not second.outline or first.outline == second.outline:
         return True
-    masks = [drawn(thing.outline, size).astype(bool) for thing in (one, other)]
+    masks = [drawn(thing.outline, size).astype(bool) for thing in (first, second)]
     union = np.logical_or(*masks).sum()
     return bool(np.logical_and(*masks).sum() >= _SAME_OUTLINE * union)

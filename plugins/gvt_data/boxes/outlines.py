@@ -1,4 +1,4 @@
-"""Outlines of objects: which of them can be drawn, and the masks that they are."""
+"""Check the outlines of objects, and draw them as masks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 
 def why_not_drawn(outline: Any, size: tuple[int, int]) -> str | None:
-    """Return why an outline cannot be drawn in an image (H, W); None if it can.
+    """Return why an outline cannot be drawn in an image; None if it can.
 
     Args:
-        outline: Polygons or an RLE, as COCO has them, in pixels.
+        outline: Polygons or an RLE in COCO's format, in pixels.
         size: The image's (H, W).
     """
     from gvt.vision.coco import drawable
@@ -29,7 +29,7 @@ def drawn(outline: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the mask of an outline, (H, W) uint8 of 0 and 1.
 
     Raises:
-        ValueError: If it cannot be drawn; says why.
+        ValueError: If it cannot be drawn. The message says why.
     """
     from gvt.vision.coco import decoded
 
@@ -37,10 +37,10 @@ def drawn(outline: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def box_around(outline: Any) -> tuple[float, float, float, float] | None:
-    """Return the box around an outline, xyxy in pixels; None if it is not one.
+    """Return the box around an outline, xyxy in pixels; None if the outline is not valid.
 
     Args:
-        outline: Polygons or an RLE, as COCO has them; the RLE's own size is taken.
+        outline: Polygons or an RLE in COCO's format; the RLE's own size is used.
     """
     from pycocotools import mask as coco_mask
 
@@ -49,7 +49,7 @@ def box_around(outline: Any) -> tuple[float, float, float, float] | None:
     try:
         if not isinstance(outline, Mapping):
             points = [value for points in polygons_of(outline) for value in points]
-            # Each polygon has as many x as y, so that they alternate in all of them together.
+            # Each polygon has as many x as y, so x and y alternate in the joined list.
             return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
         size = outline.get("size")
         sides = size if isinstance(size, list | tuple) else ()
@@ -71,7 +71,7 @@ def filled(box: Sequence[float], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _away(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> bool:
-    """Whether all of the polygons is outside the image."""
+    """Return whether all polygons are outside the image."""
     height, width = size
     x = [value for points in polygons for value in points[::2]]
     y = [value for points in polygons for value in points[1::2]]

@@ -1,4 +1,4 @@
-"""Parameters that data sets of files with boxes have in common."""
+"""Parameters shared by the data sets of images with boxes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .checks import OnError
 
 @dataclass(frozen=True)
 class BoxFiles(Pictures):
-    """How pictures with boxes are read, and which of them are held out.
+    """How images with boxes are read, and which of them are held out.
 
     Args:
-        size: Height and width in pixels of all images, or both in one number; each picture keeps
-            its own unless given. Boxes and masks go with it.
-        fit: How a picture meets a size of another shape: `crop`, which cuts boxes at the edge of
-            what is left, and loses those outside, `pad`, `stretch` or `within`.
-        val: The share of the training pictures that is `val`, where nothing else says which are.
-            The choice depends on the seed and each picture's own name.
-        test: The same for `test`.
-        split_seed: Another number makes another choice.
-        on_error: What happens to what is bad: `error` stops, `skip` leaves it out with a warning,
-            and `clip` does so, too, but cuts boxes at the image's edge.
-        about: What is said where the folder is absent: source, licence, layout.
+        size: Height and width in pixels of all images, or one number for both; by default each
+            image keeps its own size. Boxes and masks are resized with the image.
+        fit: How an image is fitted to a size of another aspect ratio: `crop` (clips boxes at the
+            edge, and drops those outside), `pad`, `stretch` or `within`.
+        val: Share of the training images held out as `val`, if nothing else defines the split.
+            The choice depends on the seed and each image's name.
+        test: Share of the training images held out as `test`, if nothing else defines the split.
+        split_seed: Seed of the choice of held-out images.
+        on_error: How bad annotations and images are handled: `error` stops, `skip` leaves them out
+            with a warning, `clip` also clips boxes at the image's edge.
+        about: Text of the error if the folder does not exist: source, licence, layout.
     """
 
     val: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -39,10 +39,10 @@ class BoxFiles(Pictures):
     about: str = ""
 
     def shares(self) -> dict[str, float]:
-        """Return the shares of the splits that are held out.
+        """Return the shares of the held-out splits.
 
         Raises:
-            ValueError: If they leave nothing to train on.
+            ValueError: If they leave no images for training.
         """
         shares = {"val": self.val, "test": self.test}
         check_shares(shares)
@@ -50,4 +50,4 @@ class BoxFiles(Pictures):
 
 
 BoxFileParameters = Annotated[Any, PassedTo(BoxFiles)]
-"""Parameters of a constructor that makes `BoxFiles` of them."""
+"""Keyword parameters of a constructor that passes them to `BoxFiles`."""

@@ -1,4 +1,4 @@
-"""The truth of a picture in its own pixels, which evaluation goes by."""
+"""The ground truth of an image in its original pixels, used by evaluation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .outlines import drawn, filled
 
 @dataclass(frozen=True)
 class Truth:
-    """Called, it returns what is known of a picture before anything was done to it.
+    """The ground truth of an image before any transform; a call returns it as targets.
 
-    That is `boxes` (M, 4), `labels` (M,), `ignored` (M,) bool, and perhaps `masks` (M, H, W) uint8;
-    of an ignored object without an outline the mask is its box.
+    The targets are `boxes` (M, 4), `labels` (M,), `ignored` (M,) bool, and `masks` (M, H, W) uint8
+    if `masks` is set. The mask of an ignored object without an outline is its box.
 
     Attributes:
-        things: Its objects, in pixels, those that are ignored among them.
-        labels: (M,) int64.
-        size: Its (H, W).
-        masks: Whether all objects that are not ignored have outlines, and masks are wanted.
+        things: The objects in pixels, including ignored ones.
+        labels: (M,) int64, class indices.
+        size: The image's (H, W).
+        masks: Whether to return masks; all objects that are not ignored then have outlines.
     """
 
     things: tuple[Thing, ...]
@@ -42,7 +42,7 @@ class Truth:
         if self.masks:
             masks = np.zeros((len(self.things), *self.size), np.uint8)
             for mask, thing in zip(masks, self.things, strict=True):
-                known = drawn(thing.outline, self.size) if thing.outline else None
-                mask[:] = filled(thing.box, self.size) if known is None else known
+                outline, box = thing.outline, thing.box
+                mask[:] = drawn(outline, self.size) if outline else filled(box, self.size)
             targets["masks"] = torch.from_numpy(masks)
         return targets

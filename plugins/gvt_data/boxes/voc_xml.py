@@ -1,4 +1,4 @@
-"""One picture's annotation in Pascal VOC's XML."""
+"""Read an image's annotation in Pascal VOC's XML format."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from gvt import DataError
 from gvt.printable import printable
 
 from ..listing import composed
 from .annotation import NO_BOX, Thing, malformed
+from .pairing import read_bytes
 
 Corners = Literal["inclusive", "exact"]
-"""How the corners of a box are meant; see `read_xml`."""
+"""The meaning of the corners of a box; see `read_xml`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a file says of its picture.
+    """The content of an XML file.
 
     Attributes:
-        things: Its objects; those that are marked as difficult are ignored.
-        size: (H, W); None where the file has none.
-        derived: The places of objects whose boxes are those around their polygons.
-        broken: Why the file is not such XML; None where it is.
+        things: The objects; those marked as difficult are ignored.
+        size: The image's (H, W); None if the file has no size.
+        derived: The places of objects whose boxes are computed from their polygons.
+        broken: Why the file is not valid; None if it is.
     """
 
     things: tuple[Thing, ...] = ()
@@ -36,29 +36,27 @@ class Described:
 
 
 class _Builder(ElementTree.TreeBuilder):
-    """Builds a tree of a document without a type declaration: entities could blow it up."""
+    """Refuse document type declarations, whose entities could expand without limit."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise ValueError("it declares a document type (DTD), which is not read; remove <!DOCTYPE>")
+        raise ValueError("a document type (DTD) is not supported; remove <!DOCTYPE>")
 
 
 def read_xml(path: Path, corners: Corners) -> Described:
-    """Return what an XML file says of its picture.
+    """Return the content of an XML file.
 
-    An object that has a polygon and no box gets the box around it; points are coordinates from 0.
+    An object with a polygon and no box gets the box around the polygon, whose points are
+    coordinates from 0.
 
     Args:
         path: The file.
-        corners: `inclusive` where xmin to xmax count pixels from 1 and the last one belongs to the
-            object, as in the challenge; `exact` where they are coordinates from 0.
+        corners: `inclusive` if xmin to xmax are pixels counted from 1 and both belong to the
+            object, as in the challenge; `exact` if they are coordinates from 0.
 
     Raises:
         DataError: If it cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
+    content = read_bytes(path)
     try:
         root: Any = ElementTree.fromstring(content, ElementTree.XMLParser(target=_Builder()))
         size = _size(root)
@@ -66,14 +64,14 @@ def read_xml(path: Path, corners: Corners) -> Described:
         line, _ = error.position
         reason = str(error).partition(": line")[0]
         return Described(broken=f"{printable(path)}: line {line}: is not valid XML: {reason}")
-    except (ValueError, LookupError) as error:  # an encoding that Python does not know
+    except (ValueError, LookupError) as error:  # LookupError: an unknown encoding
         return Described(broken=f"{printable(path)}: {printable(error)}")
     if root.tag != "annotation":
         tag = printable(root.tag)
         return Described(
-            broken=f"{printable(path)}: begins with <{tag}>, not with <annotation> as Pascal VOC's"
+            broken=f"{printable(path)}: begins with <{tag}> instead of Pascal VOC's <annotation>"
         )
-    # LabelMe keeps deleted objects in its files, and marks them so.
+    # LabelMe keeps deleted objects in its files, marked as deleted.
     items = [
         (number, item)
         for number, item in enumerate(root.findall("object"), 1)
@@ -94,7 +92,7 @@ def _thing(item: Any, place: str, corners: Corners) -> Thing:
         return malformed(place, "has no <name>")
     difficult = _text(item, "difficult") == "1"
     if item.find("bndbox/*") is None:
-        box = _around(item.find("polygon"))
+        box = _box_around(item.find("polygon"))
         if box is None:
             return Thing(label, NO_BOX, None, place, difficult, fault="object without a box")
         return Thing(label, box, None, place, difficult)
@@ -107,10 +105,10 @@ def _thing(item: Any, place: str, corners: Corners) -> Thing:
     return Thing(label, (left - first, top - first, right, bottom), None, place, difficult)
 
 
-def _around(polygon: Any) -> tuple[float, float, float, float] | None:
-    """Return the box around a polygon, xyxy; None if it has no two points, or one is no number.
+def _box_around(polygon: Any) -> tuple[float, float, float, float] | None:
+    """Return the box around a polygon, xyxy; None if it has fewer than two points or a NaN.
 
-    Its points are <x1>, <y1>, <x2> and on, or <pt> with <x> and <y>.
+    Its points are <x1>, <y1>, <x2> and so on, or <pt> with <x> and <y>.
     """
     if polygon is None:
         return None
@@ -134,12 +132,12 @@ def _number(text: str) -> float:
 
 
 def _size(root: Any) -> tuple[int, int] | None:
-    """Return (H, W); some programs leave it out, or write 0.
+    """Return (H, W); None if it is absent or 0, as some tools write it.
 
     Raises:
-        ValueError: If they are not numbers.
+        ValueError: If a side is not a number.
     """
     height, width = (_text(root, f"size/{side}") or "0" for side in ("height", "width"))
     if not all(map(math.isfinite, sides := (_number(height), _number(width)))):
-        raise ValueError(f"its <size> is {width} x {height}, which are not numbers")
+        raise ValueError(f"its <size> is {width} x {height}, which is not a size in pixels")
     return (int(sides[0]), int(sides[1])) if min(sides) > 0 else None

@@ -1,4 +1,4 @@
-"""What YOLO's data.yaml says: names of classes, splits, and keypoints."""
+"""Read YOLO's data.yaml: names of classes, splits, and keypoints."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from gvt.printable import printable
 
 from ..listing import composed
 from ..splits import SPLITS, split_of
+from .pairing import read_text
 from .yolo_lines import Keypoints, Line, parsed
 from .yolo_splits import Named
 
 _SHOWN = 5
-"""Names of classes that an error shows."""
+"""The number of class names in an error message."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """What a data set's own file says of it.
+    """The description of a data set in its YAML and text files.
 
     Attributes:
-        names: Of the classes, in the order of their numbers; None where no file says.
-        splits: Where the pictures of the splits are, of those that are named.
-        count: How many classes there are, `nc`, with the file that says so; None where none does.
-        keypoints: What follows the box on each line, `kpt_shape`; None where no file says.
+        names: Names of the classes, in the order of their indices; None if absent.
+        splits: The named splits.
+        count: The number of classes, `nc`, and the file that has it; None if absent.
+        keypoints: The keypoints behind each box, `kpt_shape`; None if absent.
     """
 
     names: tuple[str, ...] | None = None
@@ -37,10 +38,10 @@ class Described:
     keypoints: Keypoints | None = None
 
     def check_count(self) -> None:
-        """Check that there are as many names as there should be classes.
+        """Check that the number of names is `nc`.
 
         Raises:
-            DataError: If there are not.
+            DataError: If it is not.
         """
         if self.count is not None and self.names is not None:
             path, count = self.count
@@ -48,8 +49,8 @@ class Described:
                 few = [printable(name) for name in self.names[:_SHOWN]]
                 more = ["..."] if len(self.names) > _SHOWN else []
                 raise DataError(
-                    f"{printable(path)}: nc is {count}, and there are {len(self.names)} names: "
-                    f"{', '.join(few + more)}; mend the one that is wrong, or give data.classes"
+                    f"{printable(path)}: nc is {count}, but there are {len(self.names)} names: "
+                    f"{', '.join(few + more)}; correct one of them, or give data.classes"
                 )
 
 
@@ -59,34 +60,34 @@ def read_lines(path: Path, names: Sequence[str]) -> tuple[Line, ...]:
     Raises:
         DataError: If it cannot be read.
     """
-    return parsed(path, _text(path), names)
+    return parsed(path, read_text(path), names)
 
 
 def described(root: Path) -> Described:
-    """Return what data.yaml, or another YAML file with `names`, or classes.txt says.
+    """Return the description in data.yaml, another YAML file with `names`, or classes.txt.
 
-    What data.yaml does not say is taken from the file with `names`.
+    Entries that data.yaml does not have are taken from the file with `names`.
 
     Raises:
-        DataError: If such a file is broken.
+        DataError: If such a file cannot be read or is not valid.
     """
-    known = Described()
+    description = Described()
     for path in sorted(root.glob("*.y*ml"), key=lambda path: (path.stem != "data", path.name)):
         content = _yaml(path)
         if isinstance(content, Mapping) and ("names" in content or path.stem == "data"):
-            known = replace(
-                known,
-                splits=known.splits or _splits(path, content),
-                count=known.count or _count(path, content.get("nc")),
-                keypoints=known.keypoints or _keypoints(path, content.get("kpt_shape")),
+            description = replace(
+                description,
+                splits=description.splits or _splits(path, content),
+                count=description.count or _count(path, content.get("nc")),
+                keypoints=description.keypoints or _keypoints(path, content.get("kpt_shape")),
             )
             if "names" in content:
-                return replace(known, names=_names(path, content["names"]))
+                return replace(description, names=_names(path, content["names"]))
     for name in ("classes.txt", "labels/classes.txt", "obj.names"):
         if (root / name).is_file():
-            lines = [line.strip() for line in _text(root / name).splitlines()]
-            return replace(known, names=_unlike(root / name, [n for n in lines if n]))
-    return known
+            lines = [line.strip() for line in read_text(root / name).splitlines()]
+            return replace(description, names=_distinct(root / name, [n for n in lines if n]))
+    return description
 
 
 def _count(path: Path, nc: Any) -> tuple[Path, int] | None:
@@ -106,22 +107,23 @@ def _keypoints(path: Path, shape: Any) -> Keypoints | None:
             return points, numbers
     raise DataError(
         f"{printable(path)}: kpt_shape: {printable(shape)} is not [K, 2] or [K, 3], the number of "
-        "keypoints and of the numbers of each"
+        "keypoints and of numbers per keypoint"
     )
 
 
-def _names(path: Path, given: Any) -> tuple[str, ...]:
-    """Return `names`, which is a list, or has the numbers from 0 on as keys."""
-    if isinstance(given, Mapping):
-        if sorted(map(str, given)) != sorted(map(str, range(len(given)))):
-            raise DataError(f"{printable(path)}: names: their numbers are not those from 0 on")
-        given = [given[key] for key in sorted(given, key=int)]
-    if not isinstance(given, list) or not given:
-        raise DataError(f"{printable(path)}: names: is no list of the classes' names")
-    return _unlike(path, [str(name) for name in given])
+def _names(path: Path, names: Any) -> tuple[str, ...]:
+    """Return the entry `names`, which is a list, or a mapping with the keys 0, 1, 2 and so on."""
+    if isinstance(names, Mapping):
+        if sorted(map(str, names)) != sorted(map(str, range(len(names)))):
+            last = len(names) - 1
+            raise DataError(f"{printable(path)}: names: its keys are not the numbers 0 to {last}")
+        names = [names[key] for key in sorted(names, key=int)]
+    if not isinstance(names, list) or not names:
+        raise DataError(f"{printable(path)}: names: is not a list of the names of the classes")
+    return _distinct(path, [str(name) for name in names])
 
 
-def _unlike(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     names = [composed(name) for name in names]
     for at, name in enumerate(names):
         if name in names[:at]:
@@ -130,11 +132,11 @@ def _unlike(path: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _splits(path: Path, content: Mapping[Any, Any]) -> dict[str, Named]:
-    """Return what is said of each split that is named, by any of its names.
+    """Return the entries of the splits, under any of their names.
 
     Raises:
-        DataError: If two keys are one split and differ, or one is no folder, list of pictures, or
-            list of these.
+        DataError: If two keys of the same split differ, or a value is not a folder, a text file or
+            a list of these.
     """
     below = content.get("path")
     below = below if isinstance(below, str) else ""
@@ -146,28 +148,19 @@ def _splits(path: Path, content: Mapping[Any, Any]) -> dict[str, Named]:
         places = value if isinstance(value, list) else [value]
         if not all(isinstance(place, str) and place for place in places):
             raise DataError(
-                f"{printable(path)}: {key}: is no folder of pictures, no text file that lists "
-                "them, and no list of these"
+                f"{printable(path)}: {key}: is neither a folder of images, nor a text file that "
+                "lists images, nor a list of these"
             )
-        known = named.setdefault(split, Named(path, key, tuple(places), below))
-        if known.places != tuple(places):
+        first = named.setdefault(split, Named(path, key, tuple(places), below))
+        if first.places != tuple(places):
             raise DataError(
-                f"{printable(path)}: {known.key} and {key} are both the split {split}; remove one"
+                f"{printable(path)}: {first.key} and {key} are both the split {split}; remove one"
             )
     return {split: named[split] for split in SPLITS if split in named}
 
 
 def _yaml(path: Path) -> Any:
     try:
-        return parse_yaml(_text(path), printable(path))
+        return parse_yaml(read_text(path), printable(path))
     except ConfigError as error:
         raise DataError(str(error)) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{printable(path)}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{printable(path)}: is not text in UTF-8") from error

@@ -1,4 +1,4 @@
-"""`gvt data show` and `gvt data check`. What they need is imported when they are called."""
+"""The commands `gvt data show` and `gvt data check`. Their imports are deferred to the call."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ def data() -> None:
     """Look at a recipe's data, or check it."""
 
 
-@data.command("show", short_help="Draw samples with their targets.")
+@data.command("show", short_help="Draw samples of a recipe's data with their targets.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--split", default="train", show_default=True, help="What is drawn.")
+@click.option("--split", default="train", show_default=True, help="Split to draw.")
 @click.option(
-    "-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many."
+    "-n",
+    "--count",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of samples.",
 )
 @click.option(
     "-o",
@@ -28,14 +33,14 @@ def data() -> None:
     default="data.png",
     show_default=True,
     type=Output(".png"),
-    help="Where to write the PNG.",
+    help="PNG file to write.",
 )
 @plugin_option
 @debug_option
 def show_data(recipe: str, overrides: tuple[str, ...], split: str, count: int, out: Path) -> None:
-    """Draw samples of a recipe's data as a sheet, with their targets.
+    """Draw samples of a recipe's data with their targets on one sheet.
 
-    Those of the training are drawn as it sees them, augmented.
+    Samples of the training split are drawn with augmentations, as the model sees them.
     """
     from .sheet import save_sheet_of
 
@@ -43,16 +48,16 @@ def show_data(recipe: str, overrides: tuple[str, ...], split: str, count: int, o
     emit(out)
 
 
-@data.command("check", short_help="Read everything once.")
+@data.command("check", short_help="Read all samples of a recipe's data once, and report problems.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @plugin_option
 @debug_option
 def check_data(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Read a recipe's data once, all of it.
+    """Read all samples of a recipe's data once, and report problems.
 
-    It tells what is unreadable, of which sizes and colour modes the files are, what is there
-    twice or in two splits, and how many there are of each class.
+    The report has unreadable samples, sizes and colour modes of the files, duplicates within and
+    between splits, and the number of samples of each class.
     """
     from .check import check
 

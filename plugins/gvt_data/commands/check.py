@@ -1,4 +1,4 @@
-"""`gvt data check`: all data of a recipe, read once."""
+"""Read all samples of a recipe's data once: `gvt data check`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from gvt.vision.pictures import UnreadablePicture
 from gvt_registry import default_registry
 
 from .contents import Contents, contents_of
-from .table import named, table
+from .table import table, truncated
 
 Errors = Mapping[str, ConfigError | DataError]
-"""Why a split could not be opened, by its name."""
+"""The errors of the splits that could not be opened, by name of the split."""
 
 
 def check(recipe: str, overrides: Sequence[str]) -> str:
-    """Read every sample of every split once, and return a table of what is there.
+    """Read every sample of every split once, and return a table of the contents.
 
-    A data set with a parameter `on_error` is opened with `error`, since one that leaves out what
-    it cannot read has nothing to be counted. Where that fails, one that reports `problems` is
-    opened with `skip`, unless the recipe chooses another way to continue. A split that does not
-    exist is a line below the table, and so is a class that never occurs, and what is easily
-    overlooked in image files. Files beside the images that are not read are counted.
+    A data set with a parameter `on_error` is opened with `error`, so that no problem is skipped
+    silently. If that fails and the data set reports `problems`, it is opened with `skip`, or with
+    the recipe's own `on_error` if that is not `error`. Below the table are splits that do not
+    exist, classes that never occur, and remarks on the image files. Files that are not images are
+    counted.
 
     Raises:
         ConfigError: If no split can be opened because of a setting.
-        DataError: If no split can be opened because of the data, samples cannot be read, there
-            are problems at which training would stop, or there is nothing to learn from. If any
-            split was opened, its details are the table.
+        DataError: If no split can be opened because of the data, samples cannot be read, training
+            would stop at a problem, or the training split has no targets. If any split was opened,
+            the table is in the error's details.
     """
     strict, lenient, stops = _configured(recipe, overrides)
     validate_components(strict)
@@ -55,26 +55,30 @@ def check(recipe: str, overrides: Sequence[str]) -> str:
 
 
 def _notes(splits: Mapping[str, Contents], classes: Sequence[str], errors: Errors) -> list[str]:
-    # After its semicolon an error says what to do, and here nothing need be done.
+    # The advice behind the semicolon does not apply here.
     notes = [f"{split}: left out, {str(e).partition(';')[0]}" for split, e in errors.items()]
     for split, contents in splits.items():
         notes += [f"{split}: {remark}" for remark in contents.remarks]
         missing = contents.missing(classes)
-        notes += named([f"{split}: class {name} never occurs" for name in missing])
+        notes += truncated([f"{split}: class {name} never occurs" for name in missing])
         for kind, places in contents.problems.items():
-            notes += named([f"{split}: {kind}: {place}" for place in places])
+            notes += truncated([f"{split}: {kind}: {place}" for place in places])
     return notes + [e.details for e in errors.values() if e.details]
 
 
 def _objection(splits: Mapping[str, Contents], errors: Errors, stops: bool, name: str) -> str:
-    """Return what is wrong with the data set `name`, an empty text if nothing is.
+    """Return why a data set cannot be used for training; empty if it can.
 
-    `stops` says whether training would stop at a problem.
+    Args:
+        splits: Contents of the splits that were opened.
+        errors: Errors of the other splits.
+        stops: Whether training would stop at a problem.
+        name: Name of the data set.
     """
     if unreadable := sum(len(contents.unreadable) for contents in splits.values()):
         return f"{name}: {unreadable} samples cannot be read"
     if broken := [split for split, e in errors.items() if isinstance(e, UnreadablePicture)]:
-        return f"{name}: pictures of {' and '.join(broken)} are broken"
+        return f"{name}: unreadable images in {' and '.join(broken)}"
     problems = sum(len(places) for s in splits.values() for places in s.problems.values())
     if problems and stops:
         return f"{name}: bad annotations or images: {problems:,}; data.on_error is error"
@@ -87,34 +91,34 @@ def _objection(splits: Mapping[str, Contents], errors: Errors, stops: bool, name
 
 
 def _configured(recipe: str, overrides: Sequence[str]) -> tuple[RunConfig, RunConfig, bool]:
-    """Return how all that is bad is seen, how it is left out, and whether training would stop."""
+    """Return the strict and the lenient configuration, and whether training stops at a problem."""
     config = compose(recipe, overrides)
     declared, _ = signature_of(default_registry().find("dataset", config.data.name).load())
     if "on_error" not in declared:
         return config, config, False
     stops = config.data.parameters.get("on_error", declared["on_error"].default) == "error"
     strict = compose(recipe, [*overrides, "data.on_error=error"])
-    skipping = compose(recipe, [*overrides, "data.on_error=skip"])
-    return strict, skipping if stops else config, stops
+    lenient = compose(recipe, [*overrides, "data.on_error=skip"]) if stops else config
+    return strict, lenient, stops
 
 
 def _opened(strict: RunConfig, lenient: RunConfig, split: str) -> Dataset:
-    """Return a split, and show its warnings, except for those of `problems`: the table has them.
+    """Return a split, opened strictly if possible, else leniently if it reports `problems`.
 
-    One that cannot be opened with what is bad in it is opened without, if it reports `problems`.
+    Its warnings are shown, except for those of `problems`, which are in the table.
     """
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as messages:
         warnings.simplefilter("always")
         try:
             dataset = open_dataset(strict, split, quiet=True)
         except DataError:
-            caught.clear()
+            messages.clear()
             dataset = open_dataset(lenient, split, quiet=True)
             if DataInfo.of(dataset).problems is None:
                 raise
-    listed = bool(DataInfo.of(dataset).problems)
-    for warning in caught:
-        if not listed or warning.category is not UserWarning:
+    in_table = bool(DataInfo.of(dataset).problems)
+    for warning in messages:
+        if not in_table or warning.category is not UserWarning:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )

@@ -1,4 +1,4 @@
-"""What is in one split of a data set, counted by reading every sample of it once."""
+"""Count the contents of a split by reading every sample once."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from gvt import DataError, DataInfo, Dataset, FileDataset, Sample
 
 @dataclass
 class Contents:
-    """What is in one split.
+    """The contents of one split.
 
     Attributes:
-        info: What the data set says of itself.
-        images: How many samples were read.
-        unreadable: Of each sample that could not be read, why.
-        sizes: Samples by size, `WIDTHxHEIGHT` in pixels of the file.
-        modes: Samples by colour mode.
-        classes: Samples, or objects, by class name.
-        pixels: Pixels by class index.
-        unlabelled: How many samples have no targets.
+        info: Description of the data set.
+        images: Number of samples that were read.
+        unreadable: Errors of the samples that could not be read.
+        sizes: Number of samples by size, `WIDTHxHEIGHT` in pixels of the file.
+        modes: Number of samples by colour mode.
+        classes: Number of samples, or of objects, by class name.
+        pixels: Number of pixels by class index.
+        unlabelled: Number of samples without targets.
         boxes: Width and height of every box, in pixels.
-        boxed: How many samples have boxes, or an empty list of them.
-        empty: How many of these have none.
-        remarks: What is easily overlooked in its files.
-        sources: The source of the first sample with given pixels, by their hash.
+        boxed: Number of samples with a target `boxes`, which may be empty.
+        empty: Number of samples with an empty target `boxes`.
+        remarks: Remarks on the image files.
+        sources: Source of the first sample with the same pixels, by their hash.
         twins: Sources of samples with the same pixels: a later one and the first.
     """
 
@@ -58,7 +58,7 @@ class Contents:
         return self.info.problems or {}
 
     def add(self, sample: Sample) -> None:
-        """Count one sample, or nothing of it if it raises."""
+        """Count one sample. If it raises an error, nothing is counted."""
         record, targets = sample.record, sample.targets
         channels = sample.image.shape[0]
         height, width = record.size
@@ -87,7 +87,7 @@ class Contents:
         self.boxes += [(width, height) for width, height in sides]
 
     def missing(self, classes: Sequence[str]) -> list[str]:
-        """Return the classes without a sample and without a pixel, none if no sample has any."""
+        """Return the classes without samples and pixels; none if no sample has a class."""
         if not self.classes and not self.pixels:
             return []
         return [
@@ -98,7 +98,7 @@ class Contents:
 
 
 def contents_of(dataset: Dataset, split: str) -> Contents:
-    """Read every sample of a split. One that cannot be read is counted as such."""
+    """Read every sample of a split, and return its contents with the unreadable samples."""
     contents = Contents(info := DataInfo.of(dataset))
     if isinstance(dataset, FileDataset) and dataset.files and dataset.reader:
         contents.remarks += dataset.reader.notes_on(dataset.files, every=True)
@@ -112,15 +112,15 @@ def contents_of(dataset: Dataset, split: str) -> Contents:
             contents.add(dataset[index])
         except DataError as error:
             contents.unreadable.append(str(error))
-        except Exception as error:  # anybody's data set, which may raise anything
+        except Exception as error:  # a third-party data set may raise any error
             text = f"{split} {index}: {type(error).__name__}: {error}"
             contents.unreadable.append(" ".join(text.split()))
     return contents
 
 
 def class_name(index: int, classes: Sequence[str]) -> str:
-    """Return the name of a class, or a text that says that there is no such class."""
-    return classes[index] if 0 <= index < len(classes) else f"{index}, which is no class"
+    """Return the name of a class, or a text that says that the index is not a class."""
+    return classes[index] if 0 <= index < len(classes) else f"{index}, which is not a class"
 
 
 def _areas(semantic: Any) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""`gvt data show`: samples with their targets on one sheet."""
+"""Draw samples with their targets on one sheet: `gvt data show`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gvt.vision.drawing import save_samples
 
 
 def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int, path: Path) -> int:
-    """Draw samples of a split with their targets, those of `train` as training sees them.
+    """Draw samples of a split with their targets, those of `train` with augmentations.
 
     Args:
         recipe: Name of a recipe, or a YAML file.
         overrides: Settings as `key=value`.
-        split: The split that is drawn.
-        count: How many samples at most.
-        path: The PNG to write.
+        split: Split to draw.
+        count: Largest number of samples.
+        path: PNG file to write.
 
     Returns:
-        How many samples are on the sheet.
+        The number of samples on the sheet.
 
     Raises:
-        ConfigError: If the recipe or a setting is wrong, or there is no such split.
+        ConfigError: If the recipe or a setting is invalid, or the split does not exist.
         DataError: If the data cannot be read.
     """
     config = compose(recipe, overrides)
@@ -37,7 +37,7 @@ def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int,
 
 
 def _first(dataset: Dataset, config: RunConfig, split: str, count: int) -> Batch:
-    # Never resident: a sheet does not need the whole folder decoded.
+    # Not resident, since that would decode the whole data set for a few samples.
     data = config.data.model_copy(update={"batch_size": count, "resident": False, "workers": 0})
     placement = Placement.resolve("cpu", memory_format="contiguous")
     if split != "train":

@@ -1,4 +1,4 @@
-"""The table that `gvt data check` prints: a column a split, and lines below it."""
+"""Format the table of `gvt data check`: one column per split, and notes below it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gvt.vision.pictures import counted
 
 from .contents import Contents, class_name
 
-MOST_NAMED = 20
-"""The most lines of one kind; the others are counted."""
+MOST_LINES = 20
+"""The largest number of lines of one kind; the rest are counted."""
 
 Row = tuple[str, ...]
 Splits = Mapping[str, Contents]
-"""What is in each split, by its name."""
+"""The contents of each split, by name."""
 
 
 def table(splits: Splits, classes: Sequence[str], notes: Sequence[str]) -> str:
-    """Return the table, the notes, and the samples that are unreadable or there twice."""
-    shared = {name: _shared(name, splits) for name in splits}
+    """Return the table, the notes, and the lists of unreadable and duplicate samples."""
+    shared = {name: _shared_images(name, splits) for name in splits}
     rows: list[Row] = [("", *splits), *_samples(splits), *_duplicates(splits, shared)]
     rows.append(_row("unlabelled", (s.unlabelled for s in splits.values())))
     if any(s.boxed for s in splits.values()):
@@ -31,21 +31,21 @@ def table(splits: Splits, classes: Sequence[str], notes: Sequence[str]) -> str:
     if any(s.pixels for s in splits.values()):
         rows += _pixels_of_classes(splits, classes)
     lines = [aligned(rows, indent=""), *notes]
-    lines += named([text for s in splits.values() for text in s.unreadable])
-    lines += named([f"twice: {a} is {b}" for s in splits.values() for a, b in s.twins])
+    lines += truncated([text for s in splits.values() for text in s.unreadable])
+    lines += truncated([f"twice: {a} is {b}" for s in splits.values() for a, b in s.twins])
     leaks = [
-        f"{split}: {ours} is {theirs} of {other}"
+        f"{split}: {source} is {twin} of {earlier}"
         for split in splits
-        for other, both in shared[split].items()
-        for ours, theirs in both
+        for earlier, pairs in shared[split].items()
+        for source, twin in pairs
     ]
-    return "\n".join([*lines, *named(leaks)])
+    return "\n".join([*lines, *truncated(leaks)])
 
 
-def named(lines: list[str]) -> list[str]:
-    """Return the first lines, and how many more there are."""
-    more = [f"and {len(lines) - MOST_NAMED:,} more"] if len(lines) > MOST_NAMED else []
-    return [*lines[:MOST_NAMED], *more]
+def truncated(lines: list[str]) -> list[str]:
+    """Return the first lines, and the number of the rest as a last line."""
+    more = [f"and {len(lines) - MOST_LINES:,} more"] if len(lines) > MOST_LINES else []
+    return [*lines[:MOST_LINES], *more]
 
 
 def _row(name: str, counts: Iterable[int]) -> Row:
@@ -73,19 +73,19 @@ def _duplicates(
     splits: Splits, shared: Mapping[str, Mapping[str, list[tuple[str, str]]]]
 ) -> list[Row]:
     rows = [_row("twice within", (len(s.twins) for s in splits.values()))]
-    for other in list(splits)[:-1]:
-        rows.append(_row(f"also in {other}", (len(shared[n].get(other, [])) for n in splits)))
+    for earlier in list(splits)[:-1]:
+        rows.append(_row(f"also in {earlier}", (len(shared[n].get(earlier, [])) for n in splits)))
     return rows
 
 
-def _shared(name: str, splits: Splits) -> dict[str, list[tuple[str, str]]]:
-    """Return the images that a split has in common with each earlier split."""
-    own = splits[name].sources
+def _shared_images(name: str, splits: Splits) -> dict[str, list[tuple[str, str]]]:
+    """Return the sources of the images that a split shares with each earlier split, in pairs."""
     earlier = list(splits)[: list(splits).index(name)]
-    return {
-        other: [(own[c], splits[other].sources[c]) for c in own if c in splits[other].sources]
-        for other in earlier
-    }
+    return {split: _twins(splits[name].sources, splits[split].sources) for split in earlier}
+
+
+def _twins(sources: Mapping[bytes, str], earlier: Mapping[bytes, str]) -> list[tuple[str, str]]:
+    return [(sources[pixels], earlier[pixels]) for pixels in sources if pixels in earlier]
 
 
 def _boxes(splits: Splits) -> list[Row]:
@@ -99,7 +99,7 @@ def _boxes(splits: Splits) -> list[Row]:
 
 
 def _size(boxes: Sequence[tuple[float, float]], extreme: Callable[..., Any]) -> str:
-    """Return the width and height, in pixels of the images, of the box of an extreme area."""
+    """Return the width and height in pixels of the box with the smallest or largest area."""
     if not boxes:
         return "none"
     width, height = extreme(boxes, key=lambda sides: sides[0] * sides[1])
@@ -107,19 +107,19 @@ def _size(boxes: Sequence[tuple[float, float]], extreme: Callable[..., Any]) -> 
 
 
 def _samples_of_classes(splits: Splits, classes: Sequence[str]) -> list[Row]:
-    """Return a row for each class with its samples, no rows if only pixels have classes."""
+    """Return a row for each class with its samples; no rows if only pixels have classes."""
     contents = splits.values()
     if any(s.pixels for s in contents) and not any(s.classes for s in contents):
         return []
-    others = {name for s in contents for name in s.classes} - {*classes}
+    unknown = {name for s in contents for name in s.classes} - {*classes}
     return [
         _row(f"class {name}", (s.classes[name] for s in contents))
-        for name in (*classes, *sorted(others))
+        for name in (*classes, *sorted(unknown))
     ]
 
 
 def _pixels_of_classes(splits: Splits, classes: Sequence[str]) -> list[Row]:
-    """Return a row for each class with its share of the pixels, then for those of no class."""
+    """Return a row for each class with its share of the pixels, then for all other pixels."""
     contents = splits.values()
     names = {index: f"pixels of {name}" for index, name in enumerate(classes)}
     if any(s.info.background for s in contents):
@@ -134,7 +134,7 @@ def _pixels_of_classes(splits: Splits, classes: Sequence[str]) -> list[Row]:
 
 
 def _share(part: int, whole: int) -> str:
-    """Return a share of pixels in per cent; a small share is not written as 0."""
+    """Return a share of pixels in per cent, with a limit for small shares instead of 0."""
     if 0 < part < whole / 1000:
         return "< 0.1 %"
     return f"{100 * part / whole:.1f} %" if part else "0 %"

@@ -138,7 +138,7 @@ def test_files_that_cannot_be_read_are_skipped_with_a_warning(folder):
         (folder / "cat" / f"broken{number}.png").write_bytes(b"no picture")
     fine = ImageFolder("train", str(folder), size=8, classes=["dog"], on_error="skip")
     assert len(fine) == 6
-    said = r"^5 of 17 pictures of split train .*broken0\.png.*broken2\.png and 2 more$"
+    said = r"^5 of 17 images of split train .*broken0\.png.*broken2\.png and 2 more$"
     with pytest.warns(UserWarning, match=said):
         dataset = ImageFolder("train", str(folder), size=8, on_error="skip")
     assert len(dataset) == 12

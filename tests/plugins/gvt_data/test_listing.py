@@ -33,16 +33,16 @@ def make(tmp_path):
         *("__MACOSX/cat/1.png", ".hidden/1.png", "cat/.1.png", "#recycle/1.png"),
     ],
 )
-def test_what_systems_leave_is_no_picture(make, junk):
+def test_system_files_are_not_images(make, junk):
     assert pictures_below(make("cat/1.png", junk)) == [PurePosixPath("cat/1.png")]
 
 
-def test_files_of_systems_are_passed_over_whatever_is_looked_for(make):
+def test_system_files_are_left_out_for_all_suffixes(make):
     root = make("Thumbs.db", "desktop.ini", ".DS_Store", "a.db", "b.ini")
     assert [str(name) for name in files_below(root, {".db", ".ini", ""})] == ["a.db", "b.ini"]
 
 
-def test_folders_of_systems_are_not_opened(make, monkeypatch):
+def test_system_folders_are_not_opened(make, monkeypatch):
     root = make("cat/1.png", "lost+found/2.png")
     listed = []
     iterdir = type(root).iterdir
@@ -66,8 +66,8 @@ def test_names_that_differ_only_in_composition_are_one_line(make):
         pytest.skip("this file system takes both for one")
     assert len(pictures_below(root)) == 2
     make(f"{DECOMPOSED}/1.png")
-    says = rf"{re.escape(ascii(COMPOSED)[1:-1])}/1.png' and .*u0301/1.png': .*rename one"
-    with pytest.raises(gvt.DataError, match=says):
+    message = rf"{re.escape(ascii(COMPOSED)[1:-1])}/1.png' and .*u0301/1.png': .*rename one"
+    with pytest.raises(gvt.DataError, match=message):
         pictures_below(root)
 
 

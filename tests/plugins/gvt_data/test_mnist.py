@@ -76,7 +76,7 @@ def test_no_files_there_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "message"),
     [
         (lambda b: b[: len(b) // 2], "cannot be read.*truncated"),
         (lambda b: b"not gzip", "cannot be read"),
@@ -84,11 +84,11 @@ def test_no_files_there_is_one_line(tmp_path):
         (lambda b: None, "is missing"),
     ],
 )
-def test_a_damaged_file_is_named(folder, damage, says):
+def test_a_damaged_file_is_named(folder, damage, message):
     path = folder / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
     damaged = damage(path.read_bytes())
     path.unlink() if damaged is None else path.write_bytes(damaged)
-    with pytest.raises(gvt.DataError, match=says) as caught:
+    with pytest.raises(gvt.DataError, match=message) as caught:
         mnist.MNIST("test", root=str(folder))
     assert "t10k-labels-idx1-ubyte" in str(caught.value)
 

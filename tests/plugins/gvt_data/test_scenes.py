@@ -47,10 +47,10 @@ def test_targets_agree_with_each_other(size, objects, overlap, channels, seed):
         assert masks.shape == (len(labels), *size)
         assert 1 <= len(labels) <= objects[1]
         assert masks.sum(0).max() <= 1  # visible parts do not overlap
-        wanted = torch.full(size, 10, dtype=torch.uint8)
+        expected = torch.full(size, 10, dtype=torch.uint8)
         for mask, label in zip(masks, labels, strict=True):
-            wanted[mask.bool()] = label.to(torch.uint8)
-        assert torch.equal(semantic, wanted)
+            expected[mask.bool()] = label.to(torch.uint8)
+        assert torch.equal(semantic, expected)
         for mask, box in zip(masks, targets["boxes"].tolist(), strict=True):
             y, x = mask.nonzero().unbind(1)
             assert box == [x.min(), y.min(), x.max() + 1, y.max() + 1]
@@ -66,7 +66,7 @@ def test_the_class_is_the_largest_digit():
         assert sorted(sides)[-2] <= 0.85 * sides[-1]
 
 
-def test_digits_stand_out_from_the_ground():
+def test_digits_contrast_with_the_background():
     dataset = small()
     for index in range(40):
         sample = dataset[index]
@@ -99,15 +99,15 @@ def test_dense_targets_alone_are_resident():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "says"),
+    ("parameters", "message"),
     [
         ({"digit_size": (20, 10)}, "digit_size"),
         ({"digit_size": (20, 60)}, "at most 45 pixels on this canvas"),
-        ({"objects": (4, 2)}, "the fewest come before the most"),
+        ({"objects": (4, 2)}, "give the least number first"),
     ],
 )
-def test_impossible_parameters_are_one_line(parameters, says):
-    with pytest.raises(ValueError, match=says):
+def test_invalid_parameters_are_one_line(parameters, message):
+    with pytest.raises(ValueError, match=message):
         small(**parameters)
 
 

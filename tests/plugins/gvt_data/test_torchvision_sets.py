@@ -139,7 +139,7 @@ def test_a_pickle_that_was_not_published_is_not_opened(tmp_path, monkeypatch, na
 
 
 @pytest.mark.parametrize(
-    ("dataset", "says"),
+    ("dataset", "message"),
     [
         (FashionMNIST, r"no fashion_mnist in .*train-images-idx3-ubyte.* FashionMNIST/raw.*MIT"),
         (KMNIST, r"no kmnist in .*codh\.rois\.ac\.jp.*CC BY-SA 4\.0"),
@@ -147,8 +147,8 @@ def test_a_pickle_that_was_not_published_is_not_opened(tmp_path, monkeypatch, na
         (CIFAR10, r"no cifar10 in .*batches\.meta.*cs\.toronto\.edu"),
     ],
 )
-def test_absent_files_are_one_line(tmp_path, dataset, says):
-    with pytest.raises(gvt.DataError, match=rf"^data\.root: {says}") as caught:
+def test_absent_files_are_one_line(tmp_path, dataset, message):
+    with pytest.raises(gvt.DataError, match=rf"^data\.root: {message}") as caught:
         dataset("train", str(tmp_path))
     assert "data.download=true" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -165,7 +165,7 @@ def unreachable(monkeypatch, dataset):
 @pytest.mark.parametrize("dataset", [FashionMNIST, EMNIST, CIFAR10])
 def test_a_download_that_fails_is_one_line(tmp_path, monkeypatch, capfd, dataset):
     unreachable(monkeypatch, dataset)
-    with pytest.raises(gvt.DataError, match=r"fetching it from http.* failed: .*refused") as caught:
+    with pytest.raises(gvt.DataError, match=r"downloading from http.* failed: .*refused") as caught:
         dataset("train", str(tmp_path), download=True)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
@@ -185,9 +185,9 @@ def zipped(folder, monkeypatch):
 class Served(SimpleHTTPRequestHandler):
     """Serves files; notes their names."""
 
-    def __init__(self, *given, names, **parameters):
+    def __init__(self, *arguments, names, **parameters):
         self.names = names
-        super().__init__(*given, **parameters)
+        super().__init__(*arguments, **parameters)
 
     def do_GET(self):
         self.names.append(self.path)
@@ -214,7 +214,7 @@ def served(tmp_path, monkeypatch):
         thread.join()
 
 
-def test_of_many_at_once_the_first_fetches_and_the_others_find(tmp_path, served):
+def test_only_the_first_of_several_processes_downloads(tmp_path, served):
     FashionMNIST("train", str(tmp_path / "alone"), download=True)
     alone = served.copy()
     served.clear()
@@ -225,8 +225,8 @@ def test_of_many_at_once_the_first_fetches_and_the_others_find(tmp_path, served)
         return FashionMNIST("train", str(tmp_path / "data"), download=True)
 
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(opened, range(3)))
-    assert [len(dataset) for dataset in found] == [30] * 3
+        copies = list(pool.map(opened, range(3)))
+    assert [len(dataset) for dataset in copies] == [30] * 3
     assert set(served) == {f"/{name}" for name, _ in datasets.FashionMNIST.resources}
     assert served == alone
 
@@ -234,7 +234,7 @@ def test_of_many_at_once_the_first_fetches_and_the_others_find(tmp_path, served)
 @pytest.mark.skipif(
     os.name == "nt" or os.geteuid() == 0, reason="here nothing is too read-only for this user"
 )
-def test_what_is_there_may_be_read_only(tmp_path):
+def test_existing_files_may_be_read_only(tmp_path):
     mnist_like(tmp_path, FashionMNIST)
     tmp_path.chmod(0o555)
     try:
@@ -243,7 +243,7 @@ def test_what_is_there_may_be_read_only(tmp_path):
         tmp_path.chmod(0o755)
 
 
-def test_zipped_files_that_are_there_need_no_network(tmp_path, monkeypatch):
+def test_existing_zipped_files_need_no_network(tmp_path, monkeypatch):
     images, _ = mnist_like(tmp_path, FashionMNIST)["train"]
     unreachable(monkeypatch, FashionMNIST)
     zipped(tmp_path / "FashionMNIST" / "raw", monkeypatch)

@@ -54,7 +54,7 @@ def test_boxes_are_the_same_in_all_formats(name, formats, scenes, tmp_path):
         ("crop", (30, 10), [[0, 3, 7, 13], [0, 5, 10, 30]]),
     ],
 )
-def test_boxes_go_with_the_image(name, fit, size, boxes, formats, tmp_path):
+def test_boxes_are_resized_with_the_image(name, fit, size, boxes, formats, tmp_path):
     dataset = opened(name, formats[name](tmp_path / "data"), size=size, fit=fit)
     assert dataset.info.image_shape == (None if fit == "within" else (3, *size))
     sample = dataset[0]
@@ -68,13 +68,13 @@ def test_boxes_go_with_the_image(name, fit, size, boxes, formats, tmp_path):
 def test_a_box_that_is_cropped_away_is_dropped(name, formats, scene, tmp_path):
     objects = [("cell", (0, 0, 10, 10)), ("dot", (12, 0, 28, 10)), ("cell", (36, 0, 40, 9))]
     root = formats[name](tmp_path / "data", [scene("a", (10, 40), objects)])
-    found = opened(name, root, size=(10, 10))[0].targets
-    assert found["boxes"].tolist() == [[0, 0, 10, 10]]
-    labels = found["labels"].tolist()
+    targets = opened(name, root, size=(10, 10))[0].targets
+    assert targets["boxes"].tolist() == [[0, 0, 10, 10]]
+    labels = targets["labels"].tolist()
     assert labels == [1]
     if name == "coco":
-        assert found["masks"].shape == (1, 10, 10)
-        assert found["masks"].all()
+        assert targets["masks"].shape == (1, 10, 10)
+        assert targets["masks"].all()
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -89,24 +89,24 @@ def test_each_kind_of_bad_box_is_found_in_each_format(name, formats, scene, tmp_
     }
     good = [("cell", (1, 2, 3, 4)), ("dot", (5, 6, 7, 8))]
     root = formats[name](tmp_path / "data", [scene("a", (30, 40), [*good, *bad.values()])])
-    told = {"classes": ["cell", "dot"]} if name == "voc" else {}
+    parameters = {"classes": ["cell", "dot"]} if name == "voc" else {}
     with pytest.raises(gvt.DataError) as caught:
-        opened(name, root, **told)
+        opened(name, root, **parameters)
     for kind in bad:
         assert f"1 {kind}" in str(caught.value)
     with pytest.warns(UserWarning, match="split train: left out"):
-        skipped = opened(name, root, on_error="skip", **told)
+        skipped = opened(name, root, on_error="skip", **parameters)
     counts = {kind: len(places) for kind, places in skipped.info.problems.items()}
     assert counts == dict.fromkeys(bad, 1)
     assert skipped[0].targets["labels"].tolist() == [0, 1]
-    with pytest.warns(UserWarning, match="cut at the image's edge"):
-        clipped = opened(name, root, on_error="clip", **told)
+    with pytest.warns(UserWarning, match="clipped at the image's edge"):
+        clipped = opened(name, root, on_error="clip", **parameters)
     assert clipped[0].targets["labels"].tolist() == [0, 1, 1]
     assert clipped[0].targets["boxes"][2].tolist() == pytest.approx([30, 5, 40, 9])
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_picture_that_is_missing_or_broken(name, formats, tmp_path):
+def test_missing_and_unreadable_images_are_reported(name, formats, tmp_path):
     root = formats[name](tmp_path / "data")
     (next(root.rglob("a.png"))).unlink()
     next(root.rglob("b.png")).write_bytes(b"\x89PNG no picture")
@@ -119,7 +119,7 @@ def test_a_picture_that_is_missing_or_broken(name, formats, tmp_path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_picture_that_breaks_off_is_one_line(name, formats, tmp_path):
+def test_a_truncated_image_is_one_line(name, formats, tmp_path):
     root = formats[name](tmp_path / "data")
     path = next(root.rglob("a.png"))
     path.write_bytes(path.read_bytes()[:400])
@@ -129,19 +129,19 @@ def test_a_picture_that_breaks_off_is_one_line(name, formats, tmp_path):
         opened(name, root, on_error="skip")[0]
     Image.new("RGB", (9, 9)).save(path)
     dataset = opened(name, root, on_error="skip") if name == "yolo" else None
-    if dataset is not None:  # the others know the size, and say so at opening
+    if dataset is not None:  # the other formats have the size, and report it at opening
         Image.new("RGB", (19, 9)).save(path)
         with pytest.raises(gvt.DataError, match=r"a\.png: has another size than at opening"):
             dataset[0]
 
 
 @pytest.mark.parametrize("name", ["voc", "coco"])
-def test_a_picture_of_another_size_than_said(name, formats, tmp_path):
+def test_an_image_of_another_size_than_annotated_is_reported(name, formats, tmp_path):
     root = formats[name](tmp_path / "data")
     picture = Image.new("RGB", (30, 40))
     exif = picture.getexif()
     picture.save(next(root.rglob("a.png")))
-    with pytest.raises(gvt.DataError, match=r"says that a\.png is 40x30 pixels, and it is 30x40"):
+    with pytest.raises(gvt.DataError, match=r"says that a\.png is 40x30 pixels, but it is 30x40"):
         opened(name, root)
     exif[0x0112] = 6
     Image.new("RGB", (40, 30)).save(next(root.rglob("a.png")), exif=exif)
@@ -150,7 +150,7 @@ def test_a_picture_of_another_size_than_said(name, formats, tmp_path):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_fingerprint_tells_files_and_boxes(name, formats, scenes, scene, tmp_path):
+def test_the_fingerprint_depends_on_files_and_boxes(name, formats, scenes, scene, tmp_path):
     def of(which):
         return opened(name, formats[name](tmp_path / str(len(list(tmp_path.iterdir()))), which))
 
@@ -159,12 +159,12 @@ def test_the_fingerprint_tells_files_and_boxes(name, formats, scenes, scene, tmp
     renamed = [scene("x", scenes[0].size, scenes[0].objects), *scenes[1:]]
     moved = [scene("a", scenes[0].size, [("cell", (2, 3, 22, 14)), scenes[0].objects[1]])]
     relabelled = [scene("a", scenes[0].size, [("dot", (2, 3, 22, 13)), scenes[0].objects[1]])]
-    others = [renamed, [*moved, *scenes[1:]], [*relabelled, *scenes[1:]], scenes[:2]]
-    assert len({of(other).info.fingerprint for other in others} | {same.info.fingerprint}) == 5
+    changes = [renamed, [*moved, *scenes[1:]], [*relabelled, *scenes[1:]], scenes[:2]]
+    assert len({of(change).info.fingerprint for change in changes} | {same.info.fingerprint}) == 5
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_workers_that_are_started_anew_have_it(name, formats, tmp_path):
+def test_spawned_workers_can_read_it(name, formats, tmp_path):
     dataset = opened(name, formats[name](tmp_path / "data"))
     other = pickle.loads(pickle.dumps(dataset))
     assert torch.equal(other[0].targets["boxes"], dataset[0].targets["boxes"])
@@ -181,7 +181,7 @@ def test_an_absent_folder_is_one_line(name, tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("classes", [[], ["dot", "dot"]])
-def test_classes_that_are_given_are_some_and_differ(name, classes, formats, tmp_path):
+def test_names_of_classes_are_not_empty_and_unique(name, classes, formats, tmp_path):
     with pytest.raises(ValueError, match=r"classes \["):
         default_registry().find("dataset", name).load()(
             split="train", root=str(formats[name](tmp_path / "data")), classes=classes
@@ -191,14 +191,14 @@ def test_classes_that_are_given_are_some_and_differ(name, classes, formats, tmp_
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_split_without_an_object_says_why(name, formats, scenes, scene, tmp_path):
     empty = formats[name](tmp_path / "empty", [scene("a", (30, 40))])
-    told = {} if name == "coco" else {"classes": ["cell", "dot"]}
-    lacks = opened(name, empty, **told).info.lacks
+    parameters = {} if name == "coco" else {"classes": ["cell", "dot"]}
+    lacks = opened(name, empty, **parameters).info.lacks
     assert set(lacks) == {"boxes", "labels", "masks"}
-    expected = {"yolo": "1 of 1 images have no text file, as labels/train/a.txt would be"}
+    expected = {"yolo": "1 of 1 images have no text file, such as labels/train/a.txt"}
     assert {*lacks.values()} == {expected.get(name, "no object is annotated")}
     bad = [scene("a", (30, 40), [("cell", (5, 5, 5, 9)), ("dot", (50, 5, 60, 9))])]
     with pytest.warns(UserWarning, match="split train: left out"):
-        skipped = opened(name, formats[name](tmp_path / "bad", bad), on_error="skip", **told)
+        skipped = opened(name, formats[name](tmp_path / "bad", bad), on_error="skip", **parameters)
     assert skipped.info.lacks["boxes"].startswith(
         "left out: 1 box without area, 1 box outside the image ("
     )
@@ -224,12 +224,12 @@ def test_a_held_out_split_without_an_object_warns(formats, scenes, scene, tmp_pa
     assert draw.info.lacks == {}
     for path in (root / "labels/train").iterdir():
         path.rename(tmp_path / path.name)
-    with pytest.warns(UserWarning, match="split val: no object to measure by, so that figures are"):
+    with pytest.warns(UserWarning, match="split val: no objects to evaluate on, so metrics are"):
         gvt.create("dataset", "yolo", split="val", root=str(root), val=0.9)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_white_and_page_of_pictures_can_be_said(name, formats, scenes, tmp_path):
+def test_white_and_page_can_be_set(name, formats, scenes, tmp_path):
     root = formats[name](tmp_path / "data")
     height, width = scenes[0].size
     (file,) = root.rglob(f"{scenes[0].name}.png")

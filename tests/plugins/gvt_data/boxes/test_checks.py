@@ -1,4 +1,4 @@
-"""What is wrong with a box, whatever it is; and that none that is kept harms."""
+"""The kinds of bad boxes are detected, and every kept box makes a valid target."""
 
 import math
 
@@ -12,7 +12,7 @@ from PIL import Image
 import gvt
 from gvt_data.boxes.annotation import Annotated, Thing
 from gvt_data.boxes.box_set import BoxSet
-from gvt_data.boxes.checks import KINDS, PARTLY, ROUNDING, checked, clipped, fault
+from gvt_data.boxes.checks import KINDS, PARTLY, ROUNDING, check_images, clipped, fault
 
 SIZE = (30, 40)
 
@@ -24,7 +24,7 @@ any_box = st.tuples(any_number, any_number, any_number, any_number)
 
 @given(any_box)
 @settings(max_examples=500)
-def test_a_box_that_is_well_stays_one_when_it_is_cut(box):
+def test_a_valid_box_stays_valid_when_it_is_clipped(box):
     kind = fault(box, SIZE)
     assert kind is None or kind in KINDS
     if kind in (None, PARTLY):
@@ -39,7 +39,7 @@ def test_a_box_that_is_well_stays_one_when_it_is_cut(box):
 
 
 @given(st.integers(0, 39), st.integers(0, 29), st.floats(0.01, 1), st.floats(0.01, 1))
-def test_every_box_inside_is_well(left, top, across, down):
+def test_every_box_inside_is_valid(left, top, across, down):
     box = (left, top, left + across * (40 - left), top + down * (30 - top))
     assert fault(box, SIZE) is None
     assert fault((box[2], box[1], box[0], box[3]), SIZE) == "box with reversed corners"
@@ -65,7 +65,7 @@ def test_every_box_inside_is_well(left, top, across, down):
         ((0, 0, 40, 30), None),
     ],
 )
-def test_each_kind(box, kind):
+def test_each_kind_of_bad_box(box, kind):
     assert fault(box, SIZE) == kind
 
 
@@ -85,10 +85,10 @@ def picture(tmp_path_factory):
 )
 @settings(max_examples=60, deadline=None)
 @pytest.mark.filterwarnings("ignore:split train")
-def test_whatever_a_file_says_targets_are_boxes(picture, boxes, fit, size, on_error):
+def test_targets_are_valid_for_any_annotated_boxes(picture, boxes, fit, size, on_error):
     things = tuple(Thing("a", box, None, f"object {n}") for n, box in enumerate(boxes))
-    found = [Annotated("1", picture, "1.xml", things)]
-    dataset = BoxSet("train", found, ["a"], gvt.PictureReader(3, size, fit), on_error)
+    images = [Annotated("1", picture, "1.xml", things)]
+    dataset = BoxSet("train", images, ["a"], gvt.PictureReader(3, size, fit), on_error)
     sample = dataset[0]
     got = sample.targets["boxes"]
     assert got.dtype == torch.float32
@@ -100,8 +100,8 @@ def test_whatever_a_file_says_targets_are_boxes(picture, boxes, fit, size, on_er
     assert (got[:, 2:] - got[:, :2] >= 1).all()
     kinds = [fault(box, SIZE) for box in boxes]
     assert sum(map(len, dataset.info.problems.values())) == sum(kind is not None for kind in kinds)
-    well = (None, PARTLY) if on_error == "clip" else (None,)
-    kept = [clipped(box, SIZE) for box, kind in zip(boxes, kinds, strict=True) if kind in well]
+    valid = (None, PARTLY) if on_error == "clip" else (None,)
+    kept = [clipped(box, SIZE) for box, kind in zip(boxes, kinds, strict=True) if kind in valid]
     assert len(sample.record.truth()["boxes"]) == len(kept)
     if fit != "crop":
         across, down = (float(sample.record.geometry[n, n]) for n in (0, 1))
@@ -116,20 +116,20 @@ def test_an_error_is_one_line_with_counts_and_places(picture, tmp_path):
     things = tuple(Thing("a", box, None, f"object {n}") for n, box in enumerate(boxes, 1))
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
-    found = [
+    images = [
         Annotated("1", picture, "1.xml", (*things, Thing("b\x1b", (1, 1, 2, 2), None, "object 5"))),
         Annotated("2", tmp_path / "2.png", "2.xml"),
         Annotated("3", broken, "3.xml"),
         Annotated("4", picture, "4.xml", size=(40, 30)),
-        Annotated("5", picture, "5.xml", unsaid="5.xml"),
+        Annotated("5", picture, "5.xml", missing="5.xml"),
     ]
     with pytest.raises(gvt.DataError) as caught:
-        checked(found, ["a"], "error", "train", {})
+        check_images(images, ["a"], "error", "train", {})
     text = str(caught.value)
     assert "\n" not in text
     assert "\x1b" not in text
     assert text.startswith(
-        "data: of 5 pictures of split train: 1 unknown label, 1 box without area, 1 box outside "
+        "data: split train (5 images): 1 unknown label, 1 box without area, 1 box outside "
         "the image, 1 box partly outside the image, 1 missing image, 1 unreadable image, "
         "1 missing annotation, 1 image of another size ("
     )
@@ -141,11 +141,11 @@ def test_an_error_is_one_line_with_counts_and_places(picture, tmp_path):
 
 
 @pytest.mark.parametrize(("on_error", "kept"), [("skip", 1), ("clip", 2)])
-def test_what_is_bad_is_left_out_with_a_warning(picture, on_error, kept):
+def test_bad_boxes_are_left_out_with_a_warning(picture, on_error, kept):
     boxes = [(1, 1, 5, 5), (1, 1, 1, 5), (-9, 1, 8, 9)]
     things = tuple(Thing("a", box, None, f"object {n}") for n, box in enumerate(boxes, 1))
     with pytest.warns(UserWarning, match=r"1 box without area, 1 box partly outside.*1\.xml: ob"):
-        pictures, problems = checked(
+        pictures, problems = check_images(
             [Annotated("1", picture, "1.xml", things)], ["a"], on_error, "train", {}
         )
     assert problems == {
@@ -157,16 +157,16 @@ def test_what_is_bad_is_left_out_with_a_warning(picture, on_error, kept):
         assert pictures[0].boxes[1].tolist() == [0, 1, 8, 9]
 
 
-def test_of_many_places_the_first_are_named(picture):
+def test_the_first_of_many_places_are_listed(picture):
     things = tuple(Thing("a", (1, 1, 1, 5), None, f"object {n}") for n in range(1, 31))
     with pytest.raises(gvt.DataError, match=r"30 boxes without area .*object 10 \(a\) and 20 more"):
-        checked([Annotated("1", picture, "1.xml", things)], ["a"], "error", "train", {})
+        check_images([Annotated("1", picture, "1.xml", things)], ["a"], "error", "train", {})
 
 
-def test_where_nothing_is_left_that_is_said(tmp_path):
-    found = [Annotated("2", tmp_path / "2.png", "2.xml")]
+def test_a_split_without_usable_images_is_an_error(tmp_path):
+    images = [Annotated("2", tmp_path / "2.png", "2.xml")]
     with (
         pytest.warns(UserWarning, match="1 missing image"),
-        pytest.raises(gvt.DataError, match="no picture of split train can be used"),
+        pytest.raises(gvt.DataError, match="no image of split train can be used"),
     ):
-        BoxSet("train", found, ["a"], gvt.PictureReader(), "skip")
+        BoxSet("train", images, ["a"], gvt.PictureReader(), "skip")

@@ -25,9 +25,9 @@ def ring(size=(30, 40)):
 
 def run_lengths(mask, form):
     """Return a mask as an RLE, compressed or not."""
-    found = coco_mask.encode(np.asfortranarray(mask))
+    encoded = coco_mask.encode(np.asfortranarray(mask))
     if form == "text":
-        return {"size": list(mask.shape), "counts": found["counts"].decode()}
+        return {"size": list(mask.shape), "counts": encoded["counts"].decode()}
     flat = mask.flatten(order="F")
     changes = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff([0, *changes, flat.size]).tolist()
@@ -40,11 +40,11 @@ def test_masks_are_run_lengths_or_polygons(form, formats, as_document, tmp_path)
     first = content["annotations"][0]
     first |= {"segmentation": run_lengths(ring(), form), "bbox": [6, 4, 20, 16]}
     dataset = COCO("train", str(formats["coco"](tmp_path / "data", content=content)))
-    found = dataset[0].targets
-    assert found["masks"].dtype == torch.uint8
-    assert torch.equal(found["masks"][0], torch.from_numpy(ring()))
-    assert found["masks"][1].sum() == 30 * 25  # the outline around (10, 5, 40, 30)
-    assert found["masks"][1, 5:30, 10:40].all()
+    targets = dataset[0].targets
+    assert targets["masks"].dtype == torch.uint8
+    assert torch.equal(targets["masks"][0], torch.from_numpy(ring()))
+    assert targets["masks"][1].sum() == 30 * 25  # the outline around (10, 5, 40, 30)
+    assert targets["masks"][1, 5:30, 10:40].all()
     assert dataset[2].targets["masks"].shape == (0, 20, 20)
     half = COCO("train", str(tmp_path / "data"), size=(15, 20), fit="stretch")[0].targets
     assert torch.equal(half["masks"][0], torch.from_numpy(ring()[1::2, 1::2]))
@@ -54,17 +54,17 @@ def test_masks_are_run_lengths_or_polygons(form, formats, as_document, tmp_path)
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_masks_go_where_boxes_go(fit, formats, tmp_path):
+def test_masks_are_resized_with_boxes(fit, formats, tmp_path):
     dataset = COCO("train", str(formats["coco"](tmp_path / "data")), size=(64, 44), fit=fit)
     for index in range(2):
-        found = dataset[index].targets
-        for mask, box in zip(found["masks"], found["boxes"], strict=True):
+        targets = dataset[index].targets
+        for mask, box in zip(targets["masks"], targets["boxes"], strict=True):
             rows, columns = np.nonzero(mask.numpy())
             hull = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert np.abs(np.array(hull) - box.numpy()).max() <= 1
 
 
-def test_a_picture_has_masks_where_all_its_objects_do(formats, as_document, tmp_path):
+def test_an_image_has_masks_if_all_its_objects_do(formats, as_document, tmp_path):
     content = as_document()
     content["annotations"][0]["segmentation"] = []
     dataset = COCO("train", str(formats["coco"](tmp_path / "data", content=content)))
@@ -160,38 +160,39 @@ def test_usual_places_are_found(annotations, folder, draws, as_document, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "told",
+    "parameters",
     [
-        {"annotations": "told/{split}/of.json", "images": "pictures/{split}"},
-        {"annotations": {"train": "told/train/of.json"}, "images": "pictures/train"},
+        {"annotations": "labels/{split}/boxes.json", "images": "pictures/{split}"},
+        {"annotations": {"train": "labels/train/boxes.json"}, "images": "pictures/train"},
     ],
 )
-def test_other_places_are_told(told, draws, as_document, tmp_path):
-    layout(tmp_path, draws, as_document(), "told/train/of.json", "pictures/train")
-    assert len(COCO("train", str(tmp_path), val=0.0, **told)) == 3
+def test_other_places_can_be_set(parameters, draws, as_document, tmp_path):
+    annotations = parameters["annotations"]
+    layout(tmp_path, draws, as_document(), "labels/train/boxes.json", "pictures/train")
+    assert len(COCO("train", str(tmp_path), val=0.0, **parameters)) == 3
     with pytest.warns(AssumedWarning, match=r"3 of 3 files .*pictures/train/a\.png"):
-        assert len(COCO("train", str(tmp_path), val=0.0, annotations=told["annotations"])) == 3
+        assert len(COCO("train", str(tmp_path), val=0.0, annotations=annotations)) == 3
     for name in ("a.png", "b.png", "c.png"):
         (tmp_path / "pictures/train" / name).unlink()
-    with pytest.raises(gvt.DataError, match=r"none of the pictures of .* was found below"):
-        COCO("train", str(tmp_path), val=0.0, annotations=told["annotations"])
+    with pytest.raises(gvt.DataError, match=r"none of the images of .* was found below"):
+        COCO("train", str(tmp_path), val=0.0, annotations=annotations)
     with pytest.raises(gvt.DataError, match=r"there is no folder .*nowhere"):
-        COCO("train", str(tmp_path), **{**told, "images": "nowhere"})
+        COCO("train", str(tmp_path), **{**parameters, "images": "nowhere"})
 
 
 @pytest.mark.parametrize(
-    ("annotations", "said"),
+    ("annotations", "message"),
     [
         ("not.json", r"there is no file .*not\.json"),
         ("not_{split}.json", r"no file .*not_\{split\}\.json"),
         ({"training": "all.json"}, "no split is called training"),
-        (None, r"there are .*all\.json, .*other\.json; say which"),
+        (None, r"there are .*all\.json, .*other\.json; choose one"),
     ],
 )
-def test_files_that_are_not_there(annotations, said, draws, as_document, tmp_path):
+def test_absent_files_are_an_error(annotations, message, draws, as_document, tmp_path):
     for name in ("all.json", "other.json"):
         layout(tmp_path, draws, as_document(), name, "images")
-    with pytest.raises(gvt.DataError, match=said):
+    with pytest.raises(gvt.DataError, match=message):
         COCO("train", str(tmp_path), annotations=annotations)
 
 
@@ -202,7 +203,7 @@ def test_a_single_file_is_shared_out(draws, as_document, scene, tmp_path):
     ids = [dataset[i].record.id for dataset in parts.values() for i in range(len(dataset))]
     assert sorted(ids) == [*range(1, 21)]
     assert min(map(len, parts.values())) > 0
-    with pytest.raises(gvt.DataError, match=r"no pictures for split test; give data\.test"):
+    with pytest.raises(gvt.DataError, match=r"no images for split test; give data\.test"):
         COCO("test", str(tmp_path))
 
 
@@ -214,14 +215,21 @@ def test_the_files_of_all_splits_agree(draws, as_document, tmp_path):
     (tmp_path / "val.json").write_text(json.dumps(extra))
     train, val = (COCO(split, str(tmp_path)) for split in ("train", "val"))
     assert train.info.classes == val.info.classes == ("ant", "cell", "dot")
-    for wrong, said in (
-        ({"id": 10, "name": "ant"}, "category 10 is ant, and in another split's file cell"),
-        ({"id": 2, "name": "cell"}, "give category cell the different numbers 2 and 10"),
+    for wrong, message in (
+        ({"id": 10, "name": "ant"}, "category 10 is ant, but cell in another split's file"),
+        (
+            {"id": 2, "name": "cell"},
+            "category cell has different ids in the splits' files",
+        ),
     ):
-        changed = [wrong, *[of for of in content["categories"] if of["id"] != wrong["id"]]]
-        changed = [of for at, of in enumerate(changed) if not (at and of["name"] == wrong["name"])]
+        changed = [wrong, *[item for item in content["categories"] if item["id"] != wrong["id"]]]
+        changed = [
+            item
+            for index, item in enumerate(changed)
+            if not (index and item["name"] == wrong["name"])
+        ]
         (tmp_path / "val.json").write_text(json.dumps({**content, "categories": changed}))
-        with pytest.raises(gvt.DataError, match=said):
+        with pytest.raises(gvt.DataError, match=message):
             COCO("train", str(tmp_path))
 
 
@@ -231,10 +239,10 @@ def without(entry, key):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda c: without(c, "categories"), r"\.json: categories: Field required"),
-        (lambda c: without(c, "annotations"), r"\.json: has no annotations, as files of test"),
+        (lambda c: without(c, "annotations"), r"\.json: has no annotations, like the files of t"),
         (lambda c: c["images"].append(None), r"1 malformed image entry \(.*images\[3\]: should be"),
         (lambda c: without(c["images"][2], "file_name"), r"images\[2\]\.file_name: Field required"),
         (lambda c: c["images"][0].update(id="a"), r"images\[0\]\.id: should be a valid integer"),
@@ -263,20 +271,20 @@ def without(entry, key):
         ),
         (lambda c: c["images"][0].update(file_name="."), r"images\[0\]\.file_name: '\.' is not"),
         (lambda c: c["images"][0].update(file_name="n" * 300), "1 missing image .*nnnn"),
-        (lambda c: [i.update(file_name=f"{i['id']}" * 300) for i in c["images"]], "none of the pi"),
+        (lambda c: [i.update(file_name=f"{i['id']}" * 300) for i in c["images"]], "none of the im"),
     ],
 )
-def test_a_file_that_is_wrong_is_one_line(change, said, formats, as_document, tmp_path):
+def test_a_file_that_is_wrong_is_one_line(change, message, formats, as_document, tmp_path):
     content = as_document()
     change(content)
     root = formats["coco"](tmp_path / "data", content=content)
-    with pytest.raises(gvt.DataError, match=said) as caught:
+    with pytest.raises(gvt.DataError, match=message) as caught:
         COCO("train", str(root))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"images": [' + "[" * 5000])
-def test_what_is_no_such_json_is_one_line(text, formats, tmp_path):
+def test_invalid_json_is_one_line(text, formats, tmp_path):
     root = formats["coco"](tmp_path / "data")
     (root / "annotations/instances_train2017.json").write_text(text)
     with pytest.raises(gvt.DataError, match=r"instances_train2017\.json: .+") as caught:
@@ -284,7 +292,7 @@ def test_what_is_no_such_json_is_one_line(text, formats, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_annotations_of_nothing_known(formats, as_document, tmp_path):
+def test_annotations_of_unknown_images_are_a_problem(formats, as_document, tmp_path):
     content = as_document()
     content["annotations"][0]["image_id"] = 77
     content["annotations"][1]["category_id"] = 55
@@ -309,9 +317,9 @@ def test_the_truth_is_of_the_original_size(formats, tmp_path):
     assert truth["labels"].dtype == torch.int64
     assert truth["masks"].dtype == torch.uint8
     assert truth["ignored"].tolist() == [False, False]
-    wanted = torch.zeros(2, 30, 40, dtype=torch.uint8)
-    wanted[0, 3:13, 2:22] = wanted[1, 5:30, 10:40] = 1
-    assert torch.equal(truth["masks"], wanted)
+    expected = torch.zeros(2, 30, 40, dtype=torch.uint8)
+    expected[0, 3:13, 2:22] = expected[1, 5:30, 10:40] = 1
+    assert torch.equal(truth["masks"], expected)
     empty = dataset[2].record.truth()
     assert empty["boxes"].shape == (0, 4)
     assert empty["masks"].shape == (0, 20, 20)
@@ -319,16 +327,16 @@ def test_the_truth_is_of_the_original_size(formats, tmp_path):
     assert set(boxes) == {"boxes", "labels", "ignored"}
 
 
-def test_the_truth_is_cut_only_where_that_is_asked_for(formats, scene, tmp_path):
+def test_the_truth_is_clipped_only_on_request(formats, scene, tmp_path):
     objects = [("cell", (-0.5, 3, 9, 9)), ("dot", (30, 5, 50, 9))]
     root = str(formats["coco"](tmp_path / "data", [scene("a", (30, 40), objects)]))
-    with pytest.warns(UserWarning, match="cut at the image's edge"):
+    with pytest.warns(UserWarning, match="clipped at the image's edge"):
         sample = COCO("train", root, on_error="clip")[0]
     assert sample.record.truth()["boxes"].tolist() == [[-0.5, 3, 9, 9], [30, 5, 40, 9]]
     assert sample.targets["boxes"].tolist() == [[0, 3, 9, 9], [30, 5, 40, 9]]
 
 
-def test_a_mark_of_the_byte_order_is_no_harm(formats, tmp_path):
+def test_a_byte_order_mark_is_ignored(formats, tmp_path):
     root = formats["coco"](tmp_path / "data")
     path = root / "annotations/instances_train2017.json"
     path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())

@@ -35,9 +35,9 @@ def boxes(dataset):
     return {s.record.source.rpartition("/")[2]: s.targets["boxes"].tolist() for s in samples}
 
 
-def whole(root, **told):
+def whole(root, **parameters):
     """Return all pictures as the training split."""
-    return COCO("train", root, val=0.0, **told)
+    return COCO("train", root, val=0.0, **parameters)
 
 
 def annotation(number, **entries):
@@ -54,7 +54,7 @@ def annotation(number, **entries):
 
 @pytest.mark.parametrize("bbox", ["absent", None, []])
 @pytest.mark.parametrize("form", ["polygon", "run lengths"])
-def test_a_box_that_is_absent_is_the_one_around_the_outline(bbox, form, written):
+def test_an_absent_box_is_computed_from_the_outline(bbox, form, written):
     def change(content):
         annotation(1, bbox=bbox)(content)
         if form == "run lengths":  # columns 10 to 39 of 40, rows 5 to 29 of 30
@@ -156,7 +156,7 @@ def test_an_image_listed_twice_is_taken_once(written):
     assert len(dataset) == 3
 
 
-def test_images_of_one_number_are_left_out(written):
+def test_images_with_the_same_id_are_left_out(written):
     root = written(lambda content: content["images"][1].update(id="1"))
     with pytest.warns(
         UserWarning, match=r"1 repeated image id: .*a\.png and b.png have the same id 1"
@@ -236,7 +236,7 @@ def test_a_picture_that_may_be_two_files_is_a_problem(written, draws, tmp_path):
 
 def test_pictures_of_another_split_are_not_taken(written, tmp_path):
     root = written(lambda content: None, name="train.json", place="val/{}")
-    with pytest.raises(gvt.DataError, match="none of the pictures"):
+    with pytest.raises(gvt.DataError, match="none of the images"):
         whole(root)
 
 
@@ -251,7 +251,7 @@ def test_composed_and_decomposed_names_are_the_same(written, tmp_path):
     root = written(change, place=unicodedata.normalize("NFD", name))
     dataset = whole(root, classes=[unicodedata.normalize("NFC", "Zell\xe9"), "dot"])
     prefix = unicodedata.normalize("NFD", name.format(""))
-    assert boxes(dataset) == {f"{prefix}{file}": of for file, of in ORIGINAL.items()}
+    assert boxes(dataset) == {f"{prefix}{file}": box for file, box in ORIGINAL.items()}
     assert whole(root).info.classes == ("Zell\xe9", "dot")
 
 
@@ -272,7 +272,7 @@ def test_composed_and_decomposed_names_are_the_same(written, tmp_path):
         lambda c: [a.update(bbox=[str(v) for v in a["bbox"]]) for a in c["annotations"]],
     ],
 )
-def test_what_tools_write_differently_is_the_same(change, written):
+def test_variants_of_labelling_tools_are_read_alike(change, written):
     dataset = whole(written(change))
     assert boxes(dataset) == ORIGINAL
     assert dataset.info.problems == {}
@@ -280,7 +280,7 @@ def test_what_tools_write_differently_is_the_same(change, written):
 
 
 @pytest.mark.parametrize("size", [{"width": 30, "height": 40}, {"width": -40}])
-def test_a_size_that_is_swapped_or_negative_is_told(size, written):
+def test_a_swapped_or_negative_size_is_reported(size, written):
     root = written(lambda content: content["images"][0].update(size))
     with pytest.raises(gvt.DataError, match=r"1 image of another size .*a\.png is -?[34]0x[34]0"):
         whole(root)
@@ -294,7 +294,7 @@ def test_names_of_splits_have_any_case(name, written):
     assert boxes(COCO("val", root)) == ORIGINAL
 
 
-def test_two_files_of_one_split_are_told(written):
+def test_two_files_of_one_split_are_an_error(written):
     written(lambda content: None, name="Train.json", place="images/{}")
     root = written(lambda content: None, name="training.json", place="images/{}")
     with pytest.raises(gvt.DataError, match=r"Train\.json, .*training\.json are all called like"):
@@ -307,11 +307,11 @@ def test_a_split_without_a_file_is_a_share_of_the_training_split(written):
     assert len(val) == 1
     assert train | val == ORIGINAL
     assert not {*train} & {*val}
-    with pytest.raises(gvt.DataError, match=r"no pictures for split test; give data\.test a share"):
+    with pytest.raises(gvt.DataError, match=r"no images for split test; give data\.test a share"):
         COCO("test", root)
 
 
-def test_where_no_image_can_be_used_the_reason_is_named(written):
+def test_a_file_without_usable_images_is_an_error_with_the_reason(written):
     root = written(lambda content: [i.update(id=f"uuid-{i['id']}") for i in content["images"]])
     with pytest.raises(gvt.DataError, match=r"no image can be used: .*3 malformed image entries"):
         whole(root, on_error="skip")

@@ -25,7 +25,7 @@ def opened(name, root, **parameters):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_same_box_counts_once_and_that_is_told(name, formats, scene, tmp_path):
+def test_a_repeated_box_counts_once_with_a_warning(name, formats, scene, tmp_path):
     objects = [("cell", BOX), ("dot", OTHER), ("cell", BOX), ("dot", BOX), ("cell", BOX)]
     scenes = [scene("a", (30, 40), objects), scene("b", (30, 40), [("cell", BOX)])]
     root = formats[name](tmp_path / "data", scenes)
@@ -134,6 +134,6 @@ def test_the_fingerprint_is_that_of_each_once(formats, scene, tmp_path):
     once = formats["yolo"](tmp_path / "once", [scene("a", (30, 40), [("cell", BOX)])])
     twice = formats["yolo"](tmp_path / "twice", [scene("a", (30, 40), [("cell", BOX)] * 2)])
     with pytest.warns(UserWarning, match="twice"):
-        found = opened("yolo", twice)
-    assert found.info.fingerprint == opened("yolo", once).info.fingerprint
-    assert torch.equal(found[0].targets["boxes"], opened("yolo", once)[0].targets["boxes"])
+        dataset = opened("yolo", twice)
+    assert dataset.info.fingerprint == opened("yolo", once).info.fingerprint
+    assert torch.equal(dataset[0].targets["boxes"], opened("yolo", once)[0].targets["boxes"])

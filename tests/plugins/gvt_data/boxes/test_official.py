@@ -31,7 +31,7 @@ def crowded(scene, seed):
 @pytest.mark.filterwarnings("ignore:__array__")
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("fit", [None, "crop", "within"])
-def test_figures_are_the_official_ones(fit, seed, formats, as_document, scene, tmp_path):
+def test_metrics_equal_the_official_ones(fit, seed, formats, as_document, scene, tmp_path):
     scenes = crowded(scene, seed)
     content = as_document(scenes)
     for annotation in content["annotations"][::4]:
@@ -47,8 +47,8 @@ def test_figures_are_the_official_ones(fit, seed, formats, as_document, scene, t
         results.append({**entry, "bbox": box.tolist(), "score": float(source.random())})
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results))
-    found = {"feature_info": {"a": (4, 8)}, "num_classes": 2, "hidden": 4}
-    metric = gvt.create("head", "faster_rcnn", **found).metric()
+    parameters = {"feature_info": {"a": (4, 8)}, "num_classes": 2, "hidden": 4}
+    metric = gvt.create("head", "faster_rcnn", **parameters).metric()
     read = Results.read(path, dataset.info.classes, dataset.info.category_ids)
     for index in range(len(dataset)):
         record = dataset[index].record

@@ -36,15 +36,15 @@ def test_outlines_that_cannot_be_drawn_are_found_at_opening(kind, formats, as_do
     content = as_document()
     content["annotations"][0]["segmentation"] = OUTLINES[kind]
     root = str(formats["coco"](tmp_path / "data", content=content))
-    said = (
+    message = (
         r"1 outline that cannot be drawn:? \(?instances_train2017\.json: annotation 1 \(cell\): \w"
     )
-    with pytest.raises(gvt.DataError, match=said) as caught:
+    with pytest.raises(gvt.DataError, match=message) as caught:
         COCO("train", root)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
     for on_error in ("skip", "clip"):
-        with pytest.warns(UserWarning, match=said):
+        with pytest.warns(UserWarning, match=message):
             dataset = COCO("train", root, on_error=on_error)
         assert dataset[0].targets["labels"].tolist() == [1]
         assert len(dataset[0].targets["masks"]) == len(dataset[0].record.truth()["masks"]) == 1
@@ -61,7 +61,7 @@ def test_outlines_that_cannot_be_drawn_are_found_at_opening(kind, formats, as_do
     )
 )
 @settings(max_examples=200, deadline=None)
-def test_an_outline_that_is_well_can_be_drawn(polygons):
+def test_a_valid_outline_can_be_drawn(polygons):
     why = why_not_drawn(polygons, (30, 40))
     if why is None:
         assert drawn(polygons, (30, 40)).shape == (30, 40)
@@ -72,7 +72,7 @@ def test_an_outline_that_is_well_can_be_drawn(polygons):
             assert str(error) == why
 
 
-def test_many_outlines_are_looked_at_without_being_drawn(monkeypatch):
+def test_many_outlines_are_checked_without_being_drawn(monkeypatch):
     monkeypatch.setattr(outlines, "drawn", lambda *_: pytest.fail("is drawn"))
     corners = np.linspace(0, 2 * np.pi, 80, endpoint=False)
     around = np.stack([320 + 200 * np.cos(corners), 240 + 200 * np.sin(corners)], axis=1)
@@ -99,5 +99,5 @@ def test_the_box_around_a_mask_is_that_of_its_pixels_or_corners(left, top, acros
         *({"size": [0, 0], "counts": []}, {"size": [-3, -3], "counts": [0, 9]}),
     ],
 )
-def test_what_is_no_outline_has_no_box_around_it(outline):
+def test_an_invalid_outline_has_no_box(outline):
     assert box_around(outline) is None

@@ -21,11 +21,11 @@ def touch(root, *names):
 
 
 def located(root, *names, base=None, split=None):
-    """Return where files are relative to the root; what was not taken is its reason."""
-    found = Locator(root, split).files(names, SOURCE, base)
+    """Return the locations of files relative to the root, or the reasons for ambiguous ones."""
+    locations = Locator(root, split).files(names, SOURCE, base)
     return [
-        of.reason or (of.path.relative_to(root).as_posix() if there(of.path) else "missing")
-        for of in found.values()
+        item.reason or (item.path.relative_to(root).as_posix() if there(item.path) else "missing")
+        for item in locations.values()
     ]
 
 
@@ -50,7 +50,7 @@ def located(root, *names, base=None, split=None):
         "/3.png",
     ],
 )
-def test_a_path_from_elsewhere_is_found_by_its_end_and_told(written, tmp_path):
+def test_a_path_from_elsewhere_is_found_by_its_end_with_a_warning(written, tmp_path):
     touch(tmp_path, "images/3.png", "images/4.png", "other/5.png")
     with pytest.warns(AssumedWarning) as caught:
         assert located(tmp_path, written) == ["images/3.png"]
@@ -62,7 +62,7 @@ def test_a_path_from_elsewhere_is_found_by_its_end_and_told(written, tmp_path):
 @pytest.mark.parametrize(
     "name", ["a b#1.png", "100%_a.png", "a?d=b.png", "a\\b.png", "1234abcd-x.png"]
 )
-def test_a_path_that_is_right_is_taken_as_it_is_without_a_word(name, tmp_path, monkeypatch):
+def test_a_correct_path_is_used_as_written_without_a_warning(name, tmp_path, monkeypatch):
     touch(tmp_path, f"images/{name}", "images/x.png")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -88,8 +88,8 @@ def test_letters_may_be_composed_or_not(tmp_path):
 def test_the_longest_end_decides(tmp_path):
     touch(tmp_path, "a/images/3.png", "b/images/3.png", "b/4.png")
     with pytest.warns(AssumedWarning, match="2 of 2 files"):
-        found = located(tmp_path, "C:\\x\\a\\images\\3.png", "C:\\x\\b\\images\\3.png")
-    assert found == ["a/images/3.png", "b/images/3.png"]
+        locations = located(tmp_path, "C:\\x\\a\\images\\3.png", "C:\\x\\b\\images\\3.png")
+    assert locations == ["a/images/3.png", "b/images/3.png"]
     ambiguous = located(tmp_path, "C:\\x\\images\\3.png")[0]
     assert ambiguous == (
         f"C:\\x\\images\\3.png may be {tmp_path}/a/images/3.png or {tmp_path}/b/images/3.png"
@@ -115,8 +115,8 @@ def test_a_file_of_another_split_is_not_taken(tmp_path):
 
 def test_two_paths_never_become_one_file(tmp_path):
     touch(tmp_path, "1.png", "2.png")
-    found = located(tmp_path, "C:\\a\\1.png", "C:\\b\\1.png")
-    assert found == [
+    locations = located(tmp_path, "C:\\a\\1.png", "C:\\b\\1.png")
+    assert locations == [
         f"C:\\a\\1.png and C:\\b\\1.png may both be {tmp_path}/1.png",
         f"C:\\b\\1.png and C:\\a\\1.png may both be {tmp_path}/1.png",
     ]
@@ -138,21 +138,21 @@ def test_nothing_outside_the_root_is_taken(tmp_path):
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "/", "C:\\", "a\0b.png", "n" * 300 + ".png", "?d="]
 )
-def test_what_names_no_file_is_missing(name, tmp_path):
+def test_a_path_without_a_file_is_missing(name, tmp_path):
     touch(tmp_path, "1.png")
     assert located(tmp_path, name) == ["missing"]
 
 
 def test_folders_are_found_by_their_ends_too(tmp_path):
     touch(tmp_path, "images/train/1.png", "images/val/1.png", "x/data/1.png", "y/data/1.png")
-    of = {split: Locator(tmp_path, split).folder for split in ("train", "val")}
+    folders = {split: Locator(tmp_path, split).folder for split in ("train", "val")}
     for written in ("images/train", "C:\\cells\\images\\train", "../images/train", "/a/train"):
-        assert of["train"](written) == tmp_path / "images/train"
-    assert of["val"]("D:\\images\\val") == tmp_path / "images/val"
-    assert of["val"]("D:\\images\\dev") is None
-    assert of["val"]("images") == tmp_path / "images"
+        assert folders["train"](written) == tmp_path / "images/train"
+    assert folders["val"]("D:\\images\\val") == tmp_path / "images/val"
+    assert folders["val"]("D:\\images\\dev") is None
+    assert folders["val"]("images") == tmp_path / "images"
     with pytest.raises(gvt.DataError, match=r"C:\\data: may be .*/x/data or .*/y/data; write it"):
-        of["train"]("C:\\data")
+        folders["train"]("C:\\data")
 
 
 def test_a_folder_of_another_split_is_not_taken(tmp_path):
@@ -161,7 +161,7 @@ def test_a_folder_of_another_split_is_not_taken(tmp_path):
     assert Locator(tmp_path, "train").folder("../train/images") == tmp_path / "train/images"
 
 
-def test_parts_are_those_of_any_system():
+def test_paths_of_any_system_are_split():
     assert parts_of("C:\\a/b\\.\\c.png") == ("C:", "a", "b", "c.png")
     assert parts_of("../../a/../b.png") == ("b.png",)
     assert parts_of("") == ()

@@ -12,7 +12,7 @@ from gvt_data.boxes.voc import VOC
 from gvt_data.masks.voc import CLASSES
 
 
-def test_corners_are_inclusive_unless_told(formats, tmp_path):
+def test_corners_are_inclusive_by_default(formats, tmp_path):
     root = str(formats["voc"](tmp_path / "data"))
     assert VOC("train", root)[0].targets["boxes"].tolist() == [[1, 2, 22, 13], [9, 4, 40, 30]]
     exact = VOC("train", root, corners="exact")[0].targets["boxes"]
@@ -29,7 +29,7 @@ def test_the_folder_is_found(tmp_path, above):
     assert train.info.classes == val.info.classes == CLASSES
     if above == 2:
         (root.parent / "VOC2007/JPEGImages").mkdir(parents=True)
-        with pytest.raises(gvt.DataError, match=r"has several: .*VOC2007, .*VOC2012; give one"):
+        with pytest.raises(gvt.DataError, match=r"several years: .*VOC2007, .*VOC2012; give one"):
             VOC("train", str(tmp_path))
 
 
@@ -62,7 +62,7 @@ def test_classes_are_those_of_all_splits(formats, scene, tmp_path):
     assert VOC("train", str(root), classes=["zebra"])[0].targets["labels"].tolist() == [0]
 
 
-def test_difficult_objects_are_left_out_unless_wanted(formats, tmp_path):
+def test_difficult_objects_are_left_out_by_default(formats, tmp_path):
     root = formats["voc"](tmp_path / "data")
     path = root / "Annotations/a.xml"
     path.write_text(path.read_text().replace("<difficult>0", "<difficult>1", 1))
@@ -74,10 +74,10 @@ def test_difficult_objects_are_left_out_unless_wanted(formats, tmp_path):
     assert truth["labels"].tolist() == [0, 1]
     assert truth["boxes"].tolist() == [[1, 2, 22, 13], [9, 4, 40, 30]]
     assert "masks" not in truth
-    wanted = VOC("train", str(root), difficult=True)
-    assert wanted[0].targets["labels"].tolist() == [0, 1]
-    assert wanted.info.left_out == {}
-    assert wanted[0].record.truth()["ignored"].tolist() == [False, False]
+    dataset = VOC("train", str(root), difficult=True)
+    assert dataset[0].targets["labels"].tolist() == [0, 1]
+    assert dataset.info.left_out == {}
+    assert dataset[0].record.truth()["ignored"].tolist() == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_name_with_a_blank_or_a_dot_is_one(formats, scene, tmp_path):
     names = ("of 1", "v1.5", "v1.png")
     root = formats["voc"](tmp_path / "data", [scene(name, (30, 40)) for name in names])
     dataset = VOC("train", str(root))
-    found = [Path(dataset[i].record.source).name for i in range(len(dataset))]
-    assert found == [f"{name}.png" for name in names]
+    files = [Path(dataset[i].record.source).name for i in range(len(dataset))]
+    assert files == [f"{name}.png" for name in names]
 
 
 def test_a_line_that_is_too_long_for_a_name_is_a_missing_picture(formats, tmp_path):
@@ -107,7 +107,7 @@ def test_a_line_that_is_too_long_for_a_name_is_a_missing_picture(formats, tmp_pa
 
 
 @pytest.mark.parametrize("places", ["{0}.png {0}.xml", "images/{0}.png annotations/{0}.xml"])
-def test_a_folder_of_ones_own(scene, draws, as_xml, tmp_path, places):
+def test_images_and_xml_files_in_one_folder_are_paired(scene, draws, as_xml, tmp_path, places):
     picture, text = (str(tmp_path / place) for place in places.split())
     for number in range(12):
         one = scene(str(number), (30, 40), [("cat", (1, 2, 3 + number, 9))])
@@ -123,7 +123,7 @@ def test_a_folder_of_ones_own(scene, draws, as_xml, tmp_path, places):
             box = dataset[index].targets["boxes"].tolist()
             assert box == [[1, 2, 3 + int(Path(source).stem), 9]]
     assert all(dataset.info.classes == CLASSES for dataset in parts.values())
-    with pytest.raises(gvt.DataError, match=r"split test of .* has no pictures"):
+    with pytest.raises(gvt.DataError, match=r"split test of .* has no images"):
         VOC("test", str(tmp_path))
     with pytest.raises(gvt.DataError, match="has no lists in ImageSets/Main"):
         VOC("train", str(tmp_path), train="trainval")
@@ -150,9 +150,9 @@ OBJECT = "<annotation><object>{}</object></annotation>"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        (LAUGHS, r"a\.xml: it declares a document type"),
+        (LAUGHS, r"a\.xml: a document type"),
         (
             "<annotation>\n<size>\n</annotation>",
             r"a\.xml: line 3: is not valid XML: mismatched tag",
@@ -171,10 +171,10 @@ OBJECT = "<annotation><object>{}</object></annotation>"
         ),
     ],
 )
-def test_a_broken_file_is_one_line(formats, tmp_path, text, said):
+def test_a_broken_file_is_one_line(formats, tmp_path, text, message):
     root = formats["voc"](tmp_path / "data")
     (root / "Annotations/a.xml").write_text(text)
-    with pytest.raises(gvt.DataError, match=said) as caught:
+    with pytest.raises(gvt.DataError, match=message) as caught:
         VOC("train", str(root))
     assert "\n" not in str(caught.value)
 
@@ -189,7 +189,7 @@ def test_entities_are_never_expanded(formats, tmp_path):
 
 
 @pytest.mark.parametrize("size", ["", "<size><width>0</width><height>0</height></size>"])
-def test_a_size_may_be_unsaid(formats, tmp_path, size):
+def test_a_size_may_be_absent(formats, tmp_path, size):
     root = formats["voc"](tmp_path / "data")
     text = (root / "Annotations/a.xml").read_text()
     start, end = text.index("<size>"), text.index("</size>") + len("</size>")
@@ -197,7 +197,7 @@ def test_a_size_may_be_unsaid(formats, tmp_path, size):
     assert len(VOC("train", str(root), corners="exact")[0].targets["boxes"]) == 2
 
 
-def test_a_corner_that_is_no_number_is_a_bad_box(formats, tmp_path):
+def test_a_corner_that_is_not_a_number_is_a_bad_box(formats, tmp_path):
     root = formats["voc"](tmp_path / "data")
     path = root / "Annotations/a.xml"
     path.write_text(path.read_text().replace("<xmin>2<", "<xmin>left<"))
@@ -255,7 +255,7 @@ def test_white_cells_are_where_their_boxes_say():
     assert np.mean(np.array(inside) < np.array(outside)) > 0.9
 
 
-def test_a_picture_of_any_kind_is_taken(formats, tmp_path):
+def test_an_image_of_any_kind_is_read(formats, tmp_path):
     root = formats["voc"](tmp_path / "data")
     (root / "JPEGImages/a.png").unlink()
     Image.new("L", (40, 30), 7).save(root / "JPEGImages/a.tif")

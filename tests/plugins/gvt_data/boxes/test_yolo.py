@@ -42,7 +42,7 @@ def test_usual_layouts_are_found(picture, text, draws, tmp_path):
     assert dataset.info.classes == ("cat", "dog")
     assert dataset[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
     assert dataset[0].targets["labels"].tolist() == [1]
-    with pytest.raises(gvt.DataError, match=r"split train of .* has no pictures"):
+    with pytest.raises(gvt.DataError, match=r"split train of .* has no images"):
         YOLO("train", str(tmp_path))
 
 
@@ -59,7 +59,7 @@ def test_without_folders_there_are_shares(picture, text, draws, tmp_path):
     assert min(map(len, parts)) > 0
 
 
-def test_folders_may_be_told_by_the_yaml(draws, tmp_path):
+def test_folders_may_be_named_by_the_yaml(draws, tmp_path):
     write(tmp_path, "images/first/{}.jpg", "labels/first/{}.txt", draws, range(3))
     write(tmp_path, "images/second/{}.jpg", "labels/second/{}.txt", draws, range(3, 5))
     text = "path: ../somewhere\ntrain: images/first\nval: ../images/second\nnames: [cat, dog]\n"
@@ -87,15 +87,15 @@ def test_lists_that_the_yaml_names_are_the_splits(train, val, prefix, draws, tmp
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws, range(6))
     text = f"train: {json.dumps(train)}\nval: {json.dumps(val)}\nnames: [cat, dog]\n"
     (tmp_path / "data.yaml").write_text(text)
-    for given, numbers in ((train, (4, 0, 0, 2)), (val, (1, 5))):
-        path = tmp_path / (given if isinstance(given, str) else given[0])
+    for entry, numbers in ((train, (4, 0, 0, 2)), (val, (1, 5))):
+        path = tmp_path / (entry if isinstance(entry, str) else entry[0])
         path.parent.mkdir(exist_ok=True)
         lines = [f"{prefix.format(root=tmp_path)}{number}.jpg\n" for number in numbers]
         path.write_text("".join(lines) + "\n")
     assert of_split("train", tmp_path) == ["0", "2", "4"]
     assert of_split("val", tmp_path) == ["1", "5"]
     assert YOLO("val", str(tmp_path))[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
-    with pytest.raises(gvt.DataError, match=r"split test of .* has no pictures"):
+    with pytest.raises(gvt.DataError, match=r"split test of .* has no images"):
         YOLO("test", str(tmp_path))
 
 
@@ -138,39 +138,39 @@ def test_what_the_yaml_does_not_name_is_a_share_of_what_it_names(draws, tmp_path
     (tmp_path / "data.yaml").write_text("val: images/a\n")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     assert len(of_split("val", tmp_path)) == 20
-    with pytest.raises(gvt.DataError, match=r"data\.yaml: val: is named, and train is not"):
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: val: is named, but train is not"):
         YOLO("train", str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("train: nowhere", r"data\.yaml: train: nowhere is neither a folder nor a text file"),
         ("train: /nowhere/else", r"data\.yaml: train: /nowhere/else is neither a folder"),
         ("train: [images, lists.txt]", r"data\.yaml: train: lists\.txt is neither"),
         ("train: images/0.jpg", r"data\.yaml: train: images/0\.jpg is neither"),
         (f"train: {'n' * 300}", r"data\.yaml: train: n+ is neither"),
-        ("train: labels", r"data\.yaml: train: there are no pictures in .*labels"),
-        ("train: empty.txt", r"data\.yaml: train: there are no pictures in .*empty\.txt"),
+        ("train: labels", r"data\.yaml: train: there are no images in .*labels"),
+        ("train: empty.txt", r"data\.yaml: train: there are no images in .*empty\.txt"),
         ("train: lost.txt", r"1 missing image \(labels/lost\.txt: there is no .*images/lost\.jpg"),
     ],
 )
-def test_what_the_yaml_names_and_is_not_there_is_one_line(text, said, draws, tmp_path):
+def test_an_absent_place_of_the_yaml_is_one_line(text, message, draws, tmp_path):
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "lost.txt").write_text("images/0.jpg\nimages/lost.jpg\n")
     (tmp_path / "data.yaml").write_text(f"{text}\nval: images\nnames: [cat, dog]\n")
-    with pytest.raises(gvt.DataError, match=said) as caught:
+    with pytest.raises(gvt.DataError, match=message) as caught:
         YOLO("train", str(tmp_path))
     assert "\n" not in str(caught.value)
     assert len(YOLO("val", str(tmp_path))) == 1
 
 
-@pytest.mark.parametrize("given", ["5", "[[images]]", "{a: images}", "[images, '']"])
-def test_a_split_of_the_yaml_is_text_or_a_list(given, draws, tmp_path):
+@pytest.mark.parametrize("entry", ["5", "[[images]]", "{a: images}", "[images, '']"])
+def test_a_split_of_the_yaml_is_text_or_a_list(entry, draws, tmp_path):
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
-    (tmp_path / "data.yaml").write_text(f"train: {given}\nnames: [cat, dog]\n")
-    with pytest.raises(gvt.DataError, match=r"data\.yaml: train: is no folder of pictures, no te"):
+    (tmp_path / "data.yaml").write_text(f"train: {entry}\nnames: [cat, dog]\n")
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: train: is neither a folder of images,"):
         YOLO("train", str(tmp_path))
 
 
@@ -182,7 +182,7 @@ def test_in_a_folder_that_the_yaml_names_partners_are_missed(draws, tmp_path):
         YOLO("train", str(tmp_path), val=0.0)
     (tmp_path / "labels/a/lost.txt").unlink()
     draws(tmp_path / "images/a/0.png", (20, 40))
-    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg goes by the same name"):
+    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg has the same name"):
         YOLO("train", str(tmp_path), val=0.0)
 
 
@@ -224,42 +224,42 @@ def test_names_of_classes_are_found(file, text, draws, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("names: [cat", r"data\.yaml, line \d: not valid YAML"),
-        ("names: {0: cat, 2: dog}", "their numbers are not those from 0 on"),
-        ("names: 5", "names: is no list"),
+        ("names: {0: cat, 2: dog}", "its keys are not the numbers 0 to 1"),
+        ("names: 5", "names: is not a list"),
         ("names: [cat, cat]", "two classes are called cat"),
     ],
 )
-def test_names_that_are_wrong_are_one_line(text, said, draws, tmp_path):
+def test_names_that_are_wrong_are_one_line(text, message, draws, tmp_path):
     write(tmp_path, "images/train/{}.jpg", "labels/train/{}.txt", draws)
     (tmp_path / "data.yaml").write_text(text)
-    with pytest.raises(gvt.DataError, match=said) as caught:
+    with pytest.raises(gvt.DataError, match=message) as caught:
         YOLO("train", str(tmp_path), val=0.0)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
-        ("0 0.5 0.5 0.2", r"0\.txt: line 2 \(cat\): has 3 numbers behind its class; a box has 4"),
+        ("0 0.5 0.5 0.2", r"0\.txt: line 2 \(cat\): has 3 numbers after the class; a box has 4"),
         ("0 0.5 0.5 0.2 0.2 0.9", r"line 2 \(cat\): has 5 numbers"),
-        ("cat 0.5 0.5 0.2 0.2", "line 2: cat is not a class's number"),
-        ("-1 0.5 0.5 0.2 0.2", "line 2: -1 is not a class's number"),
-        ("0.5 0.5 0.5 0.2 0.2", "line 2: 0.5 is not a class's number"),
-        ("inf 0.5 0.5 0.2 0.2", "line 2: inf is not a class's number"),
+        ("cat 0.5 0.5 0.2 0.2", "line 2: cat is not the index of a class"),
+        ("-1 0.5 0.5 0.2 0.2", "line 2: -1 is not the index of a class"),
+        ("0.5 0.5 0.5 0.2 0.2", "line 2: 0.5 is not the index of a class"),
+        ("inf 0.5 0.5 0.2 0.2", "line 2: inf is not the index of a class"),
     ],
 )
-def test_a_line_that_is_wrong_is_one_line(line, said, draws, tmp_path):
+def test_a_line_that_is_wrong_is_one_line(line, message, draws, tmp_path):
     write(tmp_path, "images/train/{}.jpg", "labels/train/{}.txt", draws, line=LINE + line)
-    with pytest.raises(gvt.DataError, match=said):
+    with pytest.raises(gvt.DataError, match=message):
         YOLO("train", str(tmp_path), val=0.0)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "half"])
 @pytest.mark.parametrize("rest", [" 0.5 0.2 0.2", " 0.1 0.2 0.3 0.4 0.5"])
-def test_what_is_no_number_is_a_bad_box(value, rest, draws, tmp_path):
+def test_a_cell_that_is_not_a_number_is_a_bad_box(value, rest, draws, tmp_path):
     line = f"{LINE}\n0 {value}{rest}\n"
     write(tmp_path, "images/train/{}.jpg", "labels/train/{}.txt", draws, line=line)
     with pytest.raises(gvt.DataError, match=r"1 box that is not a number \(.*: line 3 \(cat\)"):
@@ -271,11 +271,11 @@ def test_outlines_are_masks_where_all_lines_are_some(draws, tmp_path):
     write(tmp_path, "images/train/{}.jpg", "labels/train/{}.txt", draws, [0, 1], line=outline)
     draws(tmp_path / "images/train/bare.jpg", (20, 40))
     dataset = YOLO("train", str(tmp_path), val=0.0)
-    found = dataset[0].targets
-    assert found["boxes"].tolist() == [[10, 4, 30, 16]]
-    wanted = torch.zeros(1, 20, 40, dtype=torch.uint8)
-    wanted[:, 4:16, 10:30] = 1
-    assert torch.equal(found["masks"], wanted)
+    targets = dataset[0].targets
+    assert targets["boxes"].tolist() == [[10, 4, 30, 16]]
+    expected = torch.zeros(1, 20, 40, dtype=torch.uint8)
+    expected[:, 4:16, 10:30] = 1
+    assert torch.equal(targets["masks"], expected)
     assert dataset[2].targets["masks"].shape == (0, 20, 40)
     assert "masks" not in YOLO("train", str(tmp_path), val=0.0, masks=False)[0].targets
     (tmp_path / "labels/train/1.txt").write_text(outline + LINE)
@@ -285,16 +285,16 @@ def test_outlines_are_masks_where_all_lines_are_some(draws, tmp_path):
     assert mixed[0].targets["boxes"].tolist() == [[10, 4, 30, 16]]
 
 
-def test_pictures_of_one_name_are_told(draws, tmp_path):
+def test_images_with_the_same_name_are_an_error(draws, tmp_path):
     write(tmp_path, "images/train/{}.jpg", "labels/train/{}.txt", draws)
     draws(tmp_path / "images/train/0.png", (20, 40))
-    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg goes by the same name"):
+    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg has the same name"):
         YOLO("train", str(tmp_path), val=0.0)
 
 
 def test_a_folder_without_pictures_is_one_line(tmp_path):
     (tmp_path / "data.yaml").write_text(json.dumps({"names": ["a"]}))
-    with pytest.raises(gvt.DataError, match="no pictures in"):
+    with pytest.raises(gvt.DataError, match="no images in"):
         YOLO("train", str(tmp_path))
 
 
@@ -311,7 +311,7 @@ def test_a_number_of_classes_that_is_not_that_of_the_names_is_an_error(yaml, dra
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
     (tmp_path / "data.yaml").write_text(yaml)
     with pytest.raises(
-        gvt.DataError, match=r"data\.yaml: nc is \d, and there are 2 names: cat, do"
+        gvt.DataError, match=r"data\.yaml: nc is \d, but there are 2 names: cat, do"
     ):
         YOLO("train", str(tmp_path), val=0.0)
     named = YOLO("train", str(tmp_path), classes=["a", "b", "c"], val=0.0)
@@ -327,7 +327,7 @@ def test_the_number_of_classes_is_that_of_classes_txt_too(draws, tmp_path):
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
     (tmp_path / "data.yaml").write_text("nc: 3")
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    with pytest.raises(gvt.DataError, match=r"data\.yaml: nc is 3, and there are 2 names"):
+    with pytest.raises(gvt.DataError, match=r"data\.yaml: nc is 3, but there are 2 names"):
         YOLO("train", str(tmp_path), val=0.0)
 
 
@@ -343,9 +343,9 @@ def test_the_number_of_classes_is_that_of_classes_txt_too(draws, tmp_path):
         ("1 0.5 0,5 0.2 0.2", "box that is not a number", "0,5 has a decimal comma; write 0.5"),
         ("1,0.5,0.5,0.2,0.2", "malformed annotation", "the numbers are not separated by spaces"),
         ("1, 0.5, 0.5, 0.2, 0.2", "malformed annotation", "not separated by spaces"),
-        ("1_0 0.5 0.5 0.2 0.2", "malformed annotation", "1_0 is not a class's number"),
+        ("1_0 0.5 0.5 0.2 0.2", "malformed annotation", "1_0 is not the index of a class"),
         ("1 0.5 0.5 0.2 0_2", "box that is not a number", "0_2 is not a number"),
-        ("\0001 0.5 0.5 0.2 0.2", "malformed annotation", "x001 is not a class's number"),
+        ("\0001 0.5 0.5 0.2 0.2", "malformed annotation", "x001 is not the index of a class"),
     ],
 )
 def test_the_cause_of_a_bad_line_is_named(on_error, line, kind, reason, draws, tmp_path):
@@ -370,7 +370,7 @@ def test_the_cause_of_a_bad_line_is_named(on_error, line, kind, reason, draws, t
         b"1.0 5e-1 .5 +0.25 0.50\r",
     ],
 )
-def test_spaces_and_ends_of_lines_may_be_anybodys(content, draws, tmp_path):
+def test_any_white_space_and_line_ends_are_read(content, draws, tmp_path):
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws)
     (tmp_path / "labels/0.txt").write_bytes(content)
     assert YOLO("train", str(tmp_path), val=0.0)[0].targets["boxes"].tolist() == [[15, 5, 25, 15]]
@@ -381,7 +381,7 @@ def test_a_text_file_that_cannot_be_read_goes_by_on_error(encoding, draws, tmp_p
     write(tmp_path, "images/{}.jpg", "labels/{}.txt", draws, (0, 1))
     (tmp_path / "labels/0.txt").write_bytes("1 0.5 0.5 0.2 0.2 é".encode(encoding))
     with pytest.raises(
-        gvt.DataError, match=r"1 unreadable annotation \(.*0\.txt: is not text in UTF-8"
+        gvt.DataError, match=r"1 unreadable annotation \(.*0\.txt: is not valid UTF-8"
     ):
         YOLO("train", str(tmp_path), val=0.0)
     with pytest.warns(UserWarning, match="1 unreadable annotation"):
@@ -409,11 +409,11 @@ def test_paths_of_other_machines_are_found_by_their_ends(case, draws, tmp_path):
     (tmp_path / "lists/b.txt").write_text("/data/sets/images/b/3.jpg\n")
     (tmp_path / "data.yaml").write_text(f"{yaml}\nnames: [cat, dog]\n")
     for split, numbers in (("train", train), ("val", val)):
-        with pytest.warns(UserWarning, match="matched by (its|their) ending") as told:
+        with pytest.warns(UserWarning, match="matched by (its|their) ending") as records:
             dataset = YOLO(split, str(tmp_path))
         sources = [Path(dataset[index].record.source).stem for index in range(len(dataset))]
         assert "".join(sources) == numbers
-        assert len(told) == (2 if case == "lists" else 1)
+        assert len(records) == (2 if case == "lists" else 1)
         assert all(len(dataset[index].targets["boxes"]) == 1 for index in range(len(dataset)))
 
 

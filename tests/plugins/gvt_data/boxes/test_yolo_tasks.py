@@ -53,11 +53,11 @@ def expected(centres=CENTRES):
 
 
 @pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
-@pytest.mark.parametrize("said", ["yaml", "parameter"])
-def test_keypoints_that_are_declared_are_not_read_and_boxes_are(flags, said, draws, tmp_path):
-    yaml = "kpt_shape: [4, 3]\nflip_idx: [0, 1, 2, 3]" if said == "yaml" else ""
+@pytest.mark.parametrize("place", ["yaml", "parameter"])
+def test_keypoints_that_are_declared_are_not_read_and_boxes_are(flags, place, draws, tmp_path):
+    yaml = "kpt_shape: [4, 3]\nflip_idx: [0, 1, 2, 3]" if place == "yaml" else ""
     root = write(tmp_path, posed(flags), draws, yaml)
-    keypoints = None if said == "yaml" else (4, 3)
+    keypoints = None if place == "yaml" else (4, 3)
     with pytest.warns(UserWarning, match=r"not the keypoints behind each \(4 of 3 numbers\)"):
         dataset = YOLO("train", root, val=0.0, keypoints=keypoints)
     assert boxes_of(dataset) == expected()
@@ -76,8 +76,10 @@ def test_points_of_two_numbers_may_be_declared(draws, tmp_path):
 def test_lines_that_do_not_fit_the_keypoints_are_an_error(line, draws, tmp_path):
     root = write(tmp_path, [*posed(FLAGS["seen"]), line], draws, "kpt_shape: [4, 3]")
     count = len(line.split()) - 1
-    said = rf"5\.txt: line 1 \(cat\): has {count} numbers .* 4 keypoints of 3 \(kpt_shape\) has 16"
-    with pytest.raises(gvt.DataError, match=said):
+    message = (
+        rf"5\.txt: line 1 \(cat\): has {count} numbers .* 4 keypoints of 3 \(kpt_shape\) has 16"
+    )
+    with pytest.raises(gvt.DataError, match=message):
         YOLO("train", root, val=0.0)
     with pytest.warns(UserWarning, match="1 malformed annotation"):
         dataset = YOLO("train", root, val=0.0, on_error="skip")
@@ -93,9 +95,9 @@ def test_a_shape_of_keypoints_is_two_numbers(shape, draws, tmp_path):
 
 @pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
 @pytest.mark.parametrize("on_error", ["error", "clip", "skip"])
-def test_keypoints_that_nobody_declares_are_no_outline(flags, on_error, draws, tmp_path):
+def test_undeclared_keypoints_are_not_outlines(flags, on_error, draws, tmp_path):
     root = write(tmp_path, posed(flags), draws)
-    with pytest.raises(gvt.DataError, match=r"as a box with 4 keypoints has; say kpt_shape: \[4, "):
+    with pytest.raises(gvt.DataError, match=r"as a box with 4 keypoints has; set kpt_shape: \[4, "):
         YOLO("train", root, val=0.0, on_error=on_error)
 
 
@@ -116,7 +118,7 @@ def test_points_without_flags_may_be_either(points, draws, tmp_path):
 @pytest.mark.parametrize(
     "points", [[(-0.05, -0.05), (0.05, 0.03)], [(0, 0.1), (0, -0.1), (0.02, 0)]]
 )
-def test_points_that_happen_to_make_a_polygon_are_none(points, draws, tmp_path):
+def test_keypoints_that_happen_to_be_a_polygon_are_refused(points, draws, tmp_path):
     lines = []
     for n in range(8):
         x, y = (25 + 4 * n) / 128, 0.25
@@ -146,18 +148,18 @@ def tracked(*behind, count=20):
 
 
 @pytest.mark.parametrize(
-    ("behind", "said"),
+    ("behind", "message"),
     [
-        ((lambda n: 0.5 + n / 50,), "has 5 numbers behind its class, of which the last may be a c"),
-        ((lambda n: n + 1,), "has 5 numbers behind its class, of which the last may be a confid"),
+        ((lambda n: 0.5 + n / 50,), "has 5 numbers after the class; the last may be a confid"),
+        ((lambda n: n + 1,), "has 5 numbers after the class; the last may be a confid"),
         ((lambda n: 0.5 + n / 50, lambda n: n + 1), "look like a confidence and a track id"),
         ((lambda n: 0.5 + n / 50, lambda n: 1), "may be an outline of three points, or a box with"),
         ((lambda n: n + 1, lambda n: 0.5 + n / 50), "may be an outline of three points"),
     ],
 )
-def test_what_a_tracker_adds_is_refused(behind, said, draws, tmp_path):
+def test_what_a_tracker_adds_is_refused(behind, message, draws, tmp_path):
     root = write(tmp_path, tracked(*behind), draws)
-    with pytest.raises(gvt.DataError, match=said):
+    with pytest.raises(gvt.DataError, match=message):
         YOLO("train", root, val=0.0)
 
 
@@ -188,10 +190,10 @@ def test_outlines_are_read_wherever_they_are(counts, draws, tmp_path):
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
-def test_triangles_are_read_where_that_is_said(draws, tmp_path):
+def test_triangles_are_read_with_keypoints_none(draws, tmp_path):
     shapes = [polygon(n, 3) for n in range(6)]
     root = write(tmp_path, [text(*shape) for shape in shapes], draws)
-    with pytest.raises(gvt.DataError, match=r"outline of three points.*say data\.keypoints=none"):
+    with pytest.raises(gvt.DataError, match=r"outline of three points.*set data\.keypoints=none"):
         YOLO("train", root, val=0.0)
     dataset = YOLO("train", root, val=0.0, keypoints="none")
     assert boxes_of(dataset)[0][0][2] == pytest.approx(20)
@@ -205,7 +207,7 @@ def test_triangles_at_the_other_side_can_be_nothing_else(draws, tmp_path):
     assert len(dataset) == 6
 
 
-def test_oriented_boxes_are_outlines_and_that_is_told(draws, tmp_path):
+def test_oriented_boxes_are_outlines_with_a_warning(draws, tmp_path):
     lines = [text(x - 0.1, y, x, y - 0.15, x + 0.1, y, x, y + 0.15) for x, y in CENTRES]
     root = write(tmp_path, lines, draws)
     with pytest.warns(

@@ -63,14 +63,14 @@ def cells(table):
     return {name: rest for name, *rest in rows}
 
 
-def test_what_is_left_out_is_in_the_table(recipe):
-    with pytest.warns() as told:
+def test_left_out_objects_are_in_the_table(recipe):
+    with pytest.warns() as records:
         table = check(recipe, [])
     # The table says the one, and nothing else says the other.
-    assert [str(warning.message) for warning in told] == ["split train: beware of wasps"]
-    found = cells(table)
-    assert found["box without area"] == ["2", "0"]
-    assert found["left out: crowd"] == ["5", "0"]
+    assert [str(warning.message) for warning in records] == ["split train: beware of wasps"]
+    rows = cells(table)
+    assert rows["box without area"] == ["2", "0"]
+    assert rows["left out: crowd"] == ["5", "0"]
     lines = table.splitlines()
     assert "train: box without area: 3.xml: object 1 (pear)" in lines
     assert "train: box without area: 4.xml: object 2" in lines
@@ -78,13 +78,13 @@ def test_what_is_left_out_is_in_the_table(recipe):
 
 @pytest.mark.filterwarnings("ignore:split train")
 def test_boxes_are_counted_and_measured(recipe):
-    found = cells(check(recipe, []))
-    assert found["boxes"] == ["3", "0"]
-    assert found["images without"] == ["1", "1"]
-    assert found["smallest box"] == ["4x5", "none"]
-    assert found["largest box"] == ["10x2.5", "none"]
-    assert found["class apple"] == ["2", "0"]
-    assert found["class pear"] == ["1", "0"]
+    rows = cells(check(recipe, []))
+    assert rows["boxes"] == ["3", "0"]
+    assert rows["images without"] == ["1", "1"]
+    assert rows["smallest box"] == ["4x5", "none"]
+    assert rows["largest box"] == ["10x2.5", "none"]
+    assert rows["class apple"] == ["2", "0"]
+    assert rows["class pear"] == ["1", "0"]
 
 
 @pytest.mark.filterwarnings("ignore:split train")

@@ -9,7 +9,7 @@ import gvt
 from gvt.config.compose import recipe_text
 
 
-def test_data_show_draws_training_as_it_is_fed(call, tmp_path):
+def test_data_show_draws_augmented_training_samples(call, tmp_path):
     inverted = "data.batch_transforms=[{name: RandomInvert, p: 1.0}]"
     for words in ((), (inverted,), ("--split", "test")):
         out = f"{len(words)}.png"
@@ -20,7 +20,7 @@ def test_data_show_draws_training_as_it_is_fed(call, tmp_path):
     assert test != plain
 
 
-def test_data_check_counts_what_there_is(call, tmp_path):
+def test_data_check_counts_samples(call, tmp_path):
     done = call("data", "check", "classify.mnist", "data.classes=[3, 7]", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     cells = {
@@ -58,7 +58,7 @@ def test_data_check_counts_the_files_own_sizes_and_what_is_left_out(call, tmp_pa
     assert done.stderr.splitlines()[-1] == "error: image_folder: 1 samples cannot be read"
 
 
-def test_data_check_goes_on_whatever_a_sample_raises(call, tmp_path):
+def test_data_check_continues_after_any_error_of_a_sample(call, tmp_path):
     @gvt.register("dataset", "mouldy", summary="A third of it raises, or is no image")
     class Mouldy:
         splits = ("train",)
@@ -82,9 +82,9 @@ def test_data_check_goes_on_whatever_a_sample_raises(call, tmp_path):
     recipe.write_text(recipe_text("gan.mnist", ["data.name=mouldy"]))
     done = call("data", "check", "mine.yaml", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    found = cells_of(done.stderr)
-    assert (found["images"], found["unreadable"], found["class mould"]) == (["7"], ["2"], ["7"])
-    assert found["sizes"] == ["6 2x2, 1 2x3"]
+    rows = cells_of(done.stderr)
+    assert (rows["images"], rows["unreadable"], rows["class mould"]) == (["7"], ["2"], ["7"])
+    assert rows["sizes"] == ["6 2x2, 1 2x3"]
     assert "4 channels" in done.stderr
     assert "\ntrain 4: RuntimeError: it rained\ntrain 5: AttributeError: " in done.stderr
 
@@ -97,7 +97,7 @@ def test_data_check_of_nothing_is_one_line(call, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (("data", "show", "gan.mnist", "-o", "x.jpg"), 2, "'x.jpg' does not end in .png"),
         (("data", "show", "gan.mnist", "-o", "no/x.png"), 2, "Folder 'no' does not exist"),
@@ -106,8 +106,8 @@ def test_data_check_of_nothing_is_one_line(call, tmp_path):
         (("data", "check", "gan.minst"), 2, "gan.mnist"),
     ],
 )
-def test_what_is_wrong_is_one_line_and_writes_nothing(call, tmp_path, words, code, said):
+def test_an_error_is_one_line_and_writes_nothing(call, tmp_path, words, code, message):
     done = call(*words, cwd=tmp_path)
     assert not list(tmp_path.iterdir())
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
-    assert said in done.stderr
+    assert message in done.stderr

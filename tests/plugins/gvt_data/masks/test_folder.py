@@ -376,7 +376,7 @@ def test_and_the_rest_when_it_is_read(folder, spoil, says):
 @pytest.mark.parametrize(("spoil", "says"), WRONG + LATE)
 def test_broken_pairs_are_skipped_with_a_warning(folder, spoil, says):
     spoil(folder)
-    with pytest.warns(UserWarning, match=r"^1 of 10 pictures of split train .*03\.\w+$"):
+    with pytest.warns(UserWarning, match=r"^1 of 10 images of split train .*03\.\w+$"):
         dataset = opened(folder, on_error="skip")
     assert len([dataset[i] for i in range(len(dataset))]) == 9
     with warnings.catch_warnings():
