@@ -185,7 +185,7 @@ def test_folders_with_numbers_for_names(tmp_path):
 
 def test_nothing_readable_is_an_empty_split(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.warns(UserWarning), pytest.raises(gvt.DataError, match="has no pictures"):
+    with pytest.warns(UserWarning), pytest.raises(gvt.DataError, match="has no images"):
         ImageFolder("train", str(tmp_path), on_error="skip")
 
 

@@ -155,8 +155,8 @@ def test_what_a_name_would_do_to_a_terminal_is_escaped(make, files):
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ([], "no pictures in .*ROOT/cat/1.jpg"),
-        (["notes.txt"], "no pictures in"),
+        ([], "no images in .*ROOT/cat/1.jpg"),
+        (["notes.txt"], "no images in"),
         (["a/1.png", "2.png"], r"in class folders \(a/1.png\) and beside them \(2.png\)"),
         (["train/a/1.png", "train/2.png"], r"\(train/a/1.png\) and beside them \(train/2.png\)"),
         (["train/1.png", "cats/2.png"], "cats/2.png beside the split train"),

@@ -29,7 +29,7 @@ def names_in(root, **parameters):
         try:
             dataset = MaskFolder(split, str(root), **{"channels": 1, **parameters})
         except gvt.DataError as error:
-            assert "has no pictures" in str(error) or "have no mask" in str(error)
+            assert "has no images" in str(error) or "have no mask" in str(error)
             continue
         samples = [dataset[index] for index in range(len(dataset))]
         assert all((s.image[0] == s.targets["semantic"] + 100).all() for s in samples)
