@@ -244,7 +244,9 @@ def test_a_large_picture_is_cut_into_parts_that_are_brought_to_the_size(predicto
 
 def test_tiles_of_pictures_that_are_brought_to_a_size_are_for_objects_alone(predictor):
     reader = gvt.PictureReader(size=(30, 60))
-    with pytest.raises(gvt.UsageError, match=r"predict\.tile=100: pictures are brought to 30 x 60"):
+    with pytest.raises(
+        gvt.UsageError, match=r"predict\.tile=100: the model resizes images to 30 x 60"
+    ):
         predictor({"a": SHARP, "b": THINGS}, "tile=100", reader=reader)
     said = predictor({"a": SHARP}, "tile=512", reader=reader)(picture(9, 9), "it")
     assert said["a"]["semantic"].shape == (9, 9)

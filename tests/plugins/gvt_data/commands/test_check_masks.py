@@ -82,7 +82,7 @@ def test_pairs_that_do_not_go_together_are_named(recipe, tmp_path):
         check(recipe, ["data.on_error=skip"])
     details = caught.value.details
     assert details.count("has no mask") == 2
-    assert "train: left out, data: 2 of 8 pictures" in details
+    assert "train: left out, data: 2 of 8 images" in details
     assert cells(details)["images"] == ["4"]
 
 

@@ -92,7 +92,7 @@ def test_split_folders(tmp_path):
         assert named(opened(root, "val", val=0.5)) == ["d", "e"]
         with pytest.raises(gvt.DataError, match=r"split test of .* has no images"):
             opened(root, "test")
-        with pytest.raises(ValueError, match="there is a folder val, and a list"):
+        with pytest.raises(ValueError, match="there is both a folder val and a list"):
             opened(root, val=["a"])
 
 
@@ -106,7 +106,7 @@ def test_lists_of_held_out_pictures(folder):
     assert sorted([*named(train), *named(val)]) == ["00", "01", "02", "03"]
     with pytest.raises(gvt.DataError, match=r"data: 03 is in both train and val"):
         opened(folder, **options, train=[0, 3])
-    with pytest.raises(gvt.DataError, match=r"data\.val: no picture is called 99"):
+    with pytest.raises(gvt.DataError, match=r"data\.val: there is no image named 99"):
         opened(folder, val=[99])
 
 
@@ -129,7 +129,9 @@ def test_classes_are_the_values_that_are_found(folder):
 def test_255_beside_other_values_is_asked_for_whatever_the_split(folder, classes):
     spot(folder / "masks" / "03.png", 255)  # the only one, in val
     for split, on_error in (("train", "error"), ("val", "error"), ("train", "skip")):
-        with pytest.raises(gvt.DataError, match=r"0 \(.*%\), 1 \(.*%\), 255 \(< 0\.1 %\), and the meaning"):
+        with pytest.raises(
+            gvt.DataError, match=r"0 \(.*%\), 1 \(.*%\), 255 \(< 0\.1 %\), and the meaning"
+        ):
             opened(folder, split, classes=classes, val=[3], on_error=on_error)
     dataset = opened(folder, "val", classes=classes, val=[3], ignore=255)
     assert len(dataset.info.classes) == 2
@@ -153,7 +155,9 @@ def test_white_is_the_second_class_where_all_masks_are_black_and_white(folder):
 def test_255_of_listed_classes_is_asked_for_where_it_is_met(folder, classes):
     spot(folder / "masks" / "03.png", 255)
     dataset = opened(folder, classes=classes)
-    with pytest.raises(gvt.DataError, match=r"03\.png: has the values .*unclear; give data\.ignore"):
+    with pytest.raises(
+        gvt.DataError, match=r"03\.png: has the values .*unclear; give data\.ignore"
+    ):
         dataset[3]
     with pytest.raises(gvt.DataError, match=r"03\.png: has the values"):
         opened(folder, classes=classes, on_error="skip")
@@ -203,7 +207,9 @@ def test_noise_of_colours_is_called_so(tmp_path, indexed):
     with pytest.raises(gvt.DataError, match=r"0\.png: .*looks resized"):
         opened(tmp_path, classes=None)
     named = {"ground": "#000000", "disc": "#804080"}
-    with pytest.raises(gvt.DataError, match=r"0\.png: looks .* colours besides #000000 \(.*#804080"):
+    with pytest.raises(
+        gvt.DataError, match=r"0\.png: looks .* colours besides #000000 \(.*#804080"
+    ):
         opened(tmp_path, classes=named)[0]
 
 
