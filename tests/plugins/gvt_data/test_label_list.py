@@ -172,7 +172,7 @@ def test_classes_may_be_numbers(folder, heading):
         ("a/1.png,1,0\na/2.png,0,0\n3.png,0,1\n", "numbers in 2 columns but no heading"),
         ("a/1.png,.9,.1\na/2.png,.2,.8\n3.png,0,1\n", "numbers in 2 columns but no heading"),
         ("image,cat,dog\na/1.png,1,0\na/2.png,0,-1\n3.png,0,1\n", "line 3: '-1' in column 'd"),
-        ("image,cat,dog\na/1.png,.9,.1\na/2.png,.2,.8\n3.png,0,1\n", "the meaning of column 'cat' is unclear"),
+        ("image,cat,dog\na/1.png,.9,.1\na/2.png,.2,.8\n3.png,0,1\n", "of column 'cat' is unclear"),
         ("image,label,split\na/1.png,cat,train\na/2.png,,val\n3.png,dog,val\n", "column 'split'"),
         ("image,cat,note\na/1.png,1,good\na/2.png,0,bad\n3.png,1,\n", "'good' in column 'no"),
         ("image,cat,cat\na/1.png,1,0\na/2.png,0,0\n3.png,0,1\n", "two columns are named cat"),

@@ -143,7 +143,7 @@ def test_broken_pictures_are_named_and_counted_and_the_others_written(pixels, pi
         (["pixels.shade", "none.png"], "none.png: there is no such file or folder"),
         (["pixels.shade", "empty"], "empty: has no images ("),
         (["pixels.shade", "device=cpu"], "no images: give image files or folders"),
-        (["pixels.shade", "pics", "-o", "."], ".: has files, and no predictions.jsonl"),
+        (["pixels.shade", "pics", "-o", "."], ".: has files, but no predictions.jsonl"),
         (["pixels.shade", "pics"], "pixels.shade: its networks are not trained"),
         (["pixels.shade", "pics", "predict.tile=0"], "predict.tile: "),
         (["pixels.anything", "pics"], "pixels.anything: its networks are not trained"),
@@ -178,7 +178,7 @@ def test_what_generates_predicts_nothing(pictures, call):
     run = gvt.run("gan.mnist", *small, "train.steps=1", quiet=True)
     done = call(run.folder, "pics")
     assert done.returncode == 2
-    assert done.stderr == "error: gan.mnist: GAN makes no predictions, so there is nothing to do\n"
+    assert done.stderr == "error: gan.mnist: GAN makes no predictions, so there is nothing to predict\n"
 
 
 @pytest.mark.slow

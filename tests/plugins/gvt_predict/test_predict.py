@@ -147,7 +147,7 @@ def test_predictions_replace_earlier_ones_and_nothing_else(pixels, tmp_path):
     with pytest.raises(gvt.UsageError, match=r"out.a\.png: is one of the images"):
         gvt.predict("pixels.shade", out / "a.png", SHARP, out=out)
     (out / "predictions.jsonl").unlink()
-    with pytest.raises(gvt.UsageError, match=r"has files, and no predictions\.jsonl"):
+    with pytest.raises(gvt.UsageError, match=r"has files, but no predictions\.jsonl"):
         gvt.predict("pixels.shade", tmp_path / "a.png", SHARP, out=out)
 
 

@@ -100,7 +100,7 @@ def test_without_a_reader_pixels_keep_the_pictures_size_and_whole_ones_the_train
 
 
 def test_images_of_other_channels_are_no_pictures(predictor):
-    with pytest.raises(gvt.UsageError, match="images of 4 channels, and picture files give 1 or 3"):
+    with pytest.raises(gvt.UsageError, match="images of 4 channels, but image files have 1 or 3"):
         predictor({"a": SHARP}, shape=(4, 28, 28))
 
 
