@@ -65,7 +65,7 @@ def own(found):
 
 def scored(path, of, *words, **options):
     """Score a file of which some images have no entry, as there is one with nothing on it."""
-    with pytest.warns(UserWarning, match="have no entry in it"):
+    with pytest.warns(UserWarning, match="have no entry and count"):
         return gvt.evaluate_predictions(path, of, *words, **options)
 
 

@@ -147,7 +147,7 @@ def test_predictions_of_neither_pictures_nor_pixels_are_refused(predictor):
 
 def test_more_classes_than_a_png_holds_are_refused(predictor):
     many = [str(number) for number in range(255)]
-    with pytest.raises(gvt.UsageError, match="255 classes of pixels apart, and the PNG"):
+    with pytest.raises(gvt.UsageError, match="255 classes of pixels, but the PNG"):
         predictor({"a": SHARP}, reader=gvt.PictureReader(), classes=many)
 
 
@@ -233,8 +233,8 @@ def test_a_large_picture_is_cut_into_parts_that_are_brought_to_the_size(predicto
     image = things(boxes, (200, 400))
     asked = []
     task = predictor({"a": THINGS}, "tile=120", reader=reader)
-    scored = task._scored
-    task._scored = lambda image, boxes, *rest: asked.extend(boxes) or scored(image, boxes, *rest)
+    scored = task._score
+    task._score = lambda image, boxes, *rest: asked.extend(boxes) or scored(image, boxes, *rest)
     found = task(image, "it")["a"]
     assert {(box.bottom - box.top, box.right - box.left) for box in asked} == {(60, 120)}
     assert len(found) == len(boxes)

@@ -30,7 +30,7 @@ def test_the_folder_is_found(tmp_path, above):
     if above == 2:
         (root.parent / "VOC2007/JPEGImages").mkdir(parents=True)
         with pytest.raises(
-            gvt.DataError, match=r"has several years: .*VOC2007, .*VOC2012; give one"
+            gvt.DataError, match=r"has several: .*VOC2007, .*VOC2012; give one"
         ):
             VOC("train", str(tmp_path))
 
