@@ -178,7 +178,8 @@ def test_what_generates_predicts_nothing(pictures, call):
     run = gvt.run("gan.mnist", *small, "train.steps=1", quiet=True)
     done = call(run.folder, "pics")
     assert done.returncode == 2
-    assert done.stderr == "error: gan.mnist: GAN makes no predictions, so there is nothing to predict\n"
+    error = "error: gan.mnist: GAN makes no predictions, so there is nothing to predict\n"
+    assert done.stderr == error
 
 
 @pytest.mark.slow

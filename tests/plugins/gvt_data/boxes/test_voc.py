@@ -29,9 +29,7 @@ def test_the_folder_is_found(tmp_path, above):
     assert train.info.classes == val.info.classes == CLASSES
     if above == 2:
         (root.parent / "VOC2007/JPEGImages").mkdir(parents=True)
-        with pytest.raises(
-            gvt.DataError, match=r"has several: .*VOC2007, .*VOC2012; give one"
-        ):
+        with pytest.raises(gvt.DataError, match=r"has several: .*VOC2007, .*VOC2012; give one"):
             VOC("train", str(tmp_path))
 
 
