@@ -1,4 +1,4 @@
-"""A folder of one's own pictures, with or without class folders."""
+"""Data set of your own images in a folder, with or without classes."""
 
 from __future__ import annotations
 
@@ -25,52 +25,51 @@ from .splits import SPLITS, check_shares
 
 
 class ImageFolder:
-    """Pictures in a folder; the sub-folders that hold pictures are the classes.
+    """Images in a folder; the subfolders with images are the classes.
 
-    Folders below a class belong to it. Pictures directly in the folder have no class, and then no
-    sub-folder may hold any. If the folder holds `train`, `val` or `test`, these are the splits and
-    are laid out like this themselves; `training`, `valid`, `validation`, `dev` and `testing` are
-    other names of them, in any case of letters. Pictures are files of the suffixes in
-    `gvt.vision.pictures.reading.SUFFIXES`; others are passed over, and a warning counts those that
-    may be pictures as well. Hidden files do not count, nor folders that systems keep for
-    themselves. Links are followed; a folder that several ways lead to counts once.
-    Classes are numbered over all splits. Opening lists the files; they are read when asked for.
+    Folders below a class belong to it. If images are directly in the folder, they have no class,
+    and no subfolder may have images. Folders `train`, `val` or `test` are the splits, each with
+    this layout; `training`, `valid`, `validation`, `dev` and `testing` are aliases, in upper or
+    lower case. Images are files with a suffix in `gvt.vision.pictures.reading.SUFFIXES`. Other
+    files are left out, and a warning counts those that may be images. Hidden files and system
+    folders are left out. Links are followed; a folder that is reached several times counts once.
+    Classes are indexed over all splits. Opening lists the files; each is read on access.
 
-    Where pictures have several labels, or none, a list says which, and folders mean nothing.
+    If images have several labels, or none, a list gives them, and folders are not classes.
 
     Args:
         split: `train`, `val` or `test`.
-        root: The folder.
-        fit: How a picture meets a size of another shape: `crop` fills it and takes the centre,
-            `pad` keeps everything and adds zeros at the right and the bottom, `stretch` gives up
-            the proportions. Pictures are resized by Pillow's bilinear filter, with antialiasing.
-        channels: 1 for grey, 3 for colour; pictures of any mode become so.
-        background: Red, green and blue, 0 to 255, behind what is transparent.
-        labels: A CSV file below the root, in UTF-8, with a line `photos/1.jpg,cat,dog` for each
-            picture, or a table with a heading and a column of yes and no for each class; see
-            `gvt_data.label_list`. Then samples have `labels` and no `class`.
-        classes: The class folders to take, in the order of their numbers; all unless given. 5 is
-            the folder called 5. Of pictures with a list, the labels to take.
-        val: The share of the training pictures that is `val`, where that has no folder. The choice
-            depends on the seed and each picture's own name, so the share is met roughly, and no
-            picture changes sides when others are added.
+        root: Root folder.
+        fit: How an image fits a size of another shape: `crop` fills it and keeps the centre, `pad`
+            keeps the whole image and adds zeros on the right and at the bottom, `stretch` changes
+            the aspect ratio. Images are resized by Pillow's bilinear filter, with antialiasing.
+        channels: 1 for grey, 3 for colour; images of any mode are converted.
+        background: Red, green and blue, 0 to 255, behind transparent pixels.
+        labels: CSV file below the root, in UTF-8, with a line `photos/1.jpg,cat,dog` for each
+            image, or a table with a heading and a column of yes and no for each class; see
+            `gvt_data.label_list`. Samples then have `labels` and no `class`.
+        classes: Class folders to use, in the order of their indices; all by default. 5 is the
+            folder named 5. With a list, the labels to use.
+        val: Share of the training images for `val`, if it has no folder. The choice depends on the
+            seed and the name of each image: the share is approximate, and adding images moves no
+            image to another split.
         test: The same for `test`.
-        split_seed: Another number makes another choice.
-        on_error: What happens to files that cannot be read: `error` stops at one when it is
-            read; `skip` reads all once at opening, leaves those out and warns of them. It skips
-            what is no picture, damaged, or larger than 89 million pixels, but stops where the
-            machine fails, as for want of rights or on a broken disk.
-        **reading: Those of `Pictures`.
+        split_seed: Seed of the choice.
+        on_error: Treatment of unreadable files: `error` stops at one when it is read; `skip` reads
+            all files on opening, and leaves out with a warning those that are not images, are
+            damaged, or have more than 89 million pixels. System errors, such as missing
+            permissions or a broken disk, always stop.
+        **reading: Parameters of `Pictures`.
 
     Attributes:
-        files: The pictures' files.
-        reader: How they are read.
-        tensors: Returns all images (N, C, H, W) uint8, and `class` (N,) if there are class
-            folders; raises a DataError if pictures keep their own sizes, or one cannot be read.
+        files: Image files.
+        reader: Reader of the images.
+        tensors: Function that returns all images (N, C, H, W) uint8, and `class` (N,) if there are
+            class folders; raises a DataError if images keep their own sizes, or one cannot be read.
 
     Raises:
-        DataError: If the folder is missing, its layout is ambiguous, the split is empty, a
-            picture cannot be read, or the list does not fit the pictures.
+        DataError: If the folder is missing, its layout is ambiguous, the split is empty, an image
+            cannot be read, or the list does not match the images.
         ValueError: If a size, share, background or class is impossible.
     """
 
@@ -95,60 +94,60 @@ class ImageFolder:
         self.split = split
         self.reader = Pictures(**reading).reader(background=background)
         folder = Path(root).expanduser()
-        found = _found(folder, split, labels, classes, shares, split_seed)
-        pictures = found.pictures
-        _warn_of(folder, split, found)
+        contents = _contents(folder, split, labels, classes, shares, split_seed)
+        images = contents.images
+        _warn(folder, split, contents)
         if on_error == "skip":
-            pictures = without_broken(pictures, self._broken, split)
-        if not pictures:
+            images = without_broken(images, self._broken, split)
+        if not images:
             raise DataError(_empty(folder, split, shares))
-        self.files = [path for path, _ in pictures]
-        self._numbers = [numbers for _, numbers in pictures]
-        numbers = [number for numbers in self._numbers for number in numbers]
+        self.files = [path for path, _ in images]
+        self._indices = [indices for _, indices in images]
+        indices = [index for indices in self._indices for index in indices]
         if labels is None:
-            # Only so is this a gvt.ResidentDataset: labels differ in number, and stay lists.
+            # Images with labels are not a gvt.ResidentDataset: the number of labels varies.
             self.tensors = self._tensors
-        self._several = labels is not None
+        self._has_labels = labels is not None
         self.info = DataInfo(
-            tuple(found.classes),
+            tuple(contents.classes),
             self.reader.image_shape,
             fingerprint=fingerprint([p.relative_to(folder).as_posix() for p in self.files]),
             reader=self.reader.document(),
-            labels=torch.tensor(numbers) if numbers and labels is None else None,
-            hint=found.hint,
-            passed_over=by_suffix(found.others),
+            labels=torch.tensor(indices) if indices and labels is None else None,
+            hint=contents.hint,
+            passed_over=by_suffix(contents.other_files),
         )
         self._records: list[Record] = []
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:
-        """Write two classes of small pictures, and return the parameters that read them."""
+        """Write two classes of small images, and return the parameters that read them."""
         for number in range(24):
-            picture = Image.linear_gradient("L").resize((20 + number, 30)).rotate(15 * number)
+            image = Image.linear_gradient("L").resize((20 + number, 30)).rotate(15 * number)
             path = folder / ("even" if number % 2 == 0 else "odd") / f"{number}.png"
             path.parent.mkdir(exist_ok=True)
-            picture.save(path)
+            image.save(path)
         return {"root": str(folder)}
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one picture: image (C, H, W) uint8, and `class` () or `labels` (M,) if any."""
+        """Return one image (C, H, W) uint8, with `class` () or `labels` (M,) if there are any."""
         image, record = self._read(index)
-        numbers = torch.tensor(self._numbers[index], dtype=torch.int64)
+        indices = torch.tensor(self._indices[index], dtype=torch.int64)
         targets: dict[str, Any] = {}
-        if self._several:
-            targets = {"labels": numbers}
+        if self._has_labels:
+            targets = {"labels": indices}
         elif self.info.labels is not None:
-            targets = {"class": numbers[0]}
+            targets = {"class": indices[0]}
         return Sample(image, targets, record)
 
     def _tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
         shape, labels = self.info.image_shape, self.info.labels
         if shape is None:
             raise DataError(
-                "data.resident: pictures of their own sizes cannot be kept as whole tensors; give "
+                "data.resident: images that keep their own sizes do not fit one tensor; give "
                 "data.size, or data.resident=false"
             )
         images = torch.empty((len(self), *shape), dtype=torch.uint8)
@@ -161,112 +160,115 @@ class ImageFolder:
         return images, {} if labels is None else {"class": labels}
 
     def record(self, index: int) -> Record:
-        """Return the origin of one picture."""
+        """Return the origin of one image."""
         return self._records[index] if self._records else self._read(index)[1]
 
     def _read(self, index: int) -> tuple[Tensor, Record]:
         return self.reader.read(self.files[index])
 
-    def _broken(self, picture: tuple[Path, Any]) -> Path | None:
-        """Return the picture's file if it cannot be read."""
+    def _broken(self, image: tuple[Path, Any]) -> Path | None:
+        """Return the image's file if it cannot be read."""
         try:
-            self.reader.open(picture[0])
+            self.reader.open(image[0])
         except UnreadablePicture:
-            return picture[0]
+            return image[0]
         return None
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What a split of a folder has.
+class _Contents:
+    """Contents of a folder for one split.
 
     Attributes:
-        classes: The classes that are taken, in the order of their numbers.
-        pictures: The split's files, each with the numbers of its classes.
-        others: Its files that are passed over, relative to the folder.
-        empty: Folders without a picture, where some are expected.
-        hint: What to do if one class is too few.
+        classes: Names of the classes in use, in the order of their indices.
+        images: Image files of the split, each with its class indices.
+        other_files: Further files of the split, relative to the folder.
+        empty: Folders without images where some are expected.
+        hint: Advice for a task that needs several classes.
     """
 
     classes: Sequence[str]
-    pictures: list[tuple[Path, tuple[int, ...]]]
-    others: Sequence[PurePosixPath]
+    images: list[tuple[Path, tuple[int, ...]]]
+    other_files: Sequence[PurePosixPath]
     empty: Sequence[PurePosixPath] = ()
     hint: str = ""
 
 
-def _found(
+def _contents(
     folder: Path,
     split: str,
     labels: str | None,
-    wanted: Sequence[int | str] | None,
+    chosen: Sequence[int | str] | None,
     shares: Mapping[str, float],
     seed: int,
-) -> _Found:
-    """Return what a split has, by the names of folders or by a list."""
+) -> _Contents:
+    """Return the contents for a split, with classes from folders or from a list."""
     if labels is None:
-        layout = read_layout(folder, shares, seed, by_name=wanted is not None)
-        classes = _chosen(wanted, layout.classes)
-        by_name = {name: (number,) for number, name in enumerate(classes)}
-        pictures = [
-            (path, () if of is None else by_name[of])
-            for path, of in layout.pictures[split]
-            if of is None or of in by_name
+        layout = read_layout(folder, shares, seed, by_name=chosen is not None)
+        classes = _chosen(chosen, layout.classes)
+        by_name = {name: (index,) for index, name in enumerate(classes)}
+        images = [
+            (path, () if name is None else by_name[name])
+            for path, name in layout.pictures[split]
+            if name is None or name in by_name
         ]
-        empty = layout.empty if wanted is None and split == "train" else ()
-        hint = layout.hint if wanted is None else ""
-        return _Found(classes, pictures, layout.others.get(split, ()), empty, hint)
-    listed = read_label_list(folder, labels, shares, seed, by_name=wanted is not None)
-    classes = _chosen(wanted, listed.classes)
-    return _Found(
+        empty = layout.empty if chosen is None and split == "train" else ()
+        hint = layout.hint if chosen is None else ""
+        return _Contents(classes, images, layout.others.get(split, ()), empty, hint)
+    label_list = read_label_list(folder, labels, shares, seed, by_name=chosen is not None)
+    classes = _chosen(chosen, label_list.classes)
+    return _Contents(
         classes,
         [
             (path, tuple(classes.index(name) for name in names if name in classes))
-            for path, names in listed.pictures[split]
+            for path, names in label_list.pictures[split]
         ],
-        listed.others.get(split, ()),
+        label_list.others.get(split, ()),
     )
 
 
-def _warn_of(folder: Path, split: str, found: _Found) -> None:
-    """Warn of folders without pictures, and of files that may be pictures and are not read."""
-    if found.empty:
-        names = printable(", ".join(map(str, found.empty)))
+def _warn(folder: Path, split: str, contents: _Contents) -> None:
+    """Warn of folders without images, and of files that may be images but are not read."""
+    if contents.empty:
+        names = printable(", ".join(map(str, contents.empty)))
         warnings.warn(
-            f"data.root: {str(folder)!r} has folders without pictures, which become neither "
-            f"classes nor splits: {names}",
+            f"data.root: {str(folder)!r} has folders without images, which become neither classes "
+            f"nor splits: {names}",
             stacklevel=4,
         )
-    if passed_over := overlooked(folder, found.others):
+    if left_out := overlooked(folder, contents.other_files):
         warnings.warn(
-            f"data.root: split {split} of {str(folder)!r}: passed over: {counted(passed_over)}; "
-            f"read are {' '.join(sorted(SUFFIXES))}",
+            f"data.root: split {split} of {str(folder)!r}: left out: {counted(left_out)}; image "
+            f"files end with {' '.join(sorted(SUFFIXES))}",
             stacklevel=4,
         )
 
 
-def _chosen(wanted: Sequence[int | str] | None, there: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes that are taken, in their order."""
-    if wanted is None:
-        return tuple(there)
-    names = tuple(composed(str(name)) for name in wanted)  # a folder's name may be a number
-    if not names or len(set(names)) != len(names) or not set(names) <= set(there):
-        known = printable(", ".join(there))
+def _chosen(chosen: Sequence[int | str] | None, available: Sequence[str]) -> tuple[str, ...]:
+    """Return the chosen classes in order; all available classes by default."""
+    if chosen is None:
+        return tuple(available)
+    names = tuple(composed(str(name)) for name in chosen)  # the name of a folder may be a number
+    if not names or len(set(names)) != len(names) or not set(names) <= set(available):
         raise ValueError(
-            f"classes {list(wanted)}: give class folders, each once; there "
-            + (f"are {known}" if there else "are none, only pictures without class")
+            f"classes {list(chosen)}: give class folders, each once; "
+            + (
+                f"there are {printable(', '.join(available))}"
+                if available
+                else "there are none, only images without classes"
+            )
         )
     return names
 
 
 def _empty(folder: Path, split: str, shares: Mapping[str, float]) -> str:
-    """Return what to say of a split without pictures."""
+    """Return the message for a split without images."""
     share = (
-        f", or raise its share of the training pictures, data.{split}, which is {shares[split]}"
+        f", or raise data.{split}, its share of the training images, from {shares[split]}"
         if split in shares
         else ""
     )
     return (
-        f"data.root: split {split} of {str(folder)!r} has no pictures; put some into "
+        f"data.root: split {split} of {str(folder)!r} has no images; put some into "
         f"{str(folder / split)!r}{share}"
     )

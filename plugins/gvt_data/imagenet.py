@@ -1,4 +1,4 @@
-"""ImageNet: its names of classes, and its pictures where somebody has them."""
+"""ImageNet: the names of its classes, and its images if they are available."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ _TWICE = {
     "n03710637": "maillot (tights)",
     "n03710721": "maillot (tank suit)",
 }
-"""Names of classes that another one has as well, with what tells them apart."""
+"""Distinct names for classes whose first names in WordNet are equal."""
 
 
 class ImageNet:
-    """The 1,000 classes of ImageNet's challenge, with its pictures if there are any.
+    """The 1,000 classes of the ImageNet challenge, with its images if a folder is given.
 
-    Without a folder it has no samples, and says what a network that has learned ImageNet has to
-    know to predict: the classes, and how pictures are read. Russakovsky et al. 2015,
+    Without a folder there are no samples, only the information that a model pretrained on ImageNet
+    needs for prediction: the classes, and how images are read. Russakovsky et al. 2015,
     https://arxiv.org/abs/1409.0575.
 
     Args:
         split: `train` or `val`.
-        root: A folder with `train` and `val`, and in these a folder for each class, called as in
-            WordNet (ROOT/train/n01440764/1.JPEG); there may be fewer classes than 1,000. ImageNet
-            comes from https://www.image-net.org, for research, to who has agreed to its terms.
+        root: Folder with `train` and `val`, each with a folder for each class, named as in WordNet
+            (ROOT/train/n01440764/1.JPEG); a subset of the 1,000 classes is enough. ImageNet is
+            available from https://www.image-net.org for research, under its terms.
         size: Height and width of all images in pixels.
-        share: Of the shorter side of a picture, the part that fills the image.
-        filter: How pictures are resampled.
-        on_error: What happens to files that cannot be read, as for the data set image_folder.
+        share: Share of the shorter side of an image that is kept by the central crop.
+        filter: Resampling filter.
+        on_error: Treatment of unreadable files, as for the data set image_folder.
 
     Raises:
-        DataError: If the folder is missing, has no pictures in this split, or a folder in it is
-            no class of ImageNet's.
+        DataError: If the folder is missing, has no images in this split, or has a folder that is
+            not a class of ImageNet.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
@@ -69,31 +69,31 @@ class ImageNet:
         place = Path(root).expanduser()
         if place.is_dir() and not (place / split).is_dir():
             raise DataError(
-                f"data.root: {root!r} has no folder {split}; expected is "
+                f"data.root: {root!r} has no folder {split}; expected: "
                 f"ROOT/{split}/n01440764/1.JPEG"
             )
         self._folder = folder = ImageFolder(split, root, size=size, on_error=on_error)
         folder.reader = self.reader
-        number_of = {synset: number for number, synset in enumerate(synsets)}
+        index_of = {synset: index for index, synset in enumerate(synsets)}
         info, labels = folder.info, folder.info.labels
         if labels is None:
             raise DataError(
-                f"data.root: the pictures in {root!r} are in no folders of their classes; expected "
-                "is ROOT/train/n01440764/1.JPEG"
+                f"data.root: the images in {root!r} are not in folders of classes; expected: "
+                "ROOT/train/n01440764/1.JPEG"
             )
         for name in info.classes:
-            if name not in number_of:
+            if name not in index_of:
                 raise DataError(
-                    f"data.root: {name!r} in {root!r} is no class of ImageNet's, which are called "
-                    f"like n01440764{nearest(name, synsets)}"
+                    f"data.root: {name!r} in {root!r} is not a class of ImageNet; the folders are "
+                    f"named like n01440764{nearest(name, synsets)}"
                 )
-        self._labels = torch.tensor([number_of[name] for name in info.classes])[labels]
+        self._labels = torch.tensor([index_of[name] for name in info.classes])[labels]
         self.info = replace(info, classes=classes, reader=document, labels=self._labels, hint="")
         self.files = folder.files
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str | int]:
-        """Write a few pictures of two classes, and return the parameters that read them."""
+        """Write a few images of two classes, and return the parameters that read them."""
         for number in range(16):
             synset = ("n01440764", "n02951358")[number % 2]
             path = folder / ("train" if number < 12 else "val") / synset / f"{number}.png"
@@ -105,15 +105,15 @@ class ImageNet:
         return 0 if self._folder is None else len(self._folder)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one picture: image (3, size, size) uint8, and `class` ()."""
+        """Return one image (3, size, size) uint8, with `class` ()."""
         if self._folder is None:
-            raise IndexError("ImageNet's pictures are not here; give data.root")
+            raise IndexError("ImageNet has no images without a folder; give data.root")
         sample = self._folder[index]
         return replace(sample, targets={"class": self._labels[index]})
 
 
 def _synsets_and_names() -> tuple[Sequence[str], tuple[str, ...]]:
-    """Return WordNet's names of the classes, and the first English one of each, in their order."""
+    """Return the WordNet IDs of the classes in order, and the first English name of each."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()

@@ -1,4 +1,4 @@
-"""What the cells of a list of labels mean: labels, or yes and no for the class of a column."""
+"""The cells of a label list: labels, or yes and no for the class of a column."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _BETWEEN_LABELS = re.compile("[;|,]")
 _BETWEEN_WORDS = re.compile(r"[\s/+&_-]+")
 
 _NAMED = 3
-"""Labels that a message names."""
+"""Labels listed in a message."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The lines of a list.
+    """The lines of a label list.
 
     Attributes:
-        where: What messages call the file.
-        rows: Of each line its number and its cells, without the heading.
-        pictures: The column of the pictures' paths.
-        heading: The cells of the heading, None if there is none.
+        where: Name of the file in messages.
+        rows: Line number and cells of each line, without the heading.
+        pictures: Index of the column of image paths.
+        heading: Cells of the heading, None if there is no heading.
     """
 
     where: str
@@ -45,7 +45,7 @@ class Table:
     heading: Sequence[str] | None
 
     def cells(self, column: int) -> list[str]:
-        """Return the cells of a column; where a line ends before it they are empty."""
+        """Return the cells of a column; cells after the end of a line are empty."""
         return [row[column] if column < len(row) else "" for _, row in self.rows]
 
     def name(self, column: int) -> str:
@@ -54,7 +54,7 @@ class Table:
         return heading[column] if column < len(heading) else ""
 
     def columns(self) -> list[int]:
-        """Return the columns besides that of the pictures, but for empty ones and numbers."""
+        """Return the columns other than image paths, empty columns and row numbers."""
         width = max([len(row) for _, row in self.rows] + [len(self.heading or ())], default=0)
         return [
             column
@@ -66,20 +66,20 @@ class Table:
 
     def _is_index(self, column: int) -> bool:
         cells = self.cells(column)
-        counts = all(map(str.isdecimal, cells)) and len({*cells}) == len(cells)
-        named = self.heading is not None and column < len(self.heading)
+        are_unique_numbers = all(map(str.isdecimal, cells)) and len({*cells}) == len(cells)
+        has_heading = self.heading is not None and column < len(self.heading)
         return (
-            counts
+            are_unique_numbers
             and bool(_NAMES_INDEX.fullmatch(self.name(column)))
-            and (named or column < self.pictures)
+            and (has_heading or column < self.pictures)
         )
 
 
 def labels_in(table: Table) -> tuple[list[tuple[str, ...]], set[str]]:
-    """Return the labels of each line, and all labels that there are.
+    """Return the labels of each line, and the set of all labels.
 
     Raises:
-        DataError: If it is not clear what a column means.
+        DataError: If the meaning of a column is unclear.
     """
     columns = table.columns()
     if _is_yes_and_no(table, columns):
@@ -87,24 +87,24 @@ def labels_in(table: Table) -> tuple[list[tuple[str, ...]], set[str]]:
     rows = []
     for number, row in table.rows:
         cells = [row[column] for column in columns if column < len(row)]
-        rows.append(_listed(f"{table.where}: line {number}", cells))
+        rows.append(_labels_in_cells(f"{table.where}: line {number}", cells))
     return rows, {label for row in rows for label in row}
 
 
 def _is_yes_and_no(table: Table, columns: Sequence[int]) -> bool:
-    """Whether each column is a class with yes or no in its cells; otherwise they have labels.
+    """Return whether each column is a class with yes or no in its cells, and not labels.
 
     Raises:
-        DataError: If that is not clear.
+        DataError: If this is unclear.
     """
     if table.heading is None:
         full = all(len(row) > max(columns, default=0) for _, row in table.rows)
         cells = [cell for column in columns for cell in table.cells(column)]
         if len(columns) > 1 and full and all(map(_NUMBER.fullmatch, cells)):
             raise DataError(
-                f"{table.where}: has numbers in {len(columns)} columns, and no heading that says "
-                "what they are; give it a first line with the classes' names (image,cat,dog), or "
-                "separate the numbers of classes by semicolons (1.jpg,3;17)"
+                f"{table.where}: has numbers in {len(columns)} columns but no heading; add a first "
+                "line with the names of the classes (image,cat,dog), or separate the numbers of "
+                "classes by semicolons (1.jpg,3;17)"
             )
         return False
     labels = [c for c in columns if _NAMES_LABELS.fullmatch(table.name(c))]
@@ -126,29 +126,29 @@ def _is_yes_and_no(table: Table, columns: Sequence[int]) -> bool:
                 if cell.casefold() not in YES | NO or not table.name(column)
             )
             raise DataError(
-                f"{table.where}: line {number}: {printable(cell)!r} in the column "
-                f"{_called(table, column)}, where others have yes and no; write 1 and 0, or take "
-                "the column out"
+                f"{table.where}: line {number}: {printable(cell)!r} in column "
+                f"{_shown_name(table, column)}, but other columns have yes and no; write 1 and 0, "
+                "or remove the column"
             )
     return True
 
 
-def _called(table: Table, column: int) -> str:
+def _shown_name(table: Table, column: int) -> str:
     return repr(printable(table.name(column))) if table.name(column) else f"number {column + 1}"
 
 
 def _unclear(table: Table, column: int) -> DataError:
     return DataError(
-        f"{table.where}: it is not clear what the column {_called(table, column)} is; take it out, "
-        "call columns of labels label, or write yes and no (1 and 0) in one column for each class"
+        f"{table.where}: the meaning of column {_shown_name(table, column)} is unclear; remove it, "
+        "name columns of labels 'label', or write yes and no (1 and 0) in a column for each class"
     )
 
 
 def _by_heading(table: Table, columns: Sequence[int]) -> tuple[list[tuple[str, ...]], set[str]]:
     names = [composed(table.name(column)) for column in columns]
     if len({*names}) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{table.where}: two columns are called {printable(twice)}; join them")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{table.where}: two columns are named {printable(repeated)}; merge them")
     rows = [
         tuple(
             name
@@ -160,48 +160,49 @@ def _by_heading(table: Table, columns: Sequence[int]) -> tuple[list[tuple[str, .
     return rows, {*names}
 
 
-def _listed(where: str, cells: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels in cells, each once; one cell may have several."""
+def _labels_in_cells(where: str, cells: Sequence[str]) -> tuple[str, ...]:
+    """Return the distinct labels in cells, each of which may have several."""
     labels = []
     for cell in cells:
         if cell[:1] in ("[", "{", "("):
             raise DataError(
-                f"{where}: {printable(cell)} is written in a programming language; separate labels "
-                "by semicolons (cat;dog)"
+                f"{where}: {printable(cell)} has brackets, as in a programming language; separate "
+                "labels by semicolons (cat;dog)"
             )
         labels += [label for part in _BETWEEN_LABELS.split(cell) if (label := part.strip())]
     return tuple(dict.fromkeys(map(composed, labels)))
 
 
 def check_words(where: str, labels: Collection[str]) -> None:
-    """Check that no label is several ones, with something between them that names have, too.
+    """Check that no label may be several labels, separated by a character that names also have.
 
-    A label of words that are all labels is an error. Where only some are, or the labels of several
-    words have fewer words than there are such labels, a warning says how they are taken.
+    A label that consists of other labels is an error. There is a warning if only some words of a
+    label are labels, or if the labels of several words do not have more words than there are such
+    labels.
 
     Args:
-        where: What messages call the file.
+        where: Name of the file in messages.
         labels: All labels.
 
     Raises:
-        DataError: If one is.
+        DataError: If a label consists of other labels.
     """
-    words = {label: [*filter(None, _BETWEEN_WORDS.split(label))] for label in sorted(labels)}
-    several = {label: of_one for label, of_one in words.items() if len(of_one) > 1}
-    for label, of_one in several.items():
-        if {*of_one} <= {*labels}:
+    words_of = {label: [*filter(None, _BETWEEN_WORDS.split(label))] for label in sorted(labels)}
+    compound = {label: words for label, words in words_of.items() if len(words) > 1}
+    for label, words in compound.items():
+        if {*words} <= {*labels}:
             raise DataError(
-                f"{where}: {printable(label)!r} may be one label, and may be {len(of_one)}, since "
-                f"{' and '.join(map(printable, of_one))} are labels, too; separate labels by "
+                f"{where}: {printable(label)!r} may be one label or {len(words)}, since "
+                f"{' and '.join(map(printable, words))} are also labels; separate labels by "
                 "semicolons, or name all classes in data.classes"
             )
-    spaced = {label: of_one for label, of_one in several.items() if " " in label}
-    different = {word for of_one in spaced.values() for word in of_one}
-    if different & {*labels} or 1 < len(spaced) >= len(different):
+    spaced = {label: words for label, words in compound.items() if " " in label}
+    distinct = {word for words in spaced.values() for word in words}
+    if distinct & {*labels} or 1 < len(spaced) >= len(distinct):
         more = f" and {len(spaced) - _NAMED} more" if len(spaced) > _NAMED else ""
         warnings.warn(
-            f"{where}: labels with blanks are one class each: "
-            f"{printable(', '.join([*spaced][:_NAMED]))}{more}; several labels in one cell are "
-            "separated by semicolons (cat;dog)",
+            f"{where}: labels with spaces are one class each: "
+            f"{printable(', '.join([*spaced][:_NAMED]))}{more}; separate several labels in one "
+            "cell by semicolons (cat;dog)",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Several data sets as one, each labelled for other heads."""
+"""A data set that combines several others, each labelled for other heads."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from .splits import SPLITS
 T = TypeVar("T")
 
 _NUMBERED = ("class", "labels", "semantic")
-"""Targets that count classes."""
+"""Targets that hold class indices."""
 
 
 class Mixed:
-    """Several data sets as one, drawn by weight, so that one model learns from all of them.
+    """Several data sets as one, sampled by weight, so that one model learns from all of them.
 
-    The classes are those of all parts; one of a name that two parts have is the same class. A head
-    that is to have the classes of one part alone says so by `learns_from` in the recipe, and needs
-    it where parts have other classes. Held-out splits have all parts, one behind the other.
+    The classes are the union of the parts' classes; classes with the same name are the same class.
+    `learns_from` in the recipe restricts a head to the classes of one part, and is required if the
+    parts have different classes. Held-out splits are the concatenation of all parts.
 
     Args:
-        split: Name of the split, which every part has to have.
-        parts: The data sets, by names of one's own.
-        shares: How often samples of each part are drawn for training beside the others'; by their
-            numbers unless given.
+        split: Name of the split, which every part must have.
+        parts: Data sets by names of your choice.
+        shares: Relative sampling frequency of each part in training; by default proportional to
+            the number of samples.
 
     Attributes:
-        parts: The data sets by name.
+        parts: Data sets by name.
 
     Raises:
-        ValueError: If there is no part, a share is for none of them or missing, a part has two
-            classes of one name, parts have grey and colour images, or `semantic` maps have no
-            number left for a class.
+        ValueError: If there are no parts, shares and parts do not match, a part has two classes of
+            one name, parts have grey and colour images, or there are too many classes for
+            `semantic` maps.
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
@@ -58,7 +58,9 @@ class Mixed:
         if not parts:
             raise ValueError("parts: give at least one data set, as in {digits: {name: mnist}}")
         if shares is not None and shares.keys() != parts.keys():
-            raise ValueError(f"shares are for {', '.join(shares)}; give one for each part")
+            raise ValueError(
+                f"shares: given for {', '.join(shares)}; give one for each of {', '.join(parts)}"
+            )
         self.split, self.parts = split, parts
         infos = {name: DataInfo.of(part) for name, part in parts.items()}
         whole = merged(infos)
@@ -66,30 +68,31 @@ class Mixed:
         self._tables = {name: _table(part, whole) for name, part in infos.items()}
         weights = None
         if shares is not None:
-            of_each = [torch.full((len(p),), shares[n] / max(1, len(p))) for n, p in parts.items()]
-            weights = torch.cat(of_each)
+            weights = torch.cat(
+                [torch.full((len(p),), shares[n] / max(1, len(p))) for n, p in parts.items()]
+            )
         self.info = replace(whole, lacks=self._lacks(infos), weights=weights)
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, Any]:
-        """Return two parts, the one with classes of pictures and the other with boxes."""
+        """Return the parameters of two parts, one with image classes and one with boxes."""
         from .scenes import Scenes
 
-        few = {"size": 64, "count": 12, "held_out": 4}
-        named = Scenes("train", **few, targets=["class"])
-        boxed = Scenes("train", **few, targets=["boxes", "labels"], seed=1)
+        small = {"size": 64, "count": 12, "held_out": 4}
+        named = Scenes("train", **small, targets=["class"])
+        boxed = Scenes("train", **small, targets=["boxes", "labels"], seed=1)
         return {"parts": {"named": named, "boxed": boxed}, "shares": {"named": 1.0, "boxed": 2.0}}
 
     def __len__(self) -> int:
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a sample of one of the parts, numbered by the classes of all."""
+        """Return a sample of one part, with the class indices of the whole data set."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        place = next(number for number, end in enumerate(self._ends) if index < end)
-        name, part = list(self.parts.items())[place]
-        sample = part[index - (self._ends[place] - len(part))]
+        number = next(number for number, end in enumerate(self._ends) if index < end)
+        name, part = list(self.parts.items())[number]
+        sample = part[index - (self._ends[number] - len(part))]
         table = self._tables[name]
         record = replace(sample.record, part=name)
         if record.truth is not None:
@@ -97,11 +100,11 @@ class Mixed:
         return replace(sample, targets=renumbered(sample.targets, table), record=record)
 
     def _lacks(self, infos: Mapping[str, DataInfo]) -> dict[str, str]:
-        """Return the targets that no part has any of, each with the reasons."""
+        """Return the targets that all parts lack, each with the reasons."""
         lacks = {name: info.lacks for name, info in infos.items()}
-        keys = dict.fromkeys(key for of_part in lacks.values() for key in of_part)
+        keys = dict.fromkeys(key for reasons in lacks.values() for key in reasons)
         return {
-            key: "; ".join(f"{name}: {of[key]}" for name, of in lacks.items() if key in of)
+            key: "; ".join(f"{name}: {why[key]}" for name, why in lacks.items() if key in why)
             for key in keys
             if not any(
                 key not in lacks[name] and len(part) and key in part[0].targets
@@ -111,9 +114,9 @@ class Mixed:
 
 
 def merged(infos: Mapping[str, DataInfo]) -> DataInfo:
-    """Return the information about several data sets as one, by their names.
+    """Merge the information about several data sets.
 
-    A value that describes all images or classes is kept where all parts have the same one.
+    A property of all images or classes is kept if all parts have the same value.
 
     Raises:
         ValueError: If a part has two classes of one name, or parts have grey and colour images.
@@ -123,8 +126,11 @@ def merged(infos: Mapping[str, DataInfo]) -> DataInfo:
         _check_distinct(name, part.classes)
     channels = {part.image_channels for part in parts}
     if len(channels - {None}) > 1:
-        listed = ", ".join(f"{name} {part.image_channels}" for name, part in infos.items())
-        raise ValueError(f"the parts' images have other numbers of channels: {listed}")
+        counts = ", ".join(f"{name} {part.image_channels}" for name, part in infos.items())
+        raise ValueError(
+            f"parts: the images have different numbers of channels: {counts}; give all parts the "
+            "same channels"
+        )
     labels = [part.labels for part in parts if part.labels is not None]
     same_classes = _common(part.classes for part in parts) is not None
     return DataInfo(
@@ -139,34 +145,34 @@ def merged(infos: Mapping[str, DataInfo]) -> DataInfo:
         parts=infos,
         channels=_common(channels),
         labels=torch.cat(labels) if same_classes and len(labels) == len(parts) else None,
-        problems=_gathered({name: part.problems or {} for name, part in infos.items()}),
-        left_out=_gathered({name: part.left_out for name, part in infos.items()}),
+        problems=_joined({name: part.problems or {} for name, part in infos.items()}),
+        left_out=_joined({name: part.left_out for name, part in infos.items()}),
     )
 
 
 def _common(values: Iterable[T]) -> T | None:
-    """Return the value that all have; None if they differ, or there is none."""
-    first, *others = [*values] or [None]
-    return first if all(value == first for value in others) else None
+    """Return the common value; None if the values differ, or there are none."""
+    first, *rest = [*values] or [None]
+    return first if all(value == first for value in rest) else None
 
 
-def _gathered(by_part: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
-    """Return the entries of all parts, each with the part's name."""
-    return {f"{name}: {key}": value for name, of in by_part.items() for key, value in of.items()}
+def _joined(by_part: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """Return the entries of all parts, with the name of the part before each key."""
+    return {f"{name}: {key}": value for name, d in by_part.items() for key, value in d.items()}
 
 
 def _table(part: DataInfo, whole: DataInfo) -> np.ndarray:
-    """Return the number of each of a part's classes among all classes.
+    """Return the table from a part's class indices to those of the whole data set.
 
     Raises:
-        ValueError: If there is no room for one.
+        ValueError: If there are too many classes.
     """
     count = len(part.classes)
     table = np.full(max(IGNORED, count) + 1, IGNORED)
     if len(whole.classes) >= IGNORED and whole.background:
         raise ValueError(
-            f"the parts have {len(whole.classes)} classes together, and a map of classes has "
-            f"numbers for {IGNORED - 1}"
+            f"parts: together they have {len(whole.classes)} classes, but a semantic map can have "
+            f"at most {IGNORED - 1} and a background; use fewer classes"
         )
     table[:count] = [whole.classes.index(name) for name in part.classes]
     if part.background:
@@ -176,11 +182,11 @@ def _table(part: DataInfo, whole: DataInfo) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Renumbered:
-    """Called, it returns a part's truth, numbered by the classes of all.
+    """Function that returns a part's truth with the class indices of the whole data set.
 
     Attributes:
-        truth: What returns the part's own.
-        table: Of each number there the one of all parts.
+        truth: Function that returns the truth with the part's class indices.
+        table: Table from the part's class indices to those of the whole data set.
     """
 
     truth: Callable[[], Mapping[str, Any]]
@@ -191,7 +197,7 @@ class Renumbered:
 
 
 def renumbered(targets: Mapping[str, Any], table: np.ndarray) -> dict[str, Any]:
-    """Return targets with other numbers of classes, (...) int64."""
+    """Return targets with class indices mapped by a table, (...) int64."""
     return {
         key: torch.as_tensor(table[np.asarray(value)]) if key in _NUMBERED else value
         for key, value in targets.items()
@@ -199,14 +205,14 @@ def renumbered(targets: Mapping[str, Any], table: np.ndarray) -> dict[str, Any]:
 
 
 def _check_distinct(part: str, classes: Sequence[str]) -> None:
-    """Check that a part's classes can be told apart by their names.
+    """Check that the names of a part's classes are distinct.
 
     Raises:
-        ValueError: If two of them have the same one.
+        ValueError: If two classes have the same name.
     """
-    twice = [name for name, count in Counter(classes).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f"parts.{part}: {printable(twice[0])} names two of its classes, and classes are mixed "
-            "by their names; rename one"
-        )
+    for name, count in Counter(classes).items():
+        if count > 1:
+            raise ValueError(
+                f"parts.{part}: {printable(name)} is the name of {count} classes, but classes of "
+                "parts are merged by name; rename one"
+            )

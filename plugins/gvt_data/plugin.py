@@ -1,4 +1,4 @@
-"""The data sets that gvt brings, and the commands that look at a recipe's data."""
+"""Plugin with the built-in data sets and `gvt data`."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gvt_components() -> list[Component]:
-    """Offer the data sets."""
+    """Register the data sets."""
     return [
         Component(
             "dataset",
             "mnist",
             "gvt_data.mnist:MNIST",
-            summary="70,000 handwritten digits, 28x28 grey; carried inside the package",
+            summary="MNIST: 70,000 handwritten digits, 28x28 grey; included, no download",
         ),
         Component(
             "dataset",
             "image_folder",
             "gvt_data.image_folder:ImageFolder",
-            summary="Your own pictures, of any kind and size; class folders if you have classes",
+            summary="Your own images, of any kind and size; one folder for each class, if any",
         ),
         Component(
             "dataset",
             "scenes",
             "gvt_data.scenes:Scenes",
-            summary="MNIST's digits on textured grounds: class, boxes, masks; nothing to download",
+            summary="MNIST digits on textured backgrounds: class, boxes, masks; no download",
         ),
         Component(
             "dataset",
@@ -42,68 +42,68 @@ def gvt_components() -> list[Component]:
             "dataset",
             "voc_segmentation",
             "gvt_data.masks.voc:VOCSegmentation",
-            summary="Pascal VOC's photographs, with 20 classes of pixels and a background",
+            summary="Pascal VOC segmentation: masks of 20 classes and a background",
         ),
         Component(
             "dataset",
             "voc",
             "gvt_data.boxes.voc:VOC",
-            summary="Boxes in Pascal VOC's XML: the challenge's, or your own",
+            summary="Boxes in Pascal VOC's XML format: the VOC challenge, or your own",
         ),
         Component(
             "dataset",
             "coco",
             "gvt_data.boxes.coco:COCO",
-            summary="Boxes and masks in COCO's JSON: the challenge's, or your own",
+            summary="Boxes and masks in COCO's JSON format: the COCO challenge, or your own",
         ),
         Component(
             "dataset",
             "yolo",
             "gvt_data.boxes.yolo:YOLO",
-            summary="Boxes in YOLO's text files, one beside each picture",
+            summary="Boxes in YOLO's text format, one file for each image",
         ),
         Component(
             "dataset",
             "mixed",
             "gvt_data.mixed:Mixed",
-            summary="Several data sets as one, drawn by weight, each labelled for other heads",
+            summary="Several data sets as one, sampled by weight, each labelled for other heads",
         ),
         Component(
             "dataset",
             "imagenet",
             "gvt_data.imagenet:ImageNet",
-            summary="ImageNet's 1,000 names, for networks that know them; and its pictures",
+            summary="ImageNet's 1,000 class names, for pretrained models; and its images, if given",
         ),
         Component(
             "dataset",
             "fashion_mnist",
             "gvt_data.torchvision_sets:FashionMNIST",
-            summary="70,000 articles of clothing, 28x28 grey; can be downloaded",
+            summary="Fashion-MNIST: 70,000 articles of clothing, 28x28 grey; downloadable",
         ),
         Component(
             "dataset",
             "kmnist",
             "gvt_data.torchvision_sets:KMNIST",
-            summary="70,000 cursive Japanese characters, 28x28 grey; can be downloaded",
+            summary="Kuzushiji-MNIST: 70,000 cursive Japanese characters, 28x28 grey; downloadable",
         ),
         Component(
             "dataset",
             "emnist",
             "gvt_data.torchvision_sets:EMNIST",
-            summary="Handwritten letters and digits in six variants, 28x28; can be downloaded",
+            summary="EMNIST: handwritten letters and digits in six variants, 28x28; downloadable",
         ),
         Component(
             "dataset",
             "cifar10",
             "gvt_data.torchvision_sets:CIFAR10",
-            summary="60,000 photographs of ten kinds, 32x32 in colour; can be downloaded",
+            summary="CIFAR-10: 60,000 photographs of ten classes, 32x32 in colour; downloadable",
         ),
     ]
 
 
 @hookimpl
 def gvt_commands() -> list[click.Command]:
-    """Offer `gvt data`."""
+    """Register `gvt data`."""
     from .commands import data
 
     return [data]

@@ -1,4 +1,4 @@
-"""Which pictures are for training: by folders, by lists, or by a share."""
+"""Assignment of images to splits: by folders, by lists, or by shares."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ SPLIT_NAMES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""What each split may be called, in small letters; its own name is the first."""
+"""Names of each split in lower case, the canonical name first."""
 
-# COCO's folders end with a year, and Kaggle's often with "set" or "data".
+# COCO's folders end with a year, and many of Kaggle's with "set" or "data".
 _ENDING = re.compile(r"2014|2017|[-_ ]?(?:set|data)")
 
 T = TypeVar("T")
 
 
 def split_of(name: str) -> str | None:
-    """Return which split is called by a name, in any case of letters; None if none is.
+    """Return the split that a name stands for, ignoring case; None if there is none.
 
-    It takes the names in `SPLIT_NAMES`, and these with an ending: `train2017`, `test_set`.
+    The names are those in `SPLIT_NAMES`, optionally with an ending: `train2017`, `test_set`.
     """
     folded = name.casefold()
     for split, names in SPLIT_NAMES.items():
-        for known in names:
-            if folded == known or (
-                folded.startswith(known) and _ENDING.fullmatch(folded.removeprefix(known))
+        for usual in names:
+            if folded == usual or (
+                folded.startswith(usual) and _ENDING.fullmatch(folded.removeprefix(usual))
             ):
                 return split
     return None
 
 
 def split_folders(root: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the name by which each split is called among some names, in the order of `SPLITS`.
+    """Return which of the names stands for each split, in the order of `SPLITS`.
 
     Args:
-        root: The folder that the names are in, for messages.
-        names: Names of folders or files, each perhaps several times.
+        root: Folder of the names, for messages.
+        names: Names of folders or files, with or without repetition.
 
     Raises:
-        DataError: If two different names mean one split.
+        DataError: If two different names stand for one split.
     """
     named: dict[str, str] = {}
     for name in sorted(set(names)):
@@ -59,40 +59,39 @@ def split_folders(root: Path, names: Iterable[str]) -> dict[str, str]:
         if split is not None and named.setdefault(split, name) != name:
             raise DataError(
                 f"data.root: {printable(named[split])} and {printable(name)} in {str(root)!r} are "
-                f"both the split {split}; rename one, join the two, or move one away"
+                f"both the split {split}; rename one, merge the two, or move one away"
             )
     return {split: named[split] for split in SPLITS if split in named}
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """Check that the shares of what is held out leave something to train on.
+    """Check that the shares of the held-out splits leave something to train on.
 
     Raises:
-        ValueError: If they do not, or one is negative.
+        ValueError: If they do not, or a share is negative.
     """
     if min(shares.values(), default=0) < 0 or sum(shares.values()) >= 1:
-        given = " and ".join(f"{split} {share}" for split, share in shares.items())
-        raise ValueError(f"{given}: shares from 0, together less than 1")
+        text = " and ".join(f"{split} {share}" for split, share in shares.items())
+        raise ValueError(f"{text}: give shares of at least 0 and together less than 1")
 
 
-def by_split_folder(root: Path, found: Sequence[PurePosixPath]) -> dict[str, list[PurePosixPath]]:
-    """Return the pictures of each split folder; all are `train` where there is none.
+def by_split_folder(root: Path, names: Sequence[PurePosixPath]) -> dict[str, list[PurePosixPath]]:
+    """Return the images of each split folder; all images are `train` if there is none.
 
     Raises:
-        DataError: If there are split folders, and pictures beside them, or two folders of one
-            split.
+        DataError: If there are images beside split folders, or two folders of one split.
     """
-    folders = split_folders(root, (name.parts[0] for name in found if len(name.parts) > 1))
+    folders = split_folders(root, (name.parts[0] for name in names if len(name.parts) > 1))
     if not folders:
-        return {"train": list(found)}
-    for name in found:
+        return {"train": list(names)}
+    for name in names:
         if len(name.parts) == 1 or name.parts[0] not in folders.values():
             raise DataError(
                 f"data.root: {str(root)!r} has {printable(name)} beside the split "
-                f"{printable(min(folders.values()))}; where there are folders of splits (train, "
-                "val, test), all pictures belong in these"
+                f"{printable(min(folders.values()))}; if there are folders of splits (train, val, "
+                "test), put all images into them"
             )
-    return {split: [n for n in found if n.parts[0] == own] for split, own in folders.items()}
+    return {split: [n for n in names if n.parts[0] == base] for split, base in folders.items()}
 
 
 def divided(
@@ -101,84 +100,83 @@ def divided(
     seed: int,
     name_of: Callable[[T], PurePosixPath],
 ) -> dict[str, list[T]]:
-    """Return the pictures of every split; one without a folder takes its share of `train`.
+    """Return the images of every split; a split without a folder has its share of `train`.
 
-    The choice depends on the seed and on each picture's own name, so that no picture changes
-    sides when others are added. A share above 0 takes at least one picture, and at least one is
-    left to train on.
+    The choice depends on the seed and on the name of each image, so adding images moves no image
+    to another split. A share above 0 selects at least one image, and at least one is left for
+    training.
 
     Raises:
-        DataError: If there are too few pictures for that.
+        DataError: If there are too few images.
     """
-    parts = {split: [*by_folder.get(split, ())] if split != "train" else [] for split in SPLITS}
-    taken = {split: share for split, share in shares.items() if share and split not in by_folder}
+    by_split = {split: [*by_folder.get(split, ())] if split != "train" else [] for split in SPLITS}
+    active = {split: share for split, share in shares.items() if share and split not in by_folder}
     pool = by_folder.get("train", ())
-    if pool and len(pool) <= len(taken):
-        least = len(taken) + 1
-        zero = " ".join(f"data.{split}=0" for split in taken)
+    if pool and len(pool) <= len(active):
+        zero = " ".join(f"data.{split}=0" for split in active)
         raise DataError(
-            f"data: {len(pool)} training pictures cannot be shared out to train"
-            f"{''.join(f', {split} ({share})' for split, share in taken.items())}; at least "
-            f"{least} are needed, or {zero}"
+            f"data: {len(pool)} training images are too few for train"
+            f"{''.join(f', {split} ({share})' for split, share in active.items())}; add images "
+            f"(at least {len(active) + 1} are needed), or give {zero}"
         )
-    places = [
+    draws = [
         derive(seed, "split", composed(own_name(name_of(item)).as_posix())) / 2**63 for item in pool
     ]
-    for item, split in zip(pool, _sides(places, taken), strict=True):
-        parts[split].append(item)
-    return parts
+    for item, split in zip(pool, _drawn_splits(draws, active), strict=True):
+        by_split[split].append(item)
+    return by_split
 
 
-def _sides(places: Sequence[float], taken: Mapping[str, float]) -> list[str]:
-    """Return the split of each picture by its place from 0 to 1."""
-    val, test = taken.get("val", 0.0), taken.get("test", 0.0)
-    # Val is taken from one end and test from the other, so that neither moves the other.
+def _drawn_splits(draws: Sequence[float], shares: Mapping[str, float]) -> list[str]:
+    """Return the split of each image from its random number in [0, 1)."""
+    val, test = shares.get("val", 0.0), shares.get("test", 0.0)
+    # Val is at one end and test at the other, so neither share changes the other split.
     count = {
-        "val": max(sum(place < val for place in places), "val" in taken),
-        "test": max(sum(val <= place and place >= 1 - test for place in places), "test" in taken),
+        "val": max(sum(draw < val for draw in draws), "val" in shares),
+        "test": max(sum(val <= draw and draw >= 1 - test for draw in draws), "test" in shares),
     }
-    while places and sum(count.values()) >= len(places):
+    while draws and sum(count.values()) >= len(draws):
         count[max(count, key=count.__getitem__)] -= 1
-    sides = ["train"] * len(places)
-    order = sorted(range(len(places)), key=places.__getitem__)
+    splits = ["train"] * len(draws)
+    order = sorted(range(len(draws)), key=draws.__getitem__)
     for rank, index in enumerate(order):
         if rank < count["val"]:
-            sides[index] = "val"
+            splits[index] = "val"
         elif rank >= len(order) - count["test"]:
-            sides[index] = "test"
-    return sides
+            splits[index] = "test"
+    return splits
 
 
 def own_name(name: PurePosixPath) -> PurePosixPath:
-    """Return a training picture's name without its split folder."""
+    """Return the name of a training image without its split folder."""
     inside = len(name.parts) > 1 and split_of(name.parts[0]) == "train"
     return name.relative_to(name.parts[0]) if inside else name
 
 
 Listed = Sequence[tuple[str, str | int]]
-"""Names of pictures, each with where it is written."""
+"""Pairs of a location, for messages, and the name of an image."""
 
 
-def listed(root: Path, split: str, wanted: str | Sequence[int | str]) -> Listed:
-    """Return the names of a split's pictures, each with where it is written.
+def listed(root: Path, split: str, names: str | Sequence[int | str]) -> Listed:
+    """Return the names of the images of a split, each with its location.
 
     Args:
-        root: The data set's folder.
-        split: Which split they are of.
-        wanted: A text file below the root with a name on each line, or the names themselves.
+        root: Folder of the data set.
+        split: Name of the split.
+        names: Text file below the root with one name per line, or the names themselves.
 
     Raises:
-        DataError: If there is no such file, or it is no text or empty.
+        DataError: If the file cannot be read or is not UTF-8 text.
     """
-    if not isinstance(wanted, str):
-        return [(f"data.{split}", name) for name in wanted]
-    path = root / wanted
+    if not isinstance(names, str):
+        return [(f"data.{split}", name) for name in names]
+    path = root / names
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DataError(f"data.{split}: {printable(path)}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"data.{split}: {printable(path)}: is no text in UTF-8") from error
+        raise DataError(f"data.{split}: {printable(path)}: is not UTF-8 text") from error
     return [
         (f"{printable(path)}: line {number}", line.strip())
         for number, line in enumerate(lines, 1)
@@ -186,40 +184,40 @@ def listed(root: Path, split: str, wanted: str | Sequence[int | str]) -> Listed:
     ]
 
 
-def picked(names: Mapping[str, T], wanted: Listed) -> dict[str, T]:
-    """Return what is listed, by name and in the order of the names.
+def picked(items: Mapping[str, T], entries: Listed) -> dict[str, T]:
+    """Return the listed items, in the order of the items.
 
     A number stands for the name with this value, so 5 is 05. Composed and decomposed letters are
-    the same.
+    equal.
 
     Args:
-        names: What there is, by name without suffix.
-        wanted: What `listed` gave.
+        items: Available items by name without suffix.
+        entries: Names from `listed`.
 
     Raises:
-        DataError: If one is not there, or a number stands for two.
+        DataError: If a name is not available, or a number stands for two names.
     """
     by_number: dict[int, list[str]] = {}
-    for name in names:
+    for name in items:
         if name.isdecimal():
             by_number.setdefault(int(name), []).append(name)
-    by_name = {composed(name): name for name in names}
-    chosen = set()
-    for where, entry in wanted:
+    by_name = {composed(name): name for name in items}
+    names = set()
+    for where, entry in entries:
         if isinstance(entry, int):
-            meant = by_number.get(entry, [])
+            matches = by_number.get(entry, [])
         else:
             stem = composed_path(without_suffix(entry)).as_posix()
-            meant = [by_name[stem]] if stem in by_name else []
-        if len(meant) > 1:
-            raise DataError(f"{where}: {entry} may be {' or '.join(meant)}; write it as text")
-        if not meant:
-            raise DataError(f"{where}: no picture is called {printable(entry)}")
-        chosen.add(meant[0])
-    return {name: item for name, item in names.items() if name in chosen}
+            matches = [by_name[stem]] if stem in by_name else []
+        if len(matches) > 1:
+            raise DataError(f"{where}: {entry} may be {' or '.join(matches)}; write it as text")
+        if not matches:
+            raise DataError(f"{where}: there is no image named {printable(entry)}")
+        names.add(matches[0])
+    return {name: item for name, item in items.items() if name in names}
 
 
 def without_suffix(name: str) -> PurePosixPath:
-    """Return what a picture is called, by a name with a picture's suffix or without."""
+    """Return the name of an image without its suffix, if it has one."""
     path = PurePosixPath(name)
     return path.with_suffix("") if path.suffix.lower() in SUFFIXES else path

@@ -1,1 +1,1 @@
-"""Predictions for images of any size: names, masks, objects; and their figures."""
+"""Prediction for images of any size: classes, masks and objects; and their evaluation."""

@@ -1,4 +1,4 @@
-"""Objects that a detector found, as entries of COCO's results and back."""
+"""Conversion between detected objects and entries of COCO results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gvt.vision.coco import FARTHEST, RLE, decoded, encoded, shown
 from gvt.vision.pictures import composed
 
 MOST_MASKS = 100
-"""Objects of a class in an image whose masks are read, the surest; COCO's figures ask no more."""
+"""Masks read for each class and image, by highest score; COCO's metrics use no more."""
 
 
 def results_of(
@@ -37,27 +37,27 @@ def results_of(
     category_ids: Sequence[int] | None = None,
     segmentations: Sequence[RLE] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the objects predicted in one image as entries of COCO's results.
+    """Return the objects predicted in one image as entries of COCO results.
 
-    Such entries of all images, as one JSON list, are what `Results` and pycocotools' `loadRes`
-    read; their bytes say exactly what the tensors did. COCO's format names neither files nor
-    classes: `file_name` and `category_name` are there beside its own keys.
+    A JSON list of the entries of all images is read by `Results` and by pycocotools' `loadRes`;
+    it holds the exact values of the tensors. `file_name` and `category_name` are additions to
+    COCO's format.
 
     Args:
         prediction: `boxes` (M, 4) xyxy in pixels of the image, `labels` (M,), `scores` (M,) and
-            perhaps `masks` (M, H, W).
-        image_id: The image's number.
-        file_name: The image's file.
+            optionally `masks` (M, H, W).
+        image_id: Number of the image.
+        file_name: Name of the image file.
         classes: Names of the classes.
-        category_ids: Of each class its number, 1 and on without.
-        segmentations: Of each object its mask, instead of `masks`.
+        category_ids: Number of each class; by default 1, 2 and so on.
+        segmentations: Mask of each object, instead of `masks`.
 
     Raises:
         ValueError: If a box or a score is not a number.
     """
     boxes, scores = (prediction[k].detach().cpu().double() for k in ("boxes", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
-        raise ValueError(f"{printable(file_name)}: a predicted box or score is not a number")
+        raise ValueError(f"{printable(file_name)}: a predicted box or score is not finite")
     if segmentations is None and "masks" in prediction:
         segmentations = [encoded(mask) for mask in prediction["masks"]]
     numbers = category_ids or range(1, len(classes) + 1)
@@ -87,29 +87,33 @@ class _Entry(BaseModel):
     category_name: str | None = None
     bbox: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)] | None = None
     score: FiniteFloat
-    segmentation: Annotated[Any, BeforeValidator(lambda said: None if said == [] else said)] = None
+    segmentation: Annotated[Any, BeforeValidator(lambda v: None if v == [] else v)] = None
 
 
 _ENTRIES = TypeAdapter(list[_Entry])
 _Key = int | tuple[str, ...]
+"""Key of an image: its number, or the parts of its path."""
+
+_Row = tuple[int, _Entry, int]
+"""The number of an entry in its file, the entry, and its class index."""
 
 
 class Results:
-    """Predictions from a file of COCO's results, handed out image by image.
+    """Predictions from a file of COCO results, by image.
 
     Args:
-        path: The file, which errors name.
-        entries: What is in it, each with its place.
+        path: Path of the file, for errors.
+        entries: Entries of the file, each with its number.
         classes: Names of the classes.
-        category_ids: Of each class its number, 1 and on without.
-        masks: Whether masks are wanted; of an object with a box they are not looked at otherwise.
+        category_ids: Number of each class; by default 1, 2 and so on.
+        masks: Whether to read masks; without, the mask of an object with a box is ignored.
 
     Attributes:
-        is_numbered: Whether there are entries, and each names its image by number alone.
+        is_numbered: Whether there are entries, and all name their images by number alone.
 
     Raises:
-        DataError: If an entry names no image or no class that there is, or has a box that is no
-            place; says which.
+        DataError: If an entry has no image, an unknown class, or an impossible box; names the
+            entry.
     """
 
     def __init__(
@@ -122,11 +126,11 @@ class Results:
         masks: bool = True,
     ) -> None:
         self._path, self._classes = path, classes
-        self._of_name = {composed(name): n for n, name in reversed([*enumerate(classes)])}
+        self._label_by_name = {composed(name): n for n, name in reversed([*enumerate(classes)])}
         numbers = category_ids or range(1, len(classes) + 1)
-        self._of_id = {number: label for label, number in enumerate(numbers)}
-        self._entries: dict[_Key, list[tuple[int, _Entry, int]]] = defaultdict(list)
-        self._owners: dict[_Key, str] = {}
+        self._label_by_id = {number: label for label, number in enumerate(numbers)}
+        self._entries: dict[_Key, list[_Row]] = defaultdict(list)
+        self._sources: dict[_Key, str] = {}
         self._has_masks = masks and any(e.segmentation is not None for _, e in entries)
         for place, entry in entries:
             self._check(place, entry)
@@ -143,20 +147,20 @@ class Results:
         *,
         masks: bool = True,
     ) -> Results:
-        """Return what is in a file of results.
+        """Read a file of COCO results.
 
-        An entry names its image by `file_name`, or by `image_id` without one, its class by
-        `category_name`, or by `category_id`, and has a `score` and a `bbox` [x, y, width, height]
-        or a `segmentation`.
+        An entry names its image by `file_name` or else by `image_id`, and its class by
+        `category_name` or else by `category_id`. It has a `score`, and a `bbox` [x, y, width,
+        height] or a `segmentation`.
 
         Args:
-            path: A JSON file, a list of entries.
+            path: JSON file with a list of entries.
             classes: Names of the classes.
-            category_ids: Of each class its number, 1 and on without.
-            masks: Whether masks are wanted.
+            category_ids: Number of each class; by default 1, 2 and so on.
+            masks: Whether to read masks.
 
         Raises:
-            DataError: If it cannot be read, or an entry is malformed; says which.
+            DataError: If the file cannot be read, or an entry is malformed; names the entry.
         """
         try:
             entries = _ENTRIES.validate_json(path.read_bytes())
@@ -167,53 +171,53 @@ class Results:
         return cls(path, list(enumerate(entries, 1)), classes, category_ids, masks=masks)
 
     def of(self, record: Record) -> Prediction:
-        """Return what the file says of an image.
+        """Return the predictions for an image.
 
-        A `file_name` is that of an image whose source is the same path or ends with it.
+        A `file_name` matches an image if its source is the same path or ends with it.
 
         Returns:
             `boxes` (M, 4) float32 xyxy in pixels of the original image, `labels` (M,), `scores`
-            (M,) falling, and `masks` (M, H, W) bool if the file has any and they are wanted; then
-            only the `MOST_MASKS` surest objects of each class. Of an image that it does not name
-            all are empty.
+            (M,) in descending order, and `masks` (M, H, W) bool if they are read and the file has
+            any; then only the `MOST_MASKS` objects of each class with the highest scores. All are
+            empty for an image that is not in the file.
 
         Raises:
-            DataError: If two images have a name that the file gives, or a mask is malformed.
+            DataError: If a name in the file matches two images, or a mask is malformed.
         """
         height, width = record.size
-        found: list[tuple[int, _Entry, int]] = []
+        rows: list[_Row] = []
         for key in self._keys(record):
-            owner = self._owners.setdefault(key, record.source)
-            if owner != record.source:
+            source = self._sources.setdefault(key, record.source)
+            if source != record.source:
                 raise DataError(
-                    f"{printable(self._path)}: {_called(key)} may be {printable(owner)} or "
+                    f"{printable(self._path)}: {_image_name(key)} may be {printable(source)} or "
                     f"{printable(record.source)}; name it with its folder in file_name"
                 )
-            found += self._entries[key]
-        found.sort(key=lambda item: -item[1].score)
+            rows += self._entries[key]
+        rows.sort(key=lambda row: -row[1].score)
         if self._has_masks:
-            found = _surest(found)
-        masks = np.zeros((len(found) if self._has_masks else 0, height, width), np.bool_)
+            rows = _best(rows)
+        masks = np.zeros((len(rows) if self._has_masks else 0, height, width), np.bool_)
         boxes: list[list[float]] = []
-        for row, (place, entry, _) in enumerate(found):
+        for index, (place, entry, _) in enumerate(rows):
             if self._has_masks:
-                masks[row] = self._mask(place, entry, height, width)
+                masks[index] = self._mask(place, entry, height, width)
             if entry.bbox is not None:
                 boxes.append(_corners(entry.bbox))
             elif self._has_masks:
-                boxes.append(_hull(masks[row]))
+                boxes.append(_hull(masks[index]))
             else:
                 boxes.append(_hull(self._mask(place, entry, height, width)))
         prediction = {
             "boxes": torch.tensor(boxes, dtype=torch.float64).float().reshape(-1, 4),
-            "labels": torch.tensor([label for *_, label in found], dtype=torch.int64),
-            "scores": torch.tensor([e.score for _, e, _ in found], dtype=torch.float32),
+            "labels": torch.tensor([label for *_, label in rows], dtype=torch.int64),
+            "scores": torch.tensor([entry.score for _, entry, _ in rows], dtype=torch.float32),
         }
         return {**prediction, "masks": torch.from_numpy(masks)} if self._has_masks else prediction
 
     def unused(self) -> list[str]:
-        """Return the images of the file that no record asked for, in its order."""
-        return [_called(key) for key in self._entries if key not in self._owners]
+        """Return the images of the file that matched no record, in the order of the file."""
+        return [_image_name(key) for key in self._entries if key not in self._sources]
 
     def _keys(self, record: Record) -> list[_Key]:
         parts = _parts(record.source)
@@ -228,67 +232,69 @@ class Results:
 
     def _check(self, place: int, entry: _Entry) -> None:
         if entry.bbox is None and entry.segmentation is None:
-            raise self._wrong(place, "it has neither bbox nor segmentation")
+            raise self._error(place, "has neither bbox nor segmentation")
         if entry.bbox is not None and min(entry.bbox[2:]) < 0:
-            raise self._wrong(place, f"bbox {entry.bbox}: a negative width or height")
-        # Beyond, float32 knows no single pixels, and far beyond no numbers.
+            raise self._error(place, f"bbox {entry.bbox}: negative width or height")
+        # Beyond this, float32 has no single pixels, and finally no finite values.
         if entry.bbox is not None and max(map(abs, entry.bbox)) > FARTHEST:
-            raise self._wrong(place, f"bbox {entry.bbox}: is no place in a picture")
+            raise self._error(place, f"bbox {entry.bbox}: coordinates out of range")
         if self._has_masks and entry.segmentation is None:
-            raise self._wrong(place, "it has no segmentation, and others do")
+            raise self._error(place, "has no segmentation, but other entries do")
 
     def _label(self, place: int, entry: _Entry) -> int:
         if entry.category_name is not None:
             name = composed(entry.category_name)
-            if name not in self._of_name:
-                raise self._wrong(
+            if name not in self._label_by_name:
+                raise self._error(
                     place,
-                    f"category_name {shown(entry.category_name)} is none of "
+                    f"category_name {shown(entry.category_name)} is not one of "
                     f"{printable(', '.join(self._classes))}",
                 )
-            return self._of_name[name]
-        if entry.category_id not in self._of_id:
-            known = ", ".join(map(str, self._of_id))
-            number = shown(entry.category_id)
-            raise self._wrong(place, f"category_id {number} is none of {known}")
-        return self._of_id[entry.category_id]
+            return self._label_by_name[name]
+        if entry.category_id not in self._label_by_id:
+            numbers = ", ".join(map(str, self._label_by_id))
+            raise self._error(
+                place, f"category_id {shown(entry.category_id)} is not one of {numbers}"
+            )
+        return self._label_by_id[entry.category_id]
 
     def _key(self, place: int, entry: _Entry) -> _Key:
         name = _parts(entry.file_name or "")
         if name:
             return name
         if not isinstance(entry.image_id, int):
-            raise self._wrong(place, "it names no image: give file_name, or a number as image_id")
+            raise self._error(place, "names no image; give file_name, or a number as image_id")
         return entry.image_id
 
     def _mask(self, place: int, entry: _Entry, height: int, width: int) -> np.ndarray:
         try:
             return decoded(entry.segmentation, height, width)
         except ValueError as error:
-            raise self._wrong(place, f"segmentation: {error}") from error
+            raise self._error(place, f"segmentation: {error}") from error
 
-    def _wrong(self, place: int, what: str) -> DataError:
+    def _error(self, place: int, what: str) -> DataError:
         return DataError(f"{printable(self._path)}: entry {place}: {what}")
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Return the parts of a path, as any system writes it; letters are composed."""
+    """Return the parts of a path with slashes or backslashes, in composed letters."""
     return tuple(part for part in re.split(r"[\\/]", composed(name)) if part not in ("", "."))
 
 
-def _called(key: _Key) -> str:
+def _image_name(key: _Key) -> str:
     return f"image {key}" if isinstance(key, int) else printable("/".join(key))
 
 
-def _surest(found: Sequence[tuple[int, _Entry, int]]) -> list[tuple[int, _Entry, int]]:
-    """Return of entries with falling scores no more of a class than have masks that are read."""
+def _best(rows: Sequence[_Row]) -> list[_Row]:
+    """Return at most `MOST_MASKS` rows for each class, from rows with descending scores."""
     counts: Counter[int] = Counter()
-    kept = []
-    for place, entry, label in found:
+    best = []
+    for row in rows:
+        label = row[2]
         counts[label] += 1
         if counts[label] <= MOST_MASKS:
-            kept.append((place, entry, label))
-    return kept
+            best.append(row)
+    return best
 
 
 def _corners(bbox: Sequence[float]) -> list[float]:
@@ -302,13 +308,12 @@ def _hull(mask: np.ndarray) -> list[float]:
 
 
 def _first(error: ValidationError) -> str:
-    """Say what the first thing is that is wrong with a file."""
+    """Return the message for the first error in a file."""
     detail = error.errors(include_url=False, include_context=False)[0]
-    place = [*detail["loc"]]
     if detail["type"] == "json_invalid":
-        return f"is no JSON: {printable(detail['msg'].partition(': ')[2])}"
-    if not place:
-        return "is no list of COCO's results"
-    field = ".".join(map(str, place[1:]))
-    number = int(place[0]) + 1
-    return printable(f"entry {number}: {field}{': ' if field else ''}{detail['msg']}")
+        return f"is not JSON: {printable(detail['msg'].partition(': ')[2])}"
+    if not detail["loc"]:
+        return "is not a list of COCO results"
+    number, *fields = detail["loc"]
+    field = ".".join(map(str, fields))
+    return printable(f"entry {int(number) + 1}: {field}{': ' if field else ''}{detail['msg']}")

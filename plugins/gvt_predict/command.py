@@ -12,7 +12,7 @@ from gvt.cli import Extension, Output, debug_option, plugin_option, shifted
 from gvt.printable import emit
 from gvt.screen import Screen
 
-_ANSWER = b"\nfinishing this picture; once more leaves it out\n"
+_ANSWER = b"\nfinishing this image; press again to stop at once\n"
 _IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
 
 
@@ -23,7 +23,7 @@ _IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
     "-o",
     "--out",
     type=Output(),
-    help="A folder for the predictions; without it masks and objects go into predictions/.",
+    help="Folder for the predictions; by default masks and objects are written to predictions/.",
 )
 @click.option("--raw", is_flag=True, help="Use the weights as trained, not their moving average.")
 @plugin_option
@@ -31,14 +31,14 @@ _IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
 def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -> None:
     """Run a trained model on your own images, of any size.
 
-    TRAINED is a run's folder, a checkpoint, or a recipe whose networks are given weights. Classes
-    are printed with their probabilities. If each pixel is classified, a folder gets STEM.png, a
-    mask in which each class is a number, and STEM_overlay.png. If objects are found, it gets
-    STEM_overlay.png with those of at least predict.score, and predictions.json, all of them as
-    COCO's results. Any folder gets predictions.jsonl, a line an image.
+    TRAINED is a run folder, a checkpoint, or a recipe with pretrained weights. Classes are printed
+    with their probabilities. If pixels are classified, the output folder gets STEM.png, a mask of
+    class indices, and STEM_overlay.png. If objects are detected, it gets STEM_overlay.png with the
+    objects of at least predict.score, and predictions.json with all objects as COCO results. It
+    always gets predictions.jsonl, one line for each image.
 
-    A KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.score,
-    predict.batch_size or device; of a recipe any setting.
+    KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.score,
+    predict.batch_size or device; for a recipe, any setting.
     """
     from gvt import DataError, Interrupted
     from gvt.loop import stop_requests
@@ -58,13 +58,13 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
             else:
                 emit(text_of(predicted))
             if job.out is None and Screen.of(sys.stdout).was_left:
-                return  # as by `| head`: nobody reads the rest
+                return  # the reader closed the pipe, as in `| head`
             if request.made and done < total:
-                raise Interrupted(f"stopped after {done} of {total} pictures")
+                raise Interrupted(f"stopped after {done} of {total} images")
     if job.out is not None and broken < total:
         emit(f"written to {job.out}", err=True)
     if broken:
-        raise DataError(f"{broken} of {total} pictures could not be predicted")
+        raise DataError(f"{broken} of {total} images could not be predicted")
 
 
 @click.command("eval", cls=Extension)
@@ -74,7 +74,7 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
 @click.option(
     "--predictions",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="COCO results in JSON, scored in place of the checkpoint's.",
+    help="COCO results in JSON, evaluated instead of the checkpoint's predictions.",
 )
 @click.option("--raw", is_flag=True)
 @click.option("-o", "--out")
@@ -86,8 +86,8 @@ def score(
     raw: bool,
     out: Path | None,
 ) -> None:
-    """With --predictions the boxes of a file are scored by the same code, such as another tool's or
-    those of gvt predict. RUN may then also be a recipe, of which nothing need be trained.
+    """With --predictions, boxes from a file are evaluated by the same code: those of gvt predict,
+    or of another tool. RUN may then also be a recipe, which needs no training.
     """
     from gvt.cli import show_evaluation
     from gvt_predict.judging_results import judge_predictions

@@ -1,4 +1,4 @@
-"""A JSON list that grows: at any time the file is a complete list of all that was added."""
+"""A growing JSON list: the file is valid JSON after each call of `add`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _BEGIN, _END = b"[\n", b"\n]\n"
 
 
 def is_entry_file(path: Path) -> bool:
-    """Whether a file begins as an `EntryFile` does, and not as other programs write JSON."""
+    """Return whether a file begins as an `EntryFile` does, unlike JSON from other programs."""
     with path.open("rb") as file:
         return file.read(len(_BEGIN) + 1) in (_BEGIN + b"{", _BEGIN + _END[:1])
 
 
 class EntryFile:
-    """Appends entries to a list; one system call writes them with the list's end.
+    """Appends entries to a list; one system call writes them with the end of the list.
 
     Args:
-        path: The file; made, or replaced, with the first call of `add`.
+        path: Path of the file, which is created or replaced by the first call of `add`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,10 +33,10 @@ class EntryFile:
         self._is_empty = True
 
     def add(self, entries: Sequence[Any]) -> None:
-        """Write further entries, one a line.
+        """Write further entries, one per line.
 
         Raises:
-            OSError: If they cannot be written; the file then holds those before.
+            OSError: If they cannot be written; the file then has the earlier entries.
         """
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,13 +53,13 @@ class EntryFile:
             self._file.close()
 
     def _write(self, content: bytes) -> None:
-        """Write content over the list's end, and the end after it."""
+        """Overwrite the end of the list with content and a new end."""
         assert self._file is not None
         self._file.seek(self._length)
         whole = content + _END
         try:
             written = self._file.write(whole)
-            if written < len(whole):  # the rest does not fit, and writing it raises why
+            if written < len(whole):  # the rest does not fit; writing it raises the error
                 self._file.write(whole[written:])
         except OSError as error:
             self._file.seek(self._length)

@@ -1,4 +1,4 @@
-"""The picture files to predict, and the names of the files written for each."""
+"""The image files to predict, and the names of their output files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gvt.vision.pictures import SUFFIXES, by_suffix, composed, counted, files_in
 
 @dataclass(frozen=True)
 class Source:
-    """A picture file.
+    """An image file.
 
     Attributes:
-        path: The file.
-        stem: What its output files' names begin with: its name without the suffix, below a folder
-            that was searched with the folders in between, as `day/scan`.
-        number: Its place among the pictures, from 1.
+        path: Image file.
+        stem: Beginning of the names of the output files: the name without suffix, with the
+            subfolders of a searched folder, as in `day/scan`.
+        number: Number of the image, from 1.
     """
 
     path: Path
@@ -28,36 +28,36 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The picture's name in files that are written: the stem with the suffix."""
+        """Name of the image in output files: the stem with the suffix."""
         name = (self.stem.parent / self.path.name).as_posix()
         return name.encode("utf-8", "replace").decode()  # a name may have bytes that are not text
 
 
 def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source]:
-    """Return the picture files that are named, and those in named folders, in order.
+    """Return the given image files, and those in the given folders, in order.
 
-    Folders are searched as data sets of files are, by `gvt.vision.pictures.files_in`, except
-    `out`, which may hold earlier predictions. A file that is named may have any suffix.
+    Folders are searched by `gvt.vision.pictures.files_in`, as for data sets of files, except `out`,
+    which may have earlier predictions. A given file may have any suffix.
 
     Args:
         paths: Files and folders.
-        out: The folder that predictions go into.
+        out: Output folder.
 
     Raises:
-        UsageError: If nothing is named, a path does not exist, or a folder has no picture.
+        UsageError: If no path is given, a path does not exist, or a folder has no images.
         DataError: If a folder cannot be listed.
     """
     if not paths:
-        raise UsageError("no pictures: name files, or a folder of them")
+        raise UsageError("no images: give image files or folders")
     sources: dict[Path, Source] = {}
     for path in paths:
         if path.is_dir():
-            pictures, others = _in_folder(path, out)
-            if not pictures:
-                over = f" that are read, but {counted(by_suffix(others))}" if others else ""
+            images, others = _in_folder(path, out)
+            if not images:
+                present = f", but {counted(by_suffix(others))}" if others else ""
                 suffixes = ", ".join(sorted(SUFFIXES))
-                raise UsageError(f"{printable(path)}: has no pictures{over} ({suffixes})")
-            inside = [Source(path / name, Path(name).with_suffix("")) for name in pictures]
+                raise UsageError(f"{printable(path)}: has no images ({suffixes}){present}")
+            inside = [Source(path / name, Path(name).with_suffix("")) for name in images]
         elif path.exists():
             inside = [Source(path, Path(path.name).with_suffix(""))]
         else:
@@ -68,7 +68,7 @@ def find_pictures(paths: Sequence[Path], out: Path | None = None) -> list[Source
 
 
 def passed_over(paths: Iterable[Path], out: Path | None = None) -> list[str]:
-    """Return a line for each folder with possible pictures that are not predicted.
+    """Return a line for each folder with possible images that are not predicted.
 
     Args:
         paths: As for `find_pictures`.
@@ -77,32 +77,32 @@ def passed_over(paths: Iterable[Path], out: Path | None = None) -> list[str]:
     lines = []
     for path in (path for path in paths if path.is_dir()):
         if suffixes := overlooked(path, _in_folder(path, out)[1]):
-            lines.append(f"{printable(path)}: passed over: {counted(suffixes)}")
+            lines.append(f"{printable(path)}: left out: {counted(suffixes)}")
     return lines
 
 
 def _in_folder(folder: Path, out: Path | None) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
-    """Return the pictures in a folder and its other files, relative to it."""
-    left_out = out.resolve() if out is not None else None
-    if left_out is not None and folder.resolve().is_relative_to(left_out):
-        left_out = None  # a folder inside `out` was named on purpose
-    pictures: list[PurePosixPath] = []
+    """Return the images in a folder and its other files, relative to it."""
+    excluded = out.resolve() if out is not None else None
+    if excluded is not None and folder.resolve().is_relative_to(excluded):
+        excluded = None  # a folder inside `out` was given explicitly
+    images: list[PurePosixPath] = []
     others: list[PurePosixPath] = []
     for name in files_in(folder):
-        if left_out is None or not (folder / name).resolve().is_relative_to(left_out):
-            (pictures if name.suffix.lower() in SUFFIXES else others).append(name)
-    return pictures, others
+        if excluded is None or not (folder / name).resolve().is_relative_to(excluded):
+            (images if name.suffix.lower() in SUFFIXES else others).append(name)
+    return images, others
 
 
 def check_distinct(sources: Iterable[Source], endings: Iterable[str]) -> None:
-    """Check that no two pictures' output files have the same name.
+    """Check that the names of the output files of all images are distinct.
 
     Args:
-        sources: The pictures.
-        endings: What follows a picture's stem in the name of each output file.
+        sources: Image files.
+        endings: Part of the name after the stem, for each output file.
 
     Raises:
-        UsageError: If two have; names the pictures.
+        UsageError: If two names are equal; names the images.
     """
     endings = list(endings)
     owners: dict[str, Source] = {}
@@ -114,5 +114,5 @@ def check_distinct(sources: Iterable[Source], endings: Iterable[str]) -> None:
             if other is not source:
                 raise UsageError(
                     f"{printable(other.path)} and {printable(source.path)}: both would become "
-                    f"{printable(name)}; rename one, or predict them apart"
+                    f"{printable(name)}; rename one, or predict them separately"
                 )

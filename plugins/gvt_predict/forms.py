@@ -1,4 +1,4 @@
-"""The kind of predictions that each head makes: of an image, of its pixels, or of objects."""
+"""Forms of predictions: for whole images, for pixels, or for objects."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ class Form:
     """The form of a head's predictions.
 
     Attributes:
-        key: `class` or `labels`, of the image; `semantic` or `masks`, of each pixel; `boxes`, of
-            objects.
+        key: `class` or `labels` for images, `semantic` or `masks` for pixels, `boxes` for objects.
         channels: Number of scores of an image, of a pixel, or of an object.
     """
 
@@ -34,7 +33,7 @@ class Form:
 
     @property
     def is_of_objects(self) -> bool:
-        """Whether objects are predicted, each with a box and perhaps a mask."""
+        """Whether objects are predicted, with boxes and optionally masks."""
         return self.key == "boxes"
 
 
@@ -42,7 +41,7 @@ def forms_of(prediction: Prediction) -> dict[str, Form]:
     """Return the form of each head's prediction by the head's name.
 
     Raises:
-        UsageError: If a prediction is neither of an image, nor of pixels, nor of objects.
+        UsageError: If a prediction is neither for an image, nor for pixels, nor for objects.
     """
     parts = by_head(prediction)
     return {h: _form(f"head {h}: " if len(parts) > 1 else "", p) for h, p in parts.items()}
@@ -54,8 +53,8 @@ def _form(place: str, part: Mapping[str, Any]) -> Form:
     if dense is not None:
         if len(dense) > MOST_CLASSES:
             raise UsageError(
-                f"{place}it tells {len(dense)} classes of pixels apart, and the PNG of a mask "
-                f"holds {MOST_CLASSES}"
+                f"{place}has {len(dense)} classes of pixels, but the PNG of a mask can have at "
+                f"most {MOST_CLASSES}"
             )
         return Form("semantic" if "semantic" in part else "masks", len(dense))
     if isinstance(scores, Tensor) and scores.ndim == 1:
@@ -65,6 +64,6 @@ def _form(place: str, part: Mapping[str, Any]) -> Form:
             if key in part and SPATIAL_KEYS.isdisjoint(part):
                 return Form(key, len(scores))
     raise UsageError(
-        f"{place}predictions of {', '.join(part) or 'nothing'} cannot be written; what can are "
-        "those with scores of the picture's classes, of each pixel's, or of boxes with labels"
+        f"{place}predictions of {', '.join(part) or 'nothing'} cannot be written; supported are "
+        "scores for the classes of the image, for those of each pixel, or for boxes with labels"
     )

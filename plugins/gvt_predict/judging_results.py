@@ -1,4 +1,4 @@
-"""Scoring boxes from a file, such as another tool's, with the metrics of a checkpoint."""
+"""Evaluation of predicted boxes from a file, with the metrics of a run or a recipe."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ def evaluate_predictions(
     split: str | None = None,
     out: PathLike | None = None,
 ) -> Evaluation:
-    """Score a file of COCO's results on a split, by the same code that evaluates a checkpoint.
+    """Evaluate a file of COCO results on a split, with the same code as for a checkpoint.
 
-    The file may be the `predictions.json` of `gvt predict`, or any tool's. Data and metrics are
-    those of a run or of a recipe, which need not be trained. With several heads, those that predict
-    boxes score it. A run's own evaluation stays as it is. Images that the file does not name have
-    no detections; a warning counts them, and images of the file that are not in the split.
+    The file may be the `predictions.json` of `gvt predict`, or come from any tool. Data and metrics
+    are those of a run, or of a recipe, which needs no training. With several heads, all heads that
+    predict boxes evaluate the file. The run's own evaluation is not changed. Images that are not in
+    the file have no detections. A warning counts them, and images that are not in the split.
 
     Args:
-        predictions: The JSON file. An entry names its image by `file_name` or `image_id`, and its
+        predictions: JSON file. An entry names its image by `file_name` or `image_id`, and its
             class by `category_name` or `category_id`.
-        of: A run's folder, a checkpoint, a recipe's name or the path of a YAML file; the latest
-            run unless given.
-        overrides: Such as `data.root=...`; of a recipe any.
-        split: The split; the recipe's `evaluate.final`, else `evaluate.split`, unless given.
-        out: A folder for figures and plots.
+        of: Run folder, checkpoint, name of a recipe, or path of a YAML file; the latest run by
+            default.
+        overrides: Overrides such as `data.root=...`; for a recipe, any.
+        split: Name of the split; by default the recipe's `evaluate.final`, else `evaluate.split`.
+        out: Folder for metrics and plots.
 
     Raises:
         UsageError: If there is no such run or recipe, the split is unknown, or an override would
-            change the networks.
-        ConfigError: If no head predicts boxes, or the data has other classes than the run's.
-        DataError: If the file is malformed or names no image of the split, or the data is absent.
+            change the model.
+        ConfigError: If no head predicts boxes, or the classes of the data differ from the run's.
+        DataError: If the file is malformed or names no image of the split, or the data is missing.
     """
     judged = judge_predictions(predictions, of, *overrides, split=split, out=out)
     judged.save()
@@ -73,7 +73,7 @@ def judge_predictions(
     split: str | None = None,
     out: PathLike | None = None,
 ) -> Judged:
-    """Do what `evaluate_predictions` does, without writing anything yet."""
+    """Evaluate as `evaluate_predictions` does, without writing files."""
     from gvt.data import HeldOut, resolved
     from gvt_predict.coco_results import Results
 
@@ -85,50 +85,50 @@ def judge_predictions(
     info = DataInfo.of(dataset, config.data.range)
     trained = opened.info if opened.checkpoint else info
     check_classes(dataset, trained.classes)
-    # Built as for a checkpoint, so that no pretrained weights are read: no weights are needed.
-    task = _about_boxes(build_task(config, trained, {}), config)
+    # Built as for a checkpoint, which loads no pretrained weights: none are needed.
+    task = _with_box_heads(build_task(config, trained, {}), config)
     heads: list[Any] = list(task.heads.values())
     masks = any("masks" in head.needs for head in heads)
     results = Results.read(file, info.classes, info.category_ids, masks=masks)
-    handed = _Handed(results, list(task.heads), printable(file), split)
+    source = _PredictionSource(results, list(task.heads), printable(file), split)
     placement = Placement.resolve("cpu", "float32", "contiguous", False)
     held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
-    # No model needs a batch, and one image alone may have many masks.
+    # Without a model, batches have no use, and a single image may have many masks.
     size = 1 if masks else config.evaluate.batch_size or config.data.batch_size
     batches = held_out.batches(size)
-    evaluation = evaluate(task, batches, classes=info.classes, results=handed)
+    evaluation = evaluate(task, batches, classes=info.classes, results=source)
     unused = results.unused()
-    handed.report(unused)
+    source.report(unused)
     about = {
         "predictions": str(file),
-        "images": handed.asked,
-        "images_without_detections": len(handed.without),
+        "images": source.count,
+        "images_without_detections": len(source.without),
         "images_not_in_the_split": len(unused),
         "overrides": list(overrides),
     }
     apart = "these are a file's predictions"
-    to = None if out is None else Path(out)
-    return Judged(evaluation, split, None, about, None, apart, to)
+    folder = None if out is None else Path(out)
+    return Judged(evaluation, split, None, about, None, apart, folder)
 
 
-class _Handed:
-    """Returns a file's predictions for an image, and counts.
+class _PredictionSource:
+    """Function that returns the predictions of a file for an image, and keeps counts.
 
     Args:
-        results: The content of the file.
+        results: Content of the file.
         heads: Names of the task's heads.
-        file: The file's name in messages.
-        split: The split that it is scored on.
+        file: Name of the file in messages.
+        split: Name of the split.
 
     Attributes:
-        asked: Number of images that were asked for.
+        count: Number of images.
         without: Sources of the images without predictions.
     """
 
     def __init__(self, results: Results, heads: Sequence[str], file: str, split: str) -> None:
         self._results, self._heads = results, heads
         self._file, self._split = file, split
-        self.asked, self.without = 0, list[str]()
+        self.count, self.without = 0, list[str]()
 
     def __call__(self, record: Record) -> Prediction:
         """Return the predictions for an image, the same for each head.
@@ -136,12 +136,12 @@ class _Handed:
         Raises:
             DataError: If the first image has no number, and the file names images by number only.
         """
-        if not self.asked and record.id is None and self._results.is_numbered:
+        if not self.count and record.id is None and self._results.is_numbered:
             raise DataError(
-                f"{self._file}: names its images by image_id alone, and those of the split "
+                f"{self._file}: names its images by image_id alone, but the images of split "
                 f"{self._split!r} have no numbers; give file_name"
             )
-        self.asked += 1
+        self.count += 1
         prediction = self._results.of(record)
         if not len(prediction["boxes"]):
             self.without.append(record.source)
@@ -154,21 +154,21 @@ class _Handed:
             DataError: If they have no image in common.
         """
         file, split = self._file, self._split
-        if unused and self.without and len(self.without) == self.asked:
+        if unused and self.without and len(self.without) == self.count:
             raise DataError(
-                f"{file}: none of its images is in the split {split!r}; it names "
-                f"{unused[0]}, and the split has {printable(self.without[0])}"
+                f"{file}: none of its images is in split {split!r}; it names {unused[0]}, but the "
+                f"split has {printable(self.without[0])}; give file_name as in the data"
             )
         if unused:
             warnings.warn(
-                f"{file}: {len(unused)} of its images are not in the split {split!r} and not "
-                f"scored: {_some(unused)}",
+                f"{file}: {len(unused)} of its images are not in split {split!r} and are ignored: "
+                f"{_some(unused)}",
                 stacklevel=2,
             )
         if self.without:
             warnings.warn(
-                f"{file}: {len(self.without)} of the {self.asked} images of the split {split!r} "
-                f"have no entry in it and count as without detections: "
+                f"{file}: {len(self.without)} of the {self.count} images of split {split!r} have "
+                "no entry and count as having no detections: "
                 f"{_some([printable(source) for source in self.without])}",
                 stacklevel=2,
             )
@@ -179,17 +179,18 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _about_boxes(task: Task, config: RunConfig) -> MultiHead:
-    """Return the task with its heads for boxes, and in place of the others heads without metrics.
+def _with_box_heads(task: Task, config: RunConfig) -> MultiHead:
+    """Return the task with all heads but those for boxes replaced by heads without metrics.
 
     Raises:
-        ConfigError: If no head measures boxes.
+        ConfigError: If no head has metrics for boxes.
     """
     heads: dict[str, Any] = dict(task.heads.items()) if isinstance(task, MultiHead) else {}
-    judging = {name: head for name, head in heads.items() if "boxes" in head.needs}
-    if not isinstance(task, MultiHead) or all(h.metric() is None for h in judging.values()):
+    box_heads = {name: head for name, head in heads.items() if "boxes" in head.needs}
+    if not isinstance(task, MultiHead) or all(h.metric() is None for h in box_heads.values()):
         raise ConfigError(
-            f"{config.recipe}: none of its heads measures boxes, and a file of results holds boxes"
+            f"{config.recipe}: has no head with metrics for boxes, but a file of results has "
+            "boxes; use a recipe for detection"
         )
-    # `Head` itself has neither a metric nor errors; with it the names of metrics stay.
-    return MultiHead(task.backbone, {name: judging.get(name, Head()) for name in heads})
+    # `Head` itself has neither metrics nor errors, and keeps the names of the others' metrics.
+    return MultiHead(task.backbone, {name: box_heads.get(name, Head()) for name in heads})

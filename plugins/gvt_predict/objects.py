@@ -1,4 +1,4 @@
-"""Objects in a picture: boxes, and masks that are kept no larger than the objects."""
+"""Objects in an image: boxes, and masks cropped to the objects."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Part:
     """A mask, cropped to its object.
 
     Attributes:
-        top: Its first row in the picture.
-        left: Its first column there.
-        pixels: (h, w) bool.
+        top: First row in the image.
+        left: First column in the image.
+        pixels: The mask, (h, w) bool.
     """
 
     top: int
@@ -31,12 +31,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects predicted in a picture, on the CPU.
+    """The objects predicted in an image, on the CPU.
 
     Attributes:
-        boxes: (M, 4) float32 xyxy in pixels of the picture.
-        labels: (M,) int64.
-        scores: (M,) float32.
+        boxes: Boxes, (M, 4) float32 xyxy in pixels of the image.
+        labels: Class indices, (M,) int64.
+        scores: Scores, (M,) float32.
         masks: M masks, if the head predicts them.
     """
 
@@ -49,7 +49,7 @@ class Objects:
         return len(self.boxes)
 
     def picked(self, rows: Tensor) -> Objects:
-        """Return the objects of these rows, (K,) int64, in their order."""
+        """Return the objects at the given rows, (K,) int64, in that order."""
         masks = self.masks and tuple(self.masks[row] for row in rows.tolist())
         return Objects(self.boxes[rows], self.labels[rows], self.scores[rows], masks)
 
@@ -68,48 +68,48 @@ class Objects:
         return prediction
 
     def segmentations(self, size: tuple[int, int]) -> list[RLE] | None:
-        """Return the masks as run lengths of a picture's size (H, W)."""
+        """Return the masks as run lengths in an image of size (H, W)."""
         if self.masks is None:
             return None
         return [encoded(part.pixels, part.top, part.left, size) for part in self.masks]
 
 
 def objects_in(prediction: Prediction, geometry: Tensor, box: Box, source: str) -> Objects:
-    """Return the objects that a head predicts on a canvas, in pixels of the picture.
+    """Convert a head's predicted objects from a canvas to pixels of the image.
 
-    They are those of `gvt.geometry.to_original`, moved to the part of the picture that the canvas
-    shows.
+    The result equals that of `gvt.geometry.to_original`, shifted to the part of the image that is
+    on the canvas.
 
     Args:
-        prediction: `boxes` (M, 4), `labels` and `scores` (M,), perhaps `masks` (M, h, w), on the
-            canvas.
-        geometry: (3, 3), from the part's to canvas coordinates; rows stay rows.
-        box: The part of the picture.
-        source: The picture's name in errors.
+        prediction: `boxes` (M, 4), `labels` and `scores` (M,), and optionally `masks` (M, h, w), on
+            the canvas.
+        geometry: Transform (3, 3) from the part to the canvas, without rotation.
+        box: Part of the image.
+        source: Name of the image in errors.
 
     Raises:
-        DataError: If a box or a score is not a number.
+        DataError: If a box or a score is not finite.
     """
     boxes, scores = (prediction[key].detach().float().cpu() for key in ("boxes", "scores"))
     if not (boxes.isfinite().all() and scores.isfinite().all()):
         raise DataError(
-            f"{printable(source)}: a predicted box or score is not a number; the networks are "
-            "damaged, or their training failed"
+            f"{printable(source)}: a predicted box or score is not finite; the weights are "
+            "damaged, or the training failed; use another checkpoint"
         )
-    inside = boxes_to_original(boxes, geometry, (box.bottom - box.top, box.right - box.left))
-    moved = inside + boxes.new_tensor([box.left, box.top, box.left, box.top])
+    boxes = boxes_to_original(boxes, geometry, (box.bottom - box.top, box.right - box.left))
+    boxes = boxes + boxes.new_tensor([box.left, box.top, box.left, box.top])
     masks = None
     if "masks" in prediction:
         masks = _parts(prediction["masks"].cpu().bool(), geometry, box)
-    return Objects(moved, prediction["labels"].cpu(), scores, masks)
+    return Objects(boxes, prediction["labels"].cpu(), scores, masks)
 
 
 def _parts(masks: Tensor, geometry: Tensor, box: Box) -> tuple[Part, ...]:
-    """Return masks (M, h, w) of a canvas at the pixel centres of the picture's part."""
+    """Return masks (M, h, w) of a canvas, sampled at the pixel centres of a part of the image."""
     rows = canvas_pixels(box.bottom - box.top, float(geometry[1, 1]), float(geometry[1, 2]))
     columns = canvas_pixels(box.right - box.left, float(geometry[0, 0]), float(geometry[0, 2]))
     extents = mask_boxes(masks).long()
-    # The picture's rows and columns that lie on the mask's; both rise.
+    # Range of the image's rows and columns on the mask; both ascend.
     lefts, rights = (torch.searchsorted(columns, extents[:, n].contiguous()) for n in (0, 2))
     tops, bottoms = (torch.searchsorted(rows, extents[:, n].contiguous()) for n in (1, 3))
     bounds = torch.stack([tops, bottoms, lefts, rights], dim=1).tolist()

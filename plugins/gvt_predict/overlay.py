@@ -1,4 +1,4 @@
-"""What is drawn of predictions: objects as marks, and the items of the legend below."""
+"""Overlays of predictions: marks of objects, and items of the legend."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gvt_predict.objects import Objects
 
 
 def marks_of(found: Sequence[Objects], classes: Sequence[str]) -> list[Mark]:
-    """Return the objects of all heads as they are drawn, with names and scores, the surest first.
+    """Return the marks of the objects of all heads, with names and scores, by descending score.
 
-    If there are several heads, the boxes of the first have whole lines, and those of the others
-    broken ones. An object that two of them find is named once, with the scores of both.
+    With several heads, the boxes of the first have solid lines, the boxes of the others dashed
+    lines. An object that two heads detect is named once, with both scores.
 
     Args:
-        found: The objects of each head, in pixels of the image, with falling scores.
+        found: Objects of each head, in pixels of the image, with scores in descending order.
         classes: Names of the classes.
     """
     named = named_once(found)
@@ -41,11 +41,10 @@ def marks_of(found: Sequence[Objects], classes: Sequence[str]) -> list[Mark]:
 
 
 def named_once(found: Sequence[Objects]) -> dict[tuple[int, int], list[float]]:
-    """Return the scores that are written at each object, by the numbers of its head and its row.
+    """Return the scores to write at each object, by the indices of its head and its row.
 
-    An object of a further head that another head has found is left out, and its score is written
-    at the other one: their boxes are of one class and agree on more than half of what they are
-    together.
+    If an earlier head has an object of the same class, and the intersection over union of the boxes
+    is above one half, the later object is left out and its score is added to the earlier one.
     """
     named: dict[tuple[int, int], list[float]] = {}
     for head, objects in enumerate(found):
@@ -71,12 +70,12 @@ def legend_items(
     painted: Iterable[int],
     classes: Sequence[str],
 ) -> Iterator[Item]:
-    """Yield what is in the legend below an image.
+    """Yield the items of the legend below an image.
 
     Args:
-        words: Heads, each with what it says of the whole image.
-        finding: Heads that find objects; their lines are explained if there are several.
-        painted: Classes of pixels that there are.
+        words: Heads with predictions for the whole image, each with its text.
+        finding: Heads that detect objects; if there are several, the legend explains their lines.
+        painted: Indices of the painted classes of pixels.
         classes: Names of the classes.
     """
     for head, text in words:

@@ -1,4 +1,4 @@
-"""Offers `gvt predict`, the scoring of predictions by `gvt eval`, and the section `predict`."""
+"""Plugin with `gvt predict`, `gvt eval --predictions`, and the section `predict`."""
 
 from __future__ import annotations
 

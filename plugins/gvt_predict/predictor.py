@@ -1,4 +1,4 @@
-"""From a picture of any size to the predictions of the heads."""
+"""Prediction of all heads for an image of any size."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from gvt_predict.settings import PredictConfig
 from gvt_predict.tiles import Box, Scores, blended, grid
 
 PROBE = 256
-"""Side in pixels of the image that heads are tried on, if the model prescribes none."""
+"""Side in pixels of the image that probes the heads, if the model takes any size."""
 
 TILE_OF_PIXELS, TILE_OF_OBJECTS = 512, 1024
-"""Default sides of tiles: objects are found the better, the more is around them."""
+"""Default sides of tiles; detection needs more context than pixel classification."""
 
 _Gathered = dict[str, dict[Box, Any]]
-"""By head the predictions for each part of a picture, except those of pixels."""
+"""Predictions for each part of an image by head, except those of pixels."""
 
 
 class Predictor:
-    """Predicts pictures with a trained model, one after the other.
+    """Runs a trained model on one image at a time.
 
     Args:
         opened: The model.
         settings: The section `predict`.
 
     Attributes:
-        forms: The form of each head's predictions, by the head's name.
-        reader: The reader of picture files. Objects are found in all of a picture: if no pixels
-            are classified, and the training's reader crops, this one pads.
+        forms: Form of the predictions of each head, by the head's name.
+        reader: Reader of image files. To detect objects in the whole image, it pads if the reader
+            of the training crops and no head classifies pixels.
 
     Raises:
-        UsageError: If the task makes no predictions, or some that cannot be written, or
-            `predict.tile` is set for a model that takes no tiles.
+        UsageError: If the task makes no predictions, or predictions that cannot be written, or
+            `predict.tile` is set for a model that cannot use tiles.
     """
 
     def __init__(self, opened: Opened, settings: PredictConfig) -> None:
@@ -58,12 +58,12 @@ class Predictor:
         try:
             self.forms = self._scorer.forms(shape)
         except NotImplementedError as error:
-            raise UsageError(f"{opened.config.recipe}: {error}, so there is nothing to do") from (
-                error
-            )
+            raise UsageError(
+                f"{opened.config.recipe}: {error}, so there is nothing to predict"
+            ) from error
         reader = reader_of(opened, own_size=self.is_drawn)
-        # A tile is narrower if the picture is. Cropped, it would lose its ends; stretched, it would
-        # show objects in other proportions than wider tiles.
+        # In a narrow image, tiles are narrow, too. Cropping would cut off their ends, and
+        # stretching would change the proportions of objects.
         is_of_objects = self._has_objects and not self.is_dense
         is_lossy = reader.size is not None and reader.fit in ("crop", "stretch")
         self._of_tiles = replace(reader, fit="pad") if is_of_objects and is_lossy else reader
@@ -77,7 +77,7 @@ class Predictor:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether a head predicts places in a picture: pixels or objects."""
+        """Whether a head predicts pixels or objects."""
         return self.is_dense or self._has_objects
 
     @property
@@ -85,19 +85,19 @@ class Predictor:
         return any(form.is_of_objects for form in self.forms.values())
 
     def __call__(self, image: Image.Image, source: str) -> dict[str, Prediction | Objects]:
-        """Return the predictions for a picture by head, on the CPU.
+        """Return the predictions for an image by head, on the CPU.
 
-        For the whole picture that is `class` () with scores (K,), or `labels` (M,) with scores
-        (K,); for pixels, in the picture's own size, `semantic` (H, W) uint8, 255 where the model
-        was shown nothing, or `masks` (K, H, W) bool; and for objects all that the head finds.
+        For the whole image this is `class` () with scores (K,), or `labels` (M,) with scores (K,).
+        For pixels it is `semantic` (H, W) uint8 in the size of the image, 255 where the model had
+        no input, or `masks` (K, H, W) bool. For objects it is all detections.
 
         Args:
-            image: Upright and opaque, with the reader's channels, in its own size.
-            source: The picture's name in errors.
+            image: Upright and opaque image in its original size, with the reader's channels.
+            source: Name of the image in errors.
 
         Raises:
-            DataError: If a predicted box or score is not a number.
-            OutOfMemoryError: If the device does not hold it; says what to lower.
+            DataError: If a predicted box or score is not finite.
+            OutOfMemoryError: If the memory of the device is too small; names the settings to lower.
         """
         settings, placement = self._settings, self._opened.placement
         try:
@@ -105,16 +105,16 @@ class Predictor:
                 explained_memory(placement, settings.batch_size, 1),
                 deterministic_algorithms(self._opened.config.train.deterministic),
             ):
-                return self._predicted(image, source)
+                return self._predict(image, source)
         except OutOfMemoryError as error:
-            now = settings.tile if self._tile is None else max(self._tile)
+            side = settings.tile if self._tile is None else max(self._tile)
             raise OutOfMemoryError(
-                f"out of memory on {placement.device}: lower predict.tile (now {now}) "
+                f"out of memory on {placement.device}: lower predict.tile (now {side}) "
                 f"or predict.batch_size (now {settings.batch_size})"
             ) from error
 
     def _sides(self, tile: int | str) -> tuple[int, int] | None:
-        """Return (H, W) of the tiles in a picture's own pixels; None if there are none."""
+        """Return (H, W) of the tiles in pixels of the original image; None for no tiles."""
         if self.reader.size is None:
             side = TILE_OF_PIXELS if self.is_dense else TILE_OF_OBJECTS
             side = tile if isinstance(tile, int) else side
@@ -125,15 +125,15 @@ class Predictor:
         if not self.is_dense:
             longer = max(height, width)
             return max(1, round(tile * height / longer)), max(1, round(tile * width / longer))
-        # Checkpoints of heads that classify pixels may have this number for `auto`.
+        # In checkpoints of heads that classify pixels, this number may stand for `auto`.
         if tile == TILE_OF_PIXELS:
             return None
         raise UsageError(
-            f"predict.tile={tile}: pictures are brought to {height} x {width} pixels to classify "
-            "each, and shown whole; leave it at auto"
+            f"predict.tile={tile}: the model resizes images to {height} x {width} pixels and "
+            "classifies the pixels without tiles; use predict.tile=auto"
         )
 
-    def _predicted(self, image: Image.Image, source: str) -> dict[str, Prediction | Objects]:
+    def _predict(self, image: Image.Image, source: str) -> dict[str, Prediction | Objects]:
         gathered: _Gathered = {}
         size = (image.height, image.width)
         maps = {
@@ -145,12 +145,12 @@ class Predictor:
         }
         for box, scores, inside in self._parts(image, source, gathered):
             place = (..., slice(box.top, box.bottom), slice(box.left, box.right))
-            for head, of_pixels in scores.items():
+            for head, pixel_scores in scores.items():
                 key = self.forms[head].key
-                decided = self._opened.task.decide(head, of_pixels)[key].cpu()
+                classes = self._opened.task.decide(head, pixel_scores)[key].cpu()
                 if inside is not None:
-                    decided = decided.masked_fill(~inside, 0 if key == "masks" else IGNORED)
-                maps[head][place] = decided.numpy()
+                    classes = classes.masked_fill(~inside, 0 if key == "masks" else IGNORED)
+                maps[head][place] = classes.numpy()
         predictions: dict[str, Prediction | Objects] = {}
         for head, form in self.forms.items():
             if form.is_dense:
@@ -158,22 +158,22 @@ class Predictor:
             elif form.is_of_objects:
                 predictions[head] = merged(gathered[head], size)
             else:
-                predictions[head] = self._of_whole(head, [*gathered[head].values()])
+                predictions[head] = self._of_image(head, [*gathered[head].values()])
         return predictions
 
     def _parts(
         self, image: Image.Image, source: str, gathered: _Gathered
     ) -> Iterator[tuple[Box, Scores, Tensor | None]]:
-        """Yield the scores of pixels part by part, and gather all other predictions."""
+        """Yield the pixel scores of each part of an image, and gather all other predictions."""
         size, settings = (image.height, image.width), self._settings
         if not self.is_dense:
             boxes = grid(size, self._tile or size, settings.overlap)
             for first in range(0, len(boxes), settings.batch_size):
                 batch = boxes[first : first + settings.batch_size]
-                self._scored(image, batch, source, gathered)
+                self._score(image, batch, source, gathered)
         elif self._tile is None:
             whole = Box(0, 0, *size)
-            ((scores, geometry),) = self._scored(image, [whole], source, gathered)
+            ((scores, geometry),) = self._score(image, [whole], source, gathered)
             yield from resampled(scores, geometry, size)
         else:
             channels = sum(form.channels for form in self.forms.values() if form.is_dense)
@@ -183,33 +183,33 @@ class Predictor:
                 settings.overlap,
                 channels,
                 settings.batch_size,
-                lambda boxes: [s for s, _ in self._scored(image, boxes, source, gathered)],
+                lambda boxes: [s for s, _ in self._score(image, boxes, source, gathered)],
             ):
                 yield box, scores, None
 
-    def _scored(
+    def _score(
         self, image: Image.Image, boxes: Sequence[Box], source: str, gathered: _Gathered
     ) -> list[tuple[Scores, Tensor]]:
-        """Return the scores of canvas pixels with the geometry of each part; gather the rest."""
+        """Return the pixel scores on the canvas and the geometry of each part; gather the rest."""
         whole = boxes[0] == Box(0, 0, image.height, image.width)
         reader = self.reader if whole else self._of_tiles
         fitted = [reader.fitted(_cut(image, box)) for box in boxes]
         predictions = self._scorer([pixels for pixels, _ in fitted], self.forms, source)
-        of_pixels: list[tuple[Scores, Tensor]] = []
+        pixel_scores: list[tuple[Scores, Tensor]] = []
         for box, (_, geometry), parts in zip(boxes, fitted, predictions, strict=True):
             scores = {h: parts[h]["scores"] for h in parts if self.forms[h].is_dense}
-            of_pixels.append((scores, geometry))
+            pixel_scores.append((scores, geometry))
             for head in parts.keys() - scores.keys():
                 part: Prediction | Objects = parts[head]
                 if self.forms[head].is_of_objects:
                     part = objects_in(parts[head], geometry, box, source)
                 gathered.setdefault(head, {})[box] = part
-        return of_pixels
+        return pixel_scores
 
-    def _of_whole(self, head: str, parts: Sequence[Prediction]) -> Prediction:
-        """Return the prediction for a picture from those of its tiles.
+    def _of_image(self, head: str, parts: Sequence[Prediction]) -> Prediction:
+        """Return the prediction for an image from those for its tiles.
 
-        A class has the mean of its scores there, a label the greatest.
+        The scores of classes are averaged over the tiles; those of labels are the maximum.
         """
         scores = torch.stack([part["scores"].float().cpu() for part in parts])
         if self.forms[head].key == "class":

@@ -1,4 +1,4 @@
-"""Scores of pixels, from the canvas back to the picture that was fitted to it."""
+"""Resampling of pixel scores from a canvas to the image that was fitted to it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gvt_predict.tiles import SCORES_BYTES, Box, Scores
 
 @dataclass(frozen=True)
 class _Side:
-    """The pixel centres of a picture along one side of a canvas.
+    """The pixel centres of an image along one side of a canvas.
 
     Attributes:
         before: The canvas pixel at or before each centre.
         after: The next canvas pixel.
-        share: The weight of `after` in the value between them.
-        inside: Whether the centre lies on the canvas.
+        share: The weight of `after` in the interpolation.
+        inside: Whether the centre is on the canvas.
     """
 
     before: Tensor
@@ -41,7 +41,7 @@ class _Side:
         return _Side(*(part[start:end] for part in parts))
 
     def between(self, values: Tensor, dim: int) -> Tensor:
-        """Return values (C, H, W) at the centres along one of the sides."""
+        """Return values (C, H, W), interpolated at the centres along one side."""
         device = values.device
         before = values.index_select(dim, self.before.to(device))
         after = values.index_select(dim, self.after.to(device))
@@ -52,17 +52,17 @@ class _Side:
 def resampled(
     scores: Scores, geometry: Tensor, size: tuple[int, int]
 ) -> Iterator[tuple[Box, Scores, Tensor]]:
-    """Yield the scores of a picture's pixels in parts, each pixel once, from those of a canvas.
+    """Yield the pixel scores of an image in parts, each pixel once, from those on a canvas.
 
     Scores are interpolated linearly between canvas pixels.
 
     Args:
-        scores: The scores on the canvas, (C, h, w) by head.
-        geometry: (3, 3), from picture to canvas coordinates; rows stay rows.
-        size: The picture's (H, W).
+        scores: Scores on the canvas, (C, h, w) by head.
+        geometry: Transform (3, 3) from the image to the canvas, without rotation.
+        size: (H, W) of the image.
 
     Yields:
-        The part, its scores, and which of its pixels lie on the canvas, (H, W) bool.
+        The part, its scores, and which of its pixels are on the canvas, (H, W) bool.
     """
     height, width = size
     canvas = next(iter(scores.values())).shape[-2:]

@@ -1,4 +1,4 @@
-"""The result for an image, and its forms in JSON and as text."""
+"""The result for an image, with its conversion to plain data and text."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from gvt.printable import printable
 from gvt_predict.objects import Objects
 
 MOST_TOLD = 5
-"""Largest number of classes in `top`, the likeliest first."""
+"""Largest number of classes in `top`."""
 
 _ROWS = 64
+"""Rows of a mask that are counted at a time."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,18 @@ class Predicted:
     """The result for one image.
 
     Attributes:
-        path: The file.
-        size: Its (H, W), upright; None if it could not be read.
+        path: Image file.
+        size: Upright (H, W) of the image; None if it could not be read.
         prediction: For the whole image `class` () with scores (K,), or `labels` (M,) with scores
-            (K,); for its pixels `semantic` (H, W) uint8, 255 where nothing is predicted, or
+            (K,); for pixels `semantic` (H, W) uint8, 255 for pixels without a prediction, or
             `masks` (K, H, W) bool, unless they were written to a folder; for objects `boxes`
-            (M, 4) xyxy in its pixels, `labels` (M,), `scores` (M,) falling, and perhaps `masks`
-            (M, H, W) bool, unless they were written. With several heads a dict by their names.
-        summary: The same as plain data with the names of the classes, as in `predictions.jsonl`;
-            with several heads under `heads`.
-        files: The files written for it, besides the line there.
-        error: Why it could not be read or predicted; empty if it could.
+            (M, 4) xyxy in pixels of the image, `labels` (M,), `scores` (M,) in descending order,
+            and optionally `masks` (M, H, W) bool, unless they were written. With several heads, a
+            dict by the names of the heads.
+        summary: Prediction as plain data with the names of the classes, as in
+            `predictions.jsonl`; with several heads in `heads`.
+        files: Files written for the image, besides its line in `predictions.jsonl`.
+        error: Error message if the image could not be read or predicted, else empty.
     """
 
     path: Path
@@ -50,21 +52,21 @@ class Predicted:
 def summary_of(
     part: Prediction | Objects, classes: Sequence[str], background: bool, score: float = 0.0
 ) -> dict[str, Any]:
-    """Return a head's prediction as plain data; for pixels the share of each class.
+    """Return a head's prediction as plain data; for pixels, the share of each class.
 
     Args:
-        part: The head's prediction.
+        part: Prediction of the head.
         classes: Names of the classes.
-        background: Whether pixels may be of no class.
-        score: The least score of an object that is listed.
+        background: Whether pixels may be background.
+        score: Least score of the objects that are listed.
     """
     if isinstance(part, Objects):
-        listed = part.above(score)
-        rows = (value.tolist() for value in (listed.labels, listed.scores, listed.boxes))
+        objects = part.above(score)
+        rows = (value.tolist() for value in (objects.labels, objects.scores, objects.boxes))
         return {
             "objects": [
-                {"class": _name(label, classes), "score": sure, "box": box}
-                for label, sure, box in zip(*rows, strict=True)
+                {"class": _name(label, classes), "score": score, "box": box}
+                for label, score, box in zip(*rows, strict=True)
             ]
         }
     if "class" in part:
@@ -72,14 +74,14 @@ def summary_of(
         order = part["scores"].argsort(descending=True, stable=True).tolist()
         top = [{"class": _name(n, classes), "score": scores[n]} for n in order[:MOST_TOLD]]
         number = int(part["class"])
-        named = {"class": _name(number, classes), "score": scores[number]}
-        return {**named, "top": top, "scores": scores}
+        best = {"class": _name(number, classes), "score": scores[number]}
+        return {**best, "top": top, "scores": scores}
     if "masks" in part:
         shares = [float(mask.sum()) / mask.numel() for mask in part["masks"]]
         return {"classes": [_share(_name(n, classes), s) for n, s in enumerate(shares) if s]}
     if "semantic" in part:
         counts = torch.zeros(256, dtype=torch.int64)
-        for rows in part["semantic"].split(_ROWS):  # bincount makes copies of eight times the size
+        for rows in part["semantic"].split(_ROWS):  # bincount's copies take eight times the memory
             counts += torch.bincount(rows.flatten(), minlength=256)
         total = int(counts.sum())
         entries = []
@@ -97,14 +99,15 @@ def summary_of(
 
 
 def words_of(part: Prediction, classes: Sequence[str]) -> str:
-    """Return a head's prediction for a whole image in few words: a class, or all labels."""
+    """Return a head's prediction for a whole image as short text: a class, or all labels."""
     summary = summary_of(part, classes, background=False)
     rows = [summary] if "class" in part else summary["labels"]
-    return ", ".join(f"{printable(r['class'])} {_sure(r['score'], 2)}" for r in rows) or "nothing"
+    texts = [f"{printable(row['class'])} {_score_text(row['score'], 2)}" for row in rows]
+    return ", ".join(texts) or "nothing"
 
 
 def value_of(number: int, classes: int, background: bool) -> int:
-    """Return the value of a class of pixels in an indexed PNG; a background is 0."""
+    """Return the value of a class index in an indexed PNG; the background is 0."""
     if not background or number == IGNORED:
         return number
     return 0 if number == classes else number + 1
@@ -124,26 +127,21 @@ def text_of(predicted: Predicted) -> str:
 
 def _lines(part: Mapping[str, Any]) -> Iterator[str]:
     if "objects" in part:
-        yield _counted(part["objects"])
+        yield _object_counts(part["objects"])
         return
     if "classes" in part:
-        yield (
-            ", ".join(
-                f"{_shown(entry['class'])} {100 * entry['share']:.1f} %"
-                for entry in part["classes"]
-            )
-            or "nothing"
-        )
+        shares = [f"{_shown(e['class'])} {100 * e['share']:.1f} %" for e in part["classes"]]
+        yield ", ".join(shares) or "nothing"
         return
     entries = part["top"] if "top" in part else part["labels"]
     if not entries:
         yield "nothing"
     longest = max((len(_shown(entry["class"])) for entry in entries), default=0)
     for entry in entries:
-        yield f"{_shown(entry['class']).ljust(longest)}  {_sure(entry['score'], 3)}"
+        yield f"{_shown(entry['class']).ljust(longest)}  {_score_text(entry['score'], 3)}"
 
 
-def _counted(objects: Sequence[Mapping[str, Any]]) -> str:
+def _object_counts(objects: Sequence[Mapping[str, Any]]) -> str:
     """Return the number of objects of each class, with the range of their scores."""
     by_class: dict[str, list[float]] = {}
     for entry in objects:
@@ -156,7 +154,7 @@ def _counted(objects: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(counts) or "nothing"
 
 
-def _sure(score: float | None, digits: int) -> str:
+def _score_text(score: float | None, digits: int) -> str:
     return "not a number" if score is None else f"{score:.{digits}f}"
 
 
@@ -173,5 +171,5 @@ def _name(number: int, classes: Sequence[str]) -> str:
 
 
 def _number(value: float) -> float | None:
-    """Return a number as JSON can hold it: None if it is not finite."""
+    """Return a number for JSON, None if it is not finite."""
     return value if math.isfinite(value) else None

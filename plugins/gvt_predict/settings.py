@@ -10,25 +10,25 @@ from gvt import Section
 from gvt.config import BatchSize
 
 MAX_TILE = 1 << 14
-"""Pixels of a tile's side that a recipe can ask for at most."""
+"""Largest side of a tile in pixels."""
 
 
 class PredictConfig(Section):
     """Predictions for image files.
 
     Attributes:
-        tile: Longer side in pixels of the tiles that a larger picture is predicted in, where each
-            pixel is classified or objects are found. `auto` is 512, and 1024 where objects alone
-            are found, for pictures that keep their own size; those that are brought to a size are
-            shown whole. Where they are, and objects are found, a number cuts tiles of so many of
-            the picture's own pixels, in the size's proportions, and brings each to the size.
-        overlap: Least share of a tile's side that it has in common with the next one, over which
-            the one fades into the other; objects no larger than that are whole in one of them.
-        flips: Also predict flipped copies and take the mean of the scores: of pixels over both
-            directions, of a picture's class over left and right. Several labels of a picture, and
-            objects, are those of the picture as it is.
-        batch_size: Tiles predicted at once.
-        score: Objects with a lower score are neither drawn nor told; `predictions.json` has them.
+        tile: Longer side in pixels of the tiles in which larger images are predicted, if pixels are
+            classified or objects are detected. `auto` is 512, or 1024 if only objects are detected,
+            for images that keep their own size; images that are resized to a fixed size are not
+            tiled. For objects in such images, a number cuts tiles of that many pixels of the
+            original image, in the proportions of the fixed size, and resizes each tile.
+        overlap: Least overlap of adjacent tiles as a share of a tile's side. Pixel scores are
+            blended over it; objects no larger than the overlap are whole in one of the tiles.
+        flips: Whether to average the scores over flipped copies: those of pixels over both
+            directions, those of an image's class over left and right. Several labels of an image,
+            and objects, are predicted from the original alone.
+        batch_size: Number of tiles predicted at a time.
+        score: Least score of objects that are drawn and listed; `predictions.json` has all objects.
     """
 
     tile: Annotated[int, Field(ge=16, le=MAX_TILE)] | Literal["auto"] = "auto"

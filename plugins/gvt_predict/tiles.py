@@ -1,4 +1,4 @@
-"""Overlapping tiles of a picture, and weights that fade each into its neighbours."""
+"""Overlapping tiles of an image, and weights that blend adjacent tiles."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 SCORES_BYTES = 1 << 27
-"""Of the scores that are gathered of a picture at a time, unless a row of tiles needs more."""
+"""Largest size in bytes of the scores held at a time, unless a row of tiles needs more."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture, in pixels; `bottom` and `right` are the first ones below and beside."""
+    """A part of an image, in pixels; `bottom` and `right` are exclusive."""
 
     top: int
     left: int
@@ -24,18 +24,19 @@ class Box:
 
 
 Scores = dict[str, Tensor]
-"""By head the scores of pixels, (C, H, W) float32."""
+"""Scores of pixels by head, (C, H, W) float32."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """The tiles along one side of a picture.
+    """The tiles along one side of an image.
 
     Attributes:
-        length: The picture's side.
-        tile: That of a tile.
-        starts: Where each begins, in their order; they are spread evenly.
-        weights: (tiles, tile), of each pixel of a tile; those of all tiles at a pixel sum to 1.
+        length: Side of the image.
+        tile: Side of a tile.
+        starts: First pixel of each tile, evenly spaced in ascending order.
+        weights: Weight of each pixel in each tile, (tiles, tile); at each pixel of the image the
+            weights of all tiles sum to 1.
     """
 
     length: int
@@ -45,12 +46,12 @@ class Side:
 
     @classmethod
     def of(cls, length: int, tile: int, overlap: float) -> Side:
-        """Return the tiles that cover a side, with at least this share in common."""
+        """Return the tiles that cover a side, with at least this share of overlap."""
         tile = min(tile, length)
         stride = max(1, tile - math.ceil(tile * overlap))
         gaps = math.ceil((length - tile) / stride)
         starts = tuple(round(i * (length - tile) / max(1, gaps)) for i in range(gaps + 1))
-        # Hann's window; at the picture's edge, where there is no neighbour, it is made 1 again.
+        # A Hann window; the normalisation makes it 1 at the edges of the image.
         places = torch.arange(tile, dtype=torch.float64) + 0.5
         window = torch.sin(torch.pi * places / tile).square()
         total = torch.zeros(length, dtype=torch.float64)
@@ -61,12 +62,12 @@ class Side:
 
 
 def grid(size: tuple[int, int], tile: tuple[int, int], overlap: float) -> list[Box]:
-    """Return the tiles of a picture row by row.
+    """Return the tiles of an image row by row.
 
     Args:
-        size: The picture's (H, W).
-        tile: (H, W) of a tile; a picture that is smaller is one of its own size.
-        overlap: Share of a tile's side that two neighbours have in common at least.
+        size: (H, W) of the image.
+        tile: (H, W) of a tile; a smaller image is one tile of its own size.
+        overlap: Least overlap of adjacent tiles as a share of a tile's side.
     """
     down, across = (Side.of(*sides, overlap) for sides in zip(size, tile, strict=True))
     return [_box(y, x, down.tile, across.tile) for y in down.starts for x in across.starts]
@@ -80,20 +81,20 @@ def blended(
     batch_size: int,
     predict: Callable[[Sequence[Box]], Sequence[Scores]],
 ) -> Iterator[tuple[Box, Scores]]:
-    """Yield the scores of a picture's pixels in parts, each pixel once.
+    """Yield the pixel scores of an image in parts, each pixel once.
 
-    Each score is the mean of those of the tiles that the pixel lies in, weighted by a window that
-    falls off towards a tile's edges. Memory does not grow with the picture: scores are gathered in
-    vertical stripes, each as high as a tile, that move down the picture. Tiles on the border of
-    two stripes are predicted twice. What is yielded is overwritten by what follows.
+    Each score is the mean over the tiles with this pixel, weighted by a window that falls off
+    towards the edges of a tile. Memory does not grow with the image: scores are accumulated in
+    vertical stripes with the height of a tile, which move down the image. Tiles on the border of
+    two stripes are predicted twice. Yielded tensors are overwritten by the next step.
 
     Args:
-        size: The picture's (H, W).
-        tile: Side of a tile; a picture that is smaller is one of its own size.
-        overlap: Share of a tile's side that two neighbours have in common at least.
-        channels: Scores of a pixel, of all heads together.
-        batch_size: Tiles to be predicted at once.
-        predict: From tiles, all of one size, to the scores of each.
+        size: (H, W) of the image.
+        tile: Side of a tile; a smaller image is one tile of its own size.
+        overlap: Least overlap of adjacent tiles as a share of a tile's side.
+        channels: Number of scores of a pixel, over all heads.
+        batch_size: Number of tiles predicted at a time.
+        predict: Function that returns the scores of each of several tiles of one size.
     """
     down, across = (Side.of(length, tile, overlap) for length in size)
     widest = SCORES_BYTES // (4 * channels * down.tile)
@@ -117,7 +118,7 @@ def blended(
 
 
 def _stripes(across: Side, widest: int) -> Iterator[tuple[int, int]]:
-    """Yield where stripes begin and end: at the starts of tiles, as many as fit the width."""
+    """Yield the first and end column of stripes of at most `widest` columns, if tiles allow."""
     left = 0
     ends = (*across.starts[1:], across.length)
     for start, end in zip(across.starts, ends, strict=True):
@@ -134,7 +135,7 @@ def _box(top: int, left: int, height: int, width: int) -> Box:
 def _add(
     gathered: Scores, scores: Scores, weights: Tensor, box: Box, left: int, right: int
 ) -> None:
-    """Add a tile's scores, as far as they lie in a stripe, to what is gathered there."""
+    """Add a tile's weighted scores to a stripe, where the two overlap."""
     first, last = max(box.left, left), min(box.right, right)
     inside = slice(first - box.left, last - box.left)
     for head, values in scores.items():
@@ -145,9 +146,9 @@ def _add(
 
 
 def _move_up(scores: Tensor, rows: int) -> None:
-    """Move what is gathered up by so many rows, and begin with nothing below it."""
-    kept = scores.shape[1] - rows
-    for row in range(0, kept, rows):  # by parts that do not overlap, so that none is a copy
-        count = min(rows, kept - row)
+    """Move accumulated scores up by some rows, and fill the rows below with zeros."""
+    rest = scores.shape[1] - rows
+    for row in range(0, rest, rows):  # in parts that do not overlap, which need no copy
+        count = min(rows, rest - row)
         scores[:, row : row + count] = scores[:, row + rows : row + rows + count]
-    scores[:, max(0, kept) :] = 0
+    scores[:, max(0, rest) :] = 0

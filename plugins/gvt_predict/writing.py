@@ -1,4 +1,4 @@
-"""Predictions on disk: masks, overlays, a JSON line a picture, and COCO's results of objects."""
+"""Writing predictions to files: masks, overlays, JSON lines, and COCO results."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ from gvt_predict.overlay import legend_items, marks_of
 from gvt_predict.result import value_of, words_of
 
 LINES = "predictions.jsonl"
-"""The file with a JSON object for each picture, and the sign of a folder of predictions."""
+"""File with a JSON object for each image, which marks a folder of predictions."""
 
 ENTRIES = "predictions"
-"""What the file of COCO's results is called, before the head's name and `.json`."""
+"""Beginning of the name of a file of COCO results, before the head's name and `.json`."""
 
 _OVERLAY = "_overlay.png"
 
-_OF_ENTRIES = re.compile(rf"{ENTRIES}(_[\w-]+)?\.json", re.ASCII).fullmatch
+_IS_ENTRIES_NAME = re.compile(rf"{ENTRIES}(_[\w-]+)?\.json", re.ASCII).fullmatch
 
 _PART = 1 << 20
-"""Pixels that are numbered at a time."""
+"""Pixels converted to values at a time."""
 
 
 def check_folder(folder: Path) -> None:
-    """Check that predictions can go into a folder: a new, an empty one, or one of predictions.
+    """Check that a folder is new, empty, or has earlier predictions.
 
     Raises:
-        UsageError: If it has other things in it, or is a file.
+        UsageError: If it has other files, or is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{printable(folder)}: is a file; name a folder")
+        raise UsageError(f"{printable(folder)}: is a file; give a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / LINES).is_file():
         raise UsageError(
-            f"{printable(folder)}: has files, and no {LINES} of earlier predictions; name a new "
+            f"{printable(folder)}: has files, but no {LINES} of earlier predictions; give a new "
             "folder"
         )
 
 
 @dataclass(frozen=True)
 class Written:
-    """The files of a picture.
+    """The files written for an image.
 
     Attributes:
-        masks: By head those of its masks.
-        overlay: The picture with all that is said of places in it; None where nothing is.
+        masks: Mask files by head.
+        overlay: Image with the predicted pixels and objects; None if no head predicts any.
     """
 
     masks: Mapping[str, Sequence[Path]] = field(default_factory=dict)
@@ -68,20 +68,20 @@ class Written:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All of them, the overlay last."""
+        """All files, the overlay last."""
         masks = [path for paths in self.masks.values() for path in paths]
         return (*masks,) if self.overlay is None else (*masks, self.overlay)
 
 
 class Writer:
-    """Writes into one folder what is said of pictures.
+    """Writes predictions into a folder.
 
     Args:
-        folder: Where to; made with the first picture. Files of earlier predictions with the same
-            names are replaced, and their `predictions.jsonl` and `predictions.json` in any case.
-        forms: Of each head's predictions.
-        facts: What is known of the data.
-        score: The least score of an object that is drawn.
+        folder: Output folder, created with the first image. Files of earlier predictions with the
+            same names are replaced; their `predictions.jsonl` and `predictions.json` always are.
+        forms: Form of the predictions of each head.
+        facts: Information about the data.
+        score: Least score of the objects that are drawn.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class Writer:
         self.folder = folder
         self._forms, self._facts, self._score = forms, facts, score
         self._names = _file_names(facts.classes)
-        # Behind a picture's stem, and behind `predictions`; a single head needs no name there.
-        several = len(forms) > 1
-        self._suffixes = {head: f"_{_file_name(head)}" if several else "" for head in forms}
+        # Follow an image's stem, and `predictions`; the name of a single head is left out.
+        is_multihead = len(forms) > 1
+        self._suffixes = {head: f"_{_file_name(head)}" if is_multihead else "" for head in forms}
         self._lines: TextIO | None = None
         self._entries = {
             head: EntryFile(folder / f"{ENTRIES}{self._suffixes[head]}.json")
@@ -101,23 +101,23 @@ class Writer:
         }
 
     def check(self, sources: Sequence[Source]) -> None:
-        """Check that what is written of one picture neither replaces another's, nor a picture.
+        """Check that no output file replaces another one, or an input image.
 
         Raises:
-            UsageError: If it does, or if what two heads say of one would; names them.
+            UsageError: If one would; names the images or the heads.
         """
-        owners: dict[str, str] = {}
+        heads: dict[str, str] = {}
         for head, form in self._forms.items():
-            named = {f"PICTURE{ending}" for ending in self._endings(head, form)}
+            names = {f"IMAGE{ending}" for ending in self._endings(head, form)}
             if form.is_of_objects:
-                named.add(f"{ENTRIES}{self._suffixes[head]}.json")
-            for name in sorted(named):
-                if name.casefold() == f"PICTURE{_OVERLAY}".casefold():
+                names.add(f"{ENTRIES}{self._suffixes[head]}.json")
+            for name in sorted(names):
+                if name.casefold() == f"IMAGE{_OVERLAY}".casefold():
                     raise UsageError(
-                        f"head {printable(head)!r}: its mask would be {name}, as what all heads "
-                        "are drawn on; rename it in the recipe"
+                        f"head {printable(head)!r}: its mask would be {name}, which is the "
+                        "overlay of all heads; rename the head in the recipe"
                     )
-                other = owners.setdefault(name.casefold(), head)
+                other = heads.setdefault(name.casefold(), head)
                 if other != head:
                     raise UsageError(
                         f"heads {printable(other)!r} and {printable(head)!r}: both would write "
@@ -126,26 +126,26 @@ class Writer:
         endings = [e for head, form in self._forms.items() for e in self._endings(head, form)]
         endings += [_OVERLAY] if self._is_drawn else []
         check_distinct(sources, endings)
-        read = {source.path.resolve() for source in sources}
+        inputs = {source.path.resolve() for source in sources}
         for source in sources:
             for ending in endings:
-                written = self._path(source, ending)
-                if written.resolve() in read:
+                path = self._path(source, ending)
+                if path.resolve() in inputs:
                     raise UsageError(
-                        f"{printable(written)}: is one of the pictures, and would be replaced by "
-                        "a mask; name another folder"
+                        f"{printable(path)}: is one of the images and would be overwritten; give "
+                        "another output folder"
                     )
 
     def begin(self) -> None:
-        """Begin the files that all pictures share, also for pictures that fail; once.
+        """Create the files that all images share, unless they are open.
 
-        Those of an earlier job are gone then, since they are about other pictures or networks.
+        Such files of an earlier job are removed, since they are about other images or models.
         """
         if self._lines is not None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob(f"{ENTRIES}*.json"):
-            if _OF_ENTRIES(path.name) and path.is_file() and is_entry_file(path):
+            if _IS_ENTRIES_NAME(path.name) and path.is_file() and is_entry_file(path):
                 path.unlink()
         self._lines = TextIOWrapper(create(self.folder / LINES), encoding="utf-8")
         for file in self._entries.values():
@@ -154,12 +154,12 @@ class Writer:
     def pictures(
         self, source: Source, image: Image.Image, prediction: Mapping[str, Prediction | Objects]
     ) -> Written:
-        """Write the masks of each head, and one overlay with all that is said of places.
+        """Write the masks of each head, and an overlay of all heads.
 
-        Pixels are painted, and over them lie masks and boxes of objects; what several heads say of
-        the same pixels has outlines. Of several heads, what they say of the whole picture stands
-        below it. The overlay is painted on the picture itself, and the values of a mask become
-        those of its file, since large pictures are better not copied.
+        Classes of pixels are painted, with masks and boxes of objects above them. If several heads
+        predict pixels, all but the first are outlined. With several heads, a legend below the
+        image has the predictions for the whole image. To avoid copies of large images, the overlay
+        is painted onto `image`, and the masks in `prediction` are changed to the values in files.
         """
         self.begin()
         if not self._is_drawn:
@@ -167,61 +167,62 @@ class Writer:
         canvas = image if image.mode == "RGB" else image.convert("RGB")
         classes = self._facts.classes
         masks: dict[str, list[Path]] = {}
-        there: set[int] = set()
+        painted: set[int] = set()
         overlay = self._path(source, _OVERLAY)
         make_folder_inside(self.folder, overlay.parent)
-        for head, said in prediction.items():
-            if not isinstance(said, Objects) and self._forms[head].is_dense:
+        for head, part in prediction.items():
+            if not isinstance(part, Objects) and self._forms[head].is_dense:
                 paths = [self._path(source, e) for e in self._endings(head, self._forms[head])]
-                there |= self._masks(said, paths, canvas, outlined=bool(masks))
+                painted |= self._masks(part, paths, canvas, outlined=bool(masks))
                 masks[head] = paths
-        found = {
-            head: said.above(self._score)
-            for head, said in prediction.items()
-            if isinstance(said, Objects)
+        objects = {
+            head: part.above(self._score)
+            for head, part in prediction.items()
+            if isinstance(part, Objects)
         }
-        draw_marks(canvas, marks_of([*found.values()], classes), outlined=bool(masks))
+        draw_marks(canvas, marks_of([*objects.values()], classes), outlined=bool(masks))
         if len(self._forms) > 1:
-            items = legend_items(self._told(prediction), [*found], there, classes)
+            items = legend_items(self._image_texts(prediction), [*objects], painted, classes)
             canvas = with_legend(canvas, [*items])
         _save(canvas, overlay)
         return Written(masks, overlay)
 
-    def _told(self, prediction: Mapping[str, Prediction | Objects]) -> Iterator[tuple[str, str]]:
-        """Yield the heads that say something of the whole picture, with it."""
-        for head, said in prediction.items():
-            if not isinstance(said, Objects) and not self._forms[head].is_dense:
-                yield head, words_of(said, self._facts.classes)
+    def _image_texts(
+        self, prediction: Mapping[str, Prediction | Objects]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield each head that predicts classes of whole images, with its prediction as text."""
+        for head, part in prediction.items():
+            if not isinstance(part, Objects) and not self._forms[head].is_dense:
+                yield head, words_of(part, self._facts.classes)
 
     def entries(
         self, source: Source, size: tuple[int, int], prediction: Mapping[str, Prediction | Objects]
     ) -> None:
-        """Write the objects of a picture of this (H, W), all of them, as COCO's results."""
+        """Write all objects of an image with this (H, W) as COCO results."""
         self.begin()
-        facts = self._facts
         for head, file in self._entries.items():
-            said = prediction[head]
-            assert isinstance(said, Objects)  # as its form says
+            objects = prediction[head]
+            assert isinstance(objects, Objects)  # by the head's form
             file.add(
                 results_of(
-                    said.prediction(),
+                    objects.prediction(),
                     source.number,
                     source.name,
-                    facts.classes,
-                    facts.category_ids,
-                    said.segmentations(size),
+                    self._facts.classes,
+                    self._facts.category_ids,
+                    objects.segmentations(size),
                 )
             )
 
     def line(self, summary: Mapping[str, Any]) -> None:
-        """Write a picture's line, at once."""
+        """Write the line of an image, and flush the file."""
         self.begin()
         assert self._lines is not None
         self._lines.write(json.dumps(summary, allow_nan=False) + "\n")
         self._lines.flush()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all open files."""
         if self._lines is not None:
             self._lines.close()
         for file in self._entries.values():
@@ -232,7 +233,7 @@ class Writer:
         return any(form.is_dense or form.is_of_objects for form in self._forms.values())
 
     def _endings(self, head: str, form: Form) -> list[str]:
-        """Return what the files of a head's masks are called behind the picture's stem."""
+        """Return the part after the image's stem in the names of a head's mask files."""
         suffix = self._suffixes[head]
         if form.key == "semantic":
             return [f"{suffix}.png"]
@@ -242,23 +243,24 @@ class Writer:
         return self.folder / f"{source.stem}{ending}"
 
     def _masks(
-        self, said: Prediction, paths: Sequence[Path], canvas: Image.Image, *, outlined: bool
+        self, prediction: Prediction, paths: Sequence[Path], canvas: Image.Image, *, outlined: bool
     ) -> set[int]:
-        """Write masks of classes, and draw them on the picture before they change.
+        """Paint masks of classes onto the image, and write them to files.
 
         Returns:
-            The classes that there are.
+            The painted classes.
         """
-        part = {k: v.numpy() for k, v in said.items()}
-        there = paint_classes(canvas, part, len(self._facts.classes), outlined=outlined)
-        if "semantic" in part:
-            _save(self._indexed(part["semantic"]), paths[0])
+        arrays = {key: value.numpy() for key, value in prediction.items()}
+        painted = paint_classes(canvas, arrays, len(self._facts.classes), outlined=outlined)
+        if "semantic" in arrays:
+            _save(self._indexed(arrays["semantic"]), paths[0])
         else:
-            for mask, path in zip(part["masks"], paths, strict=True):
+            for mask, path in zip(arrays["masks"], paths, strict=True):
                 _save(Image.fromarray(mask), path)
-        return there
+        return painted
 
     def _indexed(self, semantic: np.ndarray) -> Image.Image:
+        """Return an indexed image of class indices, which are changed in place to its values."""
         count, background = len(self._facts.classes), self._facts.background
         values = np.array([value_of(n, count, background) for n in range(256)])
         values = values.clip(max=IGNORED).astype(np.uint8)
@@ -276,13 +278,13 @@ def _save(image: Image.Image, path: Path) -> None:
 
 
 def _file_names(classes: Sequence[str]) -> list[str]:
-    """Return a name for the file of each class, no two alike where capitals do not count."""
+    """Return a file name for each class, distinct even if case is ignored."""
     names: list[str] = []
-    taken = {"overlay"}
+    folded = {"overlay"}
     for number, name in enumerate(classes):
         safe = _file_name(name)
-        names.append(f"{safe}_{number}" if safe.casefold() in taken else safe)
-        taken.add(names[-1].casefold())
+        names.append(f"{safe}_{number}" if safe.casefold() in folded else safe)
+        folded.add(names[-1].casefold())
     return names
 
 

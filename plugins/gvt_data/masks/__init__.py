@@ -1,1 +1,1 @@
-"""Pictures with a mask each, which says of every pixel what it is."""
+"""Data sets of images with masks: the class of each pixel."""

@@ -1,4 +1,4 @@
-"""A folder of one's own images and masks."""
+"""Data set of your own images and masks in a folder."""
 
 from __future__ import annotations
 
@@ -25,72 +25,71 @@ from .tally import Tally
 from .values import WHITE, Given, mask_values
 
 Held = Annotated[float, Field(ge=0, lt=1)] | str | list[int | str]
-"""A share, a file that lists pictures, or the pictures themselves."""
+"""A share, a text file that lists images, or the names of the images."""
 
 
 class MaskFolder(MaskSet):
     """Images and their masks, paired by their names without suffix.
 
-    ROOT/images/1.jpg goes with ROOT/masks/1.png, and both may have folders below them. If ROOT
-    has folders of splits (`train`, `val` or `test`, or others of their usual names such as
-    `Training`, `valid` or `testing`) with such folders in them, or there are folders of these
-    names below both, these are the splits; so they are if the folders are beside each other, as
-    in ROOT/train and ROOT/trainannot. Otherwise the splits are lists, or shares of the pictures.
+    ROOT/images/1.jpg is paired with ROOT/masks/1.png; both folders may have subfolders. The splits
+    are folders if ROOT has folders `train`, `val` or `test` (or another usual name such as
+    `Training`, `valid` or `testing`) with such folders in them, if the folders of images and masks
+    have folders of these names, or if the folders are side by side, as in ROOT/train and
+    ROOT/trainannot. Otherwise the splits are lists, or shares of the images.
 
-    A mask is grey (8 or 16 bits, or black and white) or of a palette, and the value of a pixel,
-    in a palette its index (in a GIF's palette of greys the grey), says its class. Where the classes
-    are given as colours, the colours count, also those of a palette. PNG, TIFF, BMP, GIF, PPM and
-    PGM are taken; JPEG and WebP, which may change values, are not. Opening compares the files'
-    sizes; `gvt data check` reads everything.
+    A mask is grey (8 or 16 bits, or black and white) or has a palette. The value of a pixel gives
+    its class. With a palette, the value is the index; in a GIF with a palette of greys, it is the
+    grey. If the classes are colours, the colour gives the class, also with a palette.
+    Masks are PNG, TIFF, BMP, GIF, PPM or PGM files; JPEG and WebP may change values and are
+    rejected. Opening compares the sizes of the files; `gvt data check` reads everything.
 
-    255 is a value like any other. Where it is beside other values, it has to be given as a class,
-    as `background` or as `ignore`; only where all masks of all splits are black and white, with 0
-    and 255 and nothing else, it is the second of two classes.
+    255 is an ordinary value. If it occurs with other values, it has to be a class, `background` or
+    `ignore`. The only exception is a data set in which all masks of all splits are black and white,
+    with 0 and 255 alone: then 255 is the second of two classes.
 
     Args:
         split: `train`, `val` or `test`.
-        root: The folder.
-        images: The folder of images; `images` or `image` unless given. With `{split}` in it there
-            is one for each split, as in `{split}/photos`; `{split}` is any of a split's usual
-            names.
-        masks: The folder of masks; `masks`, `mask`, `labels` or `label` unless given. With
-            `{split}` in it there is one for each split, as in `{split}annot`.
-        mask_ending: What masks' names have behind their images', such as `_mask`.
-        classes: The names of the values from 0 on; or a value, or a colour such as '#ff8000' or
-            [255, 128, 0], for each name. Unless given, every value that is found in a mask is a
-            class, and all masks are read to find them. Two names are also those of black and
-            white masks: 255 is then the second.
-        background: The value or colour of pixels of no class.
-        ignore: That of pixels that count nowhere.
-        size: Height and width in pixels of all images, or both in one number; each picture keeps
-            its own unless given. Masks are brought to it by their nearest pixels.
-        fit: How a picture meets a size of another shape: `crop`, `pad` or `stretch`; see
-            image_folder. What `pad` adds counts nowhere.
-        channels: 1 for grey, 3 for colour; pictures of any mode become so, white behind what is
-            transparent.
-        tile: Pictures that are larger on a side are cut into a grid of tiles of so many pixels a
-            side, each a sample of its own; the last ones overlap those before them, and outside
-            of `train` each pixel counts once. Pictures may then have 1,074 million pixels.
-        train: A text file below the root that lists pictures, a name without suffix on each line,
-            or the names themselves, as in [a, b, 7]; a number is the name with that value. Unless
-            given, all that are not in `val` or `test`.
-        val: The same, or a share of the training pictures, where there is no folder `val`. The
-            choice depends on the seed and each picture's own name, so the share is met roughly,
-            and no picture changes sides when others are added.
+        root: Root folder.
+        images: Folder of images; `images` or `image` by default. With `{split}` there is one for
+            each split, as in `{split}/photos`; `{split}` is any usual name of a split.
+        masks: Folder of masks; `masks`, `mask`, `labels` or `label` by default. With `{split}`
+            there is one for each split, as in `{split}annot`.
+        mask_ending: Text after the image's name in the name of a mask, such as `_mask`.
+        classes: Names of the values from 0 on; or a value, or a colour such as '#ff8000' or
+            [255, 128, 0], for each name. By default every value in the masks is a class, and all
+            masks are read to find them. Two names also fit black and white masks, in which 255 is
+            the second class.
+        background: Value or colour of the background.
+        ignore: Value or colour of pixels that are ignored.
+        size: Height and width in pixels of all images, or one number for both; by default each
+            image keeps its size. Masks are resized by nearest neighbour.
+        fit: How an image fits a size of another shape: `crop`, `pad` or `stretch`; see
+            image_folder. The padding is ignored.
+        channels: 1 for grey, 3 for colour; images of any mode are converted, transparent pixels on
+            white.
+        tile: Side in pixels of the tiles into which larger images are cut. Each tile is a sample.
+            The last tiles of a row or column overlap the ones before, and outside `train` each
+            pixel counts once. Images may then have 1,074 million pixels.
+        train: Text file below the root that lists images, one name without suffix per line, or the
+            names themselves, as in [a, b, 7]; a number is the name with that value. By default,
+            all images that are not in `val` or `test`.
+        val: List as for `train`, or a share of the training images, if there is no folder `val`.
+            The choice depends on the seed and the name of each image: the share is approximate,
+            and adding images moves no image to another split.
         test: The same for `test`.
-        split_seed: Another number makes another choice.
-        on_error: What happens to pairs that are broken: `error` stops at one; `skip` reads all
-            once at opening, leaves those out and warns of them. Broken is a picture that cannot
-            be read or has no mask, a mask of another size, or one with a value of no class.
-        about: What is said where the folder is absent: source, licence, layout.
-        mask_beginning: What masks' names have before their images', such as `mask_`.
-        page: Which picture of images and masks that hold several (TIFF, GIF), from 1; the first
-            unless given.
-        **pictures: Those of `Pictures`.
+        split_seed: Seed of the choice.
+        on_error: Treatment of broken pairs: `error` stops at the first; `skip` reads all pairs on
+            opening, and leaves the broken ones out with a warning. A pair is broken if the image
+            cannot be read or has no mask, or if the mask has another size or a value that is not a
+            class.
+        about: Source, licence and layout, for the error if the folder is missing.
+        mask_beginning: Text before the image's name in the name of a mask, such as `mask_`.
+        page: Page of multi-page images and masks (TIFF, GIF), from 1; the first by default.
+        **pictures: Parameters of `Pictures`.
 
     Raises:
-        DataError: If a folder is missing, images and masks do not go together, a file cannot be
-            read, or the split is empty.
+        DataError: If a folder is missing, images and masks do not match, a file cannot be read, or
+            the split is empty.
         ValueError: If a size, share, class or colour is impossible.
     """
 
@@ -120,26 +119,27 @@ class MaskFolder(MaskSet):
         if not folder.is_dir():
             raise DataError(f"data.root: there is no folder {str(folder)!r}; {about or EXPECTED}")
         naming = Naming(mask_beginning, mask_ending)
-        found = pairs_below(folder, Folders(images, masks), naming)
-        parts = _parted(folder, found, {"train": train, "val": val, "test": test}, split_seed)
-        most = None if tile is None else MOST_PIXELS
+        by_folder = pairs_below(folder, Folders(images, masks), naming)
+        by_split = _by_split(
+            folder, by_folder, {"train": train, "val": val, "test": test}, split_seed
+        )
+        most_pixels = None if tile is None else MOST_PIXELS
 
         def tally() -> Tally:
-            masks = [p.mask for pairs in found.values() for p in pairs if p.mask is not None]
-            # Where classes are named, a mask that cannot be read is an error when it is used.
+            paths = [p.mask for pairs in by_folder.values() for p in pairs if p.mask is not None]
+            # If classes are named, an unreadable mask is an error only when it is used.
             white_bit, lenient = (WHITE, on_error == "skip") if classes is None else (1, True)
-            return surveyed(masks, most, white_bit, settings.page, lenient=lenient)
+            return surveyed(paths, most_pixels, white_bit, settings.page, lenient=lenient)
 
-        meaning = mask_values(classes, background, ignore, tally)
-        pairs = parts[split]
-        mask_reader = MaskReader(meaning, most, settings.page)
-        super().__init__(split, pairs, reader, mask_reader, tile, on_error)
+        values = mask_values(classes, background, ignore, tally)
+        mask_reader = MaskReader(values, most_pixels, settings.page)
+        super().__init__(split, by_split[split], reader, mask_reader, tile, on_error)
         if not len(self):
             raise DataError(_empty(folder, split))
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, object]:
-        """Write pictures of discs with their masks, and return the parameters that read them."""
+        """Write images of discs with their masks, and return the parameters that read them."""
         for name in ("images", "masks"):
             (folder / name).mkdir()
         y, x = np.mgrid[:40, :48]
@@ -151,35 +151,36 @@ class MaskFolder(MaskSet):
         return {"root": str(folder), "classes": ["ground", "disc"], "size": 32, "val": 0.3}
 
 
-def _parted(
+def _by_split(
     root: Path,
-    found: Mapping[str, Sequence[Pair]],
-    wanted: Mapping[str, Held | None],
+    by_folder: Mapping[str, Sequence[Pair]],
+    parameters: Mapping[str, Held | None],
     seed: int,
 ) -> dict[str, list[Pair]]:
-    """Return the pairs of every split: those listed, of the rest shares, and what is left."""
-    shares = {split: it for split, it in wanted.items() if isinstance(it, int | float)}
+    """Return the pairs of every split, by folders, lists and shares."""
+    shares = {split: p for split, p in parameters.items() if isinstance(p, int | float)}
     check_shares(shares)
-    pool = {own_name(pair.name).as_posix(): pair for pair in found.get("train", ())}
+    pool = {own_name(pair.name).as_posix(): pair for pair in by_folder.get("train", ())}
     lists: dict[str, dict[str, Pair]] = {}
-    for split, it in wanted.items():
-        if isinstance(it, str | list):
-            if split != "train" and split in found:
-                raise ValueError(f"{split}: there is a folder {split}, and a list; give one")
-            lists[split] = picked(pool, listed(root, split, it))
-    for one, other in combinations(lists, 2):
-        if both := sorted(lists[one].keys() & lists[other].keys()):
-            raise DataError(f"data: {printable(both[0])} is in {one} and in {other}")
-    held = {name for split, names in lists.items() if split != "train" for name in names}
-    left = {name: pair for name, pair in lists.get("train", pool).items() if name not in held}
-    parts = divided({**found, "train": [*left.values()]}, shares, seed, lambda pair: pair.name)
-    return parts | {split: [*names.values()] for split, names in lists.items() if split != "train"}
+    for split, parameter in parameters.items():
+        if isinstance(parameter, str | list):
+            if split != "train" and split in by_folder:
+                raise ValueError(f"{split}: there is both a folder {split} and a list; give one")
+            lists[split] = picked(pool, listed(root, split, parameter))
+    for first, second in combinations(lists, 2):
+        if both := sorted(lists[first].keys() & lists[second].keys()):
+            raise DataError(f"data: {printable(both[0])} is in both {first} and {second}")
+    held_out = {split: pairs for split, pairs in lists.items() if split != "train"}
+    names = {name for pairs in held_out.values() for name in pairs}
+    train = [pair for name, pair in lists.get("train", pool).items() if name not in names]
+    by_split = divided({**by_folder, "train": train}, shares, seed, lambda pair: pair.name)
+    return by_split | {split: [*pairs.values()] for split, pairs in held_out.items()}
 
 
 def _empty(folder: Path, split: str) -> str:
-    """Return what to say of a split without pictures."""
+    """Return the message for a split without images."""
     return (
-        f"data.root: split {split} of {str(folder)!r} has no pictures; put some into "
-        f"{str(folder / split)!r}, or give data.{split} a list of them"
+        f"data.root: split {split} of {str(folder)!r} has no images; put some into "
+        f"{str(folder / split)!r}, or give data.{split} a list of images"
         + ("" if split == "train" else " or a share")
     )

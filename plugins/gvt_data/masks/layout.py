@@ -1,4 +1,4 @@
-"""Where the images and the masks of each split are below a folder."""
+"""The folders of images and masks of each split below a root."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ IMAGES = ("images", "image", "imgs", "img")
 MASKS = ("masks", "mask", "labels", "label", "annotations")
 
 _MASKS_OF_SPLITS = (*MASKS, "annotation", "annots", "annot", "segmentation", "seg", "gt")
-"""What a folder of masks may have behind or before its split, as in `trainannot`."""
+"""Words after or before the split in the name of a folder of masks, as in `trainannot`."""
 
 _SPLIT = "{split}"
 
 _GIVEN = """'data.images="{split}"' 'data.masks="{split}annot"'"""
-"""How both are given in a shell, where a text that begins with a brace needs its quotes."""
+"""Example of both overrides in a shell, where text that begins with a brace needs quotes."""
 
 _SHOWN = 8
+"""Folders listed in a message."""
 
 EXPECTED = (
-    "expected are images and masks of the same names in two folders (ROOT/images/1.jpg and "
-    "ROOT/masks/1.png), and these perhaps in folders train, val and test (ROOT/train/images/1.jpg "
-    "or ROOT/images/train/1.jpg); folders beside each other (ROOT/train and ROOT/trainannot) are "
-    f"given as {_GIVEN}"
+    "expected: images and masks with the same names in two folders (ROOT/images/1.jpg and "
+    "ROOT/masks/1.png), optionally in folders train, val and test (ROOT/train/images/1.jpg or "
+    "ROOT/images/train/1.jpg); for folders side by side (ROOT/train and ROOT/trainannot) give "
+    f"{_GIVEN}"
 )
 
 
 @dataclass(frozen=True)
 class Place:
-    """Two folders that belong together.
+    """A folder of images and a folder of their masks.
 
     Attributes:
-        images: The folder of images.
-        masks: The folder of their masks, or where it would be.
+        images: Folder of images.
+        masks: Folder of their masks, which may not exist.
     """
 
     images: Path
@@ -51,22 +52,22 @@ class Place:
 
 @dataclass(frozen=True)
 class Folders:
-    """How the folders of images and masks are called.
+    """Names of the folders of images and masks.
 
     Attributes:
-        images: The folder of images below the root or below each split's folder, or with
-            `{split}` in it one for each split; found by its usual names unless given.
-        masks: The same of masks.
+        images: Folder of images below the root or below the folder of each split, or a pattern
+            with `{split}`; searched by the usual names by default.
+        masks: Folder of masks, likewise.
     """
 
     images: str | None = None
     masks: str | None = None
 
     def of_splits(self, root: Path) -> Mapping[str, Place]:
-        """Return the folders of each split that has its own, none if there are no such.
+        """Return the folders of each split that has its own; empty if no split has.
 
         Raises:
-            DataError: If there are two of one kind, or a split's folder would not be read.
+            DataError: If there are two folders of one kind, or a split's folder would not be read.
         """
         if _SPLIT in f"{self.images}{self.masks}":
             places = self._by_pattern(root)
@@ -76,16 +77,16 @@ class Folders:
         return places
 
     def of_all(self, root: Path) -> Place:
-        """Return the folders that are directly in a root.
+        """Return the folders directly in a root.
 
         Raises:
-            DataError: If one is missing, or there are several.
+            DataError: If one is missing or ambiguous.
         """
         images = _only(root, "images", self.images, IMAGES)
         return Place(images, _only(root, "masks", self.masks, MASKS))
 
     def _inside(self, root: Path) -> dict[str, Place]:
-        """Return the folders that are within each split's, as ROOT/train/images."""
+        """Return the folders inside those of the splits, as in ROOT/train/images."""
         bases = [
             folder
             for folder in _folders_in(root)
@@ -97,7 +98,7 @@ class Folders:
         if outside := _candidates(root, self.images, IMAGES):
             raise DataError(
                 f"data.images: {str(root)!r} has {printable(outside[0].name)} beside the split "
-                f"{printable(min(named.values()))}, which has images of its own; move one away"
+                f"{printable(min(named.values()))}, which also has images; move one of them away"
             )
         masks = {
             split: _candidates(root / name, self.masks, MASKS) for split, name in named.items()
@@ -115,7 +116,7 @@ class Folders:
         }
 
     def _beside(self, root: Path) -> dict[str, Place]:
-        """Return the folders that are beside each other, as ROOT/train and ROOT/trainannot."""
+        """Return the folders that are side by side, as in ROOT/train and ROOT/trainannot."""
         if self.images or self.masks or _candidates(root, None, IMAGES):
             return {}
         by_role: dict[tuple[str, str], Path] = {}
@@ -124,8 +125,8 @@ class Folders:
             if role is not None and (other := by_role.setdefault(role, folder)) != folder:
                 raise DataError(
                     f"data.{role[1]}: {printable(other.name)} and {printable(folder.name)} in "
-                    f"{str(root)!r} may both be {role[1]} of the split {role[0]}; say which, as in "
-                    f"{_GIVEN}"
+                    f"{str(root)!r} may both be the {role[1]} of split {role[0]}; choose one, as "
+                    f"in {_GIVEN}"
                 )
         images, masks = (
             {split: by_role[split, role] for split in SPLITS if (split, role) in by_role}
@@ -135,41 +136,40 @@ class Folders:
         return _joined(images, masks, missing) if images.keys() & masks.keys() else {}
 
     def _by_pattern(self, root: Path) -> dict[str, Place]:
-        """Return the folders that have the names of splits where the parameters have `{split}`."""
+        """Return the folders that match the patterns with `{split}`."""
         images, masks = self.images or _SPLIT, self.masks
         if masks is None or _SPLIT not in images or _SPLIT not in masks:
             raise DataError(
-                "data.images and data.masks: with {split} in one, the other needs it, too, as in "
+                "data.images and data.masks: {split} in one needs {split} in the other, as in "
                 f"{_GIVEN}"
             )
-        found = _matching(root, images), _matching(root, masks)
-        for parameter, pattern, folders in zip(
-            ("images", "masks"), (images, masks), found, strict=True
-        ):
-            if not folders:
+        folders = {"images": _matching(root, images), "masks": _matching(root, masks)}
+        for parameter, pattern in (("images", images), ("masks", masks)):
+            if not folders[parameter]:
                 raise DataError(
-                    f"data.{parameter}: no folder in {str(root)!r} is called {pattern!r} with a "
-                    f"split's name in it, such as train or val{_listed(root)}"
+                    f"data.{parameter}: no folder in {str(root)!r} matches {pattern!r} with the "
+                    f"name of a split, such as train or val{_listed(root)}"
                 )
-        return _joined(*found, {split: root / masks.replace(_SPLIT, split) for split in SPLITS})
+        missing = {split: root / masks.replace(_SPLIT, split) for split in SPLITS}
+        return _joined(folders["images"], folders["masks"], missing)
 
     def _check_read(self, root: Path, places: Mapping[str, Place]) -> None:
-        """Check that no folder is called like a split and is none of those that are read.
+        """Check that every folder that is named like a split is read.
 
         Raises:
-            DataError: If one is.
+            DataError: If one is not.
         """
         if not places and self.images is not None:
-            return  # exactly what is read was given
-        used = [path for place in places.values() for path in (place.images, place.masks)]
+            return  # the folder was chosen explicitly
+        paths = [path for place in places.values() for path in (place.images, place.masks)]
         for folder in _folders_in(root):
             is_split = _role(folder.name) if places else split_of(folder.name)
-            read = any(folder == path or folder in path.parents for path in used)
-            if is_split and not read and pictures_below(folder):
+            is_read = any(folder == path or folder in path.parents for path in paths)
+            if is_split and not is_read and pictures_below(folder):
                 raise DataError(
-                    f"data.root: {printable(folder)} is called like a split, and would not be "
-                    "read; give it folders of images and masks like the others, move it away, or "
-                    f"say what is read, data.images=NAME data.masks=NAME; {EXPECTED}"
+                    f"data.root: {printable(folder)} is named like a split but would not be read; "
+                    "give it folders of images and masks like the other splits, move it away, or "
+                    f"name the folders: data.images=NAME data.masks=NAME; {EXPECTED}"
                 )
 
 
@@ -179,12 +179,12 @@ def _joined(
     """Return the folders of each split.
 
     Args:
-        images: The folder of each split's images.
-        masks: That of its masks.
-        missing: Where these would be.
+        images: Folder of images of each split.
+        masks: Folder of masks of each split.
+        missing: Expected folder of masks of each split.
 
     Raises:
-        DataError: If there are masks of a split without images.
+        DataError: If a split has masks but no images.
     """
     for split in masks.keys() - images.keys():
         raise DataError(f"data.images: {printable(masks[split])} has no folder of images beside it")
@@ -192,7 +192,7 @@ def _joined(
 
 
 def _role(name: str) -> tuple[str, str] | None:
-    """Return the split of a folder called like one, and whether `images` or `masks` are in it."""
+    """Return the split that a folder is named after and its content, `images` or `masks`."""
     if split := split_of(name):
         return split, "images"
     folded = name.casefold()
@@ -205,7 +205,7 @@ def _role(name: str) -> tuple[str, str] | None:
 
 
 def _matching(root: Path, pattern: str) -> dict[str, Path]:
-    """Return by split the folders whose names are a pattern with the name of a split."""
+    """Return the folders that match a pattern with the name of a split, by split."""
     before, *after = PurePosixPath(pattern).as_posix().split(_SPLIT)
     expression = re.escape(before) + "(?P<split>[^/]+)" + "(?P=split)".join(map(re.escape, after))
     names: dict[str, Path] = {}
@@ -216,38 +216,38 @@ def _matching(root: Path, pattern: str) -> dict[str, Path]:
     return {split: names[name] for split, name in split_folders(root, names).items()}
 
 
-def _candidates(base: Path, given: str | None, usual: Sequence[str]) -> list[Path]:
-    """Return the folders of a base that have the given name, or a usual one if none is given."""
-    if given is not None:
-        return [base / given] if (base / given).is_dir() else []
+def _candidates(base: Path, name: str | None, usual: Sequence[str]) -> list[Path]:
+    """Return the folders in a base folder with a name, or with a usual name for None."""
+    if name is not None:
+        return [base / name] if (base / name).is_dir() else []
     return [folder for folder in _folders_in(base) if folder.name.casefold() in usual]
 
 
-def _only(base: Path, what: str, given: str | None, usual: Sequence[str]) -> Path:
-    """Return the only folder of a base with the given name, or a usual one if none is given.
+def _only(base: Path, what: str, name: str | None, usual: Sequence[str]) -> Path:
+    """Return the only folder in a base folder with a name, or with a usual name for None.
 
     Raises:
         DataError: If there is none, or several.
     """
-    candidates = _candidates(base, given, usual)
+    candidates = _candidates(base, name, usual)
     if not candidates:
         raise DataError(
-            f"data.{what}: {str(base)!r} has no folder {given or ' or '.join(usual[:2])}"
-            f"{_listed(base)}; {EXPECTED}; other names: data.{what}=NAME"
+            f"data.{what}: {str(base)!r} has no folder {name or ' or '.join(usual[:2])}"
+            f"{_listed(base)}; {EXPECTED}; for other names give data.{what}=NAME"
         )
     if len(candidates) > 1:
         names = " and ".join(printable(path.name) for path in candidates)
-        raise DataError(f"data.{what}: {str(base)!r} has {names}; say which, data.{what}=NAME")
+        raise DataError(f"data.{what}: {str(base)!r} has {names}; choose one with data.{what}=NAME")
     return candidates[0]
 
 
 def _folders_in(base: Path) -> Iterable[Path]:
-    """Return the folders that are directly in another one, sorted."""
+    """Return the folders directly in a folder, sorted."""
     return sorted(p for p in base.iterdir() if p.is_dir() and not is_passed_over(p.name))
 
 
 def _listed(base: Path) -> str:
-    """Return the names of the folders in another one, for a message."""
+    """Return the names of the folders in a folder, for a message."""
     names = [printable(folder.name) for folder in _folders_in(base)]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f" (it has {', '.join(names[:_SHOWN])}{more})" if names else ""

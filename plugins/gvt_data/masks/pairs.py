@@ -1,4 +1,4 @@
-"""Images and their masks, put together by their names."""
+"""Pairing of images and masks by their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..splits import by_split_folder, split_folders
 from .layout import EXPECTED, Folders, Place
 
 _Reader = Callable[[Path], dict[PurePosixPath, Path]]
-"""Returns the pictures below a folder by what is compared of their names."""
+"""Function that returns the images below a folder by the names under which they are paired."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Pair:
     """An image and its mask, one of which may be missing.
 
     Attributes:
-        name: The path that they have in common, without suffix, below the folders of both; with
-            the split before it where that has folders of its own. Its letters are composed.
-        image: The image's file.
-        mask: The mask's file.
-        expected: Where the one that is missing would be.
+        name: Their common path below the two folders, without suffix, in composed letters. It
+            begins with the split if the split has folders of its own.
+        image: Image file.
+        mask: Mask file.
+        expected: Expected path of the missing file.
     """
 
     name: PurePosixPath
@@ -39,30 +39,30 @@ class Pair:
 
     @property
     def missing(self) -> str | None:
-        """What to say if one of the two is missing."""
+        """Error message for a missing file; None if both files exist."""
         if self.image is None and self.mask is None:
-            return f"{self.expected}: is missing, and its mask"
+            return f"{self.expected}: is missing, and so is its mask"
         if self.image is None:
-            return f"{printable(self.mask)}: a mask without an image; there is no {self.expected}"
+            return f"{printable(self.mask)}: has no image; there is no {self.expected}"
         if self.mask is None:
-            return f"{printable(self.image)}: an image without a mask; there is no {self.expected}"
+            return f"{printable(self.image)}: has no mask; there is no {self.expected}"
         return None
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How the names of an image and its mask go together.
+    """How the name of a mask is made from the name of its image.
 
     Attributes:
-        beginning: What a mask's name has before its image's.
-        ending: What it has behind it, before the suffix.
+        beginning: Text before the image's name.
+        ending: Text after the image's name, before the suffix.
     """
 
     beginning: str = ""
     ending: str = ""
 
     def image_of(self, mask: PurePosixPath) -> PurePosixPath | None:
-        """Return the name of a mask's image, None if it is not named like a mask."""
+        """Return the name of a mask's image; None if the file is not named like a mask."""
         begin, end = composed(self.beginning), composed(self.ending)
         name = mask.name
         if not (name.startswith(begin) and name.endswith(end)) or len(name) <= len(begin + end):
@@ -70,17 +70,17 @@ class Naming:
         return mask.with_name(name.removeprefix(begin).removesuffix(end))
 
     def __str__(self) -> str:
-        """Return the parameters that say so, as they are written in a shell."""
-        given = {"mask_beginning": self.beginning, "mask_ending": self.ending}
-        return " ".join(_parameter(name, value) for name, value in given.items() if value)
+        """Return the naming as overrides for a shell."""
+        parameters = {"mask_beginning": self.beginning, "mask_ending": self.ending}
+        return " ".join(_override(name, value) for name, value in parameters.items() if value)
 
 
 def pairs_below(root: Path, folders: Folders, naming: Naming) -> Mapping[str, Sequence[Pair]]:
-    """Return the pairs of each split that has folders; all are `train` where none has.
+    """Return the pairs of each split with folders; all pairs are `train` if no split has any.
 
     Raises:
-        DataError: If there are no such folders, no images, or two of one name; or no image has a
-            mask and the masks are named in another way.
+        DataError: If there are no such folders or no images, two files have one name, or the masks
+            have another naming.
     """
     if places := folders.of_splits(root):
         return {
@@ -89,7 +89,7 @@ def pairs_below(root: Path, folders: Folders, naming: Naming) -> Mapping[str, Se
         }
     pairs = _paired(folders.of_all(root), naming, _by_stem_and_split, PurePosixPath())
     if not pairs:
-        raise DataError(f"data.root: no pictures in {str(root)!r}; {EXPECTED}")
+        raise DataError(f"data.root: no images in {str(root)!r}; {EXPECTED}")
     by_split = by_split_folder(root, list(pairs))
     return {split: [pairs[name] for name in names] for split, names in by_split.items()}
 
@@ -97,11 +97,11 @@ def pairs_below(root: Path, folders: Folders, naming: Naming) -> Mapping[str, Se
 def _paired(
     place: Place, naming: Naming, read: _Reader, split: PurePosixPath
 ) -> dict[PurePosixPath, Pair]:
-    """Return the images and masks of two folders by their common names, in their order."""
+    """Return the images and masks of two folders by their common names, sorted."""
     if place.images == place.masks and naming == Naming():
         raise DataError(
-            f"data.masks: {printable(place.masks)} is also the folder of images; say what the "
-            "masks' names have behind their images', as in data.mask_ending=_mask"
+            f"data.masks: {printable(place.masks)} is also the folder of images; give the ending "
+            "of the masks' names, as in data.mask_ending=_mask"
         )
     image_of = read(place.images)
     stems = read(place.masks) if place.masks.is_dir() else {}
@@ -117,7 +117,7 @@ def _paired(
             mask_of.get(name),
             f"{printable(place.images / name)}.*"
             if name not in image_of
-            else f"{printable(place.masks / _masked(name, naming))}.*",
+            else f"{printable(place.masks / _mask_name(name, naming))}.*",
         )
         for name in sorted({*image_of, *mask_of})
     }
@@ -126,10 +126,10 @@ def _paired(
 def _check_naming(
     place: Place, images: Collection[PurePosixPath], masks: Collection[PurePosixPath]
 ) -> None:
-    """Check that masks none of which has an image are not merely named in another way.
+    """Check that masks without images do not simply have another naming.
 
     Raises:
-        DataError: If most images have one if something is cut from the masks' names.
+        DataError: If most images have a mask once a beginning or an ending is cut off.
     """
     namings: Counter[Naming] = Counter()
     names = {*images}
@@ -141,34 +141,34 @@ def _check_naming(
                 namings[Naming(beginning=mask.name[:cut])] += 1
     best, count = max(namings.items(), key=lambda item: item[1], default=(Naming(), 0))
     if 2 * count >= min(len(images), len(masks)):
-        where = "behind" if best.ending else "before"
+        where = "after" if best.ending else "before"
         raise DataError(
             f"data.masks: the masks in {printable(place.masks)} are named like their images, with "
             f"{best.ending or best.beginning!r} {where} the name: give {best}"
         )
 
 
-def _masked(name: PurePosixPath, naming: Naming) -> PurePosixPath:
+def _mask_name(name: PurePosixPath, naming: Naming) -> PurePosixPath:
     """Return the name of an image's mask."""
     return name.with_name(f"{naming.beginning}{name.name}{naming.ending}")
 
 
 def _by_stem(folder: Path) -> dict[PurePosixPath, Path]:
-    """Return the pictures below a folder by their names without suffix, in composed letters."""
+    """Return the images below a folder by their names without suffix, in composed letters."""
     by_stem: dict[PurePosixPath, Path] = {}
     for name in pictures_below(folder):
         stem, path = composed_path(name.with_suffix("")), folder / name
         if stem in by_stem:
             raise DataError(
-                f"{printable(path)}: there is {printable(by_stem[stem].name)} as well, and one "
-                "name stands for one picture; move one of them away"
+                f"{printable(path)}: has the same name as {printable(by_stem[stem].name)} but for "
+                "the suffix; move one of them away"
             )
         by_stem[stem] = path
     return by_stem
 
 
 def _by_stem_and_split(folder: Path) -> dict[PurePosixPath, Path]:
-    """Return the same, with the split's own name for a folder that is called like it."""
+    """Return the images by stem, with the folder of a split replaced by the split's name."""
     by_stem = _by_stem(folder)
     first = {stem.parts[0] for stem in by_stem if len(stem.parts) > 1}
     splits = {name: split for split, name in split_folders(folder, first).items()}
@@ -180,7 +180,7 @@ def _by_stem_and_split(folder: Path) -> dict[PurePosixPath, Path]:
     }
 
 
-def _parameter(name: str, value: str) -> str:
-    """Return an override that gives a parameter a text, as it is written in a shell."""
+def _override(name: str, value: str) -> str:
+    """Return an override that gives a parameter a text, quoted for a shell."""
     plain = re.fullmatch(r"[A-Za-z_.-]*[A-Za-z][\w.-]*", value)
     return f"data.{name}={value}" if plain else shlex.quote(f'data.{name}="{value}"')

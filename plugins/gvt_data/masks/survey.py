@@ -1,4 +1,4 @@
-"""The values of all masks of a data set together."""
+"""Counts of the values in all masks of a data set."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def surveyed(
     *,
     lenient: bool,
 ) -> Tally:
-    """Return how many pixels each value has in all masks.
+    """Count the pixels of each value in all masks.
 
     Args:
-        masks: The files.
-        most_pixels: How many a mask may have; Pillow's limit unless given.
-        white: The value that white of one bit stands for.
-        page: Which picture of a file that holds several, from 1; the first unless given.
-        lenient: Pass over masks that cannot be read or have noise at their edges.
+        masks: Mask files.
+        most_pixels: Largest number of pixels of a mask; Pillow's limit by default.
+        white: Value of white in a one-bit mask.
+        page: Page of multi-page files, from 1; the first by default.
+        lenient: Whether masks that cannot be read or have noise at edges are left out.
 
     Raises:
-        UnusableMask: If a mask has noise at its edges, is in colour, or has too many values.
-        UnreadablePicture: If the content of one cannot be taken for a picture.
+        UnusableMask: If a mask has noise at edges, is in colour, or has too many values.
+        UnreadablePicture: If the content of a mask is not a readable image.
         DataError: If a file cannot be read.
     """
 
@@ -51,16 +51,17 @@ def surveyed(
 
     with threads() as pool:
         tallies = list(pool.map(tally, masks))
-    readable = [(mask, tally) for mask, tally in zip(masks, tallies, strict=True) if tally]
-    every = added([tally for _, tally in readable])
+    readable = [(mask, counts) for mask, counts in zip(masks, tallies, strict=True) if counts]
+    total = added([counts for _, counts in readable])
     clean = []
-    for mask, tally_of_mask in readable:
-        noise = tally_of_mask.noise(every)
+    for mask, counts in readable:
+        noise = counts.noise(total)
         if noise and not lenient:
-            raise UnusableMask(of_noise(f"{printable(mask)}: looks", tally_of_mask, noise))
+            raise UnusableMask(of_noise(f"{printable(mask)}: looks", counts, noise))
         if not noise:
-            clean.append(tally_of_mask)
-    every = added(clean or [tally for _, tally in readable])
-    if noise := every.noise():
-        raise UnusableMask(of_noise("data: the masks look", every, noise))
-    return every
+            clean.append(counts)
+    if clean:
+        total = added(clean)
+    if noise := total.noise():
+        raise UnusableMask(of_noise("data: the masks look", total, noise))
+    return total

@@ -1,4 +1,4 @@
-"""Counts of the values in masks, and whether some are noise at the edges of the others."""
+"""Counts of the values in masks, and detection of noise at edges."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 Value = int | tuple[int, int, int]
-"""What a pixel of a mask has: a value, or a colour as red, green and blue."""
+"""The value of a pixel, or its colour as red, green and blue."""
 
 AT_ONCE = 1 << 22
-"""Pixels that are looked at together, so that a huge mask takes little beside itself."""
+"""Pixels processed at a time, which bounds the memory that a huge mask needs."""
 
 _SHOWN = 8
-"""Values that a message lists."""
+"""Values listed in a message."""
 
 _THIN = 0.05
-"""A value is thin if a smaller share of its pixels lies inside an area of it."""
+"""A value is thin if a smaller share of its pixels is inside."""
 
 _LEAST = 3
-"""Thin values that noise has at least, two where all of them are nearly a main value."""
+"""Least number of thin values in noise; one fewer if all of them are near a main value."""
 
 _POOLED, _SINGLE = 0.1, 0.2
-"""Noise is at least this share of the pixels at edges: in all masks together, in a single one."""
+"""Least share of noise among the pixels at edges: in all masks together, and in one mask."""
 
 _APART, _NEAR = 16, 8
-"""If main values are this far apart, a thin one so near to one of them is noise."""
+"""If main values are at least this far apart, a thin value within this distance is noise."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How many pixels each value, or colour, of masks has, and where these are.
+    """Pixel counts of each value, or colour, of masks.
 
     A pixel is inside if its 3x3 neighbourhood has one value, and at an edge otherwise. It is
-    between if its value lies strictly between the least and the largest of its neighbourhood.
+    between if its value is strictly between the least and the largest of its neighbourhood.
 
     Attributes:
-        counts: Pixels of each value.
-        edge: Those that are at an edge.
-        between: Those that are between others.
+        counts: Number of pixels of each value.
+        edge: Number of its pixels at an edge.
+        between: Number of its pixels between other values.
     """
 
     counts: Mapping[Value, int] = field(default_factory=dict)
@@ -53,34 +53,34 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """All pixels."""
+        """Number of pixels of all values."""
         return sum(self.counts.values())
 
     @property
     def thin(self) -> frozenset[Value]:
-        """Values that have nearly no pixel inside."""
+        """Values that have almost no pixels inside."""
         return frozenset(v for v, n in self.counts.items() if self.edge.get(v, 0) > (1 - _THIN) * n)
 
     def __str__(self) -> str:
-        """Return the values, each with its share of the pixels; of many, those with the most."""
+        """Return the most frequent values, each with its share of the pixels."""
         return self.listed(self.total)
 
     def listed(self, total: int, most: int = _SHOWN) -> str:
-        """Return the values with the most pixels, each with its share of so many."""
-        largest = sorted(self.counts, key=self.counts.__getitem__, reverse=True)[:most]
-        shown = sorted(largest, key=lambda v: v if isinstance(v, tuple) else (v,))
-        more = len(self.counts) - len(shown)
-        listed = ", ".join(f"{written(v)} ({percent(self.counts[v], total)})" for v in shown)
-        return f"{listed} and {more} more" if more else listed
+        """Return the most frequent values, each with its share of `total` pixels."""
+        frequent = sorted(self.counts, key=self.counts.__getitem__, reverse=True)[:most]
+        values = sorted(frequent, key=lambda v: v if isinstance(v, tuple) else (v,))
+        more = len(self.counts) - len(values)
+        text = ", ".join(f"{written(v)} ({percent(self.counts[v], total)})" for v in values)
+        return f"{text} and {more} more" if more else text
 
     def noise(self, within: Tally | None = None) -> frozenset[Value]:
-        """Return the values that look like noise at edges, none if it does not look so.
+        """Return the values that look like noise at edges; empty if there is no noise.
 
-        Interpolation puts values between two others along every edge, JPEG scatters values around
-        them. A class has an area of its own in some mask, or is one of few that never have.
+        Interpolation puts values between two others along every edge, and JPEG scatters values
+        around them. A class has pixels inside in some mask, or is one of few that never have.
 
         Args:
-            within: The tally of all masks, where this is of one of them.
+            within: The tally of all masks, if this is the tally of one of them.
         """
         thin = (within or self).thin & self.counts.keys()
         main = self.counts.keys() - thin
@@ -96,19 +96,19 @@ class Tally:
 
 
 def _is_near(value: int, main: Collection[Value]) -> bool:
-    """Return whether a value is nearly one of the main ones, which are far apart."""
+    """Return whether a value is near one of the main values, and these are far apart."""
     values = sorted(v for v in main if isinstance(v, int))
     apart = min((b - a for a, b in pairwise(values)), default=0)
     return apart >= _APART and min(abs(value - v) for v in values) <= _NEAR
 
 
 def tallied(pixels: Array, looks: Sequence[Array]) -> Tally:
-    """Return the tally of one mask.
+    """Count the pixels of one mask.
 
     Args:
         pixels: Values, (H, W) from 0 to 65535, or colours, (H, W, 3) uint8.
-        looks: What is compared between neighbours, each (H, W): the values, the bands of colours,
-            or of a palette both.
+        looks: Arrays in which neighbours are compared, each (H, W): the values, the bands of the
+            colours, or both for a palette.
     """
     if pixels.ndim == 3:
         colours, numbers = np.unique(keys_of(pixels), return_inverse=True)
@@ -124,13 +124,13 @@ def tallied(pixels: Array, looks: Sequence[Array]) -> Tally:
             middle = look[top : top + len(band)]
             edge |= low != high
             between |= (low < middle) & (middle < high)
-        parts = (band.ravel(), band[edge], band[between])
-        sums += np.stack([np.bincount(part, minlength=len(names)) for part in parts])
+        groups = (band.ravel(), band[edge], band[between])
+        sums += np.stack([np.bincount(group, minlength=len(names)) for group in groups])
     return Tally(*({names[n]: int(row[n]) for n in row.nonzero()[0]} for row in sums))
 
 
 def added(tallies: Sequence[Tally]) -> Tally:
-    """Return the tally of all masks together."""
+    """Return the sum of tallies."""
     counts, edge, between = Counter[Value](), Counter[Value](), Counter[Value]()
     for tally in tallies:
         counts.update(tally.counts)
@@ -140,17 +140,17 @@ def added(tallies: Sequence[Tally]) -> Tally:
 
 
 def written(value: Value) -> str:
-    """Return a value or a colour as people write it."""
+    """Return a value as a number, or a colour as `#rrggbb`."""
     return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
 
 
 def percent(part: int, whole: int) -> str:
-    """Return a share in per cent; few are distinguished from none."""
+    """Return a share in per cent; small shares become `< 0.1 %`."""
     return "< 0.1 %" if part < whole / 1000 else f"{100 * part / whole:.1f} %"
 
 
 def keys_of(pixels: Array) -> Array:
-    """Return values (H, W) as they are, and colours (H, W, 3) each as one number."""
+    """Return values (H, W) unchanged, and colours (H, W, 3) as one number each."""
     if pixels.ndim == 2:
         return pixels
     red, green, blue = (pixels[..., band].astype(np.uint32) for band in range(3))
@@ -159,21 +159,21 @@ def keys_of(pixels: Array) -> Array:
 
 
 def bands(pixels: Array) -> Iterator[tuple[int, Array]]:
-    """Yield pixels in bands of rows, each with its first row."""
+    """Yield the pixels in bands of rows, each with the index of its first row."""
     rows = max(1, AT_ONCE // max(1, pixels.shape[1]))
     for top in range(0, len(pixels), rows):
         yield top, pixels[top : top + rows]
 
 
 def _extremes(look: Array, top: int, bottom: int) -> tuple[Array, Array]:
-    """Return the least and the largest value in the 3x3 neighbourhood of each pixel of a band."""
-    part = np.pad(look[max(0, top - 1) : bottom + 1], 1, mode="edge")
-    if top > 0:  # the row above is there
-        part = part[1:]
+    """Return the minimum and maximum in the 3x3 neighbourhood of each pixel of a band."""
+    rows = np.pad(look[max(0, top - 1) : bottom + 1], 1, mode="edge")
+    if top > 0:  # the padding is not needed: the row above exists
+        rows = rows[1:]
     if bottom < len(look):
-        part = part[:-1]
+        rows = rows[:-1]
     low, high = (
-        extreme(extreme(part[:-2], part[1:-1]), part[2:]) for extreme in (np.minimum, np.maximum)
+        extreme(extreme(rows[:-2], rows[1:-1]), rows[2:]) for extreme in (np.minimum, np.maximum)
     )
     return (
         np.minimum(np.minimum(low[:, :-2], low[:, 1:-1]), low[:, 2:]),

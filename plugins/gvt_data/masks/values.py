@@ -1,4 +1,4 @@
-"""What the values or colours of mask files mean."""
+"""The class index of each value or colour in mask files."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from gvt import IGNORED, DataError
 from .tally import Tally, Value, percent, written
 
 UNKNOWN = 254
-"""The number of what is no class; classes and background are numbered from 0 to 253."""
+"""Index of values that are not classes; classes and background have indices from 0 to 253."""
 
 WHITE = 255
 _LARGEST = 65535
 
 Given = int | str | tuple[int, int, int]
-"""A value, or a colour as red, green and blue from 0 to 255, as "#ff8000", or by its name."""
+"""A value, or a colour: red, green and blue from 0 to 255, "#ff8000", or its name."""
 
 
 @dataclass(frozen=True)
 class MaskValues:
-    """Which class each value, or each colour, of a mask stands for.
+    """The class index of each value, or of each colour, of a mask.
 
     Attributes:
-        classes: The names of the classes.
-        numbers: The number of each value: a class, `len(classes)` for the background, 255 where
-            it is ignored.
-        background: Whether there are pixels of no class.
+        classes: Names of the classes.
+        numbers: Index of each value: a class, `len(classes)` for the background, or 255 if it is
+            ignored.
+        background: Whether there is a background.
     """
 
     classes: tuple[str, ...]
@@ -38,11 +38,11 @@ class MaskValues:
 
     @property
     def are_colours(self) -> bool:
-        """Whether they are colours."""
+        """Whether the classes are colours."""
         return any(isinstance(value, tuple) for value in self.numbers)
 
     def __str__(self) -> str:
-        """Return them as people write them."""
+        """Return the values as text, separated by commas."""
         return ", ".join(written(value) for value in self.numbers)
 
 
@@ -52,136 +52,137 @@ def mask_values(
     ignore: Given | None,
     tally: Callable[[], Tally],
 ) -> MaskValues:
-    """Return what masks mean, from a data set's parameters.
+    """Build the class indices of mask values from a data set's parameters.
 
-    255 is a value like any other, and nobody has said what it is unless it is named, the background
-    or ignored. Only where all masks are black and white, 0 and 255 and nothing else but what is
-    ignored, it is the second of the two.
+    255 is an ordinary value, and has no meaning unless it is a class, the background or ignored.
+    The only exception is a data set of black and white masks: if all values but the ignored one are
+    0 and 255, then 255 is the second of two classes.
 
     Args:
-        classes: The names, of the values from 0 on that are neither background nor ignored; or
-            each name's value or colour; or None for a class for each value in the masks.
-        background: The value or colour of no class.
-        ignore: That of pixels that count nowhere.
-        tally: Returns the values in all masks, of values that 255 may stand for 1 among.
+        classes: Names of the values from 0 on that are neither background nor ignored; or the
+            value or colour of each name; or None for one class per value in the masks.
+        background: Value or colour of the background.
+        ignore: Value or colour of pixels that are ignored.
+        tally: Function that counts the values in all masks.
 
     Raises:
-        DataError: If nobody has said what 255 is, and it is beside other values.
-        ValueError: If they are impossible, or stand twice.
+        DataError: If 255 has no meaning and occurs with other values.
+        ValueError: If a value or colour is impossible, or occurs twice.
     """
-    none = None if background is None else _value("background", background)
-    nowhere = None if ignore is None else _value("ignore", ignore)
+    rest = None if background is None else _value("background", background)
+    ignored = None if ignore is None else _value("ignore", ignore)
     if isinstance(classes, Mapping):
-        by_name = {name: _value(f"classes: {name}", given) for name, given in classes.items()}
-        return _checked(by_name, none, nowhere, {})
+        by_name = {name: _value(f"classes: {name}", value) for name, value in classes.items()}
+        return _indexed(by_name, rest, ignored, {})
     if classes is None:
-        counted = tally()
-        if WHITE not in (none, nowhere):
-            check_white(counted, nowhere)
-        found = sorted(v for v in counted.counts if isinstance(v, int))
-        return _checked({str(v): v for v in found if v not in (none, nowhere)}, none, nowhere, {})
-    by_name = _counted([str(name) for name in classes], (none, nowhere))
-    two = {0, 1} == {*by_name.values(), *(() if none is None else (none,))}
-    white: dict[Value, Value] = {}
-    if two and nowhere != WHITE and WHITE in (counted := tally()).counts:
-        check_white(counted, nowhere)
-        white = {WHITE: 1}
-    return _checked(by_name, none, nowhere, white)
+        counts = tally()
+        if WHITE not in (rest, ignored):
+            check_white(counts, ignored)
+        values = sorted(v for v in counts.counts if isinstance(v, int))
+        return _indexed({str(v): v for v in values if v not in (rest, ignored)}, rest, ignored, {})
+    by_name = _consecutive([str(name) for name in classes], (rest, ignored))
+    are_two = {0, 1} == {*by_name.values(), *(() if rest is None else (rest,))}
+    aliases: dict[Value, Value] = {}
+    if are_two and ignored != WHITE and WHITE in (counts := tally()).counts:
+        check_white(counts, ignored)
+        aliases = {WHITE: 1}
+    return _indexed(by_name, rest, ignored, aliases)
 
 
-def check_white(tally: Tally, nowhere: Value | None) -> None:
-    """Check that 255, of which nobody has said what it is, is clear from the values beside it.
+def check_white(tally: Tally, ignored: Value | None) -> None:
+    """Check that masks with 255, if it has no meaning, are black and white.
 
     Args:
-        tally: The values in all masks.
-        nowhere: The value that is ignored.
+        tally: Counts of the values in all masks.
+        ignored: The ignored value.
 
     Raises:
-        DataError: If it is not.
+        DataError: If there are other values.
     """
-    if WHITE in tally.counts and not tally.counts.keys() - {nowhere} <= {0, WHITE}:
+    if WHITE in tally.counts and not tally.counts.keys() - {ignored} <= {0, WHITE}:
         raise of_white("data.classes: the masks have", tally)
 
 
 def of_white(what: str, tally: Tally) -> DataError:
-    """Return the error that 255 is beside other values, and nobody says what it is."""
+    """Return the error for 255 without a meaning among other values."""
     every = tally.listed(tally.total, len(tally.counts))
     shown = str(tally)
     return DataError(
-        f"{what} the values {shown}, and nobody says what 255 is"
-        f"{'' if shown == every else f' ({percent(tally.counts[WHITE], tally.total)})'}; give "
-        "data.ignore=255 if it counts nowhere, data.background=255 if it is of no class, or its "
-        "class with the others in data.classes={NAME: VALUE}",
+        f"{what} the values {shown}, and the meaning of 255"
+        f"{'' if shown == every else f' ({percent(tally.counts[WHITE], tally.total)})'} is "
+        "unclear; give data.ignore=255 to ignore it, data.background=255 if it is the background, "
+        "or name it with the other classes in data.classes={NAME: VALUE}",
         details="" if shown == every else f"values: {every}",
     )
 
 
-def _checked(
+def _indexed(
     by_name: Mapping[str, Value],
-    none: Value | None,
-    nowhere: Value | None,
-    same: Mapping[Value, Value],
+    background: Value | None,
+    ignored: Value | None,
+    aliases: Mapping[Value, Value],
 ) -> MaskValues:
-    """Return them all with their numbers.
+    """Return the values with their class indices.
 
     Args:
-        by_name: The value of each class.
-        none: That of the background.
-        nowhere: That of what is ignored.
-        same: Further values, each with the one that it stands for.
+        by_name: Value of each class.
+        background: Value of the background.
+        ignored: The ignored value.
+        aliases: Further values, each with the value that it is an alias of.
 
     Raises:
-        ValueError: If a value stands twice, colours and values are mixed, or there are too many.
+        ValueError: If a value occurs twice, colours and values are mixed, or the number of classes
+            is out of range.
     """
-    named = [*by_name.values(), *(value for value in (none, nowhere) if value is not None)]
+    values = [*by_name.values(), *(v for v in (background, ignored) if v is not None)]
     if not by_name or len(by_name) >= UNKNOWN:
-        raise ValueError(f"classes: there are {len(by_name)}; from 1 to {UNKNOWN - 1} can be told")
-    if len({type(value) for value in named}) > 1:
+        raise ValueError(f"classes: there are {len(by_name)}; give 1 to {UNKNOWN - 1}")
+    if len({type(value) for value in values}) > 1:
         raise ValueError(
             "classes, background and ignore: some are values and some colours; give one kind"
         )
-    for value in named:
-        if named.count(value) > 1:
+    for value in values:
+        if values.count(value) > 1:
             raise ValueError(
-                f"classes, background and ignore: {written(value)} stands there more than once"
+                f"classes, background and ignore: {written(value)} occurs more than once"
             )
-    numbers: dict[Value, int] = {value: number for number, value in enumerate(by_name.values())}
-    if none is not None:
-        numbers[none] = len(by_name)
-    if nowhere is not None:
-        numbers[nowhere] = IGNORED
-    numbers |= {value: numbers[other] for value, other in same.items()}
-    return MaskValues(tuple(by_name), numbers, none is not None)
+    indices: dict[Value, int] = {value: index for index, value in enumerate(by_name.values())}
+    if background is not None:
+        indices[background] = len(by_name)
+    if ignored is not None:
+        indices[ignored] = IGNORED
+    indices |= {alias: indices[value] for alias, value in aliases.items()}
+    return MaskValues(tuple(by_name), indices, background is not None)
 
 
-def _counted(names: Sequence[str], others: Sequence[Value | None]) -> dict[str, Value]:
-    """Return the value of each name, from 0 on without those of others."""
+def _consecutive(names: Sequence[str], reserved: Sequence[Value | None]) -> dict[str, Value]:
+    """Return the value of each name, counted from 0 without the reserved values."""
     if len(set(names)) != len(names):
         raise ValueError(f"classes {list(names)}: give each name once")
-    if any(isinstance(value, tuple) for value in others):
+    if any(isinstance(value, tuple) for value in reserved):
         raise ValueError(
-            "classes: names alone stand for values, and background or ignore is a colour; give "
-            "each class its colour, as in {cell: '#ff0000'}"
+            "classes: a list of names stands for values, but background or ignore is a colour; "
+            "give each class its colour, as in {cell: '#ff0000'}"
         )
-    free = (value for value in range(len(names) + len(others)) if value not in others)
+    free = (value for value in range(len(names) + len(reserved)) if value not in reserved)
     return dict(zip(names, free, strict=False))
 
 
-def _value(what: str, given: Given) -> Value:
-    """Return a value, or a colour as red, green and blue."""
-    if isinstance(given, int):
-        if not 0 <= given <= _LARGEST:
-            raise ValueError(f"{what} {given}: a mask's values are from 0 to {_LARGEST}")
-        return given
-    if isinstance(given, str):
+def _value(what: str, value: Given) -> Value:
+    """Return a checked value, or a colour as red, green and blue."""
+    if isinstance(value, int):
+        if not 0 <= value <= _LARGEST:
+            raise ValueError(f"{what} {value}: the values of masks are from 0 to {_LARGEST}")
+        return value
+    if isinstance(value, str):
         try:
-            red, green, blue = ImageColor.getrgb(given)[:3]
+            red, green, blue = ImageColor.getrgb(value)[:3]
         except ValueError as error:
             raise ValueError(
-                f"{what} {given!r}: is no colour; write '#ff8000' or [255, 128, 0]"
+                f"{what} {value!r}: is not a colour; write '#ff8000' or [255, 128, 0]"
             ) from error
         return red, green, blue
-    red, green, blue = given
+    red, green, blue = value
     if not all(0 <= part <= 255 for part in (red, green, blue)):
-        raise ValueError(f"{what} {list(given)}: red, green and blue from 0 to 255")
+        raise ValueError(f"{what} {list(value)}: red, green and blue are from 0 to 255")
     return red, green, blue

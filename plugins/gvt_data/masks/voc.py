@@ -1,4 +1,4 @@
-"""Pascal VOC's pictures with the classes of their pixels."""
+"""Pascal VOC's images with segmentation masks."""
 
 from __future__ import annotations
 
@@ -38,33 +38,35 @@ _LISTS = Path("ImageSets/Segmentation")
 
 
 class VOCSegmentation(MaskSet):
-    """Photographs with 20 classes of things, and a background; 255, around them, counts nowhere.
+    """Pascal VOC's photographs with 20 classes and a background; object borders are ignored.
 
     M. Everingham and others (2010), The Pascal Visual Object Classes (VOC) Challenge,
-    https://doi.org/10.1007/s11263-009-0275-4. Masks are palette PNGs, 0 the background and 1 to 20
-    the classes; here these count from 0, and the background is 20.
+    https://doi.org/10.1007/s11263-009-0275-4. Masks are palette PNGs with the background as 0, the
+    classes as 1 to 20 and the ignored borders as 255. The class indices of the data set begin at
+    0, and the background is 20.
 
     Args:
         split: `train`, `val` or `test`.
-        root: The folder with JPEGImages, SegmentationClass and ImageSets, or one with
-            VOCdevkit/VOC2012 or another year of it below.
-        train: The list that is trained on: `train`, `trainval`, or another one's name in
-            ImageSets/Segmentation. Where there is no list `train`, it is `trainval` or the only
-            other list, without the pictures of other splits' lists.
-        size: Height and width in pixels of all images, or both in one number; each picture keeps
-            its own unless given.
-        fit: How a picture meets a size of another shape: `crop`, `pad` or `stretch`.
+        root: Folder with JPEGImages, SegmentationClass and ImageSets, or a folder above it with
+            VOCdevkit/VOC2012 or another year.
+        train: List of the training images: `train`, `trainval`, or the name of another list in
+            ImageSets/Segmentation. If there is no list `train`, the default is `trainval` or the
+            only other list, without the images in the lists of other splits.
+        size: Height and width in pixels of all images, or one number for both; by default each
+            image keeps its size.
+        fit: How an image fits a size of another shape: `crop`, `pad` or `stretch`.
         channels: 1 for grey, 3 for colour.
-        tile: Pictures that are larger on a side are cut into tiles of so many pixels a side.
-        val: The share of the training pictures that is `val`, where no list says which are. The
-            choice depends on the seed and each picture's own name.
+        tile: Side in pixels of the tiles into which larger images are cut.
+        val: Share of the training images for `val`, if it has no list. The choice depends on the
+            seed and the name of each image.
         test: The same for `test`.
-        split_seed: Another number makes another choice.
-        on_error: What happens to pairs that are broken: `error` stops at one, `skip` reads all
-            once at opening, leaves those out and warns of them.
+        split_seed: Seed of the choice.
+        on_error: Treatment of broken pairs: `error` stops at the first; `skip` reads all pairs on
+            opening, and leaves the broken ones out with a warning.
 
     Raises:
-        DataError: If the folder or the split's list is missing, or files are missing or broken.
+        DataError: If the folder or the list of the split is missing, or files are missing or
+            broken.
         ValueError: If a size or a share is impossible.
     """
 
@@ -93,7 +95,7 @@ class VOCSegmentation(MaskSet):
 
     @staticmethod
     def gvt_example(folder: Path) -> dict[str, str]:
-        """Write a few pictures in VOC's layout, and return the parameters that read them."""
+        """Write a few images in VOC's layout, and return the parameters that read them."""
         for name in ("JPEGImages", "SegmentationClass", _LISTS):
             (folder / name).mkdir(parents=True)
         for number in range(8):
@@ -111,38 +113,38 @@ class VOCSegmentation(MaskSet):
 
 
 def _folder(root: Path) -> Path:
-    """Return the folder that holds the images, the root or one below."""
+    """Return the folder of the data set: the root, or a folder below."""
     if (root / "JPEGImages").is_dir():
         return root
-    found = sorted(p for p in root.glob("VOC*/**/") if (p / "JPEGImages").is_dir())
-    if len(found) == 1:
-        return found[0]
-    if found:
-        years = ", ".join(printable(path) for path in found)
-        raise DataError(f"data.root: {str(root)!r} has several: {years}; give one of them")
-    raise DataError(f"data.root: no Pascal VOC in {str(root)!r}; {ABOUT}")
+    folders = sorted(p for p in root.glob("VOC*/**/") if (p / "JPEGImages").is_dir())
+    if len(folders) == 1:
+        return folders[0]
+    if folders:
+        years = ", ".join(printable(path) for path in folders)
+        raise DataError(f"data.root: {str(root)!r} has several years: {years}; give one of them")
+    raise DataError(f"data.root: there is no Pascal VOC in {str(root)!r}; {ABOUT}")
 
 
 def _pairs(
     folder: Path, split: str, train: str, shares: Mapping[str, float], seed: int
 ) -> list[Pair]:
-    """Return the pairs of a split, by lists or shares."""
+    """Return the pairs of a split, from its list or its share."""
     lists = split_lists(folder, _LISTS, split, train)
     if lists is None:
         raise DataError(f"data.root: {printable(folder / _LISTS)} has no lists of splits; {ABOUT}")
     images, masks = folder / "JPEGImages", folder / "SegmentationClass"
-    pictures, drawn = files_by_name(images, SUFFIXES), files_by_name(masks, {".png"})
+    image_of, mask_of = files_by_name(images, SUFFIXES), files_by_name(masks, {".png"})
     by_split = {
-        of: [
+        part: [
             Pair(
                 name,
-                pictures.get(name),
-                drawn.get(name),
-                printable(masks / f"{name}.png" if name in pictures else images / f"{name}.jpg"),
+                image_of.get(name),
+                mask_of.get(name),
+                printable(masks / f"{name}.png" if name in image_of else images / f"{name}.jpg"),
             )
             for name in names
         ]
-        for of, names in lists.names(pictures).items()
+        for part, names in lists.names(image_of).items()
     }
     pairs = divided(by_split, shares, seed, lambda pair: pair.name)[split]
     if not pairs:

@@ -185,7 +185,7 @@ def test_folders_with_numbers_for_names(tmp_path):
 
 def test_nothing_readable_is_an_empty_split(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.warns(UserWarning), pytest.raises(gvt.DataError, match="has no pictures"):
+    with pytest.warns(UserWarning), pytest.raises(gvt.DataError, match="has no images"):
         ImageFolder("train", str(tmp_path), on_error="skip")
 
 
@@ -200,7 +200,7 @@ def test_an_empty_split_is_one_line(folder):
         ({"size": 0}, r"size \[0, 0\]"),
         ({"size": (4, 0)}, "one pixel"),
         ({"val": 0.5, "test": 0.5}, "less than 1"),
-        ({"val": -0.1}, "shares from 0"),
+        ({"val": -0.1}, "shares of at least 0"),
         ({"background": (0, 0, 256)}, "from 0 to 255"),
         ({"classes": ["cat", "cow"]}, "there are cat, dog"),
         ({"classes": ["cat", "cat"]}, "each once"),
@@ -326,7 +326,7 @@ def test_files_that_are_passed_over_are_told(folder):
         (folder / name).touch()
     (folder / "cat/00").write_bytes((folder / "dog/00.png").read_bytes())
     (folder / "cat/scan.001").write_bytes((folder / "dog/00.png").read_bytes())
-    says = r"split train of .*: passed over: 2 \.heic, 1 without suffix, 1 \.001, 1 \.cr2; read are"
+    says = r"split train of .*: left out: 2 \.heic, 1 without suffix, 1 \.001, 1 \.cr2; image files"
     with pytest.warns(UserWarning, match=says):
         dataset = ImageFolder("train", str(folder))
     assert len(dataset) == 12
@@ -343,7 +343,7 @@ def test_what_belongs_beside_pictures_is_not_told(folder):
 
 def test_class_folders_without_pictures_are_told_once(folder):
     (folder / "owl").mkdir()
-    with pytest.warns(UserWarning, match="folders without pictures, .*classes nor splits: owl"):
+    with pytest.warns(UserWarning, match="folders without images, .*classes nor splits: owl"):
         assert ImageFolder("train", str(folder), val=0.3).info.classes == ("cat", "dog")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -387,7 +387,7 @@ def test_data_check_tells_everything_of_every_file(folder):
     pages[0].save(folder / "cat/stack.tif", save_all=True, append_images=pages[1:])
     (folder / "cat/notes.txt").touch()
     (folder / "dog/1.heic").touch()
-    with pytest.warns(UserWarning, match=r"passed over: 1 \.heic"):
+    with pytest.warns(UserWarning, match=r"left out: 1 \.heic"):
         report = check("classify.folder", [f"data.root={folder}", "data.val=0", "data.size=8"])
     assert re.search(r"\npassed over +1 \.heic, 1 \.txt *\n", report)
     assert "train: 1 of 13 files has several pages" in report

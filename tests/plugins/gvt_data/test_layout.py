@@ -155,8 +155,8 @@ def test_what_a_name_would_do_to_a_terminal_is_escaped(make, files):
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ([], "no pictures in .*ROOT/cat/1.jpg"),
-        (["notes.txt"], "no pictures in"),
+        ([], "no images in .*ROOT/cat/1.jpg"),
+        (["notes.txt"], "no images in"),
         (["a/1.png", "2.png"], r"in class folders \(a/1.png\) and beside them \(2.png\)"),
         (["train/a/1.png", "train/2.png"], r"\(train/a/1.png\) and beside them \(train/2.png\)"),
         (["train/1.png", "cats/2.png"], "cats/2.png beside the split train"),
@@ -169,7 +169,7 @@ def test_other_layouts_are_one_line(make, files, says):
 
 
 def test_a_missing_folder_is_one_line(tmp_path):
-    with pytest.raises(gvt.DataError, match=r"no folder '.*gone'; expected are.*ROOT/train/cat"):
+    with pytest.raises(gvt.DataError, match=r"no folder '.*gone'; expected: .*ROOT/train/cat"):
         read_layout(tmp_path / "gone", NONE, 0)
 
 
@@ -190,7 +190,7 @@ def test_splits_have_several_names(make, train, val, test):
     ("files", "says"),
     [
         (["val/a/1.png", "valid/a/2.png", "train/a/3.png"], "val and valid in .* both the split"),
-        (["seg_train/a/1.png", "seg_test/a/2.png"], r"like splits \(seg_test, seg_train\); call"),
+        (["seg_train/a/1.png", "seg_test/a/2.png"], r"like splits \(seg_test, seg_train\); name"),
         (["trainA/1.png", "testA/2.png"], r"like splits \(testA, trainA\)"),
         (["train/train/a/1.png", "val/val/a/2.png"], r"like splits \(train, val\)"),
         (["set/train/a/1.png", "set/val/a/2.png"], "in a folder .*; give data.root=.*/set$"),

@@ -144,9 +144,9 @@ def test_the_info_of_the_parts_survives_a_checkpoint(with_cells):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"shares": {"named": 1.0}}, "shares are for named; give one for each part"),
+        ({"shares": {"named": 1.0}}, "shares: given for named; give one for each of named, mapped"),
         ({"grey": {**SCENES, "channels": 1}, "colour": SCENES}, "grey 1, colour 3"),
-        ({"digits": SCENES, "cells": "twins"}, r"parts\.cells: 3 names two of its classes"),
+        ({"digits": SCENES, "cells": "twins"}, r"parts\.cells: 3 is the name of 2 classes"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(settings, said, with_cells):

@@ -28,7 +28,7 @@ def test_names_are_picked_in_their_own_order():
 
 @pytest.mark.parametrize("name", [7, "5", "c", "a.b"])
 def test_a_name_that_is_not_there_is_one_line(name):
-    with pytest.raises(gvt.DataError, match=rf"^data\.val: no picture is called {name}$"):
+    with pytest.raises(gvt.DataError, match=rf"^data\.val: there is no image named {name}$"):
         picked(NAMES, [("data.val", name)])
 
 
@@ -45,7 +45,7 @@ def test_a_list_is_a_name_on_each_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "No such file"), ("ü".encode("latin1"), "no text in UTF-8")]
+    ("content", "says"), [(None, "No such file"), ("ü".encode("latin1"), "not UTF-8 text")]
 )
 def test_a_list_that_is_none_is_one_line(tmp_path, content, says):
     if content is not None:
@@ -69,7 +69,7 @@ def test_a_share_is_met_and_nothing_moves_when_more_is_added():
 
 @pytest.mark.parametrize("shares", [{"val": -0.1}, {"val": 0.5, "test": 0.5}])
 def test_impossible_shares_are_one_line(shares):
-    with pytest.raises(ValueError, match="shares from 0, together less than 1"):
+    with pytest.raises(ValueError, match="shares of at least 0 and together less than 1"):
         check_shares(shares)
 
 
@@ -138,7 +138,7 @@ def test_few_pictures_are_shared_out_only_where_a_share_is_given():
     one = [PurePosixPath("a")]
     parts = divided({"train": one, "val": [*one]}, {"val": 0.2, "test": 0}, 0, lambda name: name)
     assert parts == {"train": one, "val": one, "test": []}
-    says = r"^data: 1 training pictures .* train, val \(0\.2\); at least 2 .* or data\.val=0$"
+    says = r"^data: 1 training images .* train, val \(0\.2\); .*at least 2 .* give data\.val=0$"
     with pytest.raises(gvt.DataError, match=says):
         divided({"train": one}, {"val": 0.2, "test": 0}, 0, lambda name: name)
 

@@ -94,26 +94,26 @@ def without(key, **more):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[", "is no JSON: EOF"),
-        ("{}", "is no list of COCO's results"),
+        ("[", "is not JSON: EOF"),
+        ("{}", "is not a list of COCO results"),
         ("[3]", "entry 1: "),
         ([ENTRY, without("score")], "entry 2: score: Field required"),
         ([without("score", score="high")], "entry 1: score: Input should be a valid number"),
         ('[{"score": NaN, "file_name": "a"}]', "entry 1: score: Input should be a finite number"),
-        ([without("bbox")], "entry 1: it has neither bbox nor segmentation"),
+        ([without("bbox")], "entry 1: has neither bbox nor segmentation"),
         ([without("bbox", bbox=[1, 2, 3])], "entry 1: bbox: List should have at least 4 items"),
         ([without("bbox", bbox=[1, 2, 3, "x"])], r"entry 1: bbox\.3: Input should be a valid"),
-        ([without("bbox", bbox=[1, 2, -3, 4])], "a negative width or height"),
-        ([without("category_name")], "entry 1: category_id None is none of 1, 2, 3"),
-        ([without("category_name", category_id=4)], "category_id 4 is none of 1, 2, 3"),
-        ([without("category_name", category_name="x\n")], r"category_name x\\n is none of RBC,"),
-        ([without("file_name")], "entry 1: it names no image: give file_name, or a number"),
-        ([without("file_name", image_id="a")], "entry 1: it names no image"),
-        ([without("bbox", bbox=[-1e39, 10, 0, 30])], "is no place in a picture"),
-        ([without("bbox", bbox=[0, 0, 1, 1.1e6])], "is no place in a picture"),
-        ([without("bbox", segmentation=[])], "entry 1: it has neither bbox nor segmentation"),
+        ([without("bbox", bbox=[1, 2, -3, 4])], "negative width or height"),
+        ([without("category_name")], "entry 1: category_id None is not one of 1, 2, 3"),
+        ([without("category_name", category_id=4)], "category_id 4 is not one of 1, 2, 3"),
+        ([without("category_name", category_name="x\n")], r"category_name x\\n is not one of RBC,"),
+        ([without("file_name")], "entry 1: names no image; give file_name, or a number"),
+        ([without("file_name", image_id="a")], "entry 1: names no image"),
+        ([without("bbox", bbox=[-1e39, 10, 0, 30])], "coordinates out of range"),
+        ([without("bbox", bbox=[0, 0, 1, 1.1e6])], "coordinates out of range"),
+        ([without("bbox", segmentation=[])], "entry 1: has neither bbox nor segmentation"),
         ([ENTRY, {**ENTRY, "segmentation": [[1, 1, 4, 1, 4, 4]]}],
-         "entry 1: it has no segmentation, and others do"),
+         "entry 1: has no segmentation, but other entries do"),
     ],
 )  # fmt: skip
 def test_a_malformed_file_is_one_line_that_says_where(tmp_path, content, message):
@@ -198,7 +198,7 @@ def test_entries_of_one_image_are_sorted_by_their_scores(tmp_path):
 def test_what_is_no_number_is_not_written():
     said = prediction(2, (9, 9), masks=False)
     said["scores"][1] = float("nan")
-    with pytest.raises(ValueError, match=r"a\.png: a predicted box or score is not a number"):
+    with pytest.raises(ValueError, match=r"a\.png: a predicted box or score is not finite"):
         results_of(said, 1, "a.png", CLASSES)
 
 

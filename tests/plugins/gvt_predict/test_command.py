@@ -134,16 +134,16 @@ def test_broken_pictures_are_named_and_counted_and_the_others_written(pixels, pi
     assert len(done.stdout.splitlines()) == 2
     first, second, last = done.stderr.splitlines()
     assert first.startswith("pics/broken.png: cannot be read as a picture: ")
-    assert (second, last) == ("written to out", "error: 1 of 3 pictures could not be predicted")
+    assert (second, last) == ("written to out", "error: 1 of 3 images could not be predicted")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["pixels.shade", "none.png"], "none.png: there is no such file or folder"),
-        (["pixels.shade", "empty"], "empty: has no pictures ("),
-        (["pixels.shade", "device=cpu"], "no pictures: name files, or a folder of them"),
-        (["pixels.shade", "pics", "-o", "."], ".: has files, and no predictions.jsonl"),
+        (["pixels.shade", "empty"], "empty: has no images ("),
+        (["pixels.shade", "device=cpu"], "no images: give image files or folders"),
+        (["pixels.shade", "pics", "-o", "."], ".: has files, but no predictions.jsonl"),
         (["pixels.shade", "pics"], "pixels.shade: its networks are not trained"),
         (["pixels.shade", "pics", "predict.tile=0"], "predict.tile: "),
         (["pixels.anything", "pics"], "pixels.anything: its networks are not trained"),
@@ -178,7 +178,8 @@ def test_what_generates_predicts_nothing(pictures, call):
     run = gvt.run("gan.mnist", *small, "train.steps=1", quiet=True)
     done = call(run.folder, "pics")
     assert done.returncode == 2
-    assert done.stderr == "error: gan.mnist: GAN makes no predictions, so there is nothing to do\n"
+    error = "error: gan.mnist: GAN makes no predictions, so there is nothing to predict\n"
+    assert done.stderr == error
 
 
 @pytest.mark.slow
@@ -195,9 +196,9 @@ def test_interrupting_leaves_whole_masks_each_with_its_line(pictures, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     answer, last = filter(None, err.splitlines())
-    assert answer == "finishing this picture; once more leaves it out"
+    assert answer == "finishing this image; press again to stop at once"
     count = 1 + len(out.splitlines())
-    assert last == f"stopped after {count} of 402 pictures"
+    assert last == f"stopped after {count} of 402 images"
     lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
     assert len(lines) == count
     masks = {json.loads(line)["mask"] for line in lines}

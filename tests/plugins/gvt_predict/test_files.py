@@ -35,13 +35,13 @@ def test_earlier_predictions_in_the_folder_are_left_out(place):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("none.png", "there is no such file or folder"), ("sub/empty", r"has no pictures \(\.apng")],
+    [("none.png", "there is no such file or folder"), ("sub/empty", r"has no images \(\.apng")],
 )
 def test_what_is_not_there_is_one_line(place, name, message):
     (place / "sub" / "empty").mkdir()
     with pytest.raises(gvt.UsageError, match=f"{name}: {message}"):
         find_pictures([place / "b.png", place / name])
-    with pytest.raises(gvt.UsageError, match="no pictures: name files"):
+    with pytest.raises(gvt.UsageError, match="no images: give image files"):
         find_pictures([])
 
 
@@ -73,10 +73,10 @@ def test_what_is_passed_over_in_a_folder_is_told(place):
     (place / "sub" / "x.heic").touch()
     Image.new("L", (3, 3)).save(place / "sub" / "y", "PNG")
     (line,) = passed_over([place, place / "b.png"])
-    assert line == f"{place}: passed over: 1 without suffix, 1 .heic"
+    assert line == f"{place}: left out: 1 without suffix, 1 .heic"
     assert passed_over([place], out=place / "sub") == []
     (place / "sub" / "c.tif").unlink()
-    with pytest.raises(gvt.UsageError, match=r"no pictures that are read, but 1 without suffix, 1"):
+    with pytest.raises(gvt.UsageError, match=r"has no images \(.*\), but 1 without suffix, 1"):
         find_pictures([place / "sub"])
 
 

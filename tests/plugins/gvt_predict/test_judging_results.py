@@ -65,7 +65,7 @@ def own(found):
 
 def scored(path, of, *words, **options):
     """Score a file of which some images have no entry, as there is one with nothing on it."""
-    with pytest.warns(UserWarning, match="have no entry in it"):
+    with pytest.warns(UserWarning, match="have no entry and count"):
         return gvt.evaluate_predictions(path, of, *words, **options)
 
 
@@ -155,8 +155,8 @@ def test_what_does_not_meet_is_told(runs, tmp_path):
     with pytest.warns(UserWarning) as caught:
         judged = judge_predictions(path, "squares.boxes")
     assert [str(w.message) for w in caught] == [
-        f"{path}: 1 of its images are not in the split 'test' and not scored: elsewhere/9.png",
-        f"{path}: 6 of the 7 images of the split 'test' have no entry in it and count as without "
+        f"{path}: 1 of its images are not in split 'test' and are ignored: elsewhere/9.png",
+        f"{path}: 6 of the 7 images of split 'test' have no entry and count as having no "
         "detections: squares/test/1.png, squares/test/2.png, squares/test/3.png, "
         "squares/test/4.png, squares/test/5.png and 1 more",
     ]
@@ -176,16 +176,16 @@ def test_no_detection_at_all_is_zero(tmp_path):
 
 def test_a_file_of_other_images_is_an_error(runs, tmp_path):
     path = written(entries_of(runs["squares.boxes"], "val"), tmp_path)
-    with pytest.raises(gvt.DataError, match=r"none of its images is in the split 'test'; it names"):
+    with pytest.raises(gvt.DataError, match=r"none of its images is in split 'test'; it names"):
         gvt.evaluate_predictions(path, "squares.boxes")
 
 
 @pytest.mark.parametrize(
     ("recipe", "words", "split", "said"),
     [
-        ("squares.names", (), None, "none of its heads measures boxes"),
-        ("squares.unmeasured", (), None, "none of its heads measures boxes"),
-        ("gan.mnist", (), "test", "none of its heads measures boxes"),
+        ("squares.names", (), None, "has no head with metrics for boxes"),
+        ("squares.unmeasured", (), None, "has no head with metrics for boxes"),
+        ("gan.mnist", (), "test", "has no head with metrics for boxes"),
         ("squares.boxes", (), "tset", "no split 'tset'"),
         ("squares.boxes", ("evaluate.split=null", "evaluate.final=null"), None, "name one"),
         ("squares.boxs", (), None, "squares.boxes"),
@@ -261,7 +261,7 @@ def test_numbers_of_images_that_have_none_are_an_error_at_once(runs, tmp_path, m
     monkeypatch.setattr(
         Results, "of", lambda self, record: asked.append(record) or of(self, record)
     )
-    with pytest.raises(gvt.DataError, match="by image_id alone, and those of the split 'test' have "
+    with pytest.raises(gvt.DataError, match="alone, but the images of split 'test' have "
                        "no numbers; give file_name"):  # fmt: skip
         gvt.evaluate_predictions(path, "squares.boxes", "data.numbered=false")
     assert not asked

@@ -87,5 +87,5 @@ def test_nothing_found_is_empty_in_every_key():
 def test_what_is_no_number_is_an_error_that_names_the_picture(key):
     said = said_of((9, 9), 0)
     said[key][0] = float("nan")
-    with pytest.raises(gvt.DataError, match=r"a\.png: a predicted box or score is not a number"):
+    with pytest.raises(gvt.DataError, match=r"a\.png: a predicted box or score is not finite"):
         objects_in(said, torch.eye(3, dtype=torch.float64), Box(0, 0, 9, 9), "a.png")

@@ -144,10 +144,10 @@ def test_predictions_replace_earlier_ones_and_nothing_else(pixels, tmp_path):
     for _ in range(2):
         gvt.predict("pixels.shade", tmp_path / "a.png", SHARP, out=out)
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 1
-    with pytest.raises(gvt.UsageError, match=r"out.a\.png: is one of the pictures"):
+    with pytest.raises(gvt.UsageError, match=r"out.a\.png: is one of the images"):
         gvt.predict("pixels.shade", out / "a.png", SHARP, out=out)
     (out / "predictions.jsonl").unlink()
-    with pytest.raises(gvt.UsageError, match=r"has files, and no predictions\.jsonl"):
+    with pytest.raises(gvt.UsageError, match=r"has files, but no predictions\.jsonl"):
         gvt.predict("pixels.shade", tmp_path / "a.png", SHARP, out=out)
 
 
@@ -266,7 +266,7 @@ def test_a_head_that_says_no_numbers_is_told_of_each_picture(pixels, tmp_path):
     Image.new("RGB", (20, 20)).save(tmp_path / "c.png")  # of which it says nothing
     done = gvt.predict("pixels.things", tmp_path, "heads.what.broken=true", out=tmp_path / "out")
     assert [bool(one.error) for one in done] == [True, True, False]
-    assert "a.png: a predicted box or score is not a number" in done[0].error
+    assert "a.png: a predicted box or score is not finite" in done[0].error
     assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
 
 

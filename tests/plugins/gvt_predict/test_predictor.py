@@ -100,7 +100,7 @@ def test_without_a_reader_pixels_keep_the_pictures_size_and_whole_ones_the_train
 
 
 def test_images_of_other_channels_are_no_pictures(predictor):
-    with pytest.raises(gvt.UsageError, match="images of 4 channels, and picture files give 1 or 3"):
+    with pytest.raises(gvt.UsageError, match="images of 4 channels, but image files have 1 or 3"):
         predictor({"a": SHARP}, shape=(4, 28, 28))
 
 
@@ -147,7 +147,7 @@ def test_predictions_of_neither_pictures_nor_pixels_are_refused(predictor):
 
 def test_more_classes_than_a_png_holds_are_refused(predictor):
     many = [str(number) for number in range(255)]
-    with pytest.raises(gvt.UsageError, match="255 classes of pixels apart, and the PNG"):
+    with pytest.raises(gvt.UsageError, match="255 classes of pixels, but the PNG"):
         predictor({"a": SHARP}, reader=gvt.PictureReader(), classes=many)
 
 
@@ -233,8 +233,8 @@ def test_a_large_picture_is_cut_into_parts_that_are_brought_to_the_size(predicto
     image = things(boxes, (200, 400))
     asked = []
     task = predictor({"a": THINGS}, "tile=120", reader=reader)
-    scored = task._scored
-    task._scored = lambda image, boxes, *rest: asked.extend(boxes) or scored(image, boxes, *rest)
+    scored = task._score
+    task._score = lambda image, boxes, *rest: asked.extend(boxes) or scored(image, boxes, *rest)
     found = task(image, "it")["a"]
     assert {(box.bottom - box.top, box.right - box.left) for box in asked} == {(60, 120)}
     assert len(found) == len(boxes)
@@ -244,7 +244,9 @@ def test_a_large_picture_is_cut_into_parts_that_are_brought_to_the_size(predicto
 
 def test_tiles_of_pictures_that_are_brought_to_a_size_are_for_objects_alone(predictor):
     reader = gvt.PictureReader(size=(30, 60))
-    with pytest.raises(gvt.UsageError, match=r"predict\.tile=100: pictures are brought to 30 x 60"):
+    with pytest.raises(
+        gvt.UsageError, match=r"predict\.tile=100: the model resizes images to 30 x 60"
+    ):
         predictor({"a": SHARP, "b": THINGS}, "tile=100", reader=reader)
     said = predictor({"a": SHARP}, "tile=512", reader=reader)(picture(9, 9), "it")
     assert said["a"]["semantic"].shape == (9, 9)

@@ -78,7 +78,7 @@ def test_two_maps_of_pixels_are_told_apart(pixels, tmp_path):
 def test_a_head_whose_mask_would_be_the_overlay_is_refused(pixels, tmp_path):
     half_light().save(tmp_path / "a.png")
     heads = (SHARP, "heads.Overlay.name=shade", "heads.Overlay.weights=500")
-    with pytest.raises(gvt.UsageError, match=r"its mask would be PICTURE_Overlay\.png"):
+    with pytest.raises(gvt.UsageError, match=r"its mask would be IMAGE_Overlay\.png"):
         gvt.predict("pixels.shade", tmp_path / "a.png", *heads, out=tmp_path / "out")
 
 

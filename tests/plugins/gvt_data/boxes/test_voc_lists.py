@@ -51,7 +51,9 @@ def stems(*numbers):
 @pytest.mark.parametrize("name", ["default", "all", "TrainVal"])
 def test_the_only_list_is_trained_on_and_a_share_of_it_is_val(name, kind, data):
     write(data, **{name: range(8), "cat_train": ["0  1", "1 -1"], "train_val": ["2 0"]})
-    with pytest.warns(AssumedWarning, match=rf"has no list train\.txt; {name}\.txt is trained on"):
+    with pytest.warns(
+        AssumedWarning, match=rf"has no list train\.txt; {name}\.txt is used for training"
+    ):
         train, val = (names(kind(split, str(data))) for split in ("train", "val"))
     assert train | val == stems(*range(8))
     assert not train & val
@@ -62,7 +64,7 @@ def test_the_only_list_is_trained_on_and_a_share_of_it_is_val(name, kind, data):
 
 def test_trainval_is_trained_on_without_what_other_lists_have(kind, data):
     write(data, trainval=range(6), test=[6, 7])
-    with pytest.warns(AssumedWarning, match=r"trainval\.txt is trained on"):
+    with pytest.warns(AssumedWarning, match=r"trainval\.txt is used for training"):
         parts = {split: names(kind(split, str(data))) for split in kind.splits}
     assert parts["train"] | parts["val"] == stems(*range(6))
     assert parts["test"] == stems(6, 7)
@@ -88,7 +90,10 @@ def test_where_it_is_unclear_the_lists_are_named(kind, data):
     write(data, first=range(4), second=range(4, 8), cat_first=["0 1", "1 0"])
     with pytest.raises(gvt.DataError) as caught:
         kind("train", str(data))
-    assert "has no list train.txt; it has first.txt, second.txt; say which" in str(caught.value)
+    assert (
+        "has no list train.txt; it has first.txt, second.txt; choose the list for training"
+        in str(caught.value)
+    )
     assert "data.train=NAME" in str(caught.value)
     with pytest.raises(gvt.DataError, match=r"has no list third\.txt; it has first\.txt, second"):
         kind("train", str(data), train="third")
@@ -124,7 +129,7 @@ def test_paths_in_lists_are_matched_by_their_endings(form, kind, data):
 def test_two_pictures_of_one_name_are_an_error(kind, data):
     write(data, train=[0], val=[1])
     shutil.copy(data / "JPEGImages/0.jpg", data / "JPEGImages/0.png")
-    with pytest.raises(gvt.DataError, match=r"0\.png: .*0\.jpg goes by the same name"):
+    with pytest.raises(gvt.DataError, match=r"0\.png: has the same name as .*0\.jpg"):
         kind("train", str(data))
 
 

@@ -113,12 +113,12 @@ def transparent():
         (
             lambda: grey(np.array([[0, 1], [2, 9]])),
             {},
-            r"9 at x=1, y=1 is no class of the masks, which have 0, 1, 2, 255; .*data\.ignore=9$",
+            r"9 at x=1, y=1 is not a class; the masks have 0, 1, 2, 255; .*data\.ignore=9$",
         ),
         (
             coloured,
             {"classes": COLOURS, "ignore": None},
-            r"#000009 at x=1, y=0 is no class .*#000000, #ff0000",
+            r"#000009 at x=1, y=0 is not a class; .*#000000, #ff0000",
         ),
         (
             coloured,
@@ -126,12 +126,12 @@ def transparent():
             r"is in colour, #000009 \(50\.0 %\), #ff0000 \(50\.0 %\), .*data\.classes=.*palette",
         ),
         (transparent, {}, "is transparent in places"),
-        (lambda: grey(GRID), {"suffix": "jpg"}, "is a JPEG, which changes values"),
-        (lambda: grey(GRID).convert("RGB"), {"suffix": "webp"}, "is a WEBP, which changes"),
+        (lambda: grey(GRID), {"suffix": "jpg"}, "JPEG is lossy and changes values"),
+        (lambda: grey(GRID).convert("RGB"), {"suffix": "webp"}, "WEBP is lossy and changes"),
         (lambda: Image.new("CMYK", (2, 2)), {"suffix": "tif"}, "of mode CMYK"),
         (lambda: grey(GRID, np.float32), {"suffix": "tif"}, "of mode F"),
         (lambda: grey(GRID, np.uint16), {"classes": COLOURS, "ignore": None}, "of mode I;16"),
-        (lambda: grey(GRID * 1000, np.int32), {"suffix": "tif"}, "run from 0 to 255000"),
+        (lambda: grey(GRID * 1000, np.int32), {"suffix": "tif"}, "has values from 0 to 255000"),
     ],
 )
 def test_a_mask_that_cannot_be_taken_is_one_line(read, tmp_path, make, options, says):
@@ -146,7 +146,7 @@ def test_a_large_mask_is_read_in_bands(read, monkeypatch):
     monkeypatch.setattr(mask_tally, "AT_ONCE", 21)
     assert read(grey(values)) == values.tolist()
     values[40, 3] = 9
-    with pytest.raises(UnusableMask, match="9 at x=3, y=40 is no class"):
+    with pytest.raises(UnusableMask, match="9 at x=3, y=40 is not a class"):
         read(grey(values))
 
 
@@ -154,7 +154,7 @@ def test_255_that_nobody_explains_is_asked_for(tmp_path):
     path = tmp_path / "mask.png"
     grey(GRID).save(path)
     reader = MaskReader(mask_values(["a", "b", "c"], None, None, Tally))
-    says = r"mask\.png: has the values 0 \(33\.3 %\), 1 .*, 2 .*, 255 \(16\.7 %\), and nobody says"
+    says = r"mask\.png: has the values 0 \(33\.3 %\), 1 .*, 2 .*, 255 \(16\.7 %\), and the meaning"
     with pytest.raises(gvt.DataError, match=says) as caught:
         reader.read(path)
     # It is a setting that is missing, and on_error=skip leaves out broken files.

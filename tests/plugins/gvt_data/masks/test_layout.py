@@ -29,7 +29,7 @@ def names_in(root, **parameters):
         try:
             dataset = MaskFolder(split, str(root), **{"channels": 1, **parameters})
         except gvt.DataError as error:
-            assert "has no pictures" in str(error) or "have no mask" in str(error)
+            assert "has no images" in str(error) or "have no mask" in str(error)
             continue
         samples = [dataset[index] for index in range(len(dataset))]
         assert all((s.image[0] == s.targets["semantic"] + 100).all() for s in samples)
@@ -75,7 +75,9 @@ def test_a_split_whose_masks_are_missing_spoils_no_other(tmp_path):
         put(root, *train)
         put(root, "test" if test == "test" else "test/images", None)
         assert names_in(root) == {"train": "abcd"}
-        with pytest.raises(gvt.DataError, match="4 of 4 pictures of split test have no mask"):
+        with pytest.raises(
+            gvt.DataError, match="4 of 4 images of split test are broken or have no mask"
+        ):
             MaskFolder("test", str(root))
 
 
@@ -85,10 +87,10 @@ def test_a_split_whose_masks_are_missing_spoils_no_other(tmp_path):
         (
             [("train/images", "train/masks"), ("valid/pics", "valid/masks")],
             {},
-            r"^data\.root: .*valid is called like a split, and would not be read",
+            r"^data\.root: .*valid is named like a split but would not be read",
         ),
-        ([("images", "masks"), ("val", None)], {}, r"val is called like a split"),
-        ([("train", "trainxyz")], {}, r"train is called like a split"),
+        ([("images", "masks"), ("val", None)], {}, r"val is named like a split"),
+        ([("train", "trainxyz")], {}, r"train is named like a split"),
         ([("images", "masks"), ("val/images", "val/masks")], {}, "has images beside the split val"),
         (
             [("train/images", "train/masks"), ("training/images", "training/masks")],
@@ -98,20 +100,20 @@ def test_a_split_whose_masks_are_missing_spoils_no_other(tmp_path):
         (
             [("train", "train_masks"), ("train_images", None)],
             {},
-            r"^data\.images: train and train_images in .* may both be images of the split train",
+            r"^data\.images: train and train_images in .* may both be the images of split train",
         ),
         ([("train", "trainannot"), ("val", None), (None, "testannot")], {}, "testannot has no fol"),
         (
             [("train", "trainx"), ("val/a", "valx/a"), ("test", None)],
             {"images": "{split}/a", "masks": "{split}x/a"},
-            r"test is called like a split",
+            r"test is named like a split",
         ),
         (
             [("a", "b")],
             {"masks": "{split}annot"},
             r"^data\.images: no folder in .* '\{split\}' .*\(it has a, b\)",
         ),
-        ([("train", "b")], {"images": "{split}"}, r"with \{split\} in one, the other needs it"),
+        ([("train", "b")], {"images": "{split}"}, r"\{split\} in one needs \{split\} in the other"),
         ([("photos", "truth")], {}, r"has no folder images or image \(it has photos, truth\)"),
     ],
 )

@@ -67,13 +67,13 @@ def test_values_have_their_numbers(given, names, numbers):
     ("given", "says"),
     [
         ({"classes": []}, "there are 0"),
-        ({"classes": [str(n) for n in range(254)]}, "there are 254; from 1 to 253"),
+        ({"classes": [str(n) for n in range(254)]}, "there are 254; give 1 to 253"),
         ({"classes": ["a", "a"]}, "each name once"),
-        ({"classes": {"a": 1, "b": 1}}, "1 stands there more than once"),
-        ({"classes": {"a": 1}, "ignore": 1}, "1 stands there more than once"),
+        ({"classes": {"a": 1, "b": 1}}, "1 occurs more than once"),
+        ({"classes": {"a": 1}, "ignore": 1}, "1 occurs more than once"),
         ({"classes": {"a": 1, "b": "#ff0000"}}, "some are values and some colours"),
         ({"classes": ["a"], "background": "black"}, "give each class its colour"),
-        ({"classes": {"a": "rot"}}, "classes: a 'rot': is no colour"),
+        ({"classes": {"a": "rot"}}, "classes: a 'rot': is not a colour"),
         ({"classes": {"a": (0, 0, 256)}}, "from 0 to 255"),
         ({"classes": {"a": -1}}, "from 0 to 65535"),
         ({"found": [255], "ignore": 255}, "there are 0"),
@@ -101,7 +101,7 @@ def test_what_is_impossible_is_one_line(given, says):
     ],
 )
 def test_255_beside_other_values_is_asked_for(given):
-    says = r"^data\.classes: the masks have the values .* nobody says what 255 is"
+    says = r"^data\.classes: the masks have the values .* the meaning of 255 "
     with pytest.raises(gvt.DataError, match=says) as caught:
         of(**given)
     assert re.search(r"255( is)? \(\d+\.\d %\)", str(caught.value))

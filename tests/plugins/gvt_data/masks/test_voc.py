@@ -47,12 +47,12 @@ def test_another_list_is_trained_on(voc):
 
 def test_a_file_that_is_listed_and_missing_is_one_line(voc):
     (voc / "SegmentationClass" / "2.png").unlink()
-    with pytest.raises(gvt.DataError, match=r"2\.jpg: an image without a mask; .*2\.png$"):
+    with pytest.raises(gvt.DataError, match=r"2\.jpg: has no mask; .*2\.png$"):
         VOCSegmentation("train", str(voc))
     with pytest.warns(UserWarning, match="1 of 5 images of split train"):
         assert len(VOCSegmentation("train", str(voc), on_error="skip")) == 4
     (voc / "JPEGImages" / "2.jpg").unlink()
-    with pytest.raises(gvt.DataError, match=r"2\.jpg: is missing, and its mask"):
+    with pytest.raises(gvt.DataError, match=r"2\.jpg: is missing, and so is its mask"):
         VOCSegmentation("train", str(voc))
 
 
