@@ -172,13 +172,13 @@ def test_all_names_follow_from_the_distribution(
 @pytest.mark.parametrize(
     ("distribution", "words"),
     [
-        ("", "no name"),
+        ("", "not a valid name"),
         ("gvt blur", "single hyphens"),
         ("gvt-Blur", "lower-case"),
         ("gvt--blur", "single hyphens"),
-        ("../gvt-blur", "no name"),
-        ("gvt-blur-", "no name"),
-        ("3d", "no name"),
+        ("../gvt-blur", "not a valid name"),
+        ("gvt-blur-", "not a valid name"),
+        ("3d", "not a valid name"),
         ("gvt-3d", "'3d'"),
         ("class", "'class'"),
         ("gvt-none", "'None'"),
@@ -209,11 +209,11 @@ def test_nothing_is_written_over(tmp_path):
     (tmp_path / "gvt-blur").mkdir()
     folder = create("gvt-blur", "head", tmp_path)  # an empty folder is as good as none
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    with pytest.raises(UsageError, match="is there already, and not empty"):
+    with pytest.raises(UsageError, match="exists already and is not empty"):
         create("gvt-blur", "generator", tmp_path)
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
     (tmp_path / "gvt-sharp").write_text("a file")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         create("gvt-sharp", "generator", tmp_path)
 
 
