@@ -175,10 +175,10 @@ def test_an_evaluation_that_cannot_be_read_is_named(content, tmp_path):
         ([ended("success")], "Finished at step 10 of 1,000, after 0:01:15.", None),
         ([ended("interrupt")], "Interrupted at step 10 of 1,000", "gvt resume over/there"),
         ([ended("failure", error="a < b")], "after 0:01:15. a < b", "gvt resume over/there"),
-        ([], "Running, or killed: the last step written down is 9.", "gvt resume {folder}"),
+        ([], "Running, or killed: the last logged step is 9.", "gvt resume {folder}"),
         (
             [ended("success"), {"event": "resumed", "step": 5}],
-            "Running, or killed: the last step written down is 5.",
+            "Running, or killed: the last logged step is 5.",
             "gvt resume {folder}",
         ),
     ],
@@ -199,8 +199,8 @@ def test_a_run_that_has_only_begun_says_what_is_not_there(tmp_path):
     folder.environment.unlink()
     page = report(tmp_path, folder)
     for words in (
-        "no step is written down yet",
-        "No losses and no evaluations are written down yet.",
+        "no step is logged yet",
+        "No losses or evaluations are logged yet.",
         "There is nothing to draw yet.",
         "This run has no pictures.",
         "There is no environment.json.",
@@ -217,7 +217,7 @@ def test_a_line_cut_off_and_a_damaged_file_are_borne(tmp_path):
     picture(folder.progress)
     folder.scatter_plot.write_bytes(folder.progress.read_bytes()[:45])
     page = report(tmp_path, folder)
-    assert "the last step written down is 4." in page.text
+    assert "the last logged step is 4." in page.text
     assert "environment.json cannot be read" in page.text
     assert "data.png cannot be shown" in page.text
     assert "scatter.png cannot be shown" in page.text
@@ -292,7 +292,7 @@ def test_large_pictures_are_made_smaller_and_small_ones_larger(tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
-    with pytest.raises(gvt.UsageError, match="is no run: it has no config") as error:
+    with pytest.raises(gvt.UsageError, match="is not a run folder: it has no config") as error:
         summarise(RunFolder(tmp_path / "nowhere"))
     assert "nowhere" in str(error.value)
     assert not (tmp_path / "page.html").exists()

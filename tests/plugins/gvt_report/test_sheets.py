@@ -94,7 +94,7 @@ def test_a_path_that_is_no_target_is_one_line(name, tmp_path):
     path = tmp_path / name
     if not path.suffix:
         path.write_text("a file")
-    with pytest.raises(gvt.UsageError, match=f"{name}: give a file that ends in .png, or a folder"):
+    with pytest.raises(gvt.UsageError, match=f"{name}: name a file that ends in .png, or a folder"):
         check_target(path)
     assert path.exists() == (not path.suffix)
 
