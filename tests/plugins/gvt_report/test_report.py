@@ -1,4 +1,4 @@
-"""A run, or several, on one page."""
+"""The report of a run, and the comparison of several."""
 
 import base64
 import io
@@ -115,7 +115,7 @@ def test_a_real_run_shows_its_last_pictures_as_they_are(real, tmp_path):
     assert (real[0].folder / "progress.png").read_bytes() in contents
 
 
-def test_metrics_stand_by_split_and_with_their_steps(tmp_path):
+def test_metrics_are_listed_by_split_with_their_steps(tmp_path):
     rows = [
         *({"step": n, "train/ce": 1.23456789 / n, "lr/model": 0.1} for n in (1, 2, 3, 4)),
         {"step": 3, "val/accuracy": 0.5, "val/loss/ce": 2.0},
@@ -183,7 +183,7 @@ def test_an_evaluation_that_cannot_be_read_is_named(content, tmp_path):
         ),
     ],
 )
-def test_how_a_run_stands_and_how_it_goes_on(rows, said, command, tmp_path):
+def test_the_status_of_a_run_and_the_command_to_continue(rows, said, command, tmp_path):
     folder = make(tmp_path, *trained(), *rows)
     page = report(tmp_path, folder)
     assert said in page.text
@@ -193,7 +193,7 @@ def test_how_a_run_stands_and_how_it_goes_on(rows, said, command, tmp_path):
         assert command.format(folder=folder.path) in page.text
 
 
-def test_a_run_that_has_only_begun_says_what_is_not_there(tmp_path):
+def test_the_report_of_a_run_without_steps_states_what_is_missing(tmp_path):
     folder = make(tmp_path)
     folder.metrics.unlink()
     folder.environment.unlink()
@@ -209,7 +209,7 @@ def test_a_run_that_has_only_begun_says_what_is_not_there(tmp_path):
     assert not {"svg", "img"} & set(page.tags)
 
 
-def test_a_line_cut_off_and_a_damaged_file_are_borne(tmp_path):
+def test_a_truncated_line_and_a_damaged_file_are_tolerated(tmp_path):
     folder = make(tmp_path, *trained(5))
     folder.metrics.write_text(folder.metrics.read_text() + '{"step": 5, "tra')
     folder.environment.write_text('{"python": ')
@@ -291,7 +291,7 @@ def test_large_pictures_are_made_smaller_and_small_ones_larger(tmp_path):
     assert "digits step 12" in page.text
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path):
+def test_a_folder_that_is_not_a_run_folder_is_named(tmp_path):
     with pytest.raises(gvt.UsageError, match="is not a run folder: it has no config") as error:
         summarise(RunFolder(tmp_path / "nowhere"))
     assert "nowhere" in str(error.value)

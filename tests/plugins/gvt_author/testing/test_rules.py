@@ -127,7 +127,7 @@ def ruled(component):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("component", TABLE)
-def test_what_is_wrong_in_one_way_breaks_that_rule_alone(component, of_wrong):
+def test_a_component_that_is_wrong_in_one_way_breaks_only_that_rule(component, of_wrong):
     failed, passed = outcomes(of_wrong[component])
     rule = ruled(component)
     assert list(failed) == [rule], failed
@@ -139,7 +139,7 @@ def test_what_is_wrong_in_one_way_breaks_that_rule_alone(component, of_wrong):
 @pytest.mark.parametrize(
     "kind", ["generator", "backbone", "head", "task", "dataset", "metric", "recipe"]
 )
-def test_what_is_right_breaks_none(kind, of_wrong):
+def test_a_right_component_breaks_no_rule(kind, of_wrong):
     failed, passed = outcomes(of_wrong[f"{kind}:right"])
     assert not failed
     assert "summary" in passed
@@ -156,7 +156,7 @@ def test_what_is_right_with_objects_breaks_none(name, of_wrong):
 
 
 @pytest.mark.slow
-def test_a_false_claim_of_onnx_breaks_that_rule_alone(of_wrong):
+def test_a_false_declaration_of_onnx_breaks_only_that_rule(of_wrong):
     pytest.importorskip("onnxscript")
     failed, _ = outcomes(of_wrong["generator:onnx"])
     assert list(failed) == ["onnx"]
@@ -171,7 +171,7 @@ def test_an_example_says_what_to_try(of_wrong):
     assert {"builds", "shapes", "colours", "odd-sizes"} <= passed
 
 
-def test_what_stays_on_one_device_breaks_that_rule_alone(of_wrong):
+def test_a_module_that_stays_on_one_device_breaks_only_that_rule(of_wrong):
     from gvt.device.placement import available
 
     failed, _ = outcomes(of_wrong["generator:accelerator"])
@@ -275,7 +275,7 @@ def test_an_unknown_plugin_is_an_error_with_the_nearest_name():
         checks("classifi")
 
 
-def test_a_check_tells_its_rule_and_where_something_raised():
+def test_a_failed_check_names_its_rule_and_the_line_that_raised():
     def stumble():
         raise KeyError("seven")
 
