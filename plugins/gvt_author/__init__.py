@@ -1,1 +1,1 @@
-"""For authors of plugins: the conformance kit, and a distribution to begin with."""
+"""Tools for authors of plugins: the conformance kit, and the generator of new plugins."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gvt_commands() -> list[click.Command]:
-    """Offer two commands of `gvt plugin`."""
+    """Return the group with `gvt plugin check` and `gvt plugin new`."""
     from gvt_author.commands import plugin
 
     return [plugin]
@@ -20,5 +20,5 @@ def gvt_commands() -> list[click.Command]:
 
 @hookimpl
 def gvt_names() -> dict[str, str]:
-    """Offer the conformance kit as `gvt.testing`."""
+    """Return the conformance kit as `gvt.testing`."""
     return {"testing": "gvt_author.testing"}

@@ -1,4 +1,4 @@
-"""Pictures of what a metric has a curve of for each class, such as precision over recall."""
+"""Plots of metrics with a curve for each class, such as precision over recall."""
 
 from __future__ import annotations
 
@@ -12,47 +12,49 @@ from gvt.vision.drawing import LONGEST_TITLE, caption
 from .plots import LONGEST_CURVE, saved_figure, style
 
 MOST_CURVES = 20
-"""Classes that are each drawn in a colour of their own; of more the lowest ones are."""
+"""Maximum number of classes that are all drawn in colours."""
 
 LOWEST = 10
+"""Number of classes that are drawn in colours if there are more, those with the lowest means."""
 
 
 def save_curves(curves: Curves, classes: Sequence[str], path: Path, title: str = "") -> None:
-    """Draw a line for each class that has one and, of several, their mean.
+    """Draw the curve of each class and, for several classes, their mean.
 
-    Behind each name stands the mean of its curve. Of more than 20 classes all are drawn pale, and
-    in colours the 10 with the lowest means.
+    Each name is followed by the mean of its curve. If there are more than 20 classes, the 10 with
+    the lowest means are drawn in colours, and all others in grey.
 
     Args:
         curves: The curves.
-        classes: Names of the classes; where there are not as many as curves, they are numbered.
-        path: Where to write the PNG.
-        title: Stands above.
+        classes: Names of the classes; if their number differs from that of the curves, indices are
+            used.
+        path: Path of the PNG.
+        title: Title of the plot.
     """
     names = list(classes) if len(classes) == len(curves.y) else list(map(str, range(len(curves.y))))
     means = curves.y.double().nanmean(dim=1)
-    there = [n for n in range(len(names)) if not means[n].isnan()]
-    named = there
-    if len(there) > MOST_CURVES:
-        named = sorted(there, key=lambda n: float(means[n]))[:LOWEST]
+    drawn = [n for n in range(len(names)) if not means[n].isnan()]
+    named = drawn
+    if len(drawn) > MOST_CURVES:
+        named = sorted(drawn, key=lambda n: float(means[n]))[:LOWEST]
     with saved_figure(path, (8, 4.8)) as figure:
         axes = figure.add_subplot()
         x = curves.x.numpy()
-        for number in set(there) - set(named):
+        for number in set(drawn) - set(named):
             axes.plot(x, curves.y[number].numpy(), color="0.8", linewidth=0.8, zorder=1)
         for place, number in enumerate(named):
             label = _label(names[number], float(means[number]))
             axes.plot(x, curves.y[number].numpy(), label=label, **style(place))
-        if len(there) > 1:
-            mean = curves.y[there].double().nanmean(dim=0)
-            label = _label(f"mean of {len(there)} classes", float(mean.nanmean()))
+        if len(drawn) > 1:
+            mean = curves.y[drawn].double().nanmean(dim=0)
+            label = _label(f"mean of {len(drawn)} classes", float(mean.nanmean()))
             axes.plot(x, mean.numpy(), color="black", linewidth=2.2, label=label, zorder=3)
         across, up = curves.names
         axes.set(xlabel=caption(across), ylabel=caption(up), title=caption(title, LONGEST_TITLE))
         axes.set(**_limits(curves))
         axes.grid(alpha=0.3)
-        if there:
-            lowest = f"lowest {len(named)} of {len(there)}" if len(named) < len(there) else None
+        if drawn:
+            lowest = f"lowest {len(named)} of {len(drawn)}" if len(named) < len(drawn) else None
             figure.legend(loc="outside right upper", title=lowest, fontsize=9, frameon=False)
 
 
@@ -61,10 +63,10 @@ def _label(name: str, mean: float) -> str:
 
 
 def _limits(curves: Curves) -> dict[str, Any]:
-    """Return limits to all of [0, 1] where all is in it, so that pictures can be compared."""
+    """Return limits of [0, 1] for axes whose values are all inside, so plots can be compared."""
     limits = {}
     for name, values in (("xlim", curves.x), ("ylim", curves.y)):
-        known = values[~values.isnan()]
-        if bool(((known >= 0) & (known <= 1)).all()):
+        numbers = values[~values.isnan()]
+        if bool(((numbers >= 0) & (numbers <= 1)).all()):
             limits[name] = (-0.01, 1.02)
     return limits

@@ -1,4 +1,4 @@
-"""`gvt sample` and `gvt report`. What they need is imported when they are called."""
+"""`gvt sample` and `gvt report`. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -10,47 +10,49 @@ from gvt.cli import Output, debug_option, plugin_option
 from gvt.printable import emit
 
 
-@click.command(short_help="Draw new pictures.")
+@click.command(short_help="Generate images.")
 @click.argument("run", required=False)
 @click.option(
-    "-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="How many."
+    "-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="Number of images."
 )
-@click.option("--seed", default=0, show_default=True, help="Where their latents come from.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
 @click.option(
     "-o",
     "--out",
     default="samples.png",
     show_default=True,
     type=Output(either=True),
-    help="A PNG for all of them as a grid, or a folder for one PNG each.",
+    help="A PNG for a grid of all images, or a folder for one PNG for each.",
 )
-@click.option("--raw", is_flag=True, help="The weights as trained, not their moving average.")
-@click.option("--device", default="auto", show_default=True, help="Where to compute.")
+@click.option(
+    "--raw", is_flag=True, help="Use the weights as trained instead of their moving average."
+)
+@click.option("--device", default="auto", show_default=True, help="Device to compute on.")
 @plugin_option
 @debug_option
 def sample(run: str | None, count: int, seed: int, out: Path, raw: bool, device: str) -> None:
-    """Draw new pictures with a checkpoint, or the last one of a run's folder.
+    """Generate images with a checkpoint, or with the last one of a run folder.
 
-    The latest run by default. Picture I of a seed is the same one whatever the count.
+    The default is the latest run. Image I of a seed does not depend on the count.
     """
     from gvt import sample as sample_checkpoint
     from gvt_report.sheets import check_target, save_pictures
 
     check_target(out)
-    pictures = sample_checkpoint(run, count, seed, averaged=not raw, device=device)
-    emit(save_pictures(pictures, out))
+    images = sample_checkpoint(run, count, seed, averaged=not raw, device=device)
+    emit(save_pictures(images, out))
 
 
-@click.command(short_help="Put a run on one page; compare several.")
+@click.command(short_help="Write the report of a run, or compare several.")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("-o", "--out", type=Output(".html"), help="Where to write the page.")
+@click.option("-o", "--out", type=Output(".html"), help="Path of the HTML file.")
 @debug_option
 def report(runs: tuple[str, ...], out: Path | None) -> None:
-    """Put a run on one page for a browser, or compare several side by side.
+    """Write one HTML page about a run, or compare several side by side.
 
-    A RUN is a folder, or a checkpoint in one. Of one, the latest by default, the page is the
-    report.html in its folder; of several it is comparison.html here. That of a run that is being
-    trained takes -o FILE.
+    A RUN is a run folder, or a checkpoint in one; the default is the latest run. The page of one
+    run is report.html in its folder, that of several is comparison.html in the current folder. Use
+    -o FILE for a run that is still training.
     """
     from contextlib import nullcontext
 

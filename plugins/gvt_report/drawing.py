@@ -1,4 +1,4 @@
-"""What happens if a file of a run cannot be drawn: a warning, and the run continues."""
+"""Turn errors of drawing into warnings, so that the run continues."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def drawing(path: Path) -> Iterator[None]:
     try:
         with attempting(path):
             yield
-    except Exception as error:  # a picture is worth less than the run that it shows
+    except Exception as error:  # a plot must not fail the run that it shows
         warnings.warn(f"{path}: not drawn: {type(error).__name__}: {error}", stacklevel=3)

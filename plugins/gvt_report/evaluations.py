@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: tables, curves and the worst mistakes."""
+"""Plots of an evaluation: tables, curves and the worst mistakes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .mistakes import save_mistakes
 
 
 def draw_evaluation(folder: Path, split: str, step: int | None, evaluation: Evaluation) -> None:
-    """Draw `SPLIT_<name>.png` for each table, curves and sheet of mistakes.
+    """Draw `SPLIT_<name>.png` for each table, each plot of curves and each sheet of mistakes.
 
-    A picture that cannot be drawn is a warning, and the others are still drawn.
+    If a plot cannot be drawn, there is a warning, and the others are still drawn.
 
     Args:
-        folder: Where to; nothing is drawn if it is not there.
+        folder: The folder of the files; nothing is drawn if it does not exist.
         split: The split that was evaluated.
-        step: Steps done by then; None for what no training led to.
+        step: Number of training steps; None if there was no training.
         evaluation: The evaluation.
     """
     if not folder.is_dir():
-        return  # which whoever wrote the figures has warned of
+        return  # the writer of the metrics has warned already
     classes = evaluation.classes
     heading = split if step is None else f"{split}, step {step:,}"
     for name, table in evaluation.tables.items():

@@ -1,4 +1,4 @@
-"""Drawing a run as it goes, its report at the end, and evaluations after it."""
+"""Draw a run during training, its report at the end, and evaluations after it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .sheets import drop_sheets_after, save_progress, save_sheet, sheet_path
 from .summary import summarise
 
 SHOWN = 64
-"""Training samples on the sheet of a run's data."""
+"""Number of training samples on the sheet of the data."""
 
 PROGRESS_SECONDS = 2.0
-"""Least time between two drawings of `progress.png`, which takes longer the longer a run is."""
+"""Minimum time between two drawings of `progress.png`, which grows with the run."""
 
 
 class Follower:
-    """Draws what one run leaves in its folder.
+    """Draws the images, plots and the report of one run.
 
-    A file that cannot be drawn is a warning.
+    If a file cannot be drawn, there is a warning.
 
     Args:
-        folder: The run's folder.
+        folder: The run folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,7 +42,7 @@ class Follower:
         self._followed: tuple[str, tuple[int, int]] | None = None
 
     def start(self, run: Run) -> None:
-        """Draw training samples, and delete the sheets of steps that a resumed run does again."""
+        """Draw training samples, and delete sheets of steps that a resumed run repeats."""
         drop_sheets_after(self._folder.samples, run.step)
         path = self._folder.data
         if run.info is not None and not path.exists():
@@ -50,14 +50,14 @@ class Follower:
                 save_samples(run.examples(SHOWN), run.info.classes, path)
 
     def keep(self, step: int, split: str, evaluation: Evaluation) -> None:
-        """Keep an evaluation; the last one of each split is drawn at the end."""
+        """Store an evaluation; the last one of each split is drawn at the end."""
         self._evaluations[split] = (step, evaluation)
 
     def draw(self, step: int, pictures: Mapping[str, Tensor]) -> None:
-        """Save sheets, and the first image of the first one over the run.
+        """Save sheets, and the progress of the first image of the first sheet.
 
         Args:
-            step: Steps done.
+            step: Number of training steps.
             pictures: Sheets by name, in [0, 1]: (N, C, H, W) or (rows, columns, C, H, W).
         """
         for name, sheet in pictures.items():
@@ -70,13 +70,13 @@ class Follower:
             self._draw_progress(step)
 
     def end(self, run: Run) -> None:
-        """Draw what is drawn once, and write the report."""
+        """Draw the plots and evaluations, and write the report."""
         folder = self._folder
         self._draw_progress(run.step)
         for split, (step, evaluation) in self._evaluations.items():
             draw_evaluation(folder.evaluations, split, step, evaluation)
         if not folder.config.is_file():
-            return  # a run in code, with nothing to report on
+            return  # a run in code without a configuration to report
         with drawing(folder.report):
             summary = summarise(folder)
             with drawing(folder.losses_plot):
@@ -99,14 +99,14 @@ class Follower:
 def draw_after(
     folder: Path, split: str, step: int | None, evaluation: Evaluation, run_folder: Path | None
 ) -> None:
-    """Draw an evaluation apart from a run, and update the report of a run whose own it is.
+    """Draw an evaluation after a run, and update the report if it belongs to the run.
 
     Args:
-        folder: Where its figures are.
+        folder: The folder with the metrics.
         split: The split that was evaluated.
-        step: The step of the checkpoint; None for predictions of a file.
+        step: The step of the checkpoint; None for predictions from a file.
         evaluation: The evaluation.
-        run_folder: The run whose own evaluation it is, if any.
+        run_folder: The run that the evaluation belongs to, if any.
     """
     draw_evaluation(folder, split, step, evaluation)
     if run_folder is not None:

@@ -1,4 +1,4 @@
-"""Sheets of the worst mistakes: predictions and the truth."""
+"""Sheets of the worst mistakes: predictions and targets."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def save_mistakes(
     beside it. Classes of the whole image are lines below it.
 
     Args:
-        mistakes: The samples, one or more.
+        mistakes: One or more samples.
         classes: Names of the classes.
-        path: Where to write the PNG.
-        title: A line above.
+        path: Path of the PNG.
+        title: A line above the sheet.
     """
     tiles = [_tile(mistake, classes) for mistake in mistakes]
-    known = [k for mistake in mistakes for k in (mistake.prediction, _truth(mistake))]
-    save_tiles(tiles, known, classes, path, title)
+    values = [v for mistake in mistakes for v in (mistake.prediction, _truth(mistake))]
+    save_tiles(tiles, values, classes, path, title)
 
 
 def _tile(mistake: Mistake, classes: Sequence[str]) -> Image.Image:
@@ -42,7 +42,7 @@ def _tile(mistake: Mistake, classes: Sequence[str]) -> Image.Image:
     if SPATIAL_KEYS.isdisjoint(truth):
         captions = [predicted, f"is {right}"]
         return sample_tile(mistake.image, mistake.prediction, classes, captions)
-    blank = " " if predicted or right else ""  # for lines of one height
+    blank = " " if predicted or right else ""  # so that all captions have the same height
     captions = ["predicted", predicted or blank]
     left = sample_tile(mistake.image, mistake.prediction, classes, captions)
     beside = sample_tile(mistake.image, truth, classes, ["truth", right or blank])
@@ -52,5 +52,5 @@ def _tile(mistake: Mistake, classes: Sequence[str]) -> Image.Image:
 
 
 def _truth(mistake: Mistake) -> dict[str, Any]:
-    """Return the targets of what is predicted."""
+    """Return the targets of the keys that are predicted."""
     return {k: v for k, v in mistake.target.items() if k in mistake.prediction}

@@ -1,4 +1,4 @@
-"""Charts of what runs logged, as a PNG and for a page, and a scatter plot of two losses."""
+"""Charts of the logs of runs, as PNG and SVG, and a scatter plot of two losses."""
 
 from __future__ import annotations
 
@@ -36,22 +36,23 @@ RANKS: tuple[Kind, ...] = ("metric", "loss", "training loss", "learning rate")
 """The order of kinds in a comparison of runs, and in tables."""
 
 MOST_POINTS = 1000
-"""Points of one curve in an SVG; of longer ones the extremes of neighbours are kept."""
+"""Maximum number of points of a curve in an SVG; longer ones are reduced to local extremes."""
 
 COLORS = 8
-"""Colours that a page has for `Chart.svg`: `--c0`, `--c1`..."""
+"""Number of colours that a page defines for `Chart.svg`: `--c0`, `--c1`..."""
 
 PNG_COLORS = tuple(f"C{number}" for number in range(10))
 
 DASHES = ("-", "--", ":")
-"""Line styles, used one after the other when the colours are used up."""
+"""Line styles; the next one is used after each pass through the colours."""
 
 FEW, MOST_LINES = 8, 20
-"""Names of curves that fit into a panel, and into a column beside it."""
+"""Numbers of names that fit into a panel, and into a column beside it."""
 
 LONGEST_CURVE = 40
+"""Maximum number of characters of the name of a curve."""
 
-# Colours for matplotlib, in whose place the page has its own.
+# Colours for matplotlib, which the SVG replaces by those of the page.
 _INK, _PAGE_COLORS = "#010203", tuple(f"#0c0c{number:02x}" for number in range(COLORS))
 
 
@@ -61,9 +62,9 @@ class Chart:
 
     Attributes:
         title: The title.
-        kind: What the curves show.
-        curves: The curves; a number selects colour and dashes.
-        names: Their names.
+        kind: The kind of figure.
+        curves: The curves by number, which selects the colour and the line style.
+        names: The names of the curves, by number.
     """
 
     title: str
@@ -72,24 +73,24 @@ class Chart:
     names: dict[int, str] = field(default_factory=dict)
 
     def window(self, number: int) -> int:
-        """Return over how many neighbouring points a curve's strong line is the mean."""
+        """Return the number of points in the moving average of a curve; 1 for none."""
         return 1 if self.kind == "learning rate" else max(1, len(self.curves[number]) // 50)
 
     @property
     def note(self) -> str:
-        """What the strong lines are, if there are any."""
+        """The explanation of the strong lines, if there are any."""
         means = " or ".join(map(str, sorted({*map(self.window, self.curves)} - {1})))
         return f"strong lines are means of {means} neighbours" if means else ""
 
     def draw(self, axes: Any, colors: Sequence[str], most: int = sys.maxsize) -> None:
-        """Draw the curves on matplotlib's axes, each with at most so many points."""
+        """Draw the curves on matplotlib axes, each with at most `most` points."""
         for number, points in self.curves.items():
             window, look = self.window(number), style(number, colors)
             label = caption(self.names.get(number, ""), LONGEST_CURVE)
             steps, values = map(np.array, zip(*points, strict=True))
             if window > 1:
-                # The mean of neighbouring steps is what the eye looks for; the steps themselves
-                # stay visible, below the strong lines of all curves.
+                # The moving average is a strong line. The values themselves are pale, and below
+                # the strong lines of all curves.
                 smooth = np.convolve(values, np.ones(window) / window, mode="valid")
                 label = f"{label} (mean of {window})"
                 _plot(axes, steps[window - 1 :], smooth, most // 4, **look, label=label)
@@ -99,14 +100,14 @@ class Chart:
             _plot(axes, steps, values, most, **look)
 
     def svg(self) -> Markup:
-        """Return the curves as an `<svg>` element that takes its colours from the page around it.
+        """Return the curves as an `<svg>` element that uses the colours of the page.
 
-        Axes are in `currentColor`, and the curve with number i in `var(--c<i % COLORS>)` and the
-        style `DASHES[i // COLORS]`. It contains no text but numbers; the page has the names.
+        Axes have the colour `currentColor`, and curve i has `var(--c<i % COLORS>)` and the style
+        `DASHES[i // COLORS]`. The only texts in it are numbers; the page has the names.
         """
         from matplotlib.ticker import MaxNLocator
 
-        with figure_of((4.6, 2.7), self.title) as figure:  # its ids differ from other charts'
+        with figure_of((4.6, 2.7), self.title) as figure:  # the title makes its ids unique
             axes = figure.add_subplot()
             self.draw(axes, _PAGE_COLORS, MOST_POINTS)
             axes.set_xlabel("step", color=_INK)
@@ -144,11 +145,11 @@ def charts_of(*logs: Log) -> list[Chart]:
 
 
 def save_losses_plot(charts: Sequence[Chart], path: Path) -> None:
-    """Draw training losses, and beside them losses and metrics of held-out data, as a PNG.
+    """Draw training losses, and beside them held-out losses and metrics, as a PNG.
 
     Args:
-        charts: The charts; those of learning rates are not drawn.
-        path: Where to write the PNG.
+        charts: The charts; learning rates are not drawn.
+        path: Path of the PNG.
     """
     charts = [chart for chart in charts if chart.kind != "learning rate"]
     columns = [-(-len(chart.curves) // MOST_LINES) for chart in charts]
@@ -166,21 +167,21 @@ def save_losses_plot(charts: Sequence[Chart], path: Path) -> None:
             axes.grid(alpha=0.3)
             if len(chart.curves) <= FEW:
                 axes.legend()
-            else:  # would cover what it names
+            else:  # inside, the legend would cover the curves
                 beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
                 axes.legend(fontsize=7, ncols=columns[index], frameon=False, **beside)
 
 
 def save_scatter(curves: Curves, phases: Sequence[str], path: Path) -> None:
-    """Draw the total loss of one phase against another's, a point a step.
+    """Draw the total losses of two phases against each other, with one point for each step.
 
-    A phase's total at a step is the sum of `train/<phase>` and `train/<phase>/...`. The title is
+    The total loss of a phase is the sum of `train/<phase>` and `train/<phase>/...`. The title is
     Pearson's correlation r. Nothing is written if no step has both losses.
 
     Args:
         curves: (step, value) by name.
-        phases: The names of the two phases, of the horizontal axis first.
-        path: Where to write the PNG.
+        phases: Names of the two phases, that of the horizontal axis first.
+        path: Path of the PNG.
     """
     first, second = (_totals(curves, phase) for phase in phases)
     steps = sorted(first.keys() & second.keys())
@@ -214,7 +215,7 @@ def _correlation(x: Array, y: Array) -> str:
 
 @contextmanager
 def saved_figure(path: Path, size: tuple[float, float]) -> Iterator[Figure]:
-    """Provide an empty figure, in inches, that is written as a PNG at the end."""
+    """Provide an empty figure of a size in inches, which is written as a PNG at the end."""
     with figure_of(size) as figure:
         yield figure
         with replacing(path) as file:
@@ -228,7 +229,7 @@ def style(number: int, colors: Sequence[str] = PNG_COLORS) -> dict[str, Any]:
 
 
 def _plot(axes: Any, x: Array, y: Array, most: int, **look: Any) -> None:
-    """Draw a curve; a longer one by the least and the greatest value of each stretch."""
+    """Draw a curve; one with too many points by the minimum and maximum of each stretch."""
     places = np.arange(len(y))
     if len(y) > most:
         stretches = np.array_split(places, most // 2)
@@ -237,11 +238,11 @@ def _plot(axes: Any, x: Array, y: Array, most: int, **look: Any) -> None:
 
 
 def _for_a_page(svg: str) -> str:
-    """Return matplotlib's SVG file as an element: no size, no rules for others, short numbers."""
+    """Return matplotlib's SVG file as an element without size and global style, numbers rounded."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the other ids are hashed with the salt
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the other ids contain a hash of the title
     svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
     svg = re.sub(r' d="[^"]*"', lambda m: re.sub(r"(\.\d)\d+", r"\1", m[0]), svg)
     svg = svg.replace(_INK, "currentColor")

@@ -1,7 +1,7 @@
-"""Follows every run that has a folder, and adds `gvt report` and `gvt sample`.
+"""Images, plots and the report of runs with a folder; `gvt report` and `gvt sample`.
 
-`GVT_BLOCK_PLUGINS=report` switches it off: a run then leaves its log, the figures of its
-evaluations and its checkpoints, and no images.
+`GVT_BLOCK_PLUGINS=report` disables it: a run then writes its log, the metrics of its evaluations
+and its checkpoints, but no images.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from gvt import Evaluation
     from gvt_report.follower import Follower
 
-# By the folders of the runs under way, and not by the runs: nothing here keeps a task alive.
+# By the folders of the current runs, not by the runs, so that no task is kept alive.
 _followers: dict[Path, Follower] = {}
 
 
 @hookimpl
 def gvt_commands() -> list[click.Command]:
-    """Offer the commands."""
+    """Return the commands `gvt sample` and `gvt report`."""
     from gvt_report.commands import report, sample
 
     return [sample, report]
@@ -42,21 +42,21 @@ def gvt_run_started(run: Any) -> None:
 
 @hookimpl
 def gvt_evaluated(run: Any, step: int, split: str, evaluation: Evaluation) -> None:
-    """Keep the last evaluation of each split for the end."""
+    """Store the last evaluation of each split, to be drawn at the end."""
     if follower := _followers.get(run.folder):
         follower.keep(step, split, evaluation)
 
 
 @hookimpl
 def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None:
-    """Save the sheets, and how their first image came about."""
+    """Save the sheets, and the progress of their first image."""
     if follower := _followers.get(run.folder):
         follower.draw(step, pictures)
 
 
 @hookimpl
 def gvt_run_ended(run: Any) -> None:
-    """Draw plots and evaluations, and write the report, however the run ended."""
+    """Draw plots and evaluations, and write the report, for every outcome of the run."""
     if follower := _followers.pop(run.folder, None):
         follower.end(run)
 
@@ -65,7 +65,7 @@ def gvt_run_ended(run: Any) -> None:
 def gvt_checkpoint_evaluated(
     folder: Path, split: str, step: int | None, evaluation: Evaluation, run_folder: Path | None
 ) -> None:
-    """Draw an evaluation, and bring the report of the run up to date if it is the run's own."""
+    """Draw an evaluation, and update the report of the run if it belongs to the run."""
     from gvt_report.follower import draw_after
 
     draw_after(folder, split, step, evaluation, run_folder)

@@ -1,4 +1,4 @@
-"""What a run came to, or what several did, on one page that needs nothing beside itself."""
+"""The report of a run, or a comparison of several, as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ from .sheets import sheets
 from .summary import Number, Summary
 
 LARGEST_SIDE = 1600
-"""Pixels; larger pictures are made smaller, and the files in the folder stay as they are."""
+"""Maximum side in pixels; larger images are scaled down in the page, not in the folder."""
 
 SMALL_SIDE = 480
-"""Pixels; pictures that are narrower are enlarged by a whole number, to about this width."""
+"""Width in pixels to which narrower images are enlarged, by about an integer factor."""
 
 MISSING = "—"
+"""Text for missing values."""
 
 MOST_FILES = 12
-"""Files of one folder that are listed one by one."""
+"""Maximum number of files of a folder that are listed one by one."""
 
 
 def write_report(runs: Sequence[Summary], path: Path) -> None:
     """Write one HTML file about a run, or about several side by side.
 
-    It makes no request: style, curves (SVG) and pictures (data URIs) are in it. What a run does
-    not have, because it was killed, is under way or evaluates nothing, the page says.
+    The page makes no requests: style, plots (SVG) and images (data URIs) are part of it. It states
+    what is missing because a run was killed, is still running or evaluates nothing.
 
     Args:
-        runs: One or more.
-        path: Where to write the HTML.
+        runs: One or more runs.
+        path: Path of the HTML file.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     names = _names(runs)
     pictures, unreadable = _pictures(runs)
@@ -54,7 +55,9 @@ def write_report(runs: Sequence[Summary], path: Path) -> None:
         "charts": [
             chart
             for chart in charts_of(*(run.log for run in runs))
-            if any(len(points) > 1 for points in chart.curves.values())  # or a table says it better
+            if any(
+                len(points) > 1 for points in chart.curves.values()
+            )  # a single point is in the table
         ],
         "numbers": _numbers(runs, names, of_class=False),
         "numbers_of_classes": _numbers(runs, names, of_class=True),
@@ -76,7 +79,7 @@ def write_report(runs: Sequence[Summary], path: Path) -> None:
 
 
 def _names(runs: Sequence[Summary]) -> list[str]:
-    """Return a short name for each run, no two alike."""
+    """Return a unique short name for each run."""
     names = [f"{run.recipe} {run.time}" for run in runs]
     return [
         f"{name} [{names[: place + 1].count(name)}]" if names.count(name) > 1 else name
@@ -85,9 +88,9 @@ def _names(runs: Sequence[Summary]) -> list[str]:
 
 
 def _numbers(runs: Sequence[Summary], names: Sequence[str], *, of_class: bool) -> dict[str, Any]:
-    """Return the last numbers as a table, of one run by split, of several by run.
+    """Return the last numbers as a table by split for one run, and by run for several.
 
-    Its columns are (name, last step), its rows (name, numbers), metrics above losses.
+    Its columns are (name, last step), and its rows (name, numbers), metrics before losses.
     """
     columns: dict[str, dict[str, Number]] = {name: {} for name in names if len(runs) > 1}
     ranks: dict[str, int] = {}
@@ -118,7 +121,7 @@ def _numbers(runs: Sequence[Summary], names: Sequence[str], *, of_class: bool) -
 
 
 def _differences(runs: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
-    """Return what differs between runs, by dotted path; of one run everything."""
+    """Return the values that differ between runs, by dotted path; all values for one run."""
     paths = dict.fromkeys(path for run in runs for path in run)
     rows = [(path, [run.get(path, MISSING) for run in runs]) for path in paths]
     return [(path, values) for path, values in rows if len(runs) == 1 or len(set(values)) > 1]
@@ -126,7 +129,7 @@ def _differences(runs: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]
 
 @dataclass(frozen=True)
 class _Picture:
-    """An image within the page; `width` and `height` are what it is shown at, in pixels."""
+    """An image in the page; `width` and `height` are the size that it is shown in, in pixels."""
 
     uri: str
     width: int
@@ -153,7 +156,7 @@ def _pictures(
 
 
 def _picture_files(folder: RunFolder) -> Iterator[tuple[str, str, Path]]:
-    """Yield title, note and path of each image of a run, the most telling first."""
+    """Yield the title, note and path of each image of a run, the most important first."""
     last = {name: (step, path) for name, step, path in sheets(folder.samples)}
     yield from ((name, f"step {step:,}", path) for name, (step, path) in last.items())
     single = {"the first picture over the run": folder.progress}
@@ -166,7 +169,7 @@ def _picture(path: Path, note: str) -> _Picture:
     """Return an image as a data URI.
 
     Raises:
-        OSError: If it is not an image, or cut off.
+        OSError: If the file is not an image, or is truncated.
     """
     with Image.open(path) as image:
         image.load()
@@ -182,10 +185,10 @@ def _picture(path: Path, note: str) -> _Picture:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield the files of a run with their sizes in bytes; folders with many of them as one line."""
-    own = re.compile(r"report\.html|\..*").fullmatch  # what is unfinished, and the lock
+    """Yield the files of a run with their sizes in bytes; folders with many files as one entry."""
+    is_left_out = re.compile(r"report\.html|\..*").fullmatch  # also unfinished files, and the lock
     by_parent: dict[Path, list[Path]] = {folder: []}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not own(p.name)):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not is_left_out(p.name)):
         by_parent.setdefault(path.parent, []).append(path)
     for parent, paths in by_parent.items():
         sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}

@@ -1,4 +1,4 @@
-"""Sheets of samples, one sample over the run, and words that fit on pictures."""
+"""Sheets of images, and the progress of one image over the run."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from gvt.files import replacing
 from gvt.vision.drawing import PADDING, as_images, tiled
 
 MOST_MOMENTS = 100
-"""Moments in `progress.png`; of longer runs so many are chosen, evenly."""
+"""Maximum number of images in `progress.png`, evenly spaced over the run."""
 
 
 def sheet_path(folder: Path, name: str, step: int) -> Path:
-    """Return where a sheet of a step is kept."""
+    """Return the path of a sheet of a step."""
     return folder / f"{name}_{step:08d}.png"
 
 
 def sheets(folder: Path) -> list[tuple[str, int, Path]]:
-    """Return name, step and path of each sheet in a folder, in their order."""
+    """Return the name, step and path of each sheet in a folder, sorted."""
     return sorted((m[1], int(m[2]), p) for p in folder.glob("*.png") if (m := _SHEET(p.name)))
 
 
 def drop_sheets_after(folder: Path, step: int) -> None:
-    """Delete the sheets of later steps, which a run that is resumed from there draws anew."""
+    """Delete the sheets of later steps, which a resumed run draws again."""
     for _, later, path in sheets(folder):
         if later > step:
             path.unlink()
 
 
 def save_sheet(pictures: Tensor, path: Path) -> None:
-    """Write pictures in [0, 1], grey or colour, as one; a single picture as it is.
+    """Write images in [0, 1], grey or colour, as one sheet; a single image without a frame.
 
     Args:
         pictures: (N, C, H, W) for a square sheet, or (rows, columns, C, H, W).
-        path: Where to write the PNG.
+        path: Path of the PNG.
     """
     columns = math.ceil(math.sqrt(len(pictures)))
     if pictures.ndim == 5:
@@ -52,17 +52,17 @@ def save_sheet(pictures: Tensor, path: Path) -> None:
 
 
 def save_pictures(pictures: Tensor, path: Path) -> Path:
-    """Write pictures (N, C, H, W) in [0, 1] as one sheet, or each as `00000.png` in a folder.
+    """Write images (N, C, H, W) in [0, 1] as one sheet, or as `00000.png` and so on in a folder.
 
     Args:
-        pictures: The pictures.
-        path: A file that ends in .png, or else a folder, which is made if need be.
+        pictures: The images.
+        path: A file that ends in .png, or a folder, which is created if necessary.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: If the path is none to write to; see `check_target`.
+        UsageError: If the path cannot be written to; see `check_target`.
     """
     check_target(path)
     if _is_sheet(path):
@@ -77,10 +77,10 @@ def save_pictures(pictures: Tensor, path: Path) -> Path:
 
 
 def check_target(path: Path) -> None:
-    """Check that `save_pictures` can write to a path, before the work of drawing anything.
+    """Check that `save_pictures` can write to a path, before images are generated.
 
     Raises:
-        UsageError: If the suffix is of another format, or pictures would mix with older ones.
+        UsageError: If the suffix is that of another format, or the folder has older images.
     """
     if _is_sheet(path):
         return
@@ -89,7 +89,7 @@ def check_target(path: Path) -> None:
         if older is not None:
             raise UsageError(f"{path}: has pictures already, such as {older}; name another folder")
     elif path.suffix or path.exists():
-        raise UsageError(f"{path}: give a file that ends in .png, or a folder")
+        raise UsageError(f"{path}: name a file that ends in .png, or a folder")
 
 
 def _is_sheet(path: Path) -> bool:
@@ -97,19 +97,19 @@ def _is_sheet(path: Path) -> bool:
 
 
 def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, until: int) -> None:
-    """Write the first picture of every sheet so far, in the order of steps.
+    """Write the first image of every sheet so far, in the order of steps.
 
-    It is read from the sheets themselves, so that a resumed run has the beginning, too.
+    The images are read from the sheets, so that a resumed run has those of the beginning, too.
 
     Args:
         samples: The folder with the sheets.
-        name: Which of them.
-        size: Height and width of one picture.
-        path: Where to.
-        until: The last step that is shown; a resumed run may find sheets of a later one.
+        name: Name of the sheets.
+        size: Height and width of one image.
+        path: Path of the PNG.
+        until: The last step to show; the folder may have sheets of later steps.
 
     Raises:
-        OSError: If it cannot be written, or there is no sheet.
+        OSError: If the file cannot be written, or there is no sheet.
     """
     paths = [path for of, step, path in sheets(samples) if of == name and step <= until]
     if not paths:
@@ -126,11 +126,11 @@ def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, u
     _save_tiles(tiles, math.ceil(math.sqrt(len(tiles))), path)
 
 
-_SHEET = re.compile(r"([^.].*)_(\d{8,})\.png").fullmatch  # none that a kill left unfinished
+_SHEET = re.compile(r"([^.].*)_(\d{8,})\.png").fullmatch  # no unfinished file of a killed process
 _SINGLE = re.compile(r"\d{5,}\.png").fullmatch
 
 
 def _save_tiles(tiles: Sequence[Image.Image], columns: int, path: Path) -> None:
-    """Write pictures of one size in rows, with lines between them; a single one without."""
+    """Write images of one size in rows, with lines between them; a single image without."""
     with replacing(path) as file:
         (tiles[0] if len(tiles) == 1 else tiled(tiles, columns)).save(file, "PNG")

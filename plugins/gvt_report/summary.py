@@ -1,4 +1,4 @@
-"""The content of a run folder: how the run stands, its settings and its numbers."""
+"""The content of a run folder: the status of the run, its settings and its numbers."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Number:
     """The last value of a figure.
 
     Attributes:
-        step: Steps done by then.
+        step: Number of training steps.
         value: The value.
-        figure: What it measures.
+        figure: The kind and the class of the figure.
     """
 
     step: int
@@ -36,18 +36,18 @@ class Number:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of a run.
+    """The content of a run folder.
 
     Attributes:
         folder: The folder.
-        recipe: Its recipe's name.
-        time: When it began, for people.
-        config: Its `config.yaml`.
-        settings: The same, flat, by dotted paths.
-        environment: What it computed on, likewise.
-        log: Its `metrics.jsonl`.
+        recipe: Name of the recipe.
+        time: Start time, formatted for people.
+        config: The text of `config.yaml`.
+        settings: The values of `config.yaml` by dotted path.
+        environment: The values of `environment.json` by dotted path.
+        log: The content of `metrics.jsonl`.
         last: The last number of each name, from the log or a later evaluation.
-        unreadable: Files there that cannot be read, with the reason.
+        unreadable: Files in the folder that cannot be read, with the reason.
     """
 
     folder: RunFolder
@@ -62,16 +62,16 @@ class Summary:
 
     @property
     def outcome(self) -> str:
-        """How it ended; `running` also if it was killed."""
+        """The outcome of the run; `running` also if it was killed."""
         return "running" if self.log.ending is None else str(self.log.ending.get("outcome"))
 
     @property
     def standing(self) -> str:
-        """How it stands, in a line."""
+        """The status of the run in one line."""
         step, ending = self.log.step, self.log.ending
         if ending is None:
-            written = f"the last step written down is {step:,}"
-            return f"Running, or killed: {written if step else 'no step is written down yet'}."
+            progress = f"the last logged step is {step:,}" if step else "no step is logged yet"
+            return f"Running, or killed: {progress}."
         words = {"success": "Finished", "interrupt": "Interrupted", "failure": "Failed"}
         word, early = words.get(self.outcome, self.outcome), ending.get("stopped_early")
         took = timedelta(seconds=round(ending.get("seconds", 0)))
@@ -80,29 +80,29 @@ class Summary:
 
     @property
     def error(self) -> str:
-        """What it failed with."""
+        """The error that the run failed with; empty if it did not fail."""
         ending = self.log.ending or {}
         return str(ending.get("error") or "") if self.outcome == "failure" else ""
 
     @property
     def resume(self) -> str:
-        """The command that resumes it; empty for a run that is complete."""
+        """The command that resumes the run; empty if it is complete."""
         if self.outcome == "success":
             return ""
-        written = (self.log.ending or {}).get("resume")
-        return str(written or shlex.join(["gvt", "resume", str(self.folder.path)]))
+        command = (self.log.ending or {}).get("resume")
+        return str(command or shlex.join(["gvt", "resume", str(self.folder.path)]))
 
 
 def summarise(folder: RunFolder) -> Summary:
-    """Return what is known of a run.
+    """Read the content of a run folder.
 
     Raises:
-        UsageError: If the folder is not a run's.
+        UsageError: If the folder is not a run folder.
         ConfigError: If its config.yaml is not YAML.
     """
     if not folder.config.is_file():
         raise UsageError(
-            f"{str(folder.path)!r} is no run: it has no {folder.config.name}; "
+            f"{str(folder.path)!r} is not a run folder: it has no {folder.config.name}; "
             "name a folder such as runs/RECIPE/TIME"
         )
     text = read_yaml(folder.config, str(folder.config))
@@ -132,8 +132,8 @@ def _last(
 ) -> dict[str, Number]:
     """Return the last number of each name.
 
-    An evaluation of a later step than the log's last does not count: it is of weights that the
-    run has since gone back behind.
+    An evaluation of a later step than the last one of the log is left out: the run was resumed
+    from an earlier step.
     """
     last = {name: Number(*points[-1], log.figures[name]) for name, points in log.curves.items()}
     for split, step, found in evaluations:
@@ -148,12 +148,12 @@ def _last(
 def _evaluations(
     folder: Path,
 ) -> tuple[list[tuple[str, int, Evaluation]], list[tuple[str, str]]]:
-    """Return (split, step, evaluation) of what is in a folder, and what cannot be read there."""
+    """Return (split, step, evaluation) of each file in a folder, and the unreadable files."""
     evaluations, unreadable = [], []
     for path in sorted(folder.glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            # What is not finite is null, which is all that JSON has for it.
+            # Values that are not finite are null in JSON.
             values = {n: float("nan" if v is None else v) for n, v in document["metrics"].items()}
             classes = tuple(map(str, document.get("classes", ())))
             figures = from_document(document.get("figures"))
@@ -174,7 +174,7 @@ def _environment(path: Path) -> dict[str, str]:
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every leaf by its dotted path, as text; lists are leaves."""
+    """Yield the dotted path and the text of every leaf; lists are leaves."""
     if isinstance(value, Mapping) and value:
         for key, part in value.items():
             yield from _flat(part, f"{path}.{key}" if path else str(key))

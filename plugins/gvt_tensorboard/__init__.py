@@ -1,1 +1,1 @@
-"""Runs as TensorBoard shows them."""
+"""A log of runs for TensorBoard."""

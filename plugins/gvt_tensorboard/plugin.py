@@ -1,7 +1,7 @@
-"""Follows every run for TensorBoard, where the package `tensorboard` is installed.
+"""Log every run for TensorBoard, if the package `tensorboard` is installed.
 
-The event files are in `<run.folder>/tensorboard/`, under the names that `metrics.jsonl` uses.
-`GVT_BLOCK_PLUGINS=tensorboard` switches it off.
+The event files are in `<run.folder>/tensorboard/`, with the names that `metrics.jsonl` has.
+`GVT_BLOCK_PLUGINS=tensorboard` disables it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from gvt import Evaluation
     from gvt_tensorboard.writer import EventWriter
 
-# By the folders of the runs under way, and not by the runs: nothing here keeps a task alive.
+# By the folders of the current runs, not by the runs, so that no task is kept alive.
 _writers: dict[Path, EventWriter] = {}
 
 
 @hookimpl
 def gvt_run_started(run: Any) -> None:
-    """Open the event file, and say what runs."""
+    """Open the event file, and write the size and the configuration of the run."""
     if run.folder is None or not _is_installed():
         return
     from gvt.config import dump_yaml
@@ -40,7 +40,7 @@ def gvt_run_started(run: Any) -> None:
 
 @hookimpl
 def gvt_losses_read(run: Any, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-    """Write the losses of every step, and the learning rates that came with the last."""
+    """Write the losses of every step, and the learning rates of the last one."""
     if writer := _writers.get(run.folder):
         last = rows[-1][0]
         writer.scalars(rows, "train/")
@@ -66,7 +66,7 @@ def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None
 
 @hookimpl
 def gvt_checkpoint_saved(run: Any) -> None:
-    """See to it that, should the run be killed, nothing before its checkpoint is missing."""
+    """Flush the file, so that it is complete up to the checkpoint if the run is killed."""
     if writer := _writers.get(run.folder):
         writer.flush()
 
@@ -79,6 +79,6 @@ def gvt_run_ended(run: Any) -> None:
 
 
 def _is_installed() -> bool:
-    # A folder that is called tensorboard is found as well, and has no origin.
+    # A folder named tensorboard also has a spec, but without an origin.
     spec = find_spec("tensorboard")
     return spec is not None and spec.origin is not None

@@ -1,4 +1,4 @@
-"""A run's event file."""
+"""The event file of a run."""
 
 from __future__ import annotations
 
@@ -17,54 +17,56 @@ from torchvision.utils import make_grid
 from gvt.vision.drawing import save_matrix
 
 GREY = 0.5
-"""Of the lines between the pictures of a sheet."""
+"""Grey value of the lines between the images of a sheet."""
 
 QUEUE = 1000
-"""Numbers that the loop may be ahead of the thread: many, for they come in by whole readings."""
+"""Number of events that may be queued; large, because losses arrive in batches of many steps."""
 
 
 class EventWriter:
-    """Writes numbers, texts and pictures by step, for TensorBoard to read.
+    """Writes numbers, texts and images by step in the format of TensorBoard.
 
-    A thread writes, so that the loop need not wait; `flush` waits for it.
+    A thread writes, so that the loop does not wait; `flush` waits for it.
 
     Args:
-        folder: Where the event file goes, beside those of the same run before it was resumed.
-        step: Steps done. What the other files say of later ones counts no more, also where this
-            is 0: a run that was killed before its first checkpoint begins again in its folder.
+        folder: The folder of the event file; it may have files of the same run before it was
+            resumed.
+        step: Number of training steps. TensorBoard drops later steps in the other files, also if
+            it is 0: a run that was killed before its first checkpoint starts again in its folder.
 
     Raises:
-        OSError: If the folder cannot be written to; of the thread's writing, by a later call.
+        OSError: If the folder cannot be written to; errors of the thread are raised by a later
+            call.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self._writer = SummaryWriter(str(folder), max_queue=QUEUE, purge_step=step + 1)
 
     def scalars(self, rows: Iterable[tuple[int, Mapping[str, float]]], prefix: str = "") -> None:
-        """Write (step, numbers by name) as the curves `<prefix><name>`, in float32."""
+        """Write (step, numbers by name) as the scalars `<prefix><name>`, in float32."""
         for step, values in rows:
             for name, value in values.items():
                 self._writer.add_scalar(f"{prefix}{name}", value, step)
 
     def sheet(self, name: str, pictures: Tensor, step: int) -> None:
-        """Write pictures in [0, 1] as one image.
+        """Write a sheet of images in [0, 1] as one image.
 
         Args:
-            name: Of the image.
+            name: Name of the image.
             pictures: (rows, columns, C, H, W), or (N, C, H, W) for a square sheet; C is 1 or 3.
-            step: Steps done.
+            step: Number of training steps.
         """
         arranged = pictures.ndim == 5
         columns = pictures.shape[1] if arranged else math.ceil(math.sqrt(len(pictures)))
         tiles = (pictures.flatten(0, 1) if arranged else pictures).float()
         grid = make_grid(tiles, nrow=columns, pad_value=GREY)
-        # As bytes, for of floats TensorBoard's writer would cut the fraction off.
+        # As bytes, because TensorBoard's writer truncates floats instead of rounding them.
         self._writer.add_image(name, grid.mul(255).round().byte(), step)
 
     def table(self, name: str, table: Tensor, step: int) -> None:
-        """Write a (K, K) table of counts as one image, like that of the run's folder.
+        """Write a (K, K) table of counts as one image, like that in the run folder.
 
-        The classes are numbered; rows are the truth.
+        The classes are shown by index; rows are the true classes.
         """
         with TemporaryDirectory() as folder:
             path = Path(folder, "table.png")
@@ -78,7 +80,7 @@ class EventWriter:
         self._writer.add_text(name, markdown, step)
 
     def code(self, name: str, text: str, step: int) -> None:
-        """Write a text that is shown as it stands."""
+        """Write a text that is shown verbatim."""
         self.text(name, indent(text, "    "), step)
 
     def flush(self) -> None:
@@ -86,5 +88,5 @@ class EventWriter:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left, and end the thread."""
+        """Write all remaining events, and end the thread."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""A new plugin's distribution, written from templates: one working component of a kind."""
+"""The distribution of a new plugin, generated from templates, with one working component."""
 
 from gvt_author.scaffold.create import KINDS, create
 

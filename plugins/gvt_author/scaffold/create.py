@@ -1,4 +1,4 @@
-"""Writing a plugin's distribution into a folder."""
+"""Create the distribution of a plugin in a folder."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gvt_registry import API_VERSION, nearest
 
 @dataclass(frozen=True)
 class _Kind:
-    """What is written for a kind.
+    """The content of a distribution of one kind.
 
     Attributes:
-        summary: Of its component, for `gvt list`.
-        recipe_summary: Of the recipe that uses it.
-        data: What the recipe learns from, the second part of the recipe's name.
-        has_module: It has code in a module of its own, which is called as the kind is.
+        summary: Summary of the component, for `gvt list`.
+        recipe_summary: Summary of the recipe that uses it.
+        data: Name of the data of the recipe, the second part of the name of the recipe.
+        has_module: Whether there is a module of code, named after the kind.
     """
 
     summary: str
@@ -38,53 +38,49 @@ class _Kind:
 
 _KINDS = {
     "generator": _Kind(
-        "A dense layer, then upsampling convolutions; any size of image", "Digits out of noise"
+        "A dense layer and upsampling convolutions, for images of any size", "Digits from noise"
     ),
     "discriminator": _Kind(
-        "Strided convolutions that judge patches, of images of any size", "Digits out of noise"
+        "Strided convolutions that score patches, for images of any size", "Digits from noise"
     ),
-    "head": _Kind(
-        "A classifier that pools by attention and not by the mean", "Digits to names, by attention"
-    ),
+    "head": _Kind("A classifier with attention pooling", "Digit classifier with attention pooling"),
     "backbone": _Kind(
-        "Strided convolutions, each with a residual one behind it",
-        "Digits to names, on residual convolutions",
+        "Strided convolutions, each followed by a residual one",
+        "Digit classifier on residual convolutions",
     ),
     "dataset": _Kind("Discs and squares, drawn from a seed", "Discs or squares?", data="shapes"),
-    "task": _Kind("An autoencoder of dense layers", "Digits through a narrow place and back"),
-    "loss": _Kind(
-        "Focal loss: what is easy counts less", "Digits to names, with most care for hard ones"
-    ),
+    "task": _Kind("An autoencoder of dense layers", "Autoencoder of digits"),
+    "loss": _Kind("Focal loss: easy samples count less", "Digit classifier with a focal loss"),
     "metric": _Kind(
-        "The accuracy of the class that fares worst", "Digits to names, and how the worst fares"
+        "The accuracy of the worst class", "Digit classifier, measured on its worst class"
     ),
-    "recipe": _Kind("", "Digits to names, in 300 steps", has_module=False),
-    "hooks": _Kind("", "Threes or sevens, a line of CSV for every epoch"),
+    "recipe": _Kind("", "Digit classifier, trained for 300 steps", has_module=False),
+    "hooks": _Kind("", "Threes or sevens, with a line of CSV for every epoch"),
 }
 
 KINDS = tuple(_KINDS)
-"""What a new plugin may begin with."""
+"""The kinds of distribution that `create` can write."""
 
 
 def create(distribution: str, kind: str, folder: Path) -> Path:
-    """Write a plugin's distribution: a working component, a recipe that uses it, tests.
+    """Create the distribution of a plugin: a working component, a recipe that uses it, and tests.
 
     Args:
-        distribution: Its name, such as `gvt-blur`.
+        distribution: Name of the distribution, such as `gvt-blur`.
         kind: One of `KINDS`.
-        folder: Where the distribution's own folder goes, which bears its name.
+        folder: The folder in which the folder of the distribution, of the same name, is created.
 
     Returns:
-        The distribution's folder.
+        The folder of the distribution.
 
     Raises:
-        UsageError: If a name does not fit or is taken, the kind is unknown, or there is such a
-            folder with something in it. Nothing has been written then.
+        UsageError: If a name is invalid or taken, the kind is unknown, or the folder exists and
+            is not empty. Nothing is written then.
         OSError: If the folder cannot be written to.
     """
     if kind not in _KINDS:
         hint = nearest(kind, KINDS) or f"; the kinds are {', '.join(KINDS)}"
-        raise UsageError(f"no plugin of kind {kind!r} can be made{hint}")
+        raise UsageError(f"a plugin of kind {kind!r} cannot be created{hint}")
     names, about = Names.of(distribution), _KINDS[kind]
     recipe = f"{names.plugin}.{about.data}"
     names.check_new("recipe", recipe)
@@ -92,7 +88,7 @@ def create(distribution: str, kind: str, folder: Path) -> Path:
         names.check_new(kind, names.plugin)
     root = folder / distribution
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
-        raise UsageError(f"{root}: is there already, and not empty; choose another name or folder")
+        raise UsageError(f"{root}: exists already and is not empty; choose another name or folder")
 
     content = {path: _rendered(template, page) for path, template, page in _pages(names, kind)}
     _check_class_name(names, content.get(f"{names.package}/{kind}.py", ""))
@@ -103,7 +99,7 @@ def create(distribution: str, kind: str, folder: Path) -> Path:
 
 
 def _pages(names: Names, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield each file's path, its template, and what is filled in."""
+    """Yield the path of each file, its template, and the values for the template."""
     about = _KINDS[kind]
     page = {
         **vars(names),
@@ -137,7 +133,7 @@ def _pages(names: Names, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]
 def _rendered(template: str, page: dict[str, Any]) -> str:
     source = files("gvt_author.scaffold").joinpath("templates", f"{template}.jinja")
     jinja = Environment(
-        autoescape=False,  # it is Python, TOML, YAML and Markdown that comes out
+        autoescape=False,  # the output is Python, TOML, YAML and Markdown
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -147,7 +143,7 @@ def _rendered(template: str, page: dict[str, Any]) -> str:
 
 
 def _check_class_name(names: Names, source: str) -> None:
-    """Check that the class hides nothing that its own module imports, such as `Tensor`.
+    """Check that the class does not hide a name that its module imports, such as `Tensor`.
 
     Raises:
         UsageError: If it does.
@@ -155,16 +151,16 @@ def _check_class_name(names: Names, source: str) -> None:
     imports = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import | ast.ImportFrom)]
     if names.class_name in {alias.asname or alias.name for n in imports for alias in n.names}:
         raise UsageError(
-            f"{names.distribution}: its class would be called {names.class_name}, as one that it "
-            "needs; choose another name"
+            f"{names.distribution}: its class would be called {names.class_name}, like one that "
+            "its module imports; choose another name"
         )
 
 
 def _author() -> str:
-    """Return whose the licence is: git knows the name of whoever uses it."""
+    """Return the name of the licence holder: the user name of git, if there is one."""
     command = ["git", "config", "user.name"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:  # there is no git
+    except OSError:  # git is not installed
         return "The authors"
     return " ".join(done.stdout.split()) or "The authors"

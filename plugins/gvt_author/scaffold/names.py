@@ -1,4 +1,4 @@
-"""What a new plugin is called: of its distribution's name follow all the others."""
+"""The names of a new plugin, derived from the name of its distribution."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _DISTRIBUTION = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Names:
-    """The names of a distribution; for `gvt-blur` they are these.
+    """The names of a distribution.
 
     Attributes:
-        distribution: `gvt-blur`, what pip installs.
-        package: `gvt_blur`, what Python imports.
-        plugin: `blur`, its entry point, and the name of its component.
-        class_name: `Blur`.
+        distribution: Name of the distribution, which pip installs, such as `gvt-blur`.
+        package: Name of the package, which Python imports, such as `gvt_blur`.
+        plugin: Name of the entry point and of the component, such as `blur`.
+        class_name: Name of the class, such as `Blur`.
     """
 
     distribution: str
@@ -31,18 +31,18 @@ class Names:
 
     @classmethod
     def of(cls, distribution: str) -> Names:
-        """Return the names that follow from a distribution's.
+        """Derive the names from that of a distribution.
 
-        `gvt-` at its beginning is a custom that makes plugins easy to find, and no duty.
+        The prefix `gvt-` makes plugins easy to find, but is not required.
 
         Raises:
-            UsageError: If it is none that pip and Python both take, or a module or a plugin of
-                such a name is installed.
+            UsageError: If pip or Python do not accept the name, or a module or a plugin of this
+                name is installed.
         """
         if not _DISTRIBUTION.fullmatch(distribution):
             raise UsageError(
-                f"{distribution!r} is no name for a plugin; it takes lower-case letters and "
-                "digits, with single hyphens between, such as gvt-blur"
+                f"{distribution!r} is not a valid name for a plugin; use lower-case letters and "
+                "digits with single hyphens between them, such as gvt-blur"
             )
         package = distribution.replace("-", "_")
         plugin = package.removeprefix("gvt_")
@@ -50,8 +50,8 @@ class Names:
         for name in (package, class_name):
             if not name.isidentifier() or keyword.iskeyword(name):
                 raise UsageError(
-                    f"{distribution!r} is no name for a plugin: Python takes no {name!r}; "
-                    "choose another name"
+                    f"{distribution!r} is not a valid name for a plugin: {name!r} is not a valid "
+                    "name in Python; choose another name"
                 )
         if find_spec(package) is not None:
             raise UsageError(
@@ -64,7 +64,7 @@ class Names:
         return cls(distribution, package, plugin, class_name)
 
     def check_new(self, kind: str, name: str) -> None:
-        """Check that no plugin offers a component.
+        """Check that no plugin offers a component of this kind and name.
 
         Raises:
             UsageError: If one does.

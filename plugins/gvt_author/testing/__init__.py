@@ -1,11 +1,11 @@
-"""The conformance kit: what holds for every component that a plugin may offer.
+"""The conformance kit: rules for the components of plugins.
 
-    gvt plugin check blur                       # a line for each component, then what is wrong
-    gvt_author.testing.checks("blur")                  # the same, one by one
+    gvt plugin check blur                       # a line for each component, then the failures
+    gvt_author.testing.checks("blur")           # the checks one by one
 
 and in pytest the fixture `gvt_check` (`gvt_author.testing.pytest_plugin`).
 
-What a rule says is the docstring of its function. Which kinds it is for:
+The docstring of its function describes a rule. The rules and the kinds that they apply to:
 
 | rule | for |
 | --- | --- |
@@ -30,16 +30,16 @@ What a rule says is the docstring of its function. Which kinds it is for:
 | neighbour | head |
 | runs | recipe |
 
-A component is built from its defaults and what gvt fills in: images of three channels and 32x32
-pixels, three classes, small networks around it. What it needs besides, it says itself: a static
-method `gvt_example(folder: Path)` returns parameters to try it with, and may write files into the
-folder, as a data set needs. Without one, a rule that would need it is skipped, with the reason.
-Targets of a key that gvt does not know, a head makes up itself: a static method
-`gvt_targets(index: int)` returns those of a picture by key.
+A component is built from its defaults and the parameters that gvt passes: images with three
+channels and 32x32 pixels, three classes, and small models around it. Further parameters come from
+a static method `gvt_example(folder: Path)` of the component, which may write files into the folder,
+for example those of a data set. Without it, a rule that needs such parameters is skipped, with the
+reason. A head with targets that gvt does not know has a static method `gvt_targets(index: int)`,
+which returns the targets of an image by key.
 
-A network that can be exported says so by `exports = ("onnx",)`; the rule `onnx` holds it to that.
-A head that says by `padding_reach` how many pixels beyond an image's edge its layers see, 0 for
-none, is held to that by the rule `padding-reach`.
+A model that can be exported declares `exports = ("onnx",)`, which the rule `onnx` checks. A head
+that declares `padding_reach`, the number of pixels beyond the edge of an image that its layers see,
+is checked by the rule `padding-reach`.
 """
 
 from gvt_author.testing.check import Check, Failed, Skipped

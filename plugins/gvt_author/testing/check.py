@@ -1,4 +1,4 @@
-"""What a check is, and the register of the rules that checks are made from. Imports no torch."""
+"""Checks, and the register of their rules. Importing it does not import torch."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gvt_registry import GvtError
 
 
 class Failed(AssertionError):
-    """A rule is broken: what was expected, what came, and how to mend it, in one line."""
+    """Raised if a rule is broken; one line with what was expected, what came, and how to fix it."""
 
 
 class Skipped(SkipTest):
-    """A rule does not apply here; the message says why. Test runners know it as a skip."""
+    """Raised if a rule does not apply, with the reason. Test runners report it as a skip."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What holds for all components of some kinds.
+    """A rule for all components of some kinds.
 
     Attributes:
-        name: A short name, the same for what is meant by it of any kind.
-        kinds: The kinds of component that it is for, and `plugin` for a plugin as a whole.
-        function: Takes an `Offer`, or a `Plugin`; raises `Failed` or `Skipped`.
+        name: Short name; rules with the same meaning for different kinds share it.
+        kinds: The kinds of component that it applies to; `plugin` for a plugin as a whole.
+        function: The check of an `Offer`, or a `Plugin`; it raises `Failed` or `Skipped`.
     """
 
     name: str
@@ -42,12 +42,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Check:
-    """One rule for one component; calling it checks.
+    """One rule for one component; call it to run the check.
 
     Attributes:
-        component: `generator:blur`, or `plugin:blur` for the plugin as a whole.
-        rule: The rule's short name.
-        description: What the rule says.
+        component: Kind and name, such as `generator:blur`, or `plugin:blur` for a whole plugin.
+        rule: Short name of the rule.
+        description: The rule in one sentence.
+        run: The check itself.
     """
 
     component: str
@@ -57,14 +58,14 @@ class Check:
 
     @property
     def id(self) -> str:
-        """Component and rule, as a test is called."""
+        """Component and rule, used as the id of a test."""
         return f"{self.component}-{self.rule}"
 
     def __call__(self) -> None:
-        """Check.
+        """Run the check.
 
         Raises:
-            Failed: If the rule is broken, or something raised that should not have.
+            Failed: If the rule is broken, or an unexpected exception was raised.
             Skipped: If the rule does not apply on this machine, or to this component.
         """
         try:
@@ -72,7 +73,7 @@ class Check:
         except (Failed, Skipped) as outcome:
             raise type(outcome)(f"{self.id}: {outcome}") from outcome.__cause__
         except Exception as error:
-            raise Failed(f"{self.id}: {self.description} It raised {told(error)}") from error
+            raise Failed(f"{self.id}: {self.description} It raised {error_line(error)}") from error
 
 
 RULES: list[Rule] = []
@@ -80,7 +81,7 @@ RULES: list[Rule] = []
 
 
 def rule(*kinds: str, name: str = "") -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Register a function as a rule for some kinds; its own name is the rule's unless given."""
+    """Register a function as a rule for some kinds, named after the function by default."""
 
     def register(function: Callable[[Any], None]) -> Callable[[Any], None]:
         RULES.append(Rule(name or function.__name__.replace("_", "-"), kinds, function))
@@ -89,16 +90,16 @@ def rule(*kinds: str, name: str = "") -> Callable[[Callable[[Any], None]], Calla
     return register
 
 
-def told(error: BaseException) -> str:
-    """Return an exception in one line, with the place that it was raised at.
+def error_line(error: BaseException) -> str:
+    """Return an exception in one line, with the file and line that raised it.
 
-    A `GvtError` says itself what is wrong and where.
+    They are left out for a `GvtError`, whose message has the place.
     """
     text = " ".join(f"{type(error).__name__}: {error}".split())
     frames = extract_tb(error.__traceback__)
     if isinstance(error, GvtError) or not frames:
         return text
-    # torch's own frames say nothing to an author, so that the last one outside it is named.
-    own = [f for f in frames if f"{Path('/torch/')}" not in f.filename.replace("\\", "/")]
-    frame = (own or frames)[-1]
+    # Frames inside torch do not help an author, so name the last one outside of it.
+    outside = [f for f in frames if f"{Path('/torch/')}" not in f.filename.replace("\\", "/")]
+    frame = (outside or frames)[-1]
     return f"{text} ({Path(frame.filename).name}, line {frame.lineno})"

@@ -35,10 +35,10 @@ LOOKED_AT = 8
 
 @rule("dataset", name="shapes")
 def samples(offer: Offer) -> None:
-    """Its samples have the declared shape, values in range, targets of the known forms."""
+    """Its samples have the declared shape, values in range, and targets of the right forms."""
     dataset = built(offer)
     if "train" not in getattr(dataset, "splits", ()):
-        raise Failed("it has no `splits` with a split 'train' among them; see gvt.Dataset")
+        raise Failed("its `splits` do not contain 'train'; see gvt.Dataset")
     try:
         info = DataInfo.of(dataset)
     except DataError as error:
@@ -54,7 +54,7 @@ def samples(offer: Offer) -> None:
 
 @rule("dataset")
 def resident(offer: Offer) -> None:
-    """Where it has whole tensors, they hold what its samples do."""
+    """If it has whole tensors, they are equal to its samples."""
     dataset, info = _described(offer)
     is_resident = isinstance(dataset, ResidentDataset)
     if not is_resident or info.image_shape is None:
@@ -63,7 +63,7 @@ def resident(offer: Offer) -> None:
     expected = (len(dataset), *info.image_shape)
     if images.dtype != torch.uint8 or tuple(images.shape) != expected:
         raise Failed(
-            f"tensors() gave images {tuple(images.shape)} of {images.dtype}; it takes "
+            f"tensors() returned images {tuple(images.shape)} of {images.dtype}; expected "
             f"{expected} of torch.uint8"
         )
     for index in range(_count(dataset)):
@@ -71,32 +71,32 @@ def resident(offer: Offer) -> None:
         whole = {"image": images[index], **{key: value[index] for key, value in targets.items()}}
         single = {"image": sample.image, **{k: torch.as_tensor(sample.targets[k]) for k in targets}}
         if names := different(single, whole):
-            raise Failed(f"sample {index}: {listed(names)} of tensors() is not that of the sample")
+            raise Failed(f"sample {index}: {listed(names)} of tensors() differs from the sample")
         if dataset.record(index).source != sample.record.source:
-            raise Failed(f"sample {index}: record() names another source than the sample's own")
+            raise Failed(f"sample {index}: record() has another source than the sample")
 
 
 @rule("dataset", name="determinism")
 def same_samples(offer: Offer) -> None:
-    """Opened twice, it gives the same samples for the same seed."""
+    """Opened twice, it returns the same samples for the same seed."""
     one, other = built(offer), built(offer)
     if len(one) != len(other):
         raise Failed(f"it has {len(one)} samples, and {len(other)} when it is opened again")
     for index in range(_count(one)):
-        found = []
+        pair = []
         for dataset in (one, other):
             with seeded(index):
-                found.append(_tensors(dataset[index]))
-        if names := different(*found):
+                pair.append(_tensors(dataset[index]))
+        if names := different(*pair):
             raise Failed(
-                f"sample {index}: {listed(names)} differs when it is opened again; sort what a "
-                "folder lists, and draw from torch's default generator"
+                f"sample {index}: {listed(names)} differs when it is opened again; sort the files "
+                "of a folder, and draw from torch's default generator"
             )
 
 
 @rule("dataset")
 def workers(offer: Offer) -> None:
-    """Two workers read the samples that none would."""
+    """Two workers read the same samples as the main process."""
     dataset, _ = _described(offer)
     train = TrainConfig(steps=2)
     batches = []
@@ -111,25 +111,24 @@ def workers(offer: Offer) -> None:
         batches.append([group[0] for group in islice(groups, 4)])
         groups.close()
     for number, (alone, shared) in enumerate(zip(*batches, strict=True)):
-        found = [_tensors_of_batch(batch) for batch in (alone, shared)]
-        if names := different(*found):
+        if names := different(_tensors_of_batch(alone), _tensors_of_batch(shared)):
             raise Failed(
-                f"batch {number}: {listed(names)} differs with two workers; a sample may depend on "
-                "its index and on torch's default generator only, not on what was read before"
+                f"batch {number}: {listed(names)} differs with two workers; a sample may only "
+                "depend on its index and on torch's default generator, not on earlier samples"
             )
 
 
 def _described(offer: Offer) -> tuple[Any, DataInfo]:
-    """Return a data set and what it says of itself, for a rule that is about something else.
+    """Return a data set and its information, for a rule that does not check the latter.
 
     Raises:
-        Skipped: If it says something wrong, which the rule `shapes` is about.
+        Skipped: If the information is invalid, which the rule `shapes` reports.
     """
     dataset = built(offer)
     try:
         return dataset, DataInfo.of(dataset)
     except DataError as error:
-        raise Skipped("what it says of itself is wrong; see the rule 'shapes'") from error
+        raise Skipped("its DataInfo is invalid; see the rule 'shapes'") from error
 
 
 def _count(dataset: Any) -> int:

@@ -1,4 +1,4 @@
-"""Rules on what a component says of itself: its summary, its docstring, its parameters."""
+"""Rules on the documentation of a component: its summary, its docstring, its parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODE = tuple(kind for kind in KINDS if kind != "recipe")
 """The kinds that are classes or functions."""
 
 LONGEST = 100
-"""Characters of a summary, which has one line in `gvt list`."""
+"""Maximum number of characters of a summary, which is one line in `gvt list`."""
 
 # `width: ...`, `width (int): ...`, `width, height: ...`, `width : int`, `:param width: ...`
 _DOCUMENTED = re.compile(r"^\s*(?::param\s+)?([\w*, ]+?)\s*(?:\([^)]*\))?\s*:", re.MULTILINE)
@@ -27,48 +27,48 @@ def summary(offer: Offer) -> None:
     if not text.strip():
         raise Failed('it has no summary; give its Component one, such as summary="Blurs images"')
     if "\n" in text or len(text) > LONGEST:
-        raise Failed(f"its summary has {len(text)} characters; it is one line of up to {LONGEST}")
+        raise Failed(f"its summary has {len(text)} characters; use one line of at most {LONGEST}")
 
 
 @rule(*CODE)
 def docstring(offer: Offer) -> None:
-    """A class or function has a docstring of its own, for `gvt show`."""
+    """A class or function has its own docstring, for `gvt show`."""
     target = _loaded(offer)
     if not (target.__doc__ or "").strip():
-        raise Failed(f"{target.__name__} has no docstring; say in a line what it is")
+        raise Failed(f"{target.__name__} has no docstring; describe it in one line")
 
 
 @rule(*CODE)
 def parameters(offer: Offer) -> None:
-    """Every parameter is documented under `Args:` and has a type, so that recipes are checked."""
+    """Every parameter is documented under `Args:`, and has a type to validate recipes with."""
     target = _loaded(offer)
     if not (target.__doc__ or "").strip():
         raise Skipped("it has no docstring; see the rule 'docstring'")
-    known = {name for other in declaring(target) for name in _documented(other)}
-    for other in declaring(target):
-        _check_types(other)
-    taken, takes_any = signature_of(target)
-    for name in taken:
-        if name not in known:
+    documented = {name for owner in declaring(target) for name in _documented(owner)}
+    for owner in declaring(target):
+        _check_types(owner)
+    names, takes_any = signature_of(target)
+    for name in names:
+        if name not in documented:
             raise Failed(
-                f"parameter {name!r} is not documented; put a line "
+                f"parameter {name!r} is not documented; add a line "
                 f"'{name}: ...' under 'Args:' in the docstring"
             )
-    if strange := [name for name in unrecorded(target) if name not in taken and not takes_any]:
-        raise Failed(f"gvt_unrecorded has {strange[0]!r}, which is not a parameter of it")
+    if unknown := [name for name in unrecorded(target) if name not in names and not takes_any]:
+        raise Failed(f"gvt_unrecorded has {unknown[0]!r}, which is not a parameter of it")
 
 
 def _check_types(target: Any) -> None:
     """Check that every parameter of a class or function has a type that can be resolved.
 
     Raises:
-        Failed: If one has none.
+        Failed: If one does not.
     """
     try:
         type_hints(target)
     except (NameError, TypeError, AttributeError) as error:
         raise Failed(
-            f"its types cannot be resolved: {error}; import them outside of `if TYPE_CHECKING:`"
+            f"its types cannot be resolved: {error}; import them outside `if TYPE_CHECKING:`"
         ) from error
     for parameter in inspect.signature(target).parameters.values():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
@@ -80,17 +80,17 @@ def _check_types(target: Any) -> None:
 def _loaded(offer: Offer) -> Any:
     target = offer.load()
     if not callable(target):
-        raise Failed(f"it leads to {target!r}, which nobody can call; name a class or a function")
+        raise Failed(f"its target {target!r} is not callable; name a class or a function")
     return target
 
 
 def _documented(target: Any) -> set[str]:
-    """Return the names that a docstring explains; an inherited constructor is its base's to."""
+    """Return the parameters that the docstrings of a class, with its bases, or function explain."""
     family = inspect.getmro(target) if isinstance(target, type) else (target,)
     texts = [member.__doc__ or "" for member in family]
     texts += [vars(member)["__init__"].__doc__ or "" for member in family if _constructs(member)]
     lists = [match for text in texts for match in _DOCUMENTED.findall(text)]
-    return {name.strip(" *") for found in lists for name in found.split(",")}
+    return {name.strip(" *") for names in lists for name in names.split(",")}
 
 
 def _constructs(member: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A small run in code that the hooks of one plugin follow."""
+"""A small run in code that calls the hooks of one plugin."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RECIPE = {
 
 
 class _Drawing(Task):
-    """A classifier that draws noise as well, so that there is something of every kind to follow."""
+    """A classifier that also draws noise, so that a run of it has every kind of event."""
 
     phases = (Phase("supervised", trains="model"),)
 
@@ -50,21 +50,21 @@ class _Drawing(Task):
         self.model = MultiHead(backbone, {"tiny": TinyHead(backbone.feature_info)})
 
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return the classifier's losses."""
+        """Return the losses of the classifier."""
         losses: dict[str, Tensor] = self.model(phase, batch, step)
         return losses
 
     def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
-        """Return the classifier's predictions and losses."""
+        """Return the predictions and losses of the classifier."""
         return self.model.evaluate(batch)
 
     def pictures(self, seed: int) -> dict[str, Tensor]:
-        """Return a sheet."""
+        """Return a sheet of noise."""
         return {"noise": torch.rand(2, 2, *SHAPE, generator=torch.Generator().manual_seed(seed))}
 
 
 class _Alone(Plugins):
-    """The hooks of one plugin among those that are there."""
+    """The hooks of one of the installed plugins."""
 
     def __init__(self, plugin: Plugin) -> None:
         super().__init__(entry_points=False)
@@ -72,18 +72,18 @@ class _Alone(Plugins):
         self.called = False
 
     def implementations(self, hook: str) -> list[tuple[Plugin, Callable[..., Any]]]:
-        """Return the plugin's implementation of a hook, if it has one."""
-        everybody = default_registry().plugins.implementations(hook)
-        own = [pair for pair in everybody if pair[0] is self._plugin]
-        self.called |= bool(own)
-        return own
+        """Return the implementation of a hook by the plugin, if there is one."""
+        pairs = default_registry().plugins.implementations(hook)
+        pairs = [pair for pair in pairs if pair[0] is self._plugin]
+        self.called |= bool(pairs)
+        return pairs
 
 
 def follow(plugin: Plugin, folder: Path) -> tuple[bool, list[str]]:
-    """Run four steps, an epoch of them, and let the plugin's hooks follow.
+    """Run four steps, more than an epoch, and call the hooks of a plugin.
 
     Returns:
-        Whether it has any, and a line for each one that raised.
+        Whether the plugin has hooks, and a line for each one that raised.
     """
     seed_everything(0)
     config = compose(RECIPE)  # with the defaults of every plugin's section

@@ -1,4 +1,4 @@
-"""Rules on learning: gradients, modes, precision, and that nothing depends on history."""
+"""Rules on training: gradients, modes, precision, state, determinism and resuming."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from gvt_registry import Offer
 
 @rule(*MODULES)
 def gradients(offer: Offer) -> None:
-    """Losses are finite and reach every parameter that their phase trains with a gradient."""
+    """Losses are finite, and every parameter that a phase trains has a gradient."""
     trial = tried(offer)
-    own = {id(p): name for name, p in trial.own.items()}
+    names = {id(p): name for name, p in trial.own.items()}
     trained = {
         id(p)
         for phase in trial.task.phases
         for module in phase.trained
         for p in trial.task.get_submodule(module).parameters()
     }
-    missing = {key: name for key, name in own.items() if key in trained}
+    missing = {key: name for key, name in names.items() if key in trained}
     trial.task.train()
     for phase, losses in phases(trial.task, trial.batch()):
         check_finite(losses, "in train mode")
@@ -60,26 +60,26 @@ def gradients(offer: Offer) -> None:
 
 @rule("head", "task", "loss")
 def modes(offer: Offer) -> None:
-    """Train and eval mode give the same losses by name, finite in both, and both predict."""
+    """Train and eval mode have losses of the same names, finite in both, and both predict."""
     trial = tried(offer)
     batch = trial.batch()
-    found: dict[bool, set[str]] = {}
+    names: dict[bool, set[str]] = {}
     for training in (True, False):
         trial.task.train(training)
-        found[training] = set()
+        names[training] = set()
         for phase, losses in phases(trial.task, batch):
             if not training:
                 check_finite(losses, "in eval mode")
-            found[training] |= {f"{phase.name}/{name}" for name in losses}
-    if found[True] != found[False]:
-        odd = sorted(found[True] ^ found[False])
+            names[training] |= {f"{phase.name}/{name}" for name in losses}
+    if names[True] != names[False]:
+        odd = sorted(names[True] ^ names[False])
         raise Failed(
             f"{listed(odd)}: a loss of one mode only; compute the same losses in train and eval"
         )
     if offer.component.kind == "head" and (odd := _of_the_mode(trial, batch)):
         raise Failed(
-            f"{listed(odd)} is another one in train mode than in eval mode; what a head computes "
-            "does not depend on it, but for batch norm and dropout"
+            f"{listed(odd)} differs between train and eval mode; the result of a head must not "
+            "depend on the mode, except for batch norm and dropout"
         )
 
 
@@ -91,24 +91,24 @@ def _of_the_mode(trial: Trial, batch: Batch) -> list[str]:
     ]
     if not odd:
         return []
-    # Something random in training alone is a dropout that the head writes out itself.
-    diced = different(train, in_mode(trial, batch, True, seed=1))
-    steady = not different(eval_, in_mode(trial, batch, False, seed=1))
-    return [] if diced and steady else odd
+    # Random numbers in train mode only are a dropout that the head implements itself.
+    is_random = different(train, in_mode(trial, batch, True, seed=1))
+    is_constant = not different(eval_, in_mode(trial, batch, False, seed=1))
+    return [] if is_random and is_constant else odd
 
 
 def _apart(one: Mapping[str, Tensor], other: Mapping[str, Tensor], name: str) -> bool:
-    """Return whether two tensors are not the same but for rounding, as of a faster kernel."""
+    """Return whether two tensors differ by more than rounding, such as that of another kernel."""
     pair = one[name].float(), other[name].float()
     return pair[0].shape != pair[1].shape or not torch.allclose(*pair, 1e-4, 1e-5, equal_nan=True)
 
 
 @rule("head", "task")
 def empty_targets(offer: Offer) -> None:
-    """A batch with no box, mask or class in it can be judged, and losses of it are finite."""
+    """A batch without any box, mask or class can be evaluated, and its losses are finite."""
     trial = tried(offer)
     for phase, losses in phases(trial.task, trial.batch(empty=True)):
-        check_finite(losses, "of images without any target")
+        check_finite(losses, "for images without any target")
         for name, parameter in trial.task.named_parameters():
             if parameter.grad is not None and not parameter.grad.isfinite().all():
                 raise Failed(
@@ -133,7 +133,7 @@ def bfloat16(offer: Offer) -> None:
 
 @rule(*MODULES)
 def state(offer: Offer) -> None:
-    """A checkpoint holds all of its state: loaded into another one, both do the same."""
+    """A checkpoint contains all of its state: a copy that loads it computes the same."""
     one, other = tried(offer, seed=0), tried(offer, seed=1)
     with TemporaryDirectory(prefix="gvt-state-") as folder:
         path = Path(folder) / "state.safetensors"
@@ -142,14 +142,14 @@ def state(offer: Offer) -> None:
     batch = one.batch()
     if names := different(observed(one.task, batch), observed(other.task, batch)):
         raise Failed(
-            f"{listed(names)} differs after a round trip through a checkpoint; keep what it "
-            "depends on in parameters, or in buffers by register_buffer"
+            f"{listed(names)} differs after a round trip through a checkpoint; keep all state in "
+            "parameters, or in buffers by register_buffer"
         )
 
 
 @rule(*MODULES)
 def determinism(offer: Offer) -> None:
-    """The same seed gives the same weights and the same steps, to the bit."""
+    """The same seed gives bitwise the same weights and the same steps."""
     ends = []
     for _ in range(2):
         trial = tried(offer)
@@ -160,28 +160,28 @@ def determinism(offer: Offer) -> None:
     for index, when in enumerate(("as built", "after two steps")):
         if names := different(ends[0][index], ends[1][index]):
             raise Failed(
-                f"{listed(names)} differs {when} of the same seed; draw from torch's default "
+                f"{listed(names)} differs {when} from the same seed; draw from torch's default "
                 "generator, or in a task from Step.randn and Step.rand"
             )
 
 
 @rule(*MODULES)
 def resume(offer: Offer) -> None:
-    """Ten steps end with the same bits as five, a checkpoint, and five more."""
+    """Ten steps end bitwise like five steps, a checkpoint, and five more."""
     with TemporaryDirectory(prefix="gvt-resume-") as folder:
         whole = capture(fitted(tried(offer), Path(folder)))[1]
         middle = Path(folder) / f"step_{STEPS // 2:08d}.safetensors"
         halves = capture(fitted(tried(offer, seed=1), Path(folder) / "again", middle))[1]
     if names := different(whole, halves):
         raise Failed(
-            f"{listed(names)} differs in a run that was resumed; keep what training depends on "
-            "in buffers, and count no calls"
+            f"{listed(names)} differs in a run that was resumed; keep all state of training "
+            "in buffers, and do not count calls"
         )
 
 
 @rule(*MODULES)
 def deep_copy(offer: Offer) -> None:
-    """A deep copy does the same, and goes on doing so when the original changes."""
+    """A deep copy computes the same, also after the original has changed."""
     trial = tried(offer)
     batch = trial.batch()
     before = observed(trial.task, batch)
@@ -189,8 +189,8 @@ def deep_copy(offer: Offer) -> None:
     _change(trial)
     if names := different(before, observed(twin, batch)):
         raise Failed(
-            f"{listed(names)} of a deep copy is not that of the original, or changes with it; "
-            "keep no functions or references that close over the module"
+            f"{listed(names)} of a deep copy differs from the original, or changes with it; "
+            "do not keep functions or references that close over the module"
         )
 
 

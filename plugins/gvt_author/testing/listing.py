@@ -1,4 +1,4 @@
-"""Rules on a plugin as a whole: what it costs to list it, and its hooks."""
+"""Rules on a plugin as a whole: the imports of listing it, and its hooks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HEAVY = (
     *("PIL", "cv2", "skimage", "sklearn", "matplotlib", "tensorboard", "tensorflow", "jax"),
     *("onnx", "onnxruntime", "transformers", "diffusers", "safetensors", "pydantic"),
 )
-"""Packages that no plugin imports before one of its components is used."""
+"""Packages that a plugin must not import before one of its components is used."""
 
 TIMEOUT = 60
 """Seconds after which listing counts as hanging."""
 
-# In a fresh interpreter; a finder sees every import first, and who asked for it.
+# Runs in a fresh interpreter. A finder records every import of these packages with its place.
 _LIST = """
 import importlib.metadata, importlib.util, json, sys
 name, path, group, heavy = json.loads(sys.argv[1])
@@ -56,9 +56,9 @@ print("\\n" + json.dumps(found))
 
 @rule("plugin")
 def listing(plugin: Plugin) -> None:
-    """Listing what a plugin offers imports nothing heavy, so that `gvt list` stays instant."""
+    """Listing the components of a plugin imports no heavy package, so `gvt list` stays fast."""
     path = str(plugin.path) if plugin.path else ""
-    name = plugin.name.rpartition(":")[2]  # two plugins of one name are told apart by a prefix
+    name = plugin.name.rpartition(":")[2]  # the second plugin of a name has a prefix
     done = subprocess.run(
         [sys.executable, "-c", _LIST, json.dumps([name, path, GROUP, HEAVY])],
         capture_output=True,
@@ -70,9 +70,9 @@ def listing(plugin: Plugin) -> None:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise Failed(f"it cannot be listed in a fresh interpreter: {last}")
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    if found:
-        module, file, line = found[0]
+    imports = json.loads(done.stdout.strip().splitlines()[-1])
+    if imports:
+        module, file, line = imports[0]
         raise Failed(
             f"listing imports {module} ({Path(file).name}, line {line}); import it in the module "
             "that a component's target names, or inside the hook"
@@ -81,7 +81,7 @@ def listing(plugin: Plugin) -> None:
 
 @rule("plugin")
 def hooks(plugin: Plugin) -> None:
-    """Every hook is marked and spelled as gvt calls it; commands say what they do."""
+    """Every hook is marked and spelled correctly, and every command has a help text."""
     if plugin.warnings:
         raise Failed(plugin.warnings[0])
     import click
@@ -89,14 +89,14 @@ def hooks(plugin: Plugin) -> None:
     for owner, offered in default_registry().plugins.implementations("gvt_commands"):
         for command in offered() if owner is plugin else ():
             if not isinstance(command, click.Command):
-                raise Failed(f"gvt_commands returned {command!r}, which is no click.Command")
+                raise Failed(f"gvt_commands returned {command!r}, which is not a click.Command")
             if not command.get_short_help_str():
                 raise Failed(f"command {command.name!r} has no help; give it a docstring")
 
 
 @rule("plugin")
 def run(plugin: Plugin) -> None:
-    """Run hooks follow a whole run, with evaluation and pictures, and none of them raises."""
+    """No hook raises during a whole run, with evaluation and images."""
     from gvt_author.testing.following import follow
 
     with TemporaryDirectory(prefix="gvt-run-") as folder:

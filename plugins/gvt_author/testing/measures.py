@@ -1,4 +1,4 @@
-"""Rules on metrics: `torchmetrics` metrics over predicted and true class numbers."""
+"""Rules on metrics: `torchmetrics` metrics over predicted and true class indices."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from gvt_registry import Offer
 
 @rule("metric", name="shapes")
 def values(offer: Offer) -> None:
-    """It takes predicted and true class numbers (N,), and computes finite numbers."""
+    """It takes predicted and true class indices (N,), and computes finite numbers."""
     computed = _fed(_built(offer))
     if not computed:
         raise Failed("it computes no tensor; return a number, a vector, or a dict of them")
     for name, value in computed.items():
         if not value.isfinite().all():
             raise Failed(
-                f"{name or 'its value'} is not finite for {CLASSES} classes that all occur"
+                f"{name or 'its value'} is not finite, although all {CLASSES} classes occur"
             )
 
 
 @rule("metric")
 def reset(offer: Offer) -> None:
-    """After reset() it computes what a new one does."""
+    """After reset() it computes the same as a new one."""
     metric = _built(offer)
     new = _fed(metric)
     metric.reset()
     if different(new, _fed(metric)):
-        raise Failed("after reset() it still knows what it saw before; declare it by add_state")
+        raise Failed("after reset() it still has state from before; declare it by add_state")
 
 
 @rule("metric", name="determinism")
 def same_values(offer: Offer) -> None:
-    """The same seed and numbers give the same value."""
+    """The same seed and inputs give the same value."""
     if different(_fed(_built(offer)), _fed(_built(offer))):
-        raise Failed("it computes another value for the same numbers; draw from torch's generator")
+        raise Failed("it computes another value for the same inputs; draw from torch's generator")
 
 
 @rule("metric", name="deep-copy")
@@ -64,7 +64,7 @@ def _built(offer: Offer) -> Any:
 
 
 def _fed(metric: Any) -> dict[str, Tensor]:
-    """Return what a metric computes after two batches."""
+    """Return the values of a metric after two batches."""
     truth = torch.arange(4 * CLASSES) % CLASSES
     predicted = truth.roll(1).where(torch.arange(len(truth)) % 3 == 0, truth)
     for rows in (slice(0, 6), slice(6, None)):

@@ -1,4 +1,4 @@
-"""The rule that heads on one backbone do not notice each other."""
+"""The rule that heads on one backbone do not affect each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gvt import Batch, Head, MultiHead, Sample, Targets, seed_everything
 from gvt.data import Streamed
 from gvt.loop import evaluating
-from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.check import Failed, Skipped, error_line, rule
 from gvt_author.testing.stand_ins import TARGETS, Pictures, TinyBackbone, own_targets
 from gvt_author.testing.training import check_finite, different, listed, phases
 from gvt_author.testing.trial import CPU, SHAPE, build, built, leaves
@@ -27,7 +27,7 @@ Values = dict[str, Tensor]
 
 
 class Neighbour(Head):
-    """A head that reads everything it is given, so that a change by another head shows in it."""
+    """A head whose outputs depend on all of its inputs, so that changes by another head show."""
 
     needs = ("neighbour",)
 
@@ -38,10 +38,10 @@ class Neighbour(Head):
         )
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, Values]:
-        """Return a number for each image, (N,), and the sum () of each tensor that is given."""
+        """Return a number for each image, (N,), and the sum () of each input tensor."""
         numbers = [layer(features[n].mean(dim=(2, 3))) for n, layer in self.layers.items()]
-        given = {"features": features, "batch": {"images": batch.images, "inputs": batch.inputs}}
-        return torch.cat(numbers, dim=1).sum(dim=1), _sums(given)
+        tensors = {"features": features, "batch": {"images": batch.images, "inputs": batch.inputs}}
+        return torch.cat(numbers, dim=1).sum(dim=1), _sums(tensors)
 
     def loss(self, outputs: tuple[Tensor, Values], targets: Targets) -> Values:
         """Return the squared error, and the sum () of each target of all heads."""
@@ -49,12 +49,12 @@ class Neighbour(Head):
         return {"square": error, **_sums({"targets": {**targets.dense, **targets.ragged}})}
 
     def predict(self, outputs: tuple[Tensor, Values]) -> list[dict[str, Any]]:
-        """Return each image's number, and the sums, the same for all images."""
+        """Return the number of each image, and the sums, the same for all images."""
         return [{"number": number, **outputs[1]} for number in outputs[0]]
 
     @staticmethod
     def gvt_targets(index: int) -> Values:
-        """Return the number that it learns."""
+        """Return the number to learn."""
         return {"neighbour": torch.tensor(float(index))}
 
 
@@ -64,7 +64,7 @@ def _sums(tree: Mapping[str, Any]) -> Values:
 
 @rule("head")
 def neighbour(offer: Offer) -> None:
-    """Beside another head on one backbone, both do what they do alone, in either order."""
+    """Beside another head on one backbone, both compute the same as alone, in either order."""
     built(offer)
     info = _backbone().feature_info
     head: Head = build(offer, facts={"feature_info": info})
@@ -76,7 +76,7 @@ def neighbour(offer: Offer) -> None:
     except (Failed, Skipped) as failed:
         raise Skipped(f"alone, {failed}; see the other rules") from failed
     except Exception as error:
-        raise Skipped(f"alone, it raised {told(error)}; see the other rules") from error
+        raise Skipped(f"alone, it raised {error_line(error)}; see the other rules") from error
     expected = _sum(alone, _done({"neighbour": heads["neighbour"]}, *both))
     for order in (heads, dict(reversed(heads.items()))):
         try:
@@ -84,21 +84,21 @@ def neighbour(offer: Offer) -> None:
         except Failed as failed:
             raise Failed(f"beside another head, its {failed}") from failed
         except Exception as error:
-            raise Failed(f"beside another head, something raised {told(error)}") from error
+            raise Failed(f"beside another head, something raised {error_line(error)}") from error
         if odd := _odd(expected, values):
             raise Failed(
-                f"beside another head, {listed(odd)} changes; what a head computes follows from "
-                "the features, the batch and its own weights, and it changes nothing that the "
-                "other heads are given"
+                f"beside another head, {listed(odd)} changes; the result of a head must depend "
+                "only on the features, the batch and its own weights, and it must not change the "
+                "inputs of other heads"
             )
 
 
 def _done(heads: Mapping[str, Head], whole: Batch, halves: Batch) -> Values:
-    """Return what heads predict and lose for a batch, and the gradients of training on another.
+    """Return predictions and losses for a batch, and the gradients of training on another.
 
     Raises:
-        Failed: If the predictions are not one for each image, or a loss is not finite.
-        Exception: Whatever a head raises.
+        Failed: If there is not one prediction for each image, or a loss is not finite.
+        Exception: Any exception of a head.
     """
     backbone, heads = _backbone(), {name: _seeded(head) for name, head in heads.items()}
     task = MultiHead(backbone, heads)
@@ -110,7 +110,7 @@ def _done(heads: Mapping[str, Head], whole: Batch, halves: Batch) -> Values:
     for _, of_training in phases(task.train(), halves):
         check_finite(of_training, "in train mode")
         losses |= {f"train/{name}": loss.detach() for name, loss in of_training.items()}
-    if len(heads) == 1:  # whose name is in no loss
+    if len(heads) == 1:  # then its name is not part of the names of losses
         (name,) = heads
         losses = {key.replace("/", f"/{name}/", 1): loss for key, loss in losses.items()}
     gradients = {n: p.grad for n, p in task.named_parameters() if p.grad is not None}
@@ -122,7 +122,7 @@ def _done(heads: Mapping[str, Head], whole: Batch, halves: Batch) -> Values:
 
 
 def _seeded(head: Head) -> Head:
-    """Return a copy that draws the same random numbers, whichever head draws before it."""
+    """Return a copy that draws the same random numbers, regardless of the other heads."""
     head = copy.deepcopy(head)
     loss = head.loss
 
@@ -136,12 +136,12 @@ def _seeded(head: Head) -> Head:
 
 
 def _sum(one: Values, other: Values) -> Values:
-    """Return the values of both; the gradients of the backbone, which both have, are added up."""
+    """Return the values of both, with the gradients of their common backbone added up."""
     return {**one, **other, **{name: one[name] + other[name] for name in one.keys() & other.keys()}}
 
 
 def _odd(expected: Values, values: Values) -> list[str]:
-    """Return the names of what differs: predictions to the bit, all else but for rounding."""
+    """Return the names of values that differ: predictions bitwise, others by more than rounding."""
     names = [n for n in different(expected, values) if n.startswith("predictions/")]
     rest = {n for n in expected.keys() | values.keys() if not n.startswith("predictions/")}
     return names + sorted(n for n in rest if not _close(expected.get(n), values.get(n)))
@@ -163,12 +163,12 @@ def _keys(head: Head) -> frozenset[str]:
     """Return the targets that a head learns from."""
     keys = frozenset(head.needs) or frozenset(TARGETS)
     if not keys <= {*TARGETS, *own_targets(head)(0)}:
-        raise Skipped(f"it needs {', '.join(sorted(keys))}, which nobody can make up")
+        raise Skipped(f"it needs {', '.join(sorted(keys))}, which the kit cannot generate")
     return keys
 
 
 def _batches(head: Head, own: Set[str], others: Set[str]) -> tuple[Batch, Batch]:
-    """Return a batch whose images have all targets, and one in which halves teach one head each.
+    """Return a batch whose images have all targets, and one with targets of a head in each half.
 
     A head without needs learns from every image.
 
@@ -192,7 +192,7 @@ def _batch(head: Head, keys: Sequence[Set[str]]) -> Batch:
 
 
 class _Partly(Pictures):
-    """Pictures of which each has targets of its own."""
+    """Images that each have targets of their own keys."""
 
     def __init__(
         self, keys: Sequence[Set[str]], own: Callable[[int], Mapping[str, Tensor]]
@@ -201,7 +201,7 @@ class _Partly(Pictures):
         self._of_row = keys
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one picture with the targets that it is to have."""
+        """Return an image with the targets of its keys."""
         sample = super().__getitem__(index)
         targets = {k: v for k, v in sample.targets.items() if k in self._of_row[index]}
         return Sample(sample.image, targets, sample.record)

@@ -1,4 +1,4 @@
-"""Rules on what a network, a head, a task or a loss takes and returns."""
+"""Rules on the inputs and outputs of models, heads, tasks and losses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gvt import Placement
 from gvt.device import available
 from gvt.loop import evaluating
-from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.check import Failed, Skipped, error_line, rule
 from gvt_author.testing.shapes import complaint
 from gvt_author.testing.training import check_finite, phases
 from gvt_author.testing.trial import Trial, build, leaves, tried, usual_shape
@@ -20,29 +20,29 @@ from gvt_registry import Offer
 
 NETWORKS = ("generator", "discriminator", "backbone")
 MODULES = (*NETWORKS, "head", "task", "loss")
-"""The kinds that are put into a task and trained."""
+"""The kinds of component that are trained in a task."""
 
 
 @rule(*MODULES, "dataset", "metric")
 def builds(offer: Offer) -> None:
-    """It is built from its defaults and what gvt fills in."""
+    """It can be built from its defaults and the parameters that gvt passes."""
     try:
         built = build(offer)
     except Skipped:
         raise
     except Exception as error:
         raise Failed(
-            f"building it from its defaults raised {told(error)}; mend the defaults, or name "
-            "parameters that work in a static method gvt_example(folder)"
+            f"building it from its defaults raised {error_line(error)}; fix the defaults, or "
+            "return parameters that work from a static method gvt_example(folder)"
         ) from error
     kind = offer.component.kind
     if kind in MODULES and kind != "loss" and not isinstance(built, nn.Module):
-        raise Failed(f"it built a {type(built).__name__}; a {kind} is a torch.nn.Module")
+        raise Failed(f"it is a {type(built).__name__}; a {kind} has to be a torch.nn.Module")
 
 
 @rule(*MODULES)
 def accelerator(offer: Offer) -> None:
-    """It goes to an accelerator and computes there, forwards and backwards."""
+    """It can be moved to an accelerator, and runs forward and backward there."""
     device = available()[0]
     if device == "cpu":
         raise Skipped("this machine has no accelerator")
@@ -55,21 +55,21 @@ def accelerator(offer: Offer) -> None:
 
 @rule(*MODULES)
 def shapes(offer: Offer) -> None:
-    """What it declares and what it returns are of the interface's form and shape."""
+    """Its declarations and outputs have the form and shape of the interface."""
     if problem := complaint(offer.component.kind, tried(offer)):
         raise Failed(problem)
 
 
 @rule(*NETWORKS)
 def colours(offer: Offer) -> None:
-    """It takes grey and colour images, or refuses either with a ValueError."""
+    """It takes grey and colour images, or raises a ValueError for one of them."""
     channels, height, width = usual_shape(offer)
     _other_shape(offer, (1 if channels > 1 else 3, height, width))
 
 
 @rule(*NETWORKS, "head")
 def odd_sizes(offer: Offer) -> None:
-    """It takes images with odd sides, or refuses them with a ValueError."""
+    """It takes images with odd sides, or raises a ValueError for them."""
     channels, height, width = usual_shape(offer)
     _other_shape(offer, (channels, height + 5 - height % 2, width + 13 - width % 2))
 
@@ -77,7 +77,7 @@ def odd_sizes(offer: Offer) -> None:
 def _other_shape(offer: Offer, shape: tuple[int, int, int]) -> None:
     kind = offer.component.kind
     if complaint(kind, tried(offer)):
-        raise Skipped("not even the usual shape is right; see the rule 'shapes'")
+        raise Skipped("it fails for images of the usual shape; see the rule 'shapes'")
     try:
         problem = complaint(kind, tried(offer, shape))
     except ValueError:
@@ -87,44 +87,44 @@ def _other_shape(offer: Offer, shape: tuple[int, int, int]) -> None:
             return
         if skipped.__cause__ is None:
             raise
-        problem = f"building it raised {told(skipped.__cause__)}"
+        problem = f"building it raised {error_line(skipped.__cause__)}"
     except Exception as error:
-        problem = f"it raised {told(error)}"
+        problem = f"it raised {error_line(error)}"
     if problem:
         raise Failed(
             f"images of {_written(shape)}: {problem}; support them, or raise a ValueError that "
-            "says what it takes"
+            "states the supported shapes"
         )
 
 
 @rule(*NETWORKS)
 def onnx(offer: Offer) -> None:
-    """Where it claims so, by `exports = ("onnx",)`, its ONNX model computes what it does."""
+    """If it declares `exports = ("onnx",)`, its ONNX model computes the same."""
     if "onnx" not in getattr(offer.load(), "exports", ()):
-        raise Skipped("it claims no ONNX export")
+        raise Skipped("it declares no ONNX export")
     for package in ("onnx", "onnxscript"):
         if find_spec(package) is None:
             raise Skipped(f"ONNX export needs the package {package}: pip install 'gvt[onnx]'")
     trial = tried(offer)
-    given = _inputs(offer.component.kind, trial)
+    inputs = _inputs(offer.component.kind, trial)
     with evaluating(trial.component):
-        wanted = [value for _, value in leaves(trial.component(given))]
-        found = _through_onnx(trial.component, given)
-    for ours, theirs in zip(wanted, found, strict=True):
+        expected = [value for _, value in leaves(trial.component(inputs))]
+        outputs = _through_onnx(trial.component, inputs)
+    for ours, theirs in zip(expected, outputs, strict=True):
         if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4):
             gap = float((ours - theirs).abs().max())
-            raise Failed(f"the ONNX model's output is off by up to {gap:.2g}; it has to agree")
+            raise Failed(f"the output of the ONNX model differs by up to {gap:.2g}")
 
 
-def _through_onnx(network: nn.Module, given: Tensor) -> list[Tensor]:
+def _through_onnx(network: nn.Module, inputs: Tensor) -> list[Tensor]:
     from onnx import load_model_from_string
     from onnx.reference import ReferenceEvaluator
 
     file = BytesIO()
-    program: Any = torch.onnx.export(network, (given,), dynamo=True, verbose=False)
+    program: Any = torch.onnx.export(network, (inputs,), dynamo=True, verbose=False)
     program.save(file)
     evaluator = ReferenceEvaluator(load_model_from_string(file.getvalue()))
-    outputs = evaluator.run(None, {evaluator.input_names[0]: given.numpy()})
+    outputs = evaluator.run(None, {evaluator.input_names[0]: inputs.numpy()})
     return [torch.from_numpy(value) for value in outputs]
 
 

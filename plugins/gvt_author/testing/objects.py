@@ -1,4 +1,4 @@
-"""What the interfaces say about boxes, labels and masks, in the truth and in predictions."""
+"""Checks of the form of boxes, labels and masks, in targets and in predictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 _EDGE = 1e-3
-"""Pixels by which a box may reach beyond its image, as products of floats do."""
+"""Pixels by which a box may reach beyond its image, because of rounding."""
 
 
 def is_tensor(what: str, value: Any, shape: tuple[int, ...]) -> str | None:
@@ -29,32 +29,32 @@ def truth_complaint(targets: Mapping[str, Any], size: tuple[int, int], classes: 
 def detections_complaint(
     prediction: Mapping[str, Any], size: tuple[int, int], canvas: tuple[int, int], classes: int
 ) -> str | None:
-    """Return what is wrong with one image's predicted boxes and what goes with them.
+    """Return what is wrong with the predicted boxes, labels, scores and masks of an image.
 
     Args:
-        prediction: It, with `boxes`.
+        prediction: The prediction, with `boxes`.
         size: (H, W) of the image.
         canvas: (H, W) with the padding.
-        classes: How many there are.
+        classes: Number of classes.
     """
     return next(_of_detections(prediction, size, canvas, classes), None)
 
 
 def _of_truth(targets: Mapping[str, Any], size: tuple[int, int], classes: int) -> Iterator[str]:
-    known = {key: targets[key] for key in ("boxes", "labels", "masks") if key in targets}
-    counts = {key: len(value) for key, value in known.items()}
+    objects = {key: targets[key] for key in ("boxes", "labels", "masks") if key in targets}
+    counts = {key: len(value) for key, value in objects.items()}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{count} {key}" for key, count in counts.items())
-        yield f"it has {told}; each object has one of each"
-    for key, value in known.items():
+        numbers = ", ".join(f"{count} {key}" for key, count in counts.items())
+        yield f"it has {numbers}; each object has one of each"
+    for key, value in objects.items():
         shape = {"boxes": (4,), "masks": size}.get(key, ())
         yield from _form(f"target {key!r}", value, (counts[key], *shape))
-    if "boxes" in known:
-        yield from _boxes("target 'boxes'", known["boxes"], size, positive=True)
-    if "labels" in known:
-        yield from _labels("target 'labels'", known["labels"], classes)
-    if "masks" in known:
-        yield from _masks("target 'masks'", known["masks"], (torch.uint8, torch.bool))
+    if "boxes" in objects:
+        yield from _boxes("target 'boxes'", objects["boxes"], size, positive=True)
+    if "labels" in objects:
+        yield from _labels("target 'labels'", objects["labels"], classes)
+    if "masks" in objects:
+        yield from _masks("target 'masks'", objects["masks"], (torch.uint8, torch.bool))
 
 
 def _of_detections(
@@ -63,15 +63,15 @@ def _of_detections(
     boxes, labels, scores = (prediction.get(key) for key in ("boxes", "labels", "scores"))
     count = len(prediction["boxes"])
     yield from _form("prediction 'boxes'", boxes, (count, 4))
-    yield from _form("prediction 'labels', one of each box,", labels, (count,))
-    yield from _form("prediction 'scores', one of each box,", scores, (count,))
+    yield from _form("prediction 'labels', one for each box,", labels, (count,))
+    yield from _form("prediction 'scores', one for each box,", scores, (count,))
     assert isinstance(boxes, Tensor) and isinstance(labels, Tensor) and isinstance(scores, Tensor)
     yield from _boxes("prediction 'boxes'", boxes, size)
     yield from _labels("prediction 'labels'", labels, classes)
-    if not bool(((scores >= 0) & (scores <= 1)).all()):  # nor is what is no number in there
+    if not bool(((scores >= 0) & (scores <= 1)).all()):  # NaN is not in this range, either
         yield "prediction 'scores': they have to be from 0 to 1"
     if bool((scores.diff() > 0).any()):
-        yield "prediction 'scores': they have to fall, so that the surest box comes first"
+        yield "prediction 'scores': they have to be in descending order"
     if "masks" in prediction:
         yield from _form("prediction 'masks'", prediction["masks"], (count, *canvas))
         yield from _masks("prediction 'masks'", prediction["masks"], (torch.bool,))
@@ -95,7 +95,7 @@ def _boxes(
         yield f"{what}: {_written(box)} reaches beyond the image of {height}x{width} pixels"
     sides = boxes[:, 2:] - boxes[:, :2]
     for box in boxes[(sides < 0).any(dim=1)].tolist():
-        yield f"{what}: {_written(box)} is turned round; the left upper corner comes first"
+        yield f"{what}: {_written(box)} is reversed; the upper left corner comes first"
     for box in boxes[(sides <= 0).any(dim=1) & positive].tolist():
         yield f"{what}: {_written(box)} has no area"
 

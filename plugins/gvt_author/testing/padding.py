@@ -22,34 +22,34 @@ Size = tuple[int, int]
 Values = dict[str, Tensor]
 
 SHARES = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.5), (0.6, 0.8))
-"""Height and width of each image of a batch, in those that the component is tried on."""
+"""Height and width of each image of a batch, as fractions of the usual size."""
 
 FACTOR = 2
-"""By how much images are larger for `padding_reach`, so that coarse maps have several cells."""
+"""Factor of the image sizes for `padding_reach`, so that coarse maps have several cells."""
 
 PYRAMID = {f"p{level}": (8, 2**level) for level in range(2, 6)}
-"""The (channels, stride) of maps that are equally wide, besides those of the kit's backbone."""
+"""The (channels, stride) of maps with equal channels, tried besides those of the kit's backbone."""
 
 LOUD = 10.0
-"""Standard deviation of the features in the padding; those of the image are from 0 to 1."""
+"""Standard deviation of the features in the padding; those of the image are in [0, 1]."""
 
 
 @rule("head")
 def padding(offer: Offer) -> None:
-    """It learns from pictures of several sizes in one batch, and predicts nothing beyond each."""
+    """It learns from images of several sizes in one batch, and predicts nothing beyond each."""
     trial = tried(offer)
     if predictions_complaint(trial, trial.batch()):
         raise Skipped("predictions are wrong in one size already; see the rule 'shapes'")
     batch = _batch(trial, _sizes(trial, 1))
     for _, losses in phases(trial.task, batch):
-        check_finite(losses, "of pictures of several sizes")
+        check_finite(losses, "for images of several sizes")
     if problem := predictions_complaint(trial, batch):
-        raise Failed(f"for pictures of several sizes, {problem}; batch.frame.sizes has their sizes")
+        raise Failed(f"for images of several sizes, {problem}; batch.frame.sizes has their sizes")
 
 
 @rule("head")
 def padding_reach(offer: Offer) -> None:
-    """Where it declares a `padding_reach` in pixels, padding beyond it changes nothing."""
+    """If it declares a `padding_reach` in pixels, padding beyond it changes nothing."""
     trial = tried(offer)
     if getattr(trial.component, "padding_reach", None) is None:
         raise Skipped("it does not declare a padding_reach")
@@ -58,27 +58,27 @@ def padding_reach(offer: Offer) -> None:
     seed_everything(0)
     try:
         on_pyramid: Head | None = build(offer, facts={"feature_info": PYRAMID})
-    except ValueError:  # it takes no such maps
+    except ValueError:  # it does not support such maps
         on_pyramid = None
     for head, info in ((trial.component, _maps_of(trial)), (on_pyramid, PYRAMID)):
         if head is not None and (odd := _dependent(_Padded(trial, head, info))):
             raise Failed(
                 f"{listed(odd)} changes with the padding more than {head.padding_reach} pixels "
-                "beyond an image; leave the padding out, as gvt.vision.padding does by "
-                "batch.frame, or declare as padding_reach how many pixels of it the layers see"
+                "beyond an image; leave the padding out, with batch.frame and gvt.vision.padding, "
+                "or declare the number of its pixels that the layers see as padding_reach"
             )
 
 
 class _Padded:
     """Images of several sizes with their feature maps, on canvases of any size.
 
-    The maps of an image are the same on every canvas, up to the head's `padding_reach`. The rest is
-    random, and another for each seed.
+    The maps of an image are the same on every canvas, up to the `padding_reach` of the head. The
+    rest is random and depends on a seed.
 
     Args:
-        trial: Where pictures with targets come from.
+        trial: The source of images with targets.
         head: The head, which gets new weights.
-        info: Of each feature map its (channels, stride).
+        info: The (channels, stride) of each feature map.
     """
 
     def __init__(self, trial: Trial, head: Any, info: Mapping[str, tuple[int, int]]) -> None:
@@ -100,9 +100,9 @@ class _Padded:
         """Return the losses, and the predictions cut to the images, both by name.
 
         Args:
-            rows: Which images are in the batch.
-            canvas: What they are padded to.
-            seed: Of the features in the padding.
+            rows: Indices of the images in the batch.
+            canvas: (H, W) that they are padded to.
+            seed: Seed of the features in the padding.
         """
         batch = _batch(self._trial, self.sizes, rows, canvas)
         features = {
@@ -126,10 +126,10 @@ class _Padded:
         channels, stride = self._info[name]
         height, width = (ceil(side / stride) for side in self.tight[row])
         cells = [ceil(side / stride) for side in canvas]
-        own = torch.rand(channels, height, width, generator=random_source(0, name, row))
+        image = torch.rand(channels, height, width, generator=random_source(0, name, row))
         loud = random_source(seed, "padding", name, row)
         whole = LOUD * torch.randn(channels, *cells, generator=loud)
-        whole[:, :height, :width] = own[:, : cells[0], : cells[1]]
+        whole[:, :height, :width] = image[:, : cells[0], : cells[1]]
         return whole
 
 
@@ -147,7 +147,7 @@ def _dependent(padded: _Padded) -> list[str]:
 
 
 def _apart(one: Values, other: Values) -> list[str]:
-    """Return the names of what differs by more than rounding."""
+    """Return the names of values that differ by more than rounding."""
     return sorted(one.keys() ^ other.keys()) + [
         name
         for name, value in one.items()
@@ -160,7 +160,7 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 
 def _enliven(head: nn.Module) -> None:
-    """Give a head weights with which places differ, as those of a trained one."""
+    """Set weights with which locations differ, like those of a trained head."""
     seed_everything(0)
     with torch.no_grad():
         for name, parameter in head.named_parameters():
@@ -184,20 +184,20 @@ def _sizes(trial: Trial, factor: int) -> list[Size]:
 def _batch(
     trial: Trial, sizes: Sequence[Size], rows: Sequence[int] | None = None, canvas: Size = (1, 1)
 ) -> Batch:
-    """Return images of several sizes as a batch, on a canvas or, where larger, the least one."""
+    """Return images of several sizes as a batch, on a canvas that is enlarged if necessary."""
     rows = range(len(sizes)) if rows is None else rows
     pictures = trial.pictures(sizes=[*sizes, canvas])
-    # One more image, which is as large as the canvas, is left out again.
+    # One more image has the size of the canvas, and is removed again.
     indices = torch.tensor([*rows, len(sizes)])
     batch = next(Streamed(pictures, CPU).batches([(0, indices)]))
     return batch.select(torch.arange(len(rows)))
 
 
 def _rounded(size: Size, step: int) -> Size:
-    """Return a size whose sides are multiples of a number of pixels, none of them smaller."""
+    """Return a size with both sides rounded up to multiples of a number of pixels."""
     return (ceil(size[0] / step) * step, ceil(size[1] / step) * step)
 
 
 def _cut(value: Tensor, canvas: Size, size: Size) -> Tensor:
-    """Return the part of a prediction for pixels that shows an image; others as they are."""
+    """Return the part of a prediction for pixels that covers an image; others unchanged."""
     return value[..., : size[0], : size[1]] if tuple(value.shape[-2:]) == canvas else value

@@ -1,4 +1,4 @@
-"""Rules on what a component does together with all others that are installed."""
+"""Rules on components combined with all others that are installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gvt import (
     seed_everything,
 )
 from gvt.data import Streamed
-from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.check import Failed, Skipped, error_line, rule
 from gvt_author.testing.data import samples
 from gvt_author.testing.stand_ins import (
     TARGETS,
@@ -35,19 +35,19 @@ from gvt_registry import Offer, default_registry
 
 @rule("backbone", name="partners")
 def heads(offer: Offer) -> None:
-    """Every installed head trains and predicts on it, or refuses it by a ValueError."""
+    """Every installed head trains and predicts on it, or raises a ValueError."""
     built(offer)
     others = [other for other in default_registry().offers("backbone") if other != offer]
     for head in default_registry().offers("head"):
         problem = _problem(offer, head)
-        # A head that fails on others, too, is wrong itself.
+        # A head that also fails on other backbones is wrong itself.
         if problem and not any(_problem(other, head) for other in others):
             raise Failed(f"together with head:{head.component.name} {problem}")
 
 
 @rule("head", name="partners")
 def backbones(offer: Offer) -> None:
-    """It trains and predicts on every installed backbone, or refuses it by a ValueError."""
+    """It trains and predicts on every installed backbone, or raises a ValueError."""
     built(offer)
     others = [other for other in default_registry().offers("head") if other != offer]
     for backbone in default_registry().offers("backbone"):
@@ -58,7 +58,7 @@ def backbones(offer: Offer) -> None:
 
 @rule("dataset", name="partners")
 def learners(offer: Offer) -> None:
-    """Every installed head that needs what its samples carry learns from it and is evaluated."""
+    """Every installed head whose targets its samples have learns from it and can be evaluated."""
     dataset = built(offer)
     try:
         samples(offer)
@@ -70,7 +70,7 @@ def learners(offer: Offer) -> None:
     facts = {"feature_info": backbone.feature_info, **DataInfo.of(dataset).injected_classes}
     for partner in default_registry().offers("head"):
         if _alone(partner):
-            continue  # broken by itself
+            continue  # it is broken itself
         try:
             head: Head = build(partner, facts=facts)
         except (Skipped, ValueError):
@@ -81,18 +81,18 @@ def learners(offer: Offer) -> None:
 
 @cache
 def _problem(backbone: Offer, head: Offer) -> str:
-    """Return what goes wrong when a head is trained on a backbone, nothing if nothing does."""
+    """Return what goes wrong if a head is trained on a backbone; empty if nothing does."""
     seed_everything(0)
     try:
         below: Backbone = built(backbone)
     except Skipped:
-        return ""  # broken by itself, which another rule is about
+        return ""  # it is broken itself, which another rule reports
     return "" if _alone(head) else _above(below, head, usual_shape(backbone))
 
 
 @cache
 def _alone(head: Offer) -> str:
-    """Return what goes wrong with a head on the kit's own backbone."""
+    """Return what goes wrong with a head on the kit's own backbone; empty if nothing does."""
     return _above(TinyBackbone(SHAPE), head, SHAPE)
 
 
@@ -100,14 +100,14 @@ def _above(backbone: Backbone, head: Offer, shape: Shape) -> str:
     try:
         above: Head = build(head, facts={"feature_info": backbone.feature_info})
     except (Skipped, ValueError):
-        return ""  # refused, or not to be tried at all
+        return ""  # refused, or without parameters to build it with
     except Exception as error:
-        return f"building the head raised {told(error)}"
+        return f"building the head raised {error_line(error)}"
     keys = tuple(above.needs) or TARGETS
-    own = own_targets(above)
-    if not set(keys) <= {*TARGETS, *own(0)}:
+    made = own_targets(above)
+    if not set(keys) <= {*TARGETS, *made(0)}:
         return ""
-    return _trying(backbone, above, batch_of(Pictures(shape, keys, own=own), CPU))
+    return _trying(backbone, above, batch_of(Pictures(shape, keys, own=made), CPU))
 
 
 def _carries(batch: Batch, keys: tuple[str, ...]) -> bool:
@@ -119,7 +119,7 @@ def _carries(batch: Batch, keys: tuple[str, ...]) -> bool:
 def _trying(backbone: Backbone, head: Head, batch: Batch) -> str:
     """Train and evaluate a head on a backbone once, and return what went wrong.
 
-    A `ConfigError` is none: what only the maps of pictures tell can be refused then.
+    A `ConfigError` is accepted: some maps can only be refused when they are computed.
     """
     task: Task = MultiHead(backbone, {"head": head})
     try:
@@ -132,5 +132,5 @@ def _trying(backbone: Backbone, head: Head, batch: Batch) -> str:
     except ConfigError:
         return ""
     except Exception as error:
-        return f"it raised {told(error)}"
+        return f"it raised {error_line(error)}"
     return ""

@@ -1,4 +1,4 @@
-"""For pytest: the fixture `gvt_check` is, one after another, each check of the listed plugins.
+"""The pytest fixture `gvt_check`: each check of the listed plugins in turn.
 
 In `pyproject.toml`, with the names of the entry points in the group `gvt`::
 
@@ -10,7 +10,7 @@ and the whole test file::
     def test_conformance(gvt_check):
         gvt_check()
 
-pytest imports this module at every start, so that it imports no torch.
+pytest imports this module at every start, so it does not import torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes `gvt_check` once for each check.
+    """Parametrise a test that takes `gvt_check` with all checks.
 
     Raises:
         pytest.UsageError: If no plugin is listed, or one cannot be loaded.
@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not names:
         raise pytest.UsageError('gvt_check: list your plugins in pytest\'s gvt_plugins = ["..."]')
     try:
-        found = [check for name in names for check in checks(name)]
+        values = [check for name in names for check in checks(name)]
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
-    metafunc.parametrize("gvt_check", found, ids=[check.id for check in found])
+    metafunc.parametrize("gvt_check", values, ids=[check.id for check in values])

@@ -1,4 +1,4 @@
-"""Rules on recipes, each run for a few steps on small batches."""
+"""Rules on recipes, which are run for a few steps with small batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gvt.config import recipe_text, signature_of
 from gvt.data import HeldOut, resolved
 from gvt.loop import capture, restore
 from gvt.session import build_task, check_split, open_dataset, validate_components
-from gvt_author.testing.check import Failed, Skipped, rule, told
+from gvt_author.testing.check import Failed, Skipped, error_line, rule
 from gvt_author.testing.training import STEPS, different, listed
 from gvt_author.testing.trial import CPU, example
 from gvt_registry import Offer, default_registry
@@ -25,7 +25,7 @@ from gvt_registry import Offer, default_registry
 SMALL = (
     "device=cpu",
     "data.workers=0",
-    "data.resident=false",  # or all samples would be made for a few steps
+    "data.resident=false",  # else all samples would be read for a few steps
     "train.precision=float32",
     "train.log_every=1",
     "train.pictures_every=null",
@@ -33,7 +33,7 @@ SMALL = (
 )
 
 LARGE = 1 << 16
-"""Pixels of a picture from which on batches are of two instead of four."""
+"""Pixels of an image from which on a batch has two images instead of four."""
 
 
 @rule("recipe")
@@ -48,41 +48,39 @@ def runs(offer: Offer) -> None:
         except Failed:
             raise
         except Exception as error:
-            raise Failed(f"running it raised {told(error)}") from error
+            raise Failed(f"running it raised {error_line(error)}") from error
 
 
 @rule("recipe", name="resume")
 def resumed(offer: Offer) -> None:
-    """A few steps end with the same bits as half of them, a checkpoint, and the other half."""
+    """A few steps end bitwise like half of them, a checkpoint, and the other half."""
     with TemporaryDirectory(prefix="gvt-resume-") as folder:
         whole = capture(_trained(offer, Path(folder)))[1]
         middle = min(Path(folder).glob("step_*.safetensors"))
         halves = capture(_trained(offer, Path(folder) / "again", start=middle, seed=1))[1]
     if names := different(whole, halves):
         raise Failed(
-            f"{listed(names)} differs in a run that was resumed; see the rule of its networks"
+            f"{listed(names)} differs in a run that was resumed; see the rule of its models"
         )
 
 
 @rule("recipe", name="determinism")
 def same_steps(offer: Offer) -> None:
-    """The same seed gives the same two steps, to the bit."""
+    """The same seed gives bitwise the same two steps."""
     with TemporaryDirectory(prefix="gvt-seed-") as folder:
         one, other = (capture(_trained(offer, Path(folder), 2))[1] for _ in range(2))
     if names := different(one, other):
-        raise Failed(
-            f"{listed(names)} differs in two runs of one seed; see the rule of its networks"
-        )
+        raise Failed(f"{listed(names)} differs in two runs of one seed; see the rule of its models")
 
 
 def _data(offer: Offer) -> list[str]:
-    """Return overrides that give the recipe's data set its example, but for what the recipe gives.
+    """Return overrides for small batches, and for parameters of the data set from its example.
 
-    Batches are small.
+    Parameters that the recipe sets are kept.
 
     Raises:
-        Skipped: If it needs some and has no example of its own, or an environment variable that
-            is not set.
+        Skipped: If the data set has required parameters and no example, or if the recipe uses an
+            environment variable that is not set.
     """
     try:
         named = re.findall(r"\$\{(\w+)\}", recipe_text(offer.component.name))
@@ -93,39 +91,41 @@ def _data(offer: Offer) -> list[str]:
     except Skipped:
         raise
     except Exception as error:
-        raise Failed(told(error)) from error
+        raise Failed(error_line(error)) from error
     declared, _ = signature_of(target)
-    given = {n: v for n, v in example(target).items() if n not in config.data.parameters}
-    known = {*given, *config.data.parameters, "split"}
-    if unknown := [n for n, p in declared.items() if p.required and n not in known]:
+    values = {n: v for n, v in example(target).items() if n not in config.data.parameters}
+    names = {*values, *config.data.parameters, "split"}
+    if missing := [n for n, p in declared.items() if p.required and n not in names]:
         raise Skipped(
-            f"data set {config.data.name} needs {', '.join(unknown)}, and has no gvt_example"
+            f"data set {config.data.name} needs {', '.join(missing)}, and has no gvt_example"
         )
-    overrides = [f"data.{name}={json.dumps(value)}" for name, value in given.items()]
+    overrides = [f"data.{name}={json.dumps(value)}" for name, value in values.items()]
     return [*overrides, f"data.batch_size={_batch_size(offer.component.name, overrides)}"]
 
 
 def _batch_size(recipe: str, overrides: list[str]) -> int:
     try:
         image = open_dataset(compose(recipe, overrides), "train")[0].image
-    except Exception:  # which running it will tell
+    except Exception:  # running the recipe will report it
         return 4
     return 2 if image.shape[-2] * image.shape[-1] >= LARGE else 4
 
 
 def _evaluate(config: RunConfig, task: Any) -> None:
     """Evaluate one batch of each split that the recipe evaluates."""
-    wanted = config.evaluate
+    settings = config.evaluate
     for key in ("split", "final"):
-        split = getattr(wanted, key)
+        split = getattr(settings, key)
         if split is None:
             continue
         check_split(f"evaluate.{key}", config, split)
         dataset = open_dataset(config, split)
         batches = HeldOut(dataset, resolved(dataset, config.data, CPU), CPU).batches()
-        found = evaluate(task, [next(batches)]).metrics
-        if key == "split" and wanted.best is not None and wanted.best not in found:
-            raise Failed(f"evaluate.best names {wanted.best!r}, and there are {', '.join(found)}")
+        metrics = evaluate(task, [next(batches)]).metrics
+        if key == "split" and settings.best is not None and settings.best not in metrics:
+            raise Failed(
+                f"evaluate.best is {settings.best!r}, but the metrics are {', '.join(metrics)}"
+            )
 
 
 def _trained(
@@ -135,13 +135,13 @@ def _trained(
     start: Path | None = None,
     seed: int = 0,
 ) -> Trainer:
-    """Train without a run's folder, whose plots take longer than the steps.
+    """Train without a run folder, because plots take longer than the steps.
 
-    Unless it is said how many steps, every phase is due in the first half of them, after which a
-    checkpoint is kept, and again in the second.
+    Without `steps`, there are enough steps for every phase to be due in each half of them. A
+    checkpoint is saved after the first half.
 
     Raises:
-        Skipped: If it cannot even begin, which the rule `runs` is about.
+        Skipped: If the recipe cannot be started, which the rule `runs` reports.
     """
     try:
         config = compose(

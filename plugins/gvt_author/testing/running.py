@@ -1,4 +1,4 @@
-"""All checks of a plugin, one by one or as a report."""
+"""Run all checks of a plugin, one by one or as a report."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _MODULES = (
     "neighbour",
     "recipes",
 )
-"""Where the rules are; importing them imports torch."""
+"""The modules with the rules; importing them imports torch."""
 
 
 def checks(plugin: str) -> list[Check]:
     """Return all checks of a plugin, in the order of its components and of the rules.
 
     Args:
-        plugin: Its name, as `gvt plugin list` shows it.
+        plugin: Name of the plugin, as shown by `gvt plugin list`.
 
     Raises:
-        UsageError: If there is none of that name, or it cannot be loaded.
+        UsageError: If there is no such plugin, or it cannot be loaded.
     """
-    found = _plugin(plugin)
+    loaded = _plugin(plugin)
     for module in _MODULES:
         importlib.import_module(f"gvt_author.testing.{module}")
-    subjects: list[tuple[str, str, object]] = [("plugin", f"plugin:{plugin}", found)]
+    subjects: list[tuple[str, str, object]] = [("plugin", f"plugin:{plugin}", loaded)]
     for offer in default_registry().offers():
         if offer.plugin == plugin:
             kind = offer.component.kind
             subjects.append((kind, f"{kind}:{offer.component.name}", offer))
-    _check_state(found)  # offering its components may have broken it
+    _check_state(loaded)  # listing its components may have failed
     return [
         Check(label, rule.name, rule.description, partial(rule.function, subject))
         for kind, label, subject in subjects
@@ -52,14 +52,14 @@ def checks(plugin: str) -> list[Check]:
 
 
 def report(plugin: str, echo: Callable[[str], None]) -> bool:
-    """Check a plugin, and echo a line for each component, then what failed and what was left out.
+    """Check a plugin, and echo a line for each component, then the skipped and failed checks.
 
     Args:
-        plugin: Its name.
-        echo: Is given each line, without a line end.
+        plugin: Name of the plugin.
+        echo: Function that is called with each line, without a line end.
 
     Returns:
-        Whether nothing failed.
+        Whether no check failed.
 
     Raises:
         UsageError: If there is no such plugin, or it cannot be loaded.
@@ -81,8 +81,8 @@ def report(plugin: str, echo: Callable[[str], None]) -> bool:
             elif how == "skipped":
                 reasons.setdefault(message.removeprefix(f"{check.id}: "), []).append(check.id)
         passed += len(outcome["passed"])
-        told = [f"{how}: {', '.join(rules)}" for how, rules in outcome.items() if rules]
-        echo(f"{component:{width}}  {'; '.join(told)}")
+        parts = [f"{how}: {', '.join(rules)}" for how, rules in outcome.items() if rules]
+        echo(f"{component:{width}}  {'; '.join(parts)}")
     for reason, ids in reasons.items():
         echo(f"skipped: {reason} ({len(ids)}: {', '.join(ids[:3])}{', ...' if ids[3:] else ''})")
     for message in failures:
@@ -105,7 +105,7 @@ def _outcome(check: Check) -> tuple[str, str]:
 def _plugin(name: str) -> Plugin:
     plugins = {plugin.name: plugin for plugin in default_registry().plugins}
     if name not in plugins:
-        hint = nearest(name, plugins) or f"; there are {', '.join(plugins)}"
+        hint = nearest(name, plugins) or f"; the plugins are {', '.join(plugins)}"
         raise UsageError(f"no plugin is called {name!r}{hint}")
     _check_state(plugins[name])
     return plugins[name]

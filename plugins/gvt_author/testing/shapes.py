@@ -1,4 +1,4 @@
-"""What the interfaces say about shapes, kind by kind; `complaint` says what is not so."""
+"""Checks of declarations and outputs against the interfaces, for each kind of component."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def _discriminator(trial: Trial) -> str | None:
 def _backbone(trial: Trial) -> str | None:
     declared = getattr(trial.component, "feature_info", None)
     if not isinstance(declared, Mapping) or not declared:
-        return "it has no feature_info, a dict of each map's (channels, stride)"
+        return "it has no feature_info, a dict with the (channels, stride) of each map"
     features = trial.component(trial.batch().images)
     if not isinstance(features, Mapping) or list(features) != list(declared):
         came = list(features) if isinstance(features, Mapping) else type(features).__name__
-        return f"it returns {came} and declares the maps {list(declared)}, in this order"
+        return f"it returns {came}, but declares the maps {list(declared)}, in this order"
     if list(_strides(declared)) != sorted(_strides(declared)):
         return f"its maps have strides {_strides(declared)}; the finest comes first"
     for name, (channels, stride) in declared.items():
@@ -59,7 +59,7 @@ def _backbone(trial: Trial) -> str | None:
             if not ceil(pixels / stride) / 2 < side <= ceil(pixels / stride) + 1:
                 return (
                     f"map {name!r} has {side} rows or columns for {pixels} pixels, and declares "
-                    f"stride {stride}, which is about {ceil(pixels / stride)}; mend feature_info"
+                    f"stride {stride}, which is about {ceil(pixels / stride)}; fix feature_info"
                 )
     return None
 
@@ -80,21 +80,21 @@ def _task(trial: Trial) -> str | None:
     for phase in task.phases:
         for name in (*phase.trained, *phase.keeps_graph):
             if name not in modules:
-                return f"phase {phase.name!r} trains {name!r}, which is no submodule of it"
+                return f"phase {phase.name!r} trains {name!r}, which is not a submodule of the task"
     for name, sheet in task.pictures(0).items():
         if not isinstance(sheet, Tensor) or sheet.ndim not in (4, 5):
-            return f"pictures {name!r} have to be (N, C, H, W) or (rows, columns, C, H, W)"
+            return f"pictures {name!r} must have shape (N, C, H, W) or (rows, columns, C, H, W)"
         if sheet.min() < 0 or sheet.max() > 1:
             return (
                 f"pictures {name!r} have values from {sheet.min():.2g} to {sheet.max():.2g}; "
-                "they are for eyes, in [0, 1]"
+                "they must be in [0, 1]"
             )
     return _losses_complaint(trial) or predictions_complaint(trial, trial.batch())
 
 
 def _loss(trial: Trial) -> str | None:
     value = trial.component(torch.randn(N, CLASSES), torch.arange(N) % CLASSES)
-    return is_tensor("the loss of logits (N, K) and class numbers (N,)", value, ())
+    return is_tensor("the loss of logits (N, K) and class indices (N,)", value, ())
 
 
 def _losses_complaint(trial: Trial) -> str | None:
@@ -109,14 +109,14 @@ def _losses_complaint(trial: Trial) -> str | None:
 
 def predictions_complaint(trial: Trial, batch: Batch) -> str | None:
     """Return what is wrong with the predictions for a batch, in one line."""
-    found = predictions(trial.task, batch)
+    values = predictions(trial.task, batch)
     if trial.task is not trial.component:
-        found = [prediction["head"] for prediction in found]  # as the trial calls it
-    elif not found:
-        return None  # a task need not make any
-    if len(found) != N or not all(isinstance(p, Mapping) for p in found):
-        return f"it made {len(found)} predictions for {N} images; it takes one dict an image"
-    for prediction, size in zip(found, batch.frame.sizes, strict=True):
+        values = [prediction["head"] for prediction in values]  # the name of the head in a trial
+    elif not values:
+        return None  # a task need not predict
+    if len(values) != N or not all(isinstance(p, Mapping) for p in values):
+        return f"it made {len(values)} predictions for {N} images; return one dict for each image"
+    for prediction, size in zip(values, batch.frame.sizes, strict=True):
         for part in by_head(prediction).values():
             if "boxes" in part:
                 problem = detections_complaint(part, size, batch.frame.canvas, CLASSES)
@@ -128,7 +128,7 @@ def predictions_complaint(trial: Trial, batch: Batch) -> str | None:
 
 
 def _of_whole_complaint(prediction: Mapping[str, Any], canvas: tuple[int, int]) -> str | None:
-    """Return what is wrong with a prediction for the picture as a whole, or for each pixel."""
+    """Return what is wrong with a prediction for the whole image, or for each pixel."""
     forms: dict[str, tuple[int, ...]] = {"class": (), "semantic": canvas}
     if "masks" in prediction:
         forms["masks"] = (len(prediction["masks"]), *canvas)
@@ -138,7 +138,7 @@ def _of_whole_complaint(prediction: Mapping[str, Any], canvas: tuple[int, int]) 
         ):
             return problem
     if "class" in prediction and not 0 <= int(prediction["class"]) < CLASSES:
-        return f"prediction 'class': {int(prediction['class'])} is none of {CLASSES} classes"
+        return f"prediction 'class': {int(prediction['class'])} is not one of {CLASSES} classes"
     return None
 
 

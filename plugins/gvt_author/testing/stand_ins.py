@@ -1,4 +1,4 @@
-"""What a component under test is put together with: tiny networks, and pictures with targets."""
+"""Tiny models, and images with targets, to combine with a component under test."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Shape = tuple[int, int, int]
 
 CLASSES = 3
 TARGETS = ("class", "boxes", "labels", "masks", "semantic")
-"""The target keys that `Pictures` can make."""
+"""The keys of targets that `Pictures` can generate."""
 
 OBJECTS = (2, 1, 0, 3)
-"""How many objects the pictures have, in turn."""
+"""Numbers of objects in the images, in turn."""
 
 
 class TinyBackbone(Backbone):
-    """Convolutions of stride 2: `stage1` to `stage4`, of strides 2 to 16."""
+    """Convolutions with stride 2; their maps are `stage1` to `stage4` with strides 2 to 16."""
 
     def __init__(self, image_shape: Shape, widths: Sequence[int] = (4, 8, 12, 16)) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class TinyBackbone(Backbone):
 
 
 class TinyHead(Head):
-    """One dense layer on the coarsest map, cross entropy."""
+    """One dense layer on the coarsest map, with cross entropy."""
 
     needs = ("class",)
 
@@ -112,9 +112,9 @@ class TinyDiscriminator(Discriminator):
 
 
 class Probe(Task):
-    """Trains a network that brings no loss of its own, on what `judge` makes of it.
+    """A task for a model without a loss, with the loss that `judge` computes.
 
-    A further factor is trained with it, so that a network may be all frozen, or have no weights.
+    A factor is trained with the model, so that the model may be frozen, or have no weights.
     """
 
     phases = (Phase("probe", trains=("network", "factor")),)
@@ -126,13 +126,13 @@ class Probe(Task):
         nn.init.ones_(self.factor.weight)
 
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Return what is thought of the network's output."""
+        """Return the loss of the output of the model."""
         value = self.judge(self.network, batch, step)
         return {"probe": value.float() * self.factor.weight.sum()}
 
 
 class Judged(nn.Module):
-    """A loss with a layer before it, so that there is something to learn; `loss` is callable."""
+    """A loss after a layer, so that there are weights to train; `loss` is callable."""
 
     def __init__(self, loss: Any, channels: int) -> None:
         super().__init__()
@@ -140,20 +140,20 @@ class Judged(nn.Module):
         self.loss = loss
 
     def forward(self, images: Tensor, targets: Tensor) -> Any:
-        """Return the loss of logits (N, CLASSES) against class numbers (N,)."""
+        """Return the loss of logits (N, CLASSES) for class indices (N,)."""
         return self.loss(self.layer(images.mean(dim=(2, 3))), targets)
 
 
 class Pictures:
-    """A data set of random pictures, with targets of the wanted keys; some have no objects.
+    """A data set of random images with targets of some keys; some images have no objects.
 
     Args:
         image_shape: (C, H, W).
-        keys: Those of `TARGETS`, and of `own`, that every sample has.
-        empty: No boxes, no masks, and of `semantic` nothing but what is to be ignored; samples
-            have no `class`.
-        sizes: (H, W) of each picture, where they differ from `image_shape`.
-        own: Returns of a picture's number targets that only its learner knows; see `own_targets`.
+        keys: Keys of the targets of every sample, from `TARGETS` and `own`.
+        empty: Whether samples have no boxes, no masks and no `class`, and only ignored pixels in
+            `semantic`.
+        sizes: (H, W) of each image, if they differ from `image_shape`.
+        own: Function from the index of an image to further targets; see `own_targets`.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
@@ -175,7 +175,7 @@ class Pictures:
         return len(self._sizes) or 12
 
     def __getitem__(self, index: int) -> Sample:
-        """Return one picture, the same one whenever it is asked for."""
+        """Return an image, always the same for an index."""
         source = random_source(0, "picture", index)
         channels, height, width = self._shape
         if self._sizes:
@@ -183,10 +183,10 @@ class Pictures:
         image = torch.randint(
             0, 256, (channels, height, width), dtype=torch.uint8, generator=source
         )
-        known = dict(self._targets(index, (height, width), source))
+        values = dict(self._targets(index, (height, width), source))
         if self._own is not None and not self._empty:
-            known |= self._own(index)
-        targets = {key: known[key] for key in self._keys if key in known}
+            values |= self._own(index)
+        targets = {key: values[key] for key in self._keys if key in values}
         return Sample(image, targets, Record(f"picture {index}", (height, width)))
 
     def _targets(
@@ -207,14 +207,14 @@ class Pictures:
 
 
 def own_targets(component: Any) -> Callable[[int], Mapping[str, Tensor]]:
-    """Return what makes up targets of a kind that only a component itself knows.
+    """Return the static method `gvt_targets(index)` of a component.
 
-    It says so by a static method `gvt_targets(index)`, which returns those of a picture by key.
+    It returns further targets of an image by key; without it there are none.
     """
-    made: Callable[[int], Mapping[str, Tensor]] = getattr(
+    method: Callable[[int], Mapping[str, Tensor]] = getattr(
         component, "gvt_targets", lambda index: {}
     )
-    return made
+    return method
 
 
 def _filled(boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -226,5 +226,5 @@ def _filled(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def batch_of(pictures: Pictures, placement: Placement, count: int = 4) -> Batch:
-    """Return the first pictures as a batch on the device, (count, C, H, W) float32 in [0, 1]."""
+    """Return the first images as a batch on the device, (count, C, H, W) float32 in [0, 1]."""
     return next(Streamed(pictures, placement).batches([(0, torch.arange(count))]))

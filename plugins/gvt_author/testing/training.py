@@ -1,4 +1,4 @@
-"""Training a component for a moment, and seeing what it does."""
+"""Train a component for a few steps, and record its losses and predictions."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from gvt_author.testing.check import Failed, Skipped
 from gvt_author.testing.trial import CPU, Trial, leaves
 
 STEPS = 10
-"""Steps of a training; the fifth is saved as well."""
+"""Number of training steps; a checkpoint is also saved after half of them."""
 
 
 def phases(
     task: Task, batch: Batch, placement: Placement = CPU
 ) -> Iterator[tuple[Phase, dict[str, Tensor]]]:
-    """Go through iterations until every phase was due, as the trainer does, without a step.
+    """Run iterations like the trainer until every phase was due, without optimiser steps.
 
-    Yields each phase and its losses when the gradients of its losses are there.
+    Yields each phase and its losses, after the gradients of the losses are computed.
 
     Raises:
-        Skipped: If the task trains by a step of its own.
+        Skipped: If the task overrides `training_step`.
     """
     if type(task).training_step is not Task.training_step:
-        raise Skipped("it overrides training_step, so that its phases do not say what it trains")
+        raise Skipped("it overrides training_step, so its phases do not determine what it trains")
     trainable = {n: p for n, p in task.named_parameters() if p.requires_grad}
     try:
         for index in range(max(phase.every for phase in task.phases)):
@@ -71,26 +71,26 @@ def check_finite(losses: Mapping[str, Tensor], when: str) -> None:
     """
     for name, loss in losses.items():
         if not torch.isfinite(loss):
-            raise Failed(f"loss {name!r} is {loss.item()} {when}; it has to be finite")
+            raise Failed(f"loss {name!r} is {loss.item()} {when}; losses have to be finite")
 
 
 def observed(task: Task, batch: Batch) -> dict[str, Tensor]:
     """Return the losses and predictions in eval mode, by name; the same for the same state."""
     seed_everything(0)
-    found: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
     was_training = task.training
     task.eval()
     for phase, losses in phases(task, batch):
-        found |= {f"{phase.name}/{n}": v.detach().clone() for n, v in losses.items()}
+        values |= {f"{phase.name}/{n}": v.detach().clone() for n, v in losses.items()}
     task.zero_grad()
     task.train(was_training)
-    return found | {n: v.clone() for n, v in leaves(predictions(task, batch), "prediction")}
+    return values | {n: v.clone() for n, v in leaves(predictions(task, batch), "prediction")}
 
 
 def in_mode(trial: Trial, batch: Batch, training: bool, seed: int = 0) -> dict[str, Tensor]:
-    """Return the losses and predictions of one mode, by name; of a seed always the same.
+    """Return the losses and predictions in one mode, by name; always the same for a seed.
 
-    Batch norm, dropout and other layers, which follow the mode by right, are in eval mode in both.
+    Batch norm, dropout and other layers that may depend on the mode are in eval mode in both.
     """
     seed_everything(seed)
     task = trial.task
@@ -98,21 +98,21 @@ def in_mode(trial: Trial, batch: Batch, training: bool, seed: int = 0) -> dict[s
     for module, _ in before:
         is_layer = type(module).__module__.startswith("torch.nn.") or not any(module.children())
         module.training = training and (module is trial.component or not is_layer)
-    found = {
+    values = {
         f"{phase.name}/{name}": loss.detach().clone()
         for phase, losses in phases(task, batch)
         for name, loss in losses.items()
     }
     task.zero_grad()
     with torch.no_grad():
-        found |= dict(leaves(task.predict(batch), "prediction"))
+        values |= dict(leaves(task.predict(batch), "prediction"))
     for module, mode in before:
         module.training = mode
-    return found
+    return values
 
 
 def predictions(task: Task, batch: Batch) -> list[Any]:
-    """Return a task's predictions in eval mode, none where it makes none."""
+    """Return the predictions of a task in eval mode; empty if it does not predict."""
     with evaluating(task):
         try:
             return task.predict(batch)
@@ -121,9 +121,9 @@ def predictions(task: Task, batch: Batch) -> list[Any]:
 
 
 def fitted(trial: Trial, folder: Path, start: Path | None = None, steps: int = STEPS) -> Trainer:
-    """Train a few steps with Adam, from a checkpoint on if there is one.
+    """Train a few steps with Adam, optionally from a checkpoint.
 
-    Every fifth step is saved in the folder.
+    A checkpoint is saved in the folder after every fifth step.
     """
     train = TrainConfig(steps=steps, checkpoint_every=STEPS // 2, keep=2)
     data = DataConfig(name="pictures", batch_size=4, resident=False, workers=0)
@@ -143,7 +143,7 @@ def fitted(trial: Trial, folder: Path, start: Path | None = None, steps: int = S
 
 
 def different(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of the tensors that are not the same to the bit; NaN is the same as NaN."""
+    """Return the names of the tensors that are not bitwise equal; NaN equals NaN."""
     names = [n for n in (*one, *other) if n not in one or n not in other]
     both = [n for n in one if n in other]
     return names + [

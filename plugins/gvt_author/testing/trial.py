@@ -1,4 +1,4 @@
-"""Putting a component of any kind where it can be tried: into a task, on made-up pictures."""
+"""Build a component of any kind, and a task that trains it on generated images."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from gvt_registry import Offer
 
 CPU = Placement(torch.device("cpu"))
 SHAPE: Shape = (3, 32, 32)
-"""(C, H, W) of the pictures that a component is tried on, unless its example says another."""
+"""(C, H, W) of the images that a component is tried on, unless its example has another."""
 
-_folders: list[TemporaryDirectory[str]] = []  # each is removed when this process ends
+_folders: list[TemporaryDirectory[str]] = []  # removed when the process ends
 
 
 @cache
 def example(target: Any) -> Mapping[str, Any]:
-    """Return parameters that a component says it can be tried with, none if it says nothing.
+    """Return the parameters from the static method `gvt_example(folder)` of a component.
 
-    It says so by a static method `gvt_example(folder)`, which may write files into the folder.
+    The method may write files into the folder. Without it there are no parameters.
     """
     write = getattr(target, "gvt_example", None)
     if write is None:
@@ -53,43 +53,43 @@ def example(target: Any) -> Mapping[str, Any]:
 
 
 def usual_shape(offer: Offer) -> Shape:
-    """Return the (C, H, W) that a component is tried on: that of its example, if it gives one."""
+    """Return the (C, H, W) that a component is tried on: that of its example, if there is one."""
     shape: Shape = tuple(example(offer.load()).get("image_shape", SHAPE))
     return shape
 
 
 def build(offer: Offer, shape: Shape | None = None, facts: Mapping[str, Any] | None = None) -> Any:
-    """Build a component from its defaults, its example, and what gvt fills in.
+    """Build a component from its defaults, its example, and the parameters that gvt passes.
 
     Args:
         offer: The component.
-        shape: (C, H, W) of the images that it is built for; the usual one unless given.
-        facts: What gvt would fill in instead of the usual: `feature_info`, `num_classes`.
+        shape: (C, H, W) of the images that it is built for; the usual one by default.
+        facts: Parameters that gvt passes, instead of the usual ones: `feature_info`, `num_classes`.
 
     Raises:
-        Skipped: If it has a required parameter that neither of them gives.
+        Skipped: If a required parameter is in none of these.
     """
     target = offer.load()
     shape = shape or usual_shape(offer)
-    known = {**_facts(shape), **example(target), "image_shape": shape, **(facts or {})}
-    if offer.component.kind == "dataset":  # whose facts these are
-        known = {"split": "train", **example(target)}
+    values = {**_facts(shape), **example(target), "image_shape": shape, **(facts or {})}
+    if offer.component.kind == "dataset":  # it is the source of the other parameters
+        values = {"split": "train", **example(target)}
     declared, takes_any = signature_of(target)
-    missing = [n for n, p in declared.items() if p.required and n not in known]
+    missing = [n for n, p in declared.items() if p.required and n not in values]
     if missing:
         raise Skipped(
-            f"nobody says what to try {', '.join(missing)} with; a static method "
-            "gvt_example(folder) that returns such parameters would"
+            f"there are no values to try {', '.join(missing)} with; return them from a static "
+            "method gvt_example(folder)"
         )
-    given = {n: v for n, v in known.items() if n in declared}
-    return target(**given, **(example(target) if takes_any else {}))
+    parameters = {n: v for n, v in values.items() if n in declared}
+    return target(**parameters, **(example(target) if takes_any else {}))
 
 
 def built(offer: Offer, shape: Shape | None = None) -> Any:
-    """Build a component as `build` does, for a rule that is about something else.
+    """Build a component with `build`, for a rule that does not check the building.
 
     Raises:
-        Skipped: If it cannot be built, which the rule `builds` is about.
+        Skipped: If it cannot be built, which the rule `builds` reports.
     """
     try:
         return build(offer, shape)
@@ -121,10 +121,10 @@ class Trial:
     """A component in a task that trains it.
 
     Attributes:
-        component: What was built.
-        task: What trains it; the component itself where it is a task.
-        shape: (C, H, W) of the pictures.
-        keys: The targets of the pictures.
+        component: The component.
+        task: The task that trains it; the component itself if it is a task.
+        shape: (C, H, W) of the images.
+        keys: Keys of the targets of the images.
     """
 
     component: Any
@@ -133,37 +133,38 @@ class Trial:
     keys: tuple[str, ...]
 
     def batch(self, placement: Placement = CPU, *, empty: bool = False) -> Batch:
-        """Return a batch of made-up pictures."""
+        """Return a batch of generated images."""
         return batch_of(self.pictures(empty=empty), placement)
 
     def pictures(self, *, empty: bool = False, sizes: Sequence[tuple[int, int]] = ()) -> Pictures:
-        """Return made-up pictures with what the component learns from."""
+        """Return generated images with the targets of the component."""
         return Pictures(self.shape, self.keys, empty, sizes, own_targets(self.component))
 
     @property
     def own(self) -> dict[str, nn.Parameter]:
-        """The trainable parameters that are the component's, by name; a loss has the task's."""
+        """The trainable parameters of the component by name; those of the task if it has none."""
         module = self.component if isinstance(self.component, nn.Module) else self.task
-        found = module if any(True for _ in module.parameters()) else self.task
-        return {n: p for n, p in found.named_parameters() if p.requires_grad}
+        owner = module if any(True for _ in module.parameters()) else self.task
+        return {n: p for n, p in owner.named_parameters() if p.requires_grad}
 
 
 def tried(offer: Offer, shape: Shape | None = None, seed: int = 0) -> Trial:
-    """Return a component in a task, its weights as a seed makes them.
+    """Build a component and a task for it, with weights from a seed.
 
     Raises:
-        Skipped: If it cannot be built, which the rule `builds` is about.
+        Skipped: If it cannot be built, which the rule `builds` reports, or needs targets that the
+            kit cannot generate.
     """
     seed_everything(seed)
     component = built(offer, shape)
-    # Some have one size only, and say so.
+    # Some components support one size only, and declare it.
     shape = tuple(getattr(component, "image_shape", None) or shape or usual_shape(offer))
     keys = tuple(getattr(component, "needs", ())) or TARGETS
     unknown = [key for key in keys if key not in {*TARGETS, *own_targets(component)(0)}]
     if unknown:
         raise Skipped(
-            f"it needs the targets {', '.join(unknown)}, which nobody can make up; a static method "
-            "gvt_targets(index) that returns those of a picture would"
+            f"it needs the targets {', '.join(unknown)}, which the kit cannot generate; return "
+            "those of an image from a static method gvt_targets(index)"
         )
     task = _task(offer.component.kind, component, shape)
     task.register_forward_hook(_check_losses)
@@ -171,7 +172,7 @@ def tried(offer: Offer, shape: Shape | None = None, seed: int = 0) -> Trial:
 
 
 class NotScalar(Skipped):
-    """A task's losses are no scalars by name, which the rule `shapes` is about."""
+    """Raised if the losses of a task are not scalars by name, which the rule `shapes` reports."""
 
 
 def _check_losses(task: nn.Module, arguments: tuple[Any, ...], losses: Any) -> None:
@@ -214,7 +215,7 @@ def _loss(network: Any, batch: Batch, step: Step) -> Tensor:
 
 
 def _size(outputs: Any) -> Tensor:
-    """Return a number that everything in a tree of tensors has a part in."""
+    """Return a scalar that depends on every tensor of a tree."""
     return torch.stack([leaf.float().square().mean() for _, leaf in leaves(outputs)]).sum()
 
 

@@ -1,4 +1,4 @@
-"""The author's tools come through the door that is there for every plugin."""
+"""The tools for authors are an ordinary plugin."""
 
 import importlib
 import os

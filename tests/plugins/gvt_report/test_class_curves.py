@@ -1,4 +1,4 @@
-"""Curves of the classes as a picture."""
+"""Plots of the curves of classes."""
 
 import numpy as np
 import pytest

@@ -37,7 +37,7 @@ def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs, call):
     ("words", "code", "said"),
     [
         (("sample", "-o", "runs/no/grid.png"), 2, "Folder 'runs/no' does not exist"),
-        (("sample", "nowhere", "-o", "a.txt"), 2, "a.txt: give a file that ends in .png"),
+        (("sample", "nowhere", "-o", "a.txt"), 2, "a.txt: name a file that ends in .png"),
         (("report", "-o", "page.png"), 2, "'page.png' does not end in .html"),
         (("report", "-o", "folder.html"), 2, "File 'folder.html' is a directory"),
         (("report", "-o", "no/page.html"), 2, "Folder 'no' does not exist"),

@@ -1,4 +1,4 @@
-"""An evaluation as images."""
+"""Plots of an evaluation."""
 
 import sys
 
@@ -25,7 +25,7 @@ def found(**changes):
 
 
 @pytest.mark.parametrize(("processes", "said"), [(1, ""), (2, " (of this process's share)")])
-def test_pictures_bear_their_split_and_step(processes, said, tmp_path, monkeypatch):
+def test_titles_have_the_split_and_the_step(processes, said, tmp_path, monkeypatch):
     titles = {}
 
     def note(name):
@@ -46,7 +46,7 @@ def test_pictures_bear_their_split_and_step(processes, said, tmp_path, monkeypat
     }
 
 
-def test_each_table_curve_and_sheet_is_a_picture(tmp_path):
+def test_each_table_plot_and_sheet_is_a_file(tmp_path):
     x = torch.linspace(0, 1, 101)
     rows = torch.stack([1 - x / 3, torch.full_like(x, torch.nan)])
     curves = {"head/precision_recall": gvt.Curves(x, rows, ("recall", "precision"))}
@@ -62,7 +62,7 @@ def test_without_mistakes_an_older_sheet_of_them_is_deleted(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["val_confusion.png"]
 
 
-def test_a_picture_that_cannot_be_written_or_drawn_spoils_no_other(tmp_path):
+def test_a_plot_that_cannot_be_drawn_is_a_warning_and_the_others_are_drawn(tmp_path):
     (tmp_path / "val_mistakes.png" / "inside").mkdir(parents=True)
     tables = {"bad": torch.zeros(3), "confusion": TABLE}
     with pytest.warns(UserWarning) as caught:

@@ -1,4 +1,4 @@
-"""A run drawn as it goes, and what happens where that fails."""
+"""Drawing a run during training, and failures of it."""
 
 import html
 import json
@@ -156,7 +156,7 @@ def test_a_run_that_fails_has_its_report(tmp_path):
 
 
 @pytest.mark.slow
-def test_where_all_can_be_written_nothing_is_warned_of(tmp_path):
+def test_if_everything_can_be_written_there_is_no_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = gvt.run("classify.mnist", *SMALL, f"run.root={tmp_path}", quiet=True)

@@ -1,4 +1,4 @@
-"""Sheets of mistakes: predictions and the truth, each where it is."""
+"""Sheets of mistakes: predictions and targets, drawn in their places."""
 
 import numpy as np
 import pytest

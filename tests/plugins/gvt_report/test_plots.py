@@ -1,4 +1,4 @@
-"""Plots of what a run measured."""
+"""Plots of the log of a run."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A run, or several, on one page."""
+"""The report of a run, and the comparison of several."""
 
 import base64
 import io
@@ -115,7 +115,7 @@ def test_a_real_run_shows_its_last_pictures_as_they_are(real, tmp_path):
     assert (real[0].folder / "progress.png").read_bytes() in contents
 
 
-def test_metrics_stand_by_split_and_with_their_steps(tmp_path):
+def test_metrics_are_listed_by_split_with_their_steps(tmp_path):
     rows = [
         *({"step": n, "train/ce": 1.23456789 / n, "lr/model": 0.1} for n in (1, 2, 3, 4)),
         {"step": 3, "val/accuracy": 0.5, "val/loss/ce": 2.0},
@@ -175,15 +175,15 @@ def test_an_evaluation_that_cannot_be_read_is_named(content, tmp_path):
         ([ended("success")], "Finished at step 10 of 1,000, after 0:01:15.", None),
         ([ended("interrupt")], "Interrupted at step 10 of 1,000", "gvt resume over/there"),
         ([ended("failure", error="a < b")], "after 0:01:15. a < b", "gvt resume over/there"),
-        ([], "Running, or killed: the last step written down is 9.", "gvt resume {folder}"),
+        ([], "Running, or killed: the last logged step is 9.", "gvt resume {folder}"),
         (
             [ended("success"), {"event": "resumed", "step": 5}],
-            "Running, or killed: the last step written down is 5.",
+            "Running, or killed: the last logged step is 5.",
             "gvt resume {folder}",
         ),
     ],
 )
-def test_how_a_run_stands_and_how_it_goes_on(rows, said, command, tmp_path):
+def test_the_status_of_a_run_and_the_command_to_continue(rows, said, command, tmp_path):
     folder = make(tmp_path, *trained(), *rows)
     page = report(tmp_path, folder)
     assert said in page.text
@@ -193,14 +193,14 @@ def test_how_a_run_stands_and_how_it_goes_on(rows, said, command, tmp_path):
         assert command.format(folder=folder.path) in page.text
 
 
-def test_a_run_that_has_only_begun_says_what_is_not_there(tmp_path):
+def test_the_report_of_a_run_without_steps_states_what_is_missing(tmp_path):
     folder = make(tmp_path)
     folder.metrics.unlink()
     folder.environment.unlink()
     page = report(tmp_path, folder)
     for words in (
-        "no step is written down yet",
-        "No losses and no evaluations are written down yet.",
+        "no step is logged yet",
+        "No losses or evaluations are logged yet.",
         "There is nothing to draw yet.",
         "This run has no pictures.",
         "There is no environment.json.",
@@ -209,7 +209,7 @@ def test_a_run_that_has_only_begun_says_what_is_not_there(tmp_path):
     assert not {"svg", "img"} & set(page.tags)
 
 
-def test_a_line_cut_off_and_a_damaged_file_are_borne(tmp_path):
+def test_a_truncated_line_and_a_damaged_file_are_tolerated(tmp_path):
     folder = make(tmp_path, *trained(5))
     folder.metrics.write_text(folder.metrics.read_text() + '{"step": 5, "tra')
     folder.environment.write_text('{"python": ')
@@ -217,7 +217,7 @@ def test_a_line_cut_off_and_a_damaged_file_are_borne(tmp_path):
     picture(folder.progress)
     folder.scatter_plot.write_bytes(folder.progress.read_bytes()[:45])
     page = report(tmp_path, folder)
-    assert "the last step written down is 4." in page.text
+    assert "the last logged step is 4." in page.text
     assert "environment.json cannot be read" in page.text
     assert "data.png cannot be shown" in page.text
     assert "scatter.png cannot be shown" in page.text
@@ -291,8 +291,8 @@ def test_large_pictures_are_made_smaller_and_small_ones_larger(tmp_path):
     assert "digits step 12" in page.text
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path):
-    with pytest.raises(gvt.UsageError, match="is no run: it has no config") as error:
+def test_a_folder_that_is_not_a_run_folder_is_named(tmp_path):
+    with pytest.raises(gvt.UsageError, match="is not a run folder: it has no config") as error:
         summarise(RunFolder(tmp_path / "nowhere"))
     assert "nowhere" in str(error.value)
     assert not (tmp_path / "page.html").exists()

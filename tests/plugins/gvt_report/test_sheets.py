@@ -47,7 +47,7 @@ def test_a_sheet_shows_its_pictures(tmp_path, channels):
     assert list(image.getpixel(corner)) == expected.tolist()
 
 
-def test_of_a_long_run_so_many_moments_are_chosen(tmp_path):
+def test_the_progress_of_a_long_run_is_thinned_evenly(tmp_path):
     for step in range(130):
         save_sheet(torch.full((1, 1, 4, 4), step / 130), sheet_path(tmp_path / "s", "a", step))
     save_progress(tmp_path / "s", "a", (4, 4), tmp_path / "progress.png", until=129)
@@ -90,11 +90,11 @@ def test_a_folder_with_other_things_is_fine(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.tar", "plain"])
-def test_a_path_that_is_no_target_is_one_line(name, tmp_path):
+def test_an_invalid_target_is_an_error_of_one_line(name, tmp_path):
     path = tmp_path / name
     if not path.suffix:
         path.write_text("a file")
-    with pytest.raises(gvt.UsageError, match=f"{name}: give a file that ends in .png, or a folder"):
+    with pytest.raises(gvt.UsageError, match=f"{name}: name a file that ends in .png, or a folder"):
         check_target(path)
     assert path.exists() == (not path.suffix)
 
@@ -105,7 +105,7 @@ def test_a_target_that_is_not_there_yet_is_not_made_by_checking(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_kill_left_unfinished_is_no_sheet(tmp_path):
+def test_an_unfinished_file_is_not_a_sheet(tmp_path):
     for name in ("a_00000002.png", ".unfinished.a_00000003.png"):
         (tmp_path / name).write_bytes(b"")
     assert sheets(tmp_path) == [("a", 2, tmp_path / "a_00000002.png")]

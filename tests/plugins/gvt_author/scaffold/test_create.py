@@ -1,4 +1,4 @@
-"""`gvt plugin new`: what it writes is right as it comes, and what it refuses is one line."""
+"""`gvt plugin new`: generated plugins pass their tests, and errors are one line."""
 
 import ast
 import json
@@ -77,7 +77,7 @@ def test_there_is_one_for_every_kind_of_component():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_is_whole_short_and_clean(kind, tmp_path, project_rules):
+def test_a_new_plugin_is_complete_short_and_clean(kind, tmp_path, project_rules):
     folder = create("gvt-blur", kind, tmp_path)
     assert folder == tmp_path / "gvt-blur"
     data = "shapes" if kind == "dataset" else "mnist"
@@ -172,13 +172,13 @@ def test_all_names_follow_from_the_distribution(
 @pytest.mark.parametrize(
     ("distribution", "words"),
     [
-        ("", "no name"),
+        ("", "not a valid name"),
         ("gvt blur", "single hyphens"),
         ("gvt-Blur", "lower-case"),
         ("gvt--blur", "single hyphens"),
-        ("../gvt-blur", "no name"),
-        ("gvt-blur-", "no name"),
-        ("3d", "no name"),
+        ("../gvt-blur", "not a valid name"),
+        ("gvt-blur-", "not a valid name"),
+        ("3d", "not a valid name"),
         ("gvt-3d", "'3d'"),
         ("class", "'class'"),
         ("gvt-none", "'None'"),
@@ -190,7 +190,7 @@ def test_all_names_follow_from_the_distribution(
         ("gvt-generator", "called Generator"),
     ],
 )
-def test_a_name_that_does_not_fit_is_one_line_and_writes_nothing(distribution, words, tmp_path):
+def test_an_invalid_name_is_an_error_of_one_line_and_writes_nothing(distribution, words, tmp_path):
     with pytest.raises(UsageError, match=re.escape(words)) as caught:
         create(distribution, "generator", tmp_path / "new")
     assert "\n" not in str(caught.value)
@@ -205,20 +205,20 @@ def test_an_unknown_kind_is_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_over(tmp_path):
+def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "gvt-blur").mkdir()
     folder = create("gvt-blur", "head", tmp_path)  # an empty folder is as good as none
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    with pytest.raises(UsageError, match="is there already, and not empty"):
+    with pytest.raises(UsageError, match="exists already and is not empty"):
         create("gvt-blur", "generator", tmp_path)
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
     (tmp_path / "gvt-sharp").write_text("a file")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         create("gvt-sharp", "generator", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["Ada 'the \"first\"' Lövelace\\", ""])
-def test_the_licence_is_of_whom_git_knows(name, tmp_path, monkeypatch):
+def test_the_licence_has_the_user_name_of_git(name, tmp_path, monkeypatch):
     quoted = name.replace("\\", "\\\\").replace('"', '\\"')
     (tmp_path / "gitconfig").write_text(f'[user]\nname = "{quoted}"\n', encoding="utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
@@ -232,7 +232,7 @@ def test_the_licence_is_of_whom_git_knows(name, tmp_path, monkeypatch):
     assert project["authors"] == [{"name": author}]
 
 
-def test_no_git_is_no_trouble(tmp_path, monkeypatch):
+def test_git_is_optional(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     folder = create("gvt-blur", "recipe", tmp_path)
     assert "The authors\n" in (folder / "LICENSE").read_text(encoding="utf-8")

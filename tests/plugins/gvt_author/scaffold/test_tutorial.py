@@ -1,4 +1,4 @@
-"""docs/plugins.md, read as a new author would: every command of it is run, in its order."""
+"""Run every command of docs/plugins.md in order, as a new author would."""
 
 import inspect
 import os

@@ -1,4 +1,4 @@
-"""Our own plugins pass the conformance kit, all of them."""
+"""All of gvt's own plugins pass the conformance kit."""
 
 import tomllib
 from pathlib import Path
@@ -17,7 +17,7 @@ OURS = [plugin.name for plugin in default_registry().plugins if plugin.distribut
 # Running each recipe for two steps is the least of what cli/test_verbs.py does with all of them.
 CHECKS = [c for name in OURS for c in checks(name) if not _is_run_elsewhere(c)]
 
-# What cannot be tried without files that nobody may make up: torchvision compares their MD5.
+# Data sets whose files cannot be generated: torchvision compares their MD5.
 UNTRIED = {"dataset:cifar10"}
 
 

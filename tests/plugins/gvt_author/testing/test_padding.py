@@ -1,4 +1,4 @@
-"""The rule on padding holds for our heads with other parameters than those they are tried with."""
+"""gvt's own heads keep the rule on padding with other parameters than those of the kit."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What an author's tests see of the kit."""
+"""The conformance kit in the tests of an author."""
 
 import subprocess
 import sys

@@ -57,7 +57,7 @@ def outcomes(of_component):
     return failed, passed
 
 
-# The component is called after the rule that it breaks; what its message says besides.
+# Each component is named after the rule that it breaks, with a part of the message.
 TABLE = {
     "generator:summary": "has no summary",
     "generator:docstring": "NoDocstring has no docstring",
@@ -71,24 +71,24 @@ TABLE = {
     "generator:bfloat16": "index_add",
     "generator:state": "differs after a round trip",
     "generator:resume": "differs in a run that was resumed",
-    "generator:determinism": "differs as built of the same seed",
-    "generator:deep-copy": "of a deep copy is not that of the original",
+    "generator:determinism": "differs as built from the same seed",
+    "generator:deep-copy": "of a deep copy differs from the original",
     "discriminator:shapes": r"logits came as \(4, 1\), expected \(4,\)",
     "backbone:shapes": "declares stride 4, which is about 8",
     "backbone:colours": "32x32 pixels and 1 channel",
     "backbone:odd-sizes": "37x45 pixels",
     "head:modes": "supervised/size: a loss of one mode only",
-    "head:modes-values": "supervised/count is another one in train mode than in eval mode",
-    "head:modes-predictions": "prediction/0/count, prediction/1/count, .* is another one in train",
+    "head:modes-values": "supervised/count differs between train and eval mode",
+    "head:modes-predictions": "prediction/0/count, prediction/1/count, .* differs between train",
     "head:padding": r"several sizes, prediction 'boxes': \[0, 0, 32, 32\] reaches beyond the image",
     "head:padding-reach": r"loss count, prediction/0/count, .* more than 0 pixels beyond an image",
     "head:padding-reach-convolved": r"loss count, .* with the padding more than 0 pixels beyond",
     "head:shapes-beyond": r"\[0, 0, 33, 32\] reaches beyond the image of 32x32 pixels",
-    "head:shapes-order": "prediction 'scores': they have to fall",
+    "head:shapes-order": "prediction 'scores': they have to be in descending order",
     "head:shapes-numbers": "prediction 'labels': one is 3, and there are 3 classes from 0",
-    "head:shapes-corners": r"\[32, 32, 0, 0\] is turned round",
+    "head:shapes-corners": r"\[32, 32, 0, 0\] is reversed",
     "head:shapes-masks": r"prediction 'masks' came as \(1, 32, 32\), expected \(2, 32, 32\)",
-    "head:empty-targets": "is nan of images without any target",
+    "head:empty-targets": "is nan for images without any target",
     "head:partners": r"backbone:\w+ building the head raised KeyError: 'stage4'",
     "head:shapes": "1 predictions for 4 images",
     "head:shapes-losses": r"loss 'count' came as \(4,\), expected a tensor \(\)",
@@ -108,10 +108,10 @@ TABLE = {
     "dataset:shapes-categories": "category_ids has 1 different numbers for 2 classes",
     "dataset:determinism": "differs when it is opened again",
     "dataset:workers": "differs with two workers",
-    "dataset:resident": r"image of tensors\(\) is not that of the sample",
+    "dataset:resident": r"image of tensors\(\) differs from the sample",
     "metric:shapes": "is not finite",
-    "metric:reset": "still knows",
-    "metric:determinism": "another value for the same numbers",
+    "metric:reset": "still has state from before",
+    "metric:determinism": "another value for the same inputs",
     "metric:deep-copy": "another value than the original",
     "recipe:runs": "Adamm.*did you mean 'Adam'",
     "recipe:resume": "differs in a run that was resumed",
@@ -127,7 +127,7 @@ def ruled(component):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("component", TABLE)
-def test_what_is_wrong_in_one_way_breaks_that_rule_alone(component, of_wrong):
+def test_a_component_that_is_wrong_in_one_way_breaks_only_that_rule(component, of_wrong):
     failed, passed = outcomes(of_wrong[component])
     rule = ruled(component)
     assert list(failed) == [rule], failed
@@ -139,7 +139,7 @@ def test_what_is_wrong_in_one_way_breaks_that_rule_alone(component, of_wrong):
 @pytest.mark.parametrize(
     "kind", ["generator", "backbone", "head", "task", "dataset", "metric", "recipe"]
 )
-def test_what_is_right_breaks_none(kind, of_wrong):
+def test_a_right_component_breaks_no_rule(kind, of_wrong):
     failed, passed = outcomes(of_wrong[f"{kind}:right"])
     assert not failed
     assert "summary" in passed
@@ -156,7 +156,7 @@ def test_what_is_right_with_objects_breaks_none(name, of_wrong):
 
 
 @pytest.mark.slow
-def test_a_false_claim_of_onnx_breaks_that_rule_alone(of_wrong):
+def test_a_false_declaration_of_onnx_breaks_only_that_rule(of_wrong):
     pytest.importorskip("onnxscript")
     failed, _ = outcomes(of_wrong["generator:onnx"])
     assert list(failed) == ["onnx"]
@@ -171,7 +171,7 @@ def test_an_example_says_what_to_try(of_wrong):
     assert {"builds", "shapes", "colours", "odd-sizes"} <= passed
 
 
-def test_what_stays_on_one_device_breaks_that_rule_alone(of_wrong):
+def test_a_module_that_stays_on_one_device_breaks_only_that_rule(of_wrong):
     from gvt.device.placement import available
 
     failed, _ = outcomes(of_wrong["generator:accelerator"])
@@ -306,7 +306,7 @@ def test_an_unknown_plugin_is_an_error_with_the_nearest_name():
         checks("classifi")
 
 
-def test_a_check_tells_its_rule_and_where_something_raised():
+def test_a_failed_check_names_its_rule_and_the_line_that_raised():
     def stumble():
         raise KeyError("seven")
 

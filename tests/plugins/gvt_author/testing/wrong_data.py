@@ -1,4 +1,4 @@
-"""A plugin file of data sets and metrics that each break the rule that they are called after."""
+"""A plugin file of data sets and metrics, each named after the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OutOfRange(Samples):
 
 
 class EachTimeAnother(Samples):
-    """Another picture whenever it is opened."""
+    """Other images each time it is opened."""
 
     def __init__(self, split: str) -> None:
         super().__init__(split)
@@ -56,14 +56,14 @@ class EachTimeAnother(Samples):
 
 
 class CountsReads(Samples):
-    """A picture that depends on how many were read before."""
+    """Images that depend on the number of earlier reads."""
 
     def image(self, index: int) -> Tensor:
         return torch.full((1, 4, 4), self.reads, dtype=torch.uint8)
 
 
 class OtherTensors(Samples):
-    """Whole tensors that are not its samples."""
+    """Whole tensors that differ from the samples."""
 
     def tensors(self):
         return torch.zeros(12, 1, 4, 4, dtype=torch.uint8), {"class": torch.arange(12) % 2}
@@ -73,7 +73,7 @@ class OtherTensors(Samples):
 
 
 class Hits:
-    """How many are right."""
+    """The accuracy."""
 
     def __init__(self) -> None:
         self.seen = self.right = torch.tensor(0.0)
@@ -97,14 +97,14 @@ class NotFinite(Hits):
 
 
 class Remembers(Hits):
-    """Is not reset: every further number counts more."""
+    """Is not reset completely."""
 
     def reset(self) -> None:
         self.right = torch.tensor(1.0)
 
 
 class Dice(Hits):
-    """A number out of the blue."""
+    """A random number."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A plugin file of networks, tasks and recipes that each break the rule they are called after."""
+"""A plugin file of models, tasks and recipes, each named after the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gvt_registry import Component, hookimpl
 
 
 class Blank(Generator):
-    """Latents to images through one layer; what is right in all the others.
+    """One dense layer; the base of the other generators.
 
     Args:
         image_shape: (C, H, W).
@@ -41,14 +41,14 @@ NoDocstring.__doc__ = None
 
 
 class Undocumented(Blank):
-    """A parameter that nobody explains."""
+    """A parameter without documentation."""
 
     def __init__(self, image_shape: tuple[int, int, int], strength: float = 1.0) -> None:
         super().__init__(image_shape)
 
 
 class PassesOn(Blank):
-    """A parameter that is passed on to a class in which nobody explains it."""
+    """A parameter that is passed on to a class that does not document it."""
 
     def __init__(self, **rest: Annotated[Any, PassedTo(Undocumented)]) -> None:
         super().__init__(rest["image_shape"])
