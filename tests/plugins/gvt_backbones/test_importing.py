@@ -163,13 +163,13 @@ def test_what_does_not_fit_is_named(imported, state):
     without = {n: t for n, t in state.items() if n != "layer1.0.conv1.weight"}
     refused(
         imported(without),
-        "where the network has layer1.0.conv1.weight (32, 32, 3, 3), the file has none",
+        "where the model has layer1.0.conv1.weight (32, 32, 3, 3), the file has none",
     )
     other = {**state, "layer1.0.conv1.weight": torch.rand(32, 32, 5, 5)}
     refused(imported(other), "the file has layer1.0.conv1.weight (32, 32, 5, 5)")
     names = renamed(state)
     names.popitem()
-    refused(imported(names), "where the network has fc.bias (1000,), the file has none")
+    refused(imported(names), "where the model has fc.bias (1000,), the file has none")
     # Of the right shapes in order, but one is called what it is not.
     kinds = OrderedDict(
         (name.replace("net_3.running_mean", "net_3.running_var"), tensor)
