@@ -64,10 +64,8 @@ PARTS = {
 }
 
 TODAY = {
-    "registry": 614,
-    "core without vision": 7511,
-    "vision": 1168,
-    "contracts, loop, device and checkpoint": 2387,
+    "core without vision": 7211,
+    "contracts, loop, device and checkpoint": 2363,
 }
 """Sizes of the parts that are still above their limit. A size here only ever gets smaller."""
 

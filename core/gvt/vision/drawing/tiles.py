@@ -11,7 +11,8 @@ from torch import Tensor
 from gvt.printable import printable
 
 PADDING = 2
-LONGEST_NAME, LONGEST_TITLE = 24, 60
+LONGEST_NAME = 24
+LONGEST_TITLE = 60
 """Characters of a name on an image, and of a title above it."""
 
 
