@@ -256,7 +256,7 @@ def test_recording_is_refused_while_something_is_not_said(tmp_path):
     assert first.returncode == 0, first.stderr
     recorded = snapshot.read_bytes()
     api = tmp_path / "core" / "gvt" / "session" / "api.py"
-    api.write_text(api.read_text("utf-8").replace("def run(\n    recipe:", "def run(\n    what:"))
+    api.write_text(api.read_text("utf-8").replace("def run(recipe:", "def run(what:"))
     refused = record()
     assert refused.returncode == 1
     assert "gvt.run(recipe): parameter was removed" in refused.stderr
