@@ -126,9 +126,7 @@ def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, u
     _save_tiles(tiles, math.ceil(math.sqrt(len(tiles))), path)
 
 
-_SHEET = re.compile(
-    r"([^.].*)_(\d{8,})\.png"
-).fullmatch  # no unfinished file of a killed process
+_SHEET = re.compile(r"([^.].*)_(\d{8,})\.png").fullmatch  # no unfinished file of a killed process
 _SINGLE = re.compile(r"\d{5,}\.png").fullmatch
 
 
