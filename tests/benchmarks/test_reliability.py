@@ -35,6 +35,7 @@ def campaign(tmp_path):
     return run
 
 
+@pytest.mark.slow
 @on_linux
 def test_faults_in_saves_lose_nothing(campaign):
     (row,) = campaign("faults in saves").values()

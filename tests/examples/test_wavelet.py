@@ -47,6 +47,7 @@ def test_it_is_listed(run):
     assert sorted(lines) == sorted(names)
 
 
+@pytest.mark.slow
 def test_its_recipe_runs_and_its_hook_follows(run):
     run("gvt", "run", "wavelet.textures", "train.steps=3", "device=cpu")
     (notes,) = run.folder.glob("runs/wavelet.textures/*/wavelet.jsonl")

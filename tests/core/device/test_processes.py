@@ -34,6 +34,7 @@ def assert_close(one, other):
         torch.testing.assert_close(tensor, second[name], rtol=1e-4, atol=2e-5, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_two_processes_equal_one_with_twice_the_batch(recipe, tmp_path):
     overrides = [*SMALL, *TASKS[recipe]]

@@ -138,6 +138,7 @@ def stripping():
     gvt.register("dataset", "stripped")(Stripped)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "weighting", [pytest.param("fixed", marks=pytest.mark.slow), "uncertainty"]
 )

@@ -100,7 +100,7 @@ def test_a_run_that_has_ended_keeps_no_data(noted, tmp_path):
     run = gvt.run(*SMALL, f"run.root={tmp_path}", quiet=True)
     assert run.loader is None
     assert run.info.classes == tuple("0123456789")
-    with pytest.raises(UsageError, match="only while it is under way"):
+    with pytest.raises(UsageError, match="only while it is in progress"):
         run.examples(1)
 
 
