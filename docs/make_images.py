@@ -2,8 +2,7 @@
 
     gvt run gan.mnist
     gvt run segment.membrane data.root=MEMBRANE
-    gvt run detect.bccd_fast data.root=BCCD backbone.backbone.weights=...
-    gvt run multi.scenes
+    gvt run detect.bccd_fast data.root=BCCD train.epochs=8 data.size=[240,320]  # and the weights
     gvt import ... -o lite0.safetensors     # see docs/transfer.md
     python docs/make_images.py runs lite0.safetensors coffee.png
 
@@ -38,9 +37,8 @@ def main(arguments: list[str]) -> None:
     whole, painted = segmented(runs)
     tiled([whole, painted], 2).save(IMAGES / "segment_membrane.jpg", quality=85)
     side = (0, 0, whole.width // 2, whole.height // 2)
-    scaled(painted.crop(side)).save(IMAGES / "segment_small.jpg", quality=85)
+    scaled(painted.crop(side)).save(IMAGES / "segment_membrane_small.jpg", quality=85)
     detected(runs).save(IMAGES / "detect_bccd.jpg", quality=85)
-    mixed(runs).save(IMAGES / "multi_scenes.png", optimize=True)
 
 
 def generated(runs: Path) -> Image.Image:
@@ -68,17 +66,6 @@ def detected(runs: Path) -> Image.Image:
     """Return a test image of blood cells with what the last `detect.bccd_fast` predicts."""
     run = last(runs, "detect.bccd_fast")
     return scaled(overlaid(run, held_out(run, 3, "test"))[1])
-
-
-def mixed(runs: Path) -> Image.Image:
-    """Return four scenes of the test split with what the last `multi.scenes` predicts."""
-    run = last(runs, "multi.scenes")
-    dataset = gvt.create("dataset", "scenes", split="test", **parameters(run))
-    with TemporaryDirectory() as folder:
-        paths = [Path(folder, f"{number}.png") for number in range(4)]
-        for number, path in enumerate(paths):
-            as_images(dataset[number].image[None] / 255)[0].resize((256, 256)).save(path)
-        return tiled([overlaid(run, path)[1] for path in paths], 4)
 
 
 def overlaid(run: Path, path: Path) -> tuple[Image.Image, Image.Image]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gvt_registry import hookspecs
+from gvt_registry import default_registry, hookspecs
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -82,6 +82,13 @@ def test_readme_has_the_two_commands_that_ci_runs():
     assert start.startswith("python3 -m venv .venv && ")
     assert start.endswith(".venv/bin/gvt run gan.mnist")
     assert test in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_readme_lists_every_recipe_with_its_summary():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    offers = [o.component for o in default_registry().offers("recipe") if o.distribution == "gvt"]
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*) \|$", text, re.MULTILINE)
+    assert dict(rows) == {recipe.name: recipe.summary for recipe in offers}
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=name)
