@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import gvt
 from gvt import Batch, Dropout, Head, PathText
-from gvt.vision.padding import pooled
+from gvt.vision.padding import filled, pooled
 
 
 class DenseHead(Head):
@@ -28,12 +28,15 @@ class DenseHead(Head):
         dropout: Share of the last dense layer's inputs dropped in training.
         weights: A safetensors file written by `gvt import`, for the weights of the last layer;
             requires `hidden=[]` and `grid=1`. It is not read when a checkpoint is loaded.
+        ignore_padding: Whether an image of a padded batch is treated as if it were alone. Models
+            of checkpoint format 1 were trained without.
 
     Raises:
         ValueError: If the file does not exist, or its classifier has another shape.
     """
 
     padding_reach = 0
+    gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"ignore_padding": False}
 
     def __init__(
         self,
@@ -43,10 +46,11 @@ class DenseHead(Head):
         grid: PositiveInt = 1,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         weights: PathText | None = None,
+        ignore_padding: bool = True,
     ) -> None:
         super().__init__()
         self.feature, (channels, self.stride) = list(feature_info.items())[-1]
-        self.num_classes, self.grid = num_classes, grid
+        self.num_classes, self.grid, self.ignore_padding = num_classes, grid, ignore_padding
         layers: list[nn.Module] = [nn.Flatten()]
         width = channels * grid * grid
         for next_width in hidden:
@@ -63,7 +67,8 @@ class DenseHead(Head):
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N, num_classes)."""
-        feature = pooled(features[self.feature], self.stride, batch.frame, self.grid)
+        frame = batch.frame if self.ignore_padding else filled(batch.frame)
+        feature = pooled(features[self.feature], self.stride, frame, self.grid)
         logits: Tensor = self.layers(feature)
         return logits
 

@@ -67,7 +67,9 @@ class FasterRCNN(RegionDetector):
     ) -> None:
         parameters = FasterRCNNSettings(**settings)
         super().__init__(feature_info, num_classes, parameters)
-        self.rpn = ProposalNetwork(self.channels, self.strides, parameters)
+        self.rpn = ProposalNetwork(
+            self.channels, self.strides, parameters, parameters.ignore_padding
+        )
         self.roi_heads = self.region_heads(feature_info)
 
     @staticmethod

@@ -90,7 +90,9 @@ def check_sizes(
             )
 
 
-def region_pooler(feature_info: FeatureInfo, names: Sequence[str], size: int) -> MultiScaleRoIAlign:
+def region_pooler(
+    feature_info: FeatureInfo, names: Sequence[str], size: int, ignore_padding: bool = True
+) -> MultiScaleRoIAlign:
     """Build the average pooling of regions from the maps of stride 32 or less.
 
     The area of a region selects its map (Lin et al. 2017, equation 1). Scales are those of
@@ -100,10 +102,11 @@ def region_pooler(feature_info: FeatureInfo, names: Sequence[str], size: int) ->
         feature_info: The (channels, stride) of each feature map.
         names: Names of the detector's maps.
         size: Side of the pooled features.
+        ignore_padding: Whether maps end where each image does.
     """
     names = [n for n in names if feature_info[n][1] <= COARSEST_OF_REGIONS] or list(names)
     strides = [feature_info[name][1] for name in names]
-    pooler = _RegionAlign(names, size, SAMPLES)
+    pooler = (_RegionAlign if ignore_padding else MultiScaleRoIAlign)(names, size, SAMPLES)
     pooler.scales = [1 / stride for stride in strides]
     pooler.map_levels = _LevelMapper(strides, pooler.canonical_scale, pooler.canonical_level)
     return pooler

@@ -60,7 +60,9 @@ class MaskRCNN(FasterRCNN):
         if not mask_layers:
             raise ValueError("mask_layers is empty; give the channels of at least one convolution")
         width = mask_layers[-1]
-        self.roi_heads.mask_roi_pool = region_pooler(feature_info, self.maps, mask_size)
+        self.roi_heads.mask_roi_pool = region_pooler(
+            feature_info, self.maps, mask_size, self.settings.ignore_padding
+        )
         self.roi_heads.mask_head = MaskRCNNHeads(self.channels, mask_layers, 1)
         # Input and hidden layer are equally wide, as in torchvision and the paper.
         self.roi_heads.mask_predictor = MaskRCNNPredictor(width, width, num_classes + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -74,7 +74,11 @@ class RegionSettings(Selection):
             2019), which is smaller and so needs a weight, such as 10.
         soft_nms: Lower the scores of boxes instead of dropping them (Bodla et al. 2017):
             `linear` above that IoU, or `gaussian` everywhere.
+        ignore_padding: Whether an image of a padded batch is treated as if it were alone. Models
+            of checkpoint format 1 were trained without.
     """
+
+    gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"ignore_padding": False}
 
     maps: tuple[str, ...] | None = None
     weights: dict[str, NonNegativeFloat] | None = None
@@ -85,6 +89,7 @@ class RegionSettings(Selection):
     roi_positive: Share = 0.25
     box_loss: BoxLoss = "smooth_l1"
     soft_nms: SoftNMS | None = None
+    ignore_padding: bool = True
 
 
 class RegionDetector(Detector):
@@ -126,7 +131,7 @@ class RegionDetector(Detector):
         settings = self.settings
         soft = settings.soft_nms is not None
         return RoIHeads(
-            region_pooler(feature_info, self.maps, settings.roi_size),
+            region_pooler(feature_info, self.maps, settings.roi_size, settings.ignore_padding),
             TwoMLPHead(self.channels * settings.roi_size**2, settings.hidden),
             FastRCNNPredictor(settings.hidden, self.num_classes + 1),
             fg_iou_thresh=settings.roi_iou,

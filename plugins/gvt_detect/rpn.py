@@ -19,7 +19,7 @@ from torchvision.models.detection.rpn import (
 )
 
 from gvt import Frame
-from gvt.vision.padding import blanked
+from gvt.vision.padding import blanked, filled
 
 from .detections import inside
 from .maps import check_sizes
@@ -91,12 +91,19 @@ class ProposalNetwork(RegionProposalNetwork):
         channels: Channels of every map.
         strides: Strides of the maps.
         settings: Parameters of anchors, losses and proposals.
+        ignore_padding: Whether the padding of a map is set to 0.
 
     Raises:
         ValueError: If the anchors do not fit the maps.
     """
 
-    def __init__(self, channels: int, strides: Sequence[int], settings: ProposalSettings) -> None:
+    def __init__(
+        self,
+        channels: int,
+        strides: Sequence[int],
+        settings: ProposalSettings,
+        ignore_padding: bool = True,
+    ) -> None:
         sizes = settings.anchor_sizes
         anchors = _anchors(
             strides, _default_sizes(strides) if sizes is None else sizes, settings.aspect_ratios
@@ -115,7 +122,7 @@ class ProposalNetwork(RegionProposalNetwork):
             settings.rpn_nms,
         )
         self.proposal_matcher = _Matcher(*iou, allow_low_quality_matches=True)
-        self.strides = tuple(strides)
+        self.strides, self.ignore_padding = tuple(strides), ignore_padding
 
     def forward(self, maps: Sequence[Tensor], frame: Frame) -> Proposals:
         """Return the outputs for all anchors.
@@ -131,7 +138,8 @@ class ProposalNetwork(RegionProposalNetwork):
         check_sizes(sizes, self.strides, frame.canvas)
         device = maps[0].device
         pairs = zip(maps, self.strides, strict=True)
-        hidden = [self.head.conv(blanked(feature, stride, frame)) for feature, stride in pairs]
+        seen = frame if self.ignore_padding else filled(frame)
+        hidden = [self.head.conv(blanked(feature, stride, seen)) for feature, stride in pairs]
         with full_precision(device):  # bfloat16 has 4 pixels of error at 1,024
             objectness = [self.head.cls_logits(feature.float()) for feature in hidden]
             deltas = [self.head.bbox_pred(feature.float()) for feature in hidden]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torchvision.models.detection.ssd import SSDHead
 from torchvision.ops import Conv2dNormActivation, box_iou
 
 from gvt import Batch, PassedTo, Targets
-from gvt.vision.padding import blanked
+from gvt.vision.padding import blanked, filled
 
 from .detections import Selection, inside
 from .detector import Detector
@@ -81,6 +81,8 @@ class SSD(Detector):
         negatives: Number of hardest negatives that count for each positive of an image.
         weights: Factors of the losses `classification` and `box`, 1 by default.
         candidates: Most boxes of a class in non-maximum suppression, those with the highest scores.
+        ignore_padding: Whether an image of a padded batch is treated as if it were alone. Models
+            of checkpoint format 1 were trained without.
         **selection: Parameters of `Selection`.
 
     Raises:
@@ -89,6 +91,7 @@ class SSD(Detector):
     """
 
     losses: tuple[str, ...] = ("classification", "box")
+    gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"ignore_padding": False}
 
     def __init__(
         self,
@@ -105,12 +108,14 @@ class SSD(Detector):
         nms: Share = 0.45,
         candidates: PositiveInt = 1000,
         weights: dict[str, NonNegativeFloat] | None = None,
+        ignore_padding: bool = True,
         **selection: Annotated[Any, PassedTo(Selection)],
     ) -> None:
         super().__init__(
             num_classes, weights, Selection(score_threshold=score_threshold, nms=nms, **selection)
         )
         self.negatives, self.candidates = negatives, candidates
+        self.ignore_padding = ignore_padding
         self.maps = of_each_stride(feature_info, maps, FINEST)
         widths, strides = map(list, zip(*(feature_info[name] for name in self.maps), strict=True))
         self.extra = nn.ModuleList()
@@ -136,7 +141,8 @@ class SSD(Detector):
         Raises:
             ConfigError: If a map covers more than the image.
         """
-        frame, strides = batch.frame, iter(self.strides)
+        frame = batch.frame if self.ignore_padding else filled(batch.frame)
+        strides = iter(self.strides)
         maps = [blanked(features[name], next(strides), frame) for name in self.maps]
         for (narrow, halved), stride in zip(self.extra, strides, strict=True):
             reduced = blanked(narrow(maps[-1]), stride // 2, frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gvt import Batch, Head, StackedMetric, Targets
-from gvt.vision.padding import pooled
+from gvt.vision.padding import filled, pooled
 
 
 class Realness(Head):
@@ -23,16 +23,24 @@ class Realness(Head):
     Args:
         feature_info: The (channels, stride) of each feature map, the coarsest last.
         grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
-            average pooling. A map of that size is not changed. Padding is left out.
+            average pooling. A map of that size is not changed.
+        ignore_padding: Whether an image of a padded batch is treated as if it were alone. Models
+            of checkpoint format 1 were trained without.
     """
 
     needs = ("real",)
     padding_reach = 0
+    gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"ignore_padding": False}
 
-    def __init__(self, feature_info: Mapping[str, tuple[int, int]], grid: PositiveInt = 1) -> None:
+    def __init__(
+        self,
+        feature_info: Mapping[str, tuple[int, int]],
+        grid: PositiveInt = 1,
+        ignore_padding: bool = True,
+    ) -> None:
         super().__init__()
         self.feature, (channels, self.stride) = list(feature_info.items())[-1]
-        self.grid = grid
+        self.grid, self.ignore_padding = grid, ignore_padding
         self.layer = nn.Linear(channels * grid * grid, 1)
 
     @staticmethod
@@ -42,7 +50,8 @@ class Realness(Head):
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N,)."""
-        feature = pooled(features[self.feature], self.stride, batch.frame, self.grid)
+        frame = batch.frame if self.ignore_padding else filled(batch.frame)
+        feature = pooled(features[self.feature], self.stride, frame, self.grid)
         logits: Tensor = self.layer(feature.flatten(1))
         return logits.squeeze(1)
 

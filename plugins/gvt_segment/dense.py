@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gvt import IGNORED, Batch, ConfigError, Frame, Head, Loss, Metric, Targets
-from gvt.vision.padding import inside, is_padded, without_padding
+from gvt.vision.padding import filled, inside, is_padded, without_padding
 
 from .losses import CrossEntropy
 from .metrics import LabelMetric, SegmentationMetric, counted, label_masks
@@ -43,6 +43,8 @@ class DenseHead(Head):
         mode: Kind of targets: `multiclass`, `binary` or `multilabel`.
         losses: Losses by name; cross entropy by default.
         weights: Factor of each loss, 1 by default.
+        ignore_padding: Whether an image of a padded batch is treated as if it were alone. Models
+            of checkpoint format 1 were trained without.
 
     Attributes:
         padding_reach: Pixels beyond an image's edge that affect its output. With 0, each image of
@@ -54,6 +56,7 @@ class DenseHead(Head):
     """
 
     padding_reach = 0
+    gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"ignore_padding": False}
 
     def __init__(
         self,
@@ -63,8 +66,10 @@ class DenseHead(Head):
         mode: Mode = "multiclass",
         losses: dict[str, Loss] | None = None,
         weights: dict[str, float] | None = None,
+        ignore_padding: bool = True,
     ) -> None:
         super().__init__()
+        self.ignore_padding = ignore_padding
         self.mode, self.num_classes = mode, num_classes
         self.strides = {name: stride for name, (_, stride) in feature_info.items()}
         self.channels = num_classes + (background and mode != "multilabel")
@@ -98,9 +103,10 @@ class DenseHead(Head):
             ConfigError: If a map covers more than the image.
         """
         frame = batch.frame
+        seen = frame if self.ignore_padding else filled(frame)
         self._check_maps(features, frame.canvas)
-        if self.padding_reach or not is_padded(frame):
-            outputs = {"logits": resized(self.logits(features, frame), frame.canvas)}
+        if self.padding_reach or not is_padded(seen):
+            outputs = {"logits": resized(self.logits(features, seen), frame.canvas)}
         else:
             outputs = {"logits": self._one_by_one(features, frame)}
         if self.mode == "multilabel":

@@ -11,12 +11,13 @@ import inspect
 import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import is_dataclass
 from typing import Any
 
 from gvt.config.compose import validate
 from gvt.config.injected import INJECTED, NETWORKS
 from gvt.config.named import target_of
-from gvt.config.parameters import Parameter, convert, signature_of, with_components
+from gvt.config.parameters import Parameter, convert, declaring, signature_of, with_components
 from gvt.config.schema import ComponentConfig, RunConfig
 from gvt.errors import ConfigError, GvtError
 from gvt_registry import default_registry
@@ -63,15 +64,16 @@ def with_unrecorded(document: Mapping[str, Any]) -> dict[str, Any]:
 def unrecorded(target: Callable[..., Any]) -> dict[str, Any]:
     """Return the values in `gvt_unrecorded` of a class or function, for older checkpoints.
 
-    Those of base classes are included up to the class that defines the constructor.
+    Those of base classes are included up to the class that defines the constructor, and those of
+    what its parameters are passed on to.
     """
-    if not isinstance(target, type):
-        return dict(getattr(target, "gvt_unrecorded", {}))
     values: dict[str, Any] = {}
-    for member in inspect.getmro(target):
-        values = {**vars(member).get("gvt_unrecorded", {}), **values}
-        if "__init__" in vars(member):
-            break
+    for other in declaring(target):
+        for member in inspect.getmro(other) if isinstance(other, type) else (other,):
+            attributes = getattr(member, "__dict__", {})
+            values = {**attributes.get("gvt_unrecorded", {}), **values}
+            if "__init__" in attributes and not is_dataclass(member):
+                break
     return values
 
 

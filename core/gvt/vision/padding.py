@@ -10,12 +10,17 @@ from torch import Tensor
 
 from gvt.batch import Frame
 
-__all__ = ["blanked", "inside", "is_padded", "pooled", "without_padding"]
+__all__ = ["blanked", "filled", "inside", "is_padded", "pooled", "without_padding"]
 
 
 def is_padded(frame: Frame) -> bool:
     """Return whether any image is smaller than the canvas."""
     return any(size != frame.canvas for size in frame.sizes)
+
+
+def filled(frame: Frame) -> Frame:
+    """Return the frame of images that fill the canvas, for models that do not ignore padding."""
+    return Frame((frame.canvas,) * len(frame.sizes), frame.canvas)
 
 
 def without_padding(feature: Tensor, stride: int, frame: Frame) -> list[Tensor]:
