@@ -92,8 +92,10 @@ class Classifier(ByHand):
         """Train on one batch."""
         self.optimizer.zero_grad()
         with self.autocast():
-            features = self.task.backbone(images)
-            loss = F.cross_entropy(self.task.heads.digit(features, None), labels)
+            size = (images.shape[-2], images.shape[-1])
+            batch = gvt.Batch(images, gvt.Frame((size,) * len(images), size))
+            logits = self.task.heads.digit(self.task.backbone(images), batch)
+            loss = F.cross_entropy(logits, labels)
         loss.backward()
         self.optimizer.step()
         self.schedule.step()

@@ -36,7 +36,9 @@ def classifier(task: gvt.Task, config: gvt.RunConfig) -> Step:
 
     def step(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         optimizer.zero_grad()
-        loss = F.cross_entropy(head(backbone(images), None), labels)
+        size = (images.shape[-2], images.shape[-1])
+        batch = gvt.Batch(images, gvt.Frame((size,) * len(images), size))
+        loss = F.cross_entropy(head(backbone(images), batch), labels)
         loss.backward()
         optimizer.step()
         return {"loss": loss}

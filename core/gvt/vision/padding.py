@@ -35,10 +35,8 @@ def without_padding(feature: Tensor, stride: int, frame: Frame) -> list[Tensor]:
     """
     parts = []
     for row, size in enumerate(frame.sizes):
-        rows, columns = (
-            None if side == whole else ceil(side / stride)
-            for side, whole in zip(size, frame.canvas, strict=True)
-        )
+        sides = zip(size, frame.canvas, strict=True)
+        rows, columns = (None if side == whole else ceil(side / stride) for side, whole in sides)
         parts.append(feature[row : row + 1, :, :rows, :columns])
     return parts
 

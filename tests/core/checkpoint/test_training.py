@@ -102,7 +102,7 @@ def test_init_from_copies_matching_weights_and_lists_the_rest(runs, tmp_path, ca
         "optimizers.model.lr=1e-9",
     )
     shown = capsys.readouterr().err
-    assert "took 6 of 8 tensors" in shown
+    assert "loaded 6 of 8 tensors" in shown
     assert "heads.digit.layers.4.weight not loaded: (2, 128) in the file, (3, 128) here" in shown
     theirs, ours = source.task.state_dict(), run.task.state_dict()
     torch.testing.assert_close(

@@ -175,8 +175,8 @@ def test_the_settings_file_blocks_a_plugin_and_doctor_prints_its_path(gvt_comman
     place = next(
         line for line in gvt_command("doctor").stdout.splitlines() if line.startswith("settings ")
     )
-    assert place.endswith(", no such file")
-    path = Path(place.removeprefix("settings ").removesuffix(", no such file").strip())
+    assert place.endswith(", does not exist")
+    path = Path(place.removeprefix("settings ").removesuffix(", does not exist").strip())
     assert tmp_path in path.parents
     path.parent.mkdir(parents=True)
     path.write_text('[plugins]\nblock = ["gan"]\n')

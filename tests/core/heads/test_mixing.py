@@ -222,7 +222,7 @@ def test_an_added_head_learns_and_the_others_say_the_same_to_the_bit(tmp_path):
     kept.remove_head("map")
     kept.remove_head("boxes")
     alone = gvt.load(gvt.save(kept, tmp_path / "one_head.safetensors"))
-    same([{"label": p} for p in alone.predict(batch)], [{"label": p["label"]} for p in said])
+    same(alone.predict(batch), [{"label": p["label"]} for p in said])
 
 
 def same(predictions, before):

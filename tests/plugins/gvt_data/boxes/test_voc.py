@@ -233,7 +233,7 @@ def test_the_blood_cells_have_two_bad_boxes():
             assert dataset.info.problems == {}
         assert dataset.info.classes == ("Platelets", "RBC", "WBC")
         assert len(dataset) == count
-        assert sum(len(picture.boxes) for picture in dataset._pictures) == boxes
+        assert sum(len(image.boxes) for image in dataset._images) == boxes
 
 
 @pytest.mark.skipif("GVT_DATA" not in os.environ, reason="GVT_DATA, the real data, is not set")
