@@ -24,9 +24,8 @@ IMAGES = Path(__file__).parent / "images"
 HEIGHT = 200
 """Pixels of each image of the README's first table."""
 
-CLASSIFIED = (
-    *("backbone.weights", "heads.picture.weights"),  # both are in one file
-)
+CLASSIFIED = ("backbone.weights", "heads.picture.weights")
+"""Parameters of `classify.imagenet` that are the path of the weights; one file has both."""
 
 
 def main(arguments: list[str]) -> None:

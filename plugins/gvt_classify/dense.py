@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import gvt
 from gvt import Batch, Dropout, Head, PathText
-from gvt.vision.padding import filled, pooled
+from gvt.vision.padding import pooled, seen_frame
 
 
 class DenseHead(Head):
@@ -67,7 +67,7 @@ class DenseHead(Head):
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N, num_classes)."""
-        frame = batch.frame if self.ignore_padding else filled(batch.frame)
+        frame = seen_frame(batch.frame, self.ignore_padding)
         feature = pooled(features[self.feature], self.stride, frame, self.grid)
         logits: Tensor = self.layers(feature)
         return logits

@@ -19,7 +19,7 @@ from torchvision.models.detection.rpn import (
 )
 
 from gvt import Frame
-from gvt.vision.padding import blanked, filled
+from gvt.vision.padding import blanked, seen_frame
 
 from .detections import inside
 from .maps import check_sizes
@@ -138,7 +138,7 @@ class ProposalNetwork(RegionProposalNetwork):
         check_sizes(sizes, self.strides, frame.canvas)
         device = maps[0].device
         pairs = zip(maps, self.strides, strict=True)
-        seen = frame if self.ignore_padding else filled(frame)
+        seen = seen_frame(frame, self.ignore_padding)
         hidden = [self.head.conv(blanked(feature, stride, seen)) for feature, stride in pairs]
         with full_precision(device):  # bfloat16 has 4 pixels of error at 1,024
             objectness = [self.head.cls_logits(feature.float()) for feature in hidden]

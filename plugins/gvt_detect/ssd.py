@@ -18,7 +18,7 @@ from torchvision.models.detection.ssd import SSDHead
 from torchvision.ops import Conv2dNormActivation, box_iou
 
 from gvt import Batch, PassedTo, Targets
-from gvt.vision.padding import blanked, filled
+from gvt.vision.padding import blanked, seen_frame
 
 from .detections import Selection, inside
 from .detector import Detector
@@ -141,7 +141,7 @@ class SSD(Detector):
         Raises:
             ConfigError: If a map covers more than the image.
         """
-        frame = batch.frame if self.ignore_padding else filled(batch.frame)
+        frame = seen_frame(batch.frame, self.ignore_padding)
         strides = iter(self.strides)
         maps = [blanked(features[name], next(strides), frame) for name in self.maps]
         for (narrow, halved), stride in zip(self.extra, strides, strict=True):

@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gvt import Batch, Head, StackedMetric, Targets
-from gvt.vision.padding import filled, pooled
+from gvt.vision.padding import pooled, seen_frame
 
 
 class Realness(Head):
@@ -50,7 +50,7 @@ class Realness(Head):
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N,)."""
-        frame = batch.frame if self.ignore_padding else filled(batch.frame)
+        frame = seen_frame(batch.frame, self.ignore_padding)
         feature = pooled(features[self.feature], self.stride, frame, self.grid)
         logits: Tensor = self.layer(feature.flatten(1))
         return logits.squeeze(1)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gvt import IGNORED, Batch, ConfigError, Frame, Head, Loss, Metric, Targets
-from gvt.vision.padding import filled, inside, is_padded, without_padding
+from gvt.vision.padding import inside, is_padded, seen_frame, without_padding
 
 from .losses import CrossEntropy
 from .metrics import LabelMetric, SegmentationMetric, counted, label_masks
@@ -103,7 +103,7 @@ class DenseHead(Head):
             ConfigError: If a map covers more than the image.
         """
         frame = batch.frame
-        seen = frame if self.ignore_padding else filled(frame)
+        seen = seen_frame(frame, self.ignore_padding)
         self._check_maps(features, frame.canvas)
         if self.padding_reach or not is_padded(seen):
             outputs = {"logits": resized(self.logits(features, seen), frame.canvas)}

@@ -126,7 +126,7 @@ def _polygon(points: Any) -> list[float]:
     # A data set has millions of points, and this check takes most of the time.
     wrong = [v for v in points if type(v) not in _NUMBERS or not -FARTHEST <= v <= FARTHEST]
     if wrong:
-        raise ValueError(f"a polygon goes through {shown(wrong[0])}, which is no place")
+        raise ValueError(f"a polygon goes through {shown(wrong[0])}, which is not a coordinate")
     return points
 
 

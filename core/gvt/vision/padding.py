@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gvt.batch import Frame
 
-__all__ = ["blanked", "filled", "inside", "is_padded", "pooled", "without_padding"]
+__all__ = ["blanked", "inside", "is_padded", "pooled", "seen_frame", "without_padding"]
 
 
 def is_padded(frame: Frame) -> bool:
@@ -18,9 +18,9 @@ def is_padded(frame: Frame) -> bool:
     return any(size != frame.canvas for size in frame.sizes)
 
 
-def filled(frame: Frame) -> Frame:
-    """Return the frame of images that fill the canvas, for models that do not ignore padding."""
-    return Frame((frame.canvas,) * len(frame.sizes), frame.canvas)
+def seen_frame(frame: Frame, ignore_padding: bool) -> Frame:
+    """Return the frame that a model computes with: images fill the canvas if padding counts."""
+    return frame if ignore_padding else Frame((frame.canvas,) * len(frame.sizes), frame.canvas)
 
 
 def without_padding(feature: Tensor, stride: int, frame: Frame) -> list[Tensor]:

@@ -85,7 +85,7 @@ def test_polygons_are_their_union():
         ([], "it has no polygon"),
         ("56", "it is neither run lengths nor a list of polygons"),
         ([[0, 0, 1, 1]], "a polygon is a list of x and y by turns, of three points"),
-        ([[0, 0, 1, 1, 0, float("nan")]], "a polygon goes through nan, which is no place"),
+        ([[0, 0, 1, 1, 0, float("nan")]], "a polygon goes through nan, which is not a coordinate"),
         ([[0, 0, 1, 1, 0, 1e12]], r"a polygon goes through 1000000000000\.0"),
         ([0, 0, 1, 1, 0, 1], "a polygon is a list"),
         ([[0, 0, 1, 1, 0, 1e4]], "its outline of 20000 pixels is too long for a picture of 3 x 2"),
