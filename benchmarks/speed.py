@@ -11,19 +11,15 @@ Results are kept in benchmarks/speed.json. `--results` and `--page` select other
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
-import runpy
 import shlex
 import statistics
 import subprocess
 import sys
-from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from detectors_table import detectors_table
 from page import PAGE, put_table
@@ -54,20 +50,11 @@ QUICK_TOO = {
 
 
 def run(command: str, quick: bool) -> dict[str, list[float]]:
-    """Run a benchmark; return the seconds for each step of each side.
-
-    It runs in a process of its own, or in this one if the run is quick, since torch takes longer to
-    import than a few steps to run.
-    """
+    """Run a benchmark in a process of its own; return the seconds for each step of each side."""
     words = shlex.split(command)
     if quick:
         words = [QUICK.get(before, word) for before, word in zip(["", *words], words, strict=False)]
         words += QUICK_TOO.get(words[0], [])
-        output = io.StringIO()
-        with patch.object(sys, "argv", words), redirect_stdout(output):
-            runpy.run_path(str(HERE / words[0]), run_name="__main__")
-        quick_sides: dict[str, list[float]] = json.loads(output.getvalue())
-        return quick_sides
     process = subprocess.run(
         [sys.executable, str(HERE / words[0]), *words[1:]],
         stdout=subprocess.PIPE,
