@@ -17,8 +17,8 @@ from gvt.config.parameters import check_parameters, construct
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.device.placement import Placement
 from gvt.errors import ConfigError
-from gvt.interfaces import Task
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
+from gvt.task import Task
 
 T = TypeVar("T")
 
