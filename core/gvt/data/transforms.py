@@ -136,7 +136,7 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
     not known.
 
     Raises:
-        ConfigError: If a transform does not support a target of the sample.
+        ConfigError: If a transform does not support a target of the sample, or loses a key.
     """
     size = _size(sample.inputs)
     inputs, targets = (_wrapped(part, size) for part in (sample.inputs, sample.targets))
@@ -148,6 +148,8 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
         if explained := _explained(error, sample):
             raise explained from error
         raise
+    if lost := {*inputs, *targets} - {*transformed}:
+        raise ConfigError(f"data.transforms: a transform loses {min(lost)!r}; return all keys")
     size = _size(transformed)
     rows = transformed.pop("labels", None)
     plain = {key: field_of(key).unwrapped(value, size) for key, value in transformed.items()}
