@@ -68,8 +68,8 @@ _KINDS = {
         "Digit classifier that bears noise",
         has_test=False,
     ),
-    "exporter": _Kind("Programs of torch.export", "Digit classifier to export", has_test=False),
-    "explainer": _Kind("Gradient times image", "Digit classifier to explain", has_test=False),
+    "exporter": _Kind("Programs of torch.export", "Digit classifier to export"),
+    "explainer": _Kind("Gradient times image", "Digit classifier to explain"),
     "recipe": _Kind(
         "", "Digit classifier, trained for 300 steps", has_module=False, has_test=False
     ),
