@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,14 +40,12 @@ def apply_plugin_options(arguments: list[str]) -> None:
         if name == ONLY_OPTION:
             default_registry().plugins.restrict(names_in(value if equals else following))
         elif argument == TRACE_OPTION:
-            default_registry().plugins.trace = partial(emit, err=True)
+            default_registry().plugins.trace = lambda line: emit(line, err=True)
 
 
 def plugin_option(command: Any) -> Any:
     """Add the options `--plugin FILE`, `--only-plugins NAMES` and `--trace-plugins`."""
-    trace = click.option(
-        TRACE_OPTION, is_flag=True, expose_value=False, help="Print and time the calls of hooks."
-    )
+    trace = click.option(TRACE_OPTION, is_flag=True, expose_value=False, help="Time hook calls.")
     command = click.option(
         ONLY_OPTION,
         metavar="NAME,NAME",

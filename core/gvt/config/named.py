@@ -87,20 +87,15 @@ def target_of(kind: str, name: str) -> Callable[..., Any]:
     classes, registry = library(kind), default_registry()
     if name not in classes:
         try:
-            target: Callable[..., Any] = registry.find(kind, name).load()
-            return target
+            return registry.find(kind, name).load()  # type: ignore[no-any-return]
         except UnknownComponent as error:
-            if not classes:
-                raise ConfigError(str(error)) from error
-            text = f"{error}; nor has {_LIBRARIES[kind][0]} one of that name"
-            raise ConfigError(f"{text}{nearest(name, classes)}") from error
-    for offer in registry.offers(kind):
-        if offer.component.name == name:
-            raise AmbiguousComponent(
-                f"{kind} {name!r} is a class of {_LIBRARIES[kind][0]}, and is offered by "
-                f"{offer.origin} (plugin {offer.plugin}), which has to use another name; block it "
-                f"with {BLOCK_VARIABLE}={offer.plugin}"
-            )
+            text = f"; nor has {_LIBRARIES[kind][0]} one of that name" if classes else ""
+            raise ConfigError(f"{error}{text}{nearest(name, classes)}") from error
+    if same := [offer for offer in registry.offers(kind) if offer.component.name == name]:
+        raise AmbiguousComponent(
+            f"{kind} {name!r} is a class of {_LIBRARIES[kind][0]}, and offered by {same[0].origin} "
+            f"(plugin {same[0].plugin}), which has to rename it; block that with {BLOCK_VARIABLE}"
+        )
     return classes[name]
 
 
