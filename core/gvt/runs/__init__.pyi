@@ -1,4 +1,5 @@
 """Public names of `gvt.runs`, each with its module; imported when first used."""
 
+from .environment import library_versions as library_versions
 from .folder import RunFolder as RunFolder
 from .writer import sole_writer as sole_writer
