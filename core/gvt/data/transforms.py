@@ -131,9 +131,8 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
 
     In pixels from outside the image, masks are 0 and `semantic` is 255, for any `fill` of the
     image. Boxes are clipped to the image and fitted to their masks again, and objects that are no
-    longer visible are dropped; see `gvt.data.objects.tidied`. Proposals are clipped and dropped
-    likewise. The record's geometry becomes None, since the parameters of a random transform are
-    not known.
+    longer visible are dropped; see `gvt.data.objects.tidied`. The record's geometry becomes None,
+    since the parameters of a random transform are not known.
 
     Raises:
         ConfigError: If a transform does not support a target of the sample, or loses a key.
