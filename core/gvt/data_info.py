@@ -94,9 +94,6 @@ class DataInfo:
             values["weights"] = torch.as_tensor(self.weights, dtype=torch.float64, device="cpu")
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        self._check()
-
-    def _check(self) -> None:
         for name in self.classes:
             if name.encode(errors="replace").decode() != name:  # that of a file may hold any bytes
                 raise DataError(f"data: class {name!r} is not valid UTF-8; rename it")

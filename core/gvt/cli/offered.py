@@ -18,9 +18,6 @@ T = TypeVar("T")
 Offer = tuple[click.Command, Plugin]
 """A command and the plugin that offers it."""
 
-GroupOffer = tuple[click.Group, Plugin]
-"""A group of commands and the plugin that offers it."""
-
 
 class MergedGroup(click.Group):
     """Several groups of one name as one: help and options of the first, commands of all.
@@ -29,7 +26,7 @@ class MergedGroup(click.Group):
     lazily.
     """
 
-    def __init__(self, groups: Sequence[GroupOffer]) -> None:
+    def __init__(self, groups: Sequence[tuple[click.Group, Plugin]]) -> None:
         vars(self).update(vars(groups[0][0]))
         self._groups = groups
 
@@ -85,7 +82,7 @@ def merge(offers: Sequence[Offer], path: str) -> click.Command | None:
     if not offers:
         return None
     first, owner = offers[0]
-    groups: list[GroupOffer] = []
+    groups: list[tuple[click.Group, Plugin]] = []
     for command, plugin in offers:
         if isinstance(first, click.Group) and isinstance(command, click.Group):
             groups.append((command, plugin))
