@@ -17,7 +17,7 @@ def test_without_the_plugin_gvt_has_no_author_commands():
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "No such command 'plugin'" in done.stderr
+    assert "No such command 'check'" in done.stderr
     assert "Not available: author (blocked: named in GVT_BLOCK_PLUGINS)" in done.stderr
 
 
