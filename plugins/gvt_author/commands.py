@@ -1,4 +1,4 @@
-"""`gvt doctor` and `gvt plugin`. Each command imports what it needs when it is called."""
+"""`gvt plugin list`, `check` and `new`. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -72,13 +72,3 @@ def new(distribution: str, kind: str) -> None:
     plugin_name = Names.of(distribution).plugin  # first: the name is taken afterwards
     folder = create(distribution, kind, Path())
     emit(f"{folder}; continue with:\n  pip install -e {folder}\n  gvt plugin check {plugin_name}")
-
-
-@click.command(short_help="Show versions, devices, plugins, data.")
-@plugin_option
-@debug_option
-def doctor() -> None:
-    """Show versions, devices, plugins and data, for a bug report."""
-    from gvt_author.diagnosis import diagnosis
-
-    emit(diagnosis())
