@@ -1,4 +1,4 @@
-"""`gvt plugin list`, `check` and `new`; the conformance kit as `gvt.testing`."""
+"""`gvt plugin check` and `gvt plugin new`; the conformance kit as `gvt.testing`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gvt_commands() -> list[click.Command]:
-    """Return the group `gvt plugin`."""
+    """Return the group with `gvt plugin check` and `gvt plugin new`."""
     from gvt_author.commands import plugin
 
     return [plugin]
