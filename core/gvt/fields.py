@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar, Protocol
 
@@ -15,7 +15,13 @@ from gvt.batch import Frame, Record
 from gvt_registry import Registry, default_registry
 from gvt_registry.target import load_target
 
-__all__ = ["Destination", "Field", "Shown", "field_of"]
+__all__ = ["SUFFIXES", "Destination", "Field", "Shown", "field_of", "files_of_samples"]
+
+SUFFIXES = (".wav", ".gif", ".webp", ".png", ".txt")
+"""Suffixes of the files that fields show values in, in the order of a page."""
+
+MOST_PLAYED = 8
+"""Largest number of samples of a data set that are played or drawn by a field."""
 
 _IMAGE_FIELDS = "gvt.data.image_fields"
 _OWN = {
@@ -96,14 +102,17 @@ class Field:
     def files(self, value: Any, **about: Any) -> list[tuple[str, bytes]]:
         """Return files that show a value to people, each as its suffix and its content.
 
-        Suffixes are `.png`, `.gif`, `.webp`, `.wav` and `.txt`. The first file is the main one.
+        The suffixes are different ones of `.png`, `.gif`, `.webp`, `.wav` and `.txt`. The first
+        file is the main one. The others, such as the spectrogram of a sound, are shown beside it.
 
         Args:
-            value: The `value` of a `gvt.Shown`: of several samples.
+            value: The `value` of a `gvt.Shown`: of several samples, on any device.
             about: Its `about`.
         """
-        texts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        return [(".txt", "\n".join(map(str, texts)).encode() + b"\n")]
+        several = isinstance(value, Sequence | Tensor) and not isinstance(value, str)
+        texts = [str(v.tolist() if isinstance(v, Tensor) else v) for v in ([value], value)[several]]
+        gap = "\n\n" if any("\n" in text for text in texts) else "\n"
+        return [(".txt", f"{gap.join(texts)}\n".encode(errors="backslashreplace"))]
 
 
 @dataclass(frozen=True)
@@ -126,9 +135,55 @@ class Shown:
         """Return a value as it is, and a tensor as a sheet of images."""
         return value if isinstance(value, Shown) else cls("image", value)
 
+    def each(self) -> list[Shown]:
+        """Return one for each sample, such as (1, C, H, W) of (N, C, H, W)."""
+        return [replace(self, value=self.value[i : i + 1]) for i in range(len(self.value))]
+
     def files(self) -> list[tuple[str, bytes]]:
-        """Return the files that show it, each as its suffix and its content."""
-        return field_of(self.field).files(self.value, **self.about)
+        """Return the files that show it, each as its suffix and its content, the main one first.
+
+        Raises:
+            ValueError: If the field returns no file, another suffix, or one of them twice.
+        """
+        files = field_of(self.field).files(self.value, **self.about)
+        suffixes = [suffix for suffix, _ in files]
+        if not files or {*suffixes} - {*SUFFIXES} or len({*suffixes}) < len(files):
+            raise ValueError(
+                f"field {self.field!r} is shown as {', '.join(suffixes) or 'nothing'}; it should "
+                f"be different ones of {', '.join(SUFFIXES)}"
+            )
+        return files
+
+
+def files_of_samples(
+    samples: Sequence[Mapping[str, Any]], words: Sequence[str]
+) -> list[tuple[str, bytes]]:
+    """Return files that show samples by their fields, each as the end of its name and its content.
+
+    `.txt` has a numbered line for each sample, with the fields that are texts. The other files, of
+    the first samples, end in their suffix, and in `_FIELD.SUFFIX` if an earlier field has it.
+
+    Args:
+        samples: Values of each sample by field.
+        words: Text about each sample, such as its class.
+    """
+    lines = [[str(number), *filter(None, [text])] for number, text in enumerate(words, 1)]
+    files = {".txt": b""}
+    for key in dict.fromkeys(k for s in samples for k, v in s.items() if v is not None):
+        rows = [row for row, sample in enumerate(samples) if sample.get(key) is not None]
+        values = [samples[row][key] for row in rows]
+        main, *others = _shown(key, values[:MOST_PLAYED])
+        if main[0] == ".txt":
+            for row, value in zip(rows, values, strict=True):
+                lines[row].append(" ".join(_shown(key, [value])[0][1].decode().split()))
+        for suffix, content in others if main[0] == ".txt" else (main, *others):
+            files[f"_{key}{suffix}" if suffix in files else suffix] = content
+    files[".txt"] = "".join("  ".join(line) + "\n" for line in lines).encode()
+    return list(files.items())
+
+
+def _shown(key: str, values: Sequence[Any]) -> list[tuple[str, bytes]]:
+    return Shown(key, field_of(key).collate(values, Frame(), ())).files()
 
 
 def field_of(name: str) -> Field:

@@ -21,7 +21,7 @@ from gvt.errors import DataError
 from gvt.fields import Destination, Field
 from gvt.geometry import boxes_to_original, maps_to_original
 
-_GREY = 0.5
+_GREY = 128
 """Value of the lines between the images of a sheet."""
 
 
@@ -56,18 +56,15 @@ class Image(Field):
         """Return images in [0, 1] as one sheet; a single image without a frame.
 
         Args:
-            value: (N, C, H, W) for a square sheet, or (rows, columns, C, H, W). With three channels
-                or more, the first three are red, green and blue. With fewer, the first is grey.
+            value: (N, C, H, W) for a square sheet, or (rows, columns, C, H, W).
             about: Nothing.
         """
         columns = math.ceil(math.sqrt(len(value)))
         if value.ndim == 5:
             columns, value = value.shape[1], value.flatten(0, 1)
-        shown = value[:, :3] if value.shape[1] >= 3 else value[:, :1]
-        grid = make_grid(shown.detach().float().cpu().clamp(0, 1), nrow=columns, pad_value=_GREY)
-        pixels = grid.mul(255).round().byte().permute(1, 2, 0).numpy()
+        grid = make_grid(as_rgb(value), nrow=columns, pad_value=_GREY)
         file = io.BytesIO()
-        Pillow.fromarray(pixels).save(file, "PNG")
+        Pillow.fromarray(grid.permute(1, 2, 0).numpy()).save(file, "PNG")
         return [(".png", file.getvalue())]
 
 
@@ -157,6 +154,16 @@ class ProposalBoxes(Boxes):
     def unwrapped(self, value: Any, size: tuple[int, int]) -> Any:
         """Return the boxes clipped to the image, without empty ones, (R, 4)."""
         return left_of(value, size)
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W), clamped to [0, 1], as (N, 3, H, W) uint8 on the CPU.
+
+    With three channels or more, the first three are red, green and blue, and a fourth, such as
+    alpha or infrared, is not shown. With fewer, the first one is shown as grey.
+    """
+    rgb = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+    return rgb.detach().float().clamp(0, 1).mul(255).round().byte().cpu()
 
 
 def in_common_dtype(images: Sequence[Tensor], records: Sequence[Record]) -> list[Tensor]:

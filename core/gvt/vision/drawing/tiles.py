@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from PIL import Image
-from torch import Tensor
 
 from gvt.printable import printable
 
@@ -23,24 +22,6 @@ def caption(name: object, longest: int = LONGEST_NAME) -> str:
     """
     shown = printable(str(name)[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
-
-
-def as_rgb(images: Tensor) -> Tensor:
-    """Return images (..., C, H, W) as (..., 3, H, W), a view of the same values.
-
-    With three channels or more, the first three are red, green and blue, and a fourth, such as
-    alpha or infrared, is not shown. With fewer, the first one is shown as grey.
-    """
-    channels = images.shape[-3]
-    if channels >= 3:
-        return images[..., :3, :, :]
-    return images[..., :1, :, :].expand(*images.shape[:-3], 3, -1, -1)
-
-
-def as_images(pictures: Tensor) -> list[Image.Image]:
-    """Return images (N, C, H, W), clamped to [0, 1], as 8-bit RGB images of Pillow."""
-    pixels = as_rgb(pictures).float().clamp(0, 1).mul(255).round().byte()
-    return [Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy()]
 
 
 def tiled(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
