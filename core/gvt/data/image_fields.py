@@ -62,9 +62,8 @@ class Image(Field):
         columns = math.ceil(math.sqrt(len(value)))
         if value.ndim == 5:
             columns, value = value.shape[1], value.flatten(0, 1)
-        grid = make_grid(as_rgb(value), nrow=columns, pad_value=_GREY)
         file = io.BytesIO()
-        Pillow.fromarray(grid.permute(1, 2, 0).numpy()).save(file, "PNG")
+        sheet(as_rgb(value), columns).save(file, "PNG")
         return [(".png", file.getvalue())]
 
 
@@ -164,6 +163,12 @@ def as_rgb(images: Tensor) -> Tensor:
     """
     rgb = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
     return rgb.detach().float().clamp(0, 1).mul(255).round().byte().cpu()
+
+
+def sheet(pixels: Tensor, columns: int) -> Pillow.Image:
+    """Return images (N, 3, H, W) uint8 in rows with lines between them; one without a frame."""
+    grid = make_grid(pixels, nrow=columns, pad_value=_GREY)
+    return Pillow.fromarray(grid.permute(1, 2, 0).numpy())
 
 
 def in_common_dtype(images: Sequence[Tensor], records: Sequence[Record]) -> list[Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -39,9 +37,10 @@ def sample(
     averaged: bool = True,
     device: str = "auto",
 ) -> Tensor | Shown:
-    """Generate samples with the task of a checkpoint, on the CPU.
+    """Generate samples with the task of a checkpoint.
 
-    Images are (N, C, H, W) float32 in [0, 1]. Samples of other fields are a `gvt.Shown`.
+    Images are (N, C, H, W) float32 in [0, 1], on the CPU. Samples of other fields are a `gvt.Shown`
+    with the task's values.
 
     Args:
         checkpoint: Path of the file, or of a run folder, for its last checkpoint; the latest run
@@ -60,9 +59,6 @@ def sample(
     try:
         with torch.no_grad():
             sampled = task.sample(count, seed)
+            return sampled.cpu() if isinstance(sampled, Tensor) else sampled
     except NotImplementedError as error:
         raise UsageError(f"{path}: {error}; sampling needs a generative task") from error
-    if isinstance(sampled, Tensor):
-        return sampled.cpu()
-    value = sampled.value
-    return replace(sampled, value=value.cpu() if isinstance(value, Tensor) else value)

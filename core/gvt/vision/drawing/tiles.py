@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from PIL import Image
+import torch
+from PIL import Image, ImageOps
+from torchvision.transforms.v2.functional import pil_to_tensor
 
+from gvt.data.image_fields import sheet
 from gvt.printable import printable
 
 PADDING = 2
@@ -25,12 +27,7 @@ def caption(name: object, longest: int = LONGEST_NAME) -> str:
 
 
 def tiled(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Return images of one size as one image, in rows with lines between them."""
-    rows = math.ceil(len(tiles) / columns)
-    width, height = tiles[0].width + PADDING, tiles[0].height + PADDING
-    size = (columns * width + PADDING, rows * height + PADDING)
-    sheet = Image.new("RGB", size, (128, 128, 128))
-    for index, tile in enumerate(tiles):
-        row, column = divmod(index, columns)
-        sheet.paste(tile, (PADDING + column * width, PADDING + row * height))
-    return sheet
+    """Return RGB images of one size as one image, in rows with lines around them."""
+    if len(tiles) == 1:
+        return ImageOps.expand(tiles[0], PADDING, (128, 128, 128))
+    return sheet(torch.stack([pil_to_tensor(tile) for tile in tiles]), columns)
