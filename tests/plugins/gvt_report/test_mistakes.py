@@ -162,3 +162,21 @@ def test_boxes_that_are_none_are_left_out(tmp_path):
     side = SIDES[0] // 60 * 60
     assert (everything[:side] == expected[:side]).all()
     assert (expected[PADDING + 40, PADDING + 30] != 0).any()  # the wide one's upper edge
+
+
+def test_mistakes_without_images_are_lines_with_the_inputs_that_are_texts(tmp_path):
+    cat, dog = ({"class": torch.tensor(n)} for n in (0, 1))
+    said = dog | {"scores": torch.tensor([0.2, 0.8])}
+    mistakes = [
+        Mistake(2.0, {"text": "a line\nand one"}, said, cat, "a\n.txt"),
+        Mistake(1.0, {"text": "meow"}, {"value": torch.tensor(1.0)}, {}, "b.txt"),
+    ]
+    save_mistakes(mistakes, CLASSES, tmp_path / "v1.m.png", title="val: mistakes")
+    (path,) = tmp_path.iterdir()
+    assert path.name == "v1.m.txt"
+    assert path.read_text().splitlines() == [
+        "val: mistakes",
+        "",
+        r"1  a\n.txt: predicted dog (80%), is cat  a line and one",
+        "2  b.txt: predicted ?, is ?  meow",
+    ]
