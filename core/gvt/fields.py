@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Protocol
 
@@ -135,10 +135,6 @@ class Shown:
         """Return a value as it is, and a tensor as a sheet of images."""
         return value if isinstance(value, Shown) else cls("image", value)
 
-    def each(self) -> list[Shown]:
-        """Return one for each sample, such as (1, C, H, W) of (N, C, H, W)."""
-        return [replace(self, value=self.value[i : i + 1]) for i in range(len(self.value))]
-
     def files(self) -> list[tuple[str, bytes]]:
         """Return the files that show it, each as its suffix and its content, the main one first.
 
@@ -155,7 +151,7 @@ class Shown:
 
 
 def files_of_samples(
-    samples: Sequence[Mapping[str, Any]], words: Sequence[str]
+    values: Mapping[str, Sequence[Any]], words: Sequence[str]
 ) -> list[tuple[str, bytes]]:
     """Return files that show samples by their fields, each as the end of its name and its content.
 
@@ -163,18 +159,17 @@ def files_of_samples(
     the first samples, end in their suffix, and in `_FIELD.SUFFIX` if an earlier field has it.
 
     Args:
-        samples: Values of each sample by field.
+        values: Values by field, one for each sample; None if a sample lacks it.
         words: Text about each sample, such as its class.
     """
     lines = [[str(number), *filter(None, [text])] for number, text in enumerate(words, 1)]
     files = {".txt": b""}
-    for key in dict.fromkeys(k for s in samples for k, v in s.items() if v is not None):
-        rows = [row for row, sample in enumerate(samples) if sample.get(key) is not None]
-        values = [samples[row][key] for row in rows]
-        main, *others = _shown(key, values[:MOST_PLAYED])
+    for key, of_samples in values.items():
+        rows = [row for row, value in enumerate(of_samples) if value is not None]
+        main, *others = _shown(key, [of_samples[row] for row in rows[:MOST_PLAYED]])
         if main[0] == ".txt":
-            for row, value in zip(rows, values, strict=True):
-                lines[row].append(" ".join(_shown(key, [value])[0][1].decode().split()))
+            for row in rows:
+                lines[row].append(" ".join(_shown(key, [of_samples[row]])[0][1].decode().split()))
         for suffix, content in others if main[0] == ".txt" else (main, *others):
             files[f"_{key}{suffix}" if suffix in files else suffix] = content
     files[".txt"] = "".join("  ".join(line) + "\n" for line in lines).encode()
@@ -192,17 +187,14 @@ def field_of(name: str) -> Field:
         AmbiguousComponent: If two plugins offer it.
         BrokenComponent: If its code cannot be imported.
     """
-    made = _fields(default_registry())
-    if name not in made:
-        if name in _OWN:
-            made[name] = load_target(f"{_IMAGE_FIELDS}:{_OWN[name]}", f"field {name!r}")()
-        else:
-            target = default_registry().targets("gvt_fields").get(name)
-            made[name] = target.load()() if target else Field()
-    return made[name]
+    return _field_of(name, default_registry())
 
 
 @cache
-def _fields(registry: Registry) -> dict[str, Field]:
-    """Return the fields of a registry that have been used, by name."""
-    return {}
+def _field_of(name: str, registry: Registry) -> Field:
+    field = Field()
+    if name in _OWN:
+        field = load_target(f"{_IMAGE_FIELDS}:{_OWN[name]}", f"field {name!r}")()
+    elif target := registry.targets("gvt_fields").get(name):
+        field = target.load()()
+    return field

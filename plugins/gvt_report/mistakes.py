@@ -36,7 +36,9 @@ def save_mistakes(
     """
     if "image" not in mistakes[0].inputs:
         lines = [_line(mistake, classes) for mistake in mistakes]
-        (end, text), *files = files_of_samples([mistake.inputs for mistake in mistakes], lines)
+        keys = dict.fromkeys(key for mistake in mistakes for key in mistake.inputs)
+        inputs = {key: [mistake.inputs.get(key) for mistake in mistakes] for key in keys}
+        (end, text), *files = files_of_samples(inputs, lines)
         heading = f"{title}\n\n" if title else ""
         save_files(path.with_suffix(""), [(end, heading.encode() + text), *files])
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,8 @@ def save_sampled(generate: Callable[[int], Shown], count: int, path: Path | None
         main = save_files(path.with_suffix(""), [(path.suffix, content)])
         return main + save_files(path.with_suffix(""), others)
     path.mkdir(parents=True, exist_ok=True)
-    for number, one in enumerate(shown.each()):
+    for number in range(count):
+        one = replace(shown, value=shown.value[number : number + 1])
         save_files(path / f"{number:05d}", one.files())
     return [path]
 

@@ -31,12 +31,6 @@ def test_a_plain_field_is_shown_as_text(value, shown):
     assert text(value) == shown
 
 
-def test_each_sample_is_shown_alone():
-    sounds = gvt.Shown("wave", torch.rand(3, 8), {"rate": 4})
-    assert [(one.value.shape, one.about) for one in sounds.each()] == [((1, 8), {"rate": 4})] * 3
-    assert [one.value for one in gvt.Shown("text", ["a", "b"]).each()] == [["a"], ["b"]]
-
-
 class Recorded(gvt.Field):
     """Returns the files that it is made with, and records what it was asked to show."""
 
@@ -75,9 +69,10 @@ def test_a_field_that_shows_other_files_is_an_error(offer, suffixes, message):
 def test_samples_are_numbered_lines_and_files_by_suffix(offer):
     voice, echo = Recorded(".wav", ".png", is_dense=True), Recorded(".wav")
     offer({"voice": voice, "echo": echo})
-    samples = [{"voice": torch.rand(3), "text": f"a  {n}\nb", "echo": n} for n in range(20)]
-    samples[1] = samples[1] | {"text": None, "echo": None}
-    files = files_of_samples(samples, ["cat", "", *["dog"] * 18])
+    texts, numbers = [f"a  {n}\nb" for n in range(20)], [*range(20)]
+    texts[1] = numbers[1] = None
+    values = {"voice": torch.rand(20, 3), "text": texts, "echo": numbers}
+    files = files_of_samples(values, ["cat", "", *["dog"] * 18])
     assert [end for end, _ in files] == [".txt", ".wav", ".png", "_echo.wav"]
     lines = files[0][1].decode().splitlines()
     assert lines[:3] == ["1  cat  a 0 b", "2", "3  dog  a 2 b"]

@@ -60,7 +60,7 @@ class Contents:
     def add(self, sample: Sample) -> None:
         """Count one sample. If it raises an error, nothing is counted."""
         record, targets = sample.record, sample.targets
-        content = _digest(sample)
+        content, layout = _digest(sample), _layout(sample)
         labels = targets.get("labels", targets.get("class"))
         indices = [] if labels is None else torch.as_tensor(labels).flatten().tolist()
         areas = _areas(targets.get("semantic"))
@@ -68,11 +68,10 @@ class Contents:
         sides = (boxes[:, 2:] - boxes[:, :2]).tolist()
 
         self.images += 1
-        if "image" in sample.inputs:
-            (height, width), channels = record.size, sample.image.shape[0]
-            mode = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
-            self.sizes[f"{width}x{height}"] += 1
-            self.modes[record.mode or mode] += 1
+        if layout is not None:
+            size, mode = layout
+            self.sizes[size] += 1
+            self.modes[mode] += 1
         if content in self.sources:
             self.twins.append((record.source, self.sources[content]))
         self.sources.setdefault(content, record.source)
@@ -114,6 +113,15 @@ def contents_of(dataset: Dataset, split: str) -> Contents:
             text = f"{split} {index}: {type(error).__name__}: {error}"
             contents.unreadable.append(" ".join(text.split()))
     return contents
+
+
+def _layout(sample: Sample) -> tuple[str, str] | None:
+    """Return the size and the colour mode of an image; None for a sample without one."""
+    if "image" not in sample.inputs:
+        return None
+    (height, width), channels = sample.record.size, sample.image.shape[0]
+    mode = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
+    return f"{width}x{height}", sample.record.mode or mode
 
 
 def _digest(sample: Sample) -> bytes:

@@ -41,11 +41,11 @@ def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> list[Path]
     """
     targets = batch.targets.per_image(len(batch)) if batch.targets else [{}] * len(batch)
     if "image" not in batch.inputs:
-        words = [words_of(target, classes) for target in targets]
-        further = [{k: v for k, v in t.items() if k not in ("class", "labels")} for t in targets]
-        inputs = [{k: v[row] for k, v in batch.inputs.items()} for row in range(len(batch))]
-        samples = [i | t for i, t in zip(inputs, further, strict=True)]
-        return save_files(path.with_suffix(""), files_of_samples(samples, words))
+        captions = [words_of(target, classes) for target in targets]
+        keys = dict.fromkeys(k for t in targets for k in t if k not in ("class", "labels"))
+        further = {key: [target.get(key) for target in targets] for key in keys}
+        files = files_of_samples({**batch.inputs, **further}, captions)
+        return save_files(path.with_suffix(""), files)
     tiles, per_pixel = [], ("semantic", "masks")
     for image, target, (height, width) in zip(
         batch.images, targets, batch.frame.sizes, strict=True
