@@ -1,9 +1,11 @@
 """A plugin file of this folder, loaded for the tests of one module."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+import gvt.fields
 from gvt_registry import default_registry
 
 HERE = Path(__file__).parent
@@ -11,9 +13,12 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def load():
-    """Return what loads a plugin file of this folder, forgotten after the module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("GVT_BLOCK_PLUGINS", raising=False)
-        default_registry.cache_clear()
-        yield lambda name: default_registry().plugins.load_file(HERE / name)
-    default_registry.cache_clear()
+    """Return what loads a plugin file of this folder, and remove it after the module."""
+    registry, loaded = default_registry(), []
+    yield lambda name: loaded.append(registry.plugins.load_file(HERE / name))
+    for plugin in loaded:
+        registry.plugins._plugins.remove(plugin)
+        registry.plugins._manager.unregister(name=plugin.name)
+        registry._collected.pop(plugin.name, None)
+        sys.modules.pop(plugin.name, None)
+    gvt.fields._field_of.cache_clear()

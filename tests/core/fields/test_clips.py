@@ -10,6 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import gvt
+from gvt_tensorboard.writer import EventWriter
 
 HERE = Path(__file__).parent
 FRAMES = 6
@@ -45,7 +46,7 @@ def test_a_head_for_images_learns_from_clips(tmp_path):
     assert gvt.evaluate_checkpoint(run.folder).named("val").items() <= run.metrics.items()
 
 
-def test_the_task_shows_an_animation(predictor):
+def test_the_task_shows_an_animation(predictor, tmp_path):
     names = sorted(p.name for p in (predictor.folder / "samples").iterdir())
     assert names == [f"continued_{step:08d}.gif" for step in (1, 2, 4)]
     shown, duration = frames(predictor.folder / "samples" / names[-1])
@@ -54,10 +55,13 @@ def test_the_task_shows_an_animation(predictor):
     assert (shown[0] != shown[1]).any()
     page = (predictor.folder / "report.html").read_text()
     assert '<img src="data:image/gif;base64,' in page
-    events = EventAccumulator(str(predictor.folder / "tensorboard")).Reload()
-    (*_, last) = events.Images("pictures/continued")
-    path = predictor.folder / "samples" / names[-1]
-    assert last.encoded_image_string == path.read_bytes()
+    content = (predictor.folder / "samples" / names[-1]).read_bytes()
+    writer = EventWriter(tmp_path, step=0)
+    writer.files("continued", [(".gif", content)], step=4)
+    writer.close()
+    (image,) = EventAccumulator(str(tmp_path)).Reload().Images("continued")
+    assert (image.width, image.height) == shown[0].shape[::-1]
+    assert image.encoded_image_string == content
 
 
 def test_a_resumed_run_is_the_same_bit_by_bit(predictor, tmp_path, same_tensors):

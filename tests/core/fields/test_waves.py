@@ -15,6 +15,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import gvt
+from gvt_tensorboard.writer import EventWriter
 
 HERE = Path(__file__).parent
 RATE, LENGTH, PAUSE = 8000, 1600, 800
@@ -128,18 +129,20 @@ def test_the_page_plays_sounds_above_their_spectrogram(coder, tones):
     assert "predicted" in mistakes
 
 
-def test_tensorboard_has_the_sound_and_the_text(coder):
+def test_tensorboard_has_the_sound_and_the_text(coder, tmp_path):
+    files = {p.suffix: p.read_bytes() for p in coder.folder.glob("samples/*_00000004.*")}
+    writer = EventWriter(tmp_path, step=0)
+    writer.files("coded", [(suffix, files[suffix]) for suffix in (".wav", ".png")], step=4)
+    writer.files("errors", [(".txt", files[".txt"])], step=4)
+    writer.close()
     everything = {"audio": 0, "images": 0, "tensors": 0}
-    events = EventAccumulator(str(coder.folder / "tensorboard"), size_guidance=everything).Reload()
-    sounds = events.Audio("pictures/coded")
-    assert [e.step for e in sounds] == [1, 2, 4]
-    last = sounds[-1]
-    assert (last.sample_rate, last.content_type) == (RATE, "audio/wav")
-    path = coder.folder / "samples" / "coded_00000004.wav"
-    assert last.encoded_audio_string == path.read_bytes()
-    drawn = events.Images("pictures/coded png")[-1].encoded_image_string
-    assert drawn == path.with_suffix(".png").read_bytes()
-    (text, *_) = events.Tensors("pictures/errors/text_summary")
+    events = EventAccumulator(str(tmp_path), size_guidance=everything).Reload()
+    (sound,) = events.Audio("coded")
+    assert (sound.step, sound.sample_rate, sound.content_type) == (4, RATE, "audio/wav")
+    assert sound.encoded_audio_string == files[".wav"]
+    (drawn,) = events.Images("coded png")
+    assert drawn.encoded_image_string == files[".png"]
+    (text,) = events.Tensors("errors/text_summary")
     assert b"<mse>" in text.tensor_proto.string_val[0]
 
 
