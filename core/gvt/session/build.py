@@ -297,7 +297,7 @@ def _check_facts(
         annotation = declared["image_shape"].annotation
         if annotation is not Any and type(None) not in get_args(annotation):
             raise ConfigError(
-                f"{section}: {of.name} is built for images of one size, and these differ; "
+                f"{section}: {of.name} is built for images of one size, not of several or none; "
                 "give data.size"
             )
     if of.kind == "head" and facts.get("num_classes") == 0:
