@@ -12,6 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import gvt
 from gvt_tensorboard.writer import EventWriter
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 HERE = Path(__file__).parent
 FRAMES = 6
 

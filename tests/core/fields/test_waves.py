@@ -17,6 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import gvt
 from gvt_tensorboard.writer import EventWriter
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 HERE = Path(__file__).parent
 RATE, LENGTH, PAUSE = 8000, 1600, 800
 
