@@ -9,7 +9,8 @@ from typing import Any
 
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
-from gvt.config.injected import INJECTED, NETWORKS
+from gvt.config.injected import KINDS_OF_NETWORKS
+from gvt.config.networks import injected_into, networks_of, section_of
 from gvt.config.parameters import Parameter, declaring, signature_of
 from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError, UsageError
@@ -75,15 +76,21 @@ def _component(offer: Offer) -> list[str]:
     target = offer.load()
     text = documentation(target)
     parameters, _ = signature_of(target)
-    injected = INJECTED.get(offer.component.kind, frozenset())
+    kind, networks = offer.component.kind, networks_of(target)
+    injected = injected_into(kind, target)
     rows = [
-        (p.name, p.type_name, "required" if p.required else f"default {p.default!r}")
-        for p in parameters.values()
-        if p.name not in injected
+        (p.name, p.type_name, _needed(p)) for p in parameters.values() if p.name not in injected
     ]
     lines = [text, ""] if text else []
     lines += ["parameters", aligned(rows) if rows else "  none"]
+    if kind == "task" and networks:
+        rows = [(section_of(n), k, _needed(parameters[n])) for n, k in networks.items()]
+        lines += ["", "networks", aligned(rows)]
     return [*lines, *_size(offer, parameters)]
+
+
+def _needed(parameter: Parameter) -> str:
+    return "required" if parameter.required else f"default {parameter.default!r}"
 
 
 def documentation(target: Callable[..., Any]) -> str:
@@ -115,7 +122,7 @@ def _size(offer: Offer, parameters: Mapping[str, Parameter]) -> list[str]:
     """Return the parameter count of a network or head, built for an example of data."""
     arguments = {n: v for n, v in EXAMPLE.items() if n in parameters}
     required = {n for n, p in parameters.items() if p.required}
-    if offer.component.kind not in (*NETWORKS, "head") or not required <= arguments.keys():
+    if offer.component.kind not in (*KINDS_OF_NETWORKS, "head") or not required <= arguments.keys():
         return []  # the example lacks an argument
     try:
         module = create(offer.component.kind, offer.component.name, **arguments)

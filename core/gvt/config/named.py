@@ -1,8 +1,9 @@
 """Parameters whose values are components, such as a loss, named in a recipe.
 
-A parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Backbone`, `gvt.Head` or `gvt.Dataset`, alone
-or within other types as in `dict[str, gvt.Metric] | None`, takes `{name: ..., PARAMETER: ...}`, or
-only a name, from a recipe.
+A parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Generator`, `gvt.Discriminator`,
+`gvt.Backbone`, `gvt.Head` or `gvt.Dataset`, alone or within other types as in
+`dict[str, gvt.Generator] | None`, takes `{name: ..., PARAMETER: ...}`, or only a name, from a
+recipe. A network that is a parameter of the task has a section of its own instead.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pydantic import BeforeValidator
 from gvt.errors import ConfigError
 from gvt_registry import UnknownComponent, default_registry
 
-_TYPES = ("Loss", "Metric", "Backbone", "Head", "Dataset")
+_TYPES = ("Loss", "Metric", "Generator", "Discriminator", "Backbone", "Head", "Dataset")
 """Names of the types in `gvt.interfaces`. Importing these would import torch."""
 
 _LIBRARIES = {"loss": ("torch.nn", "Module", "Loss"), "metric": ("torchmetrics", "Metric", "")}
@@ -34,8 +35,7 @@ def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]
         annotation: Type of a parameter.
         build: Called with the kind of a component, and its name and parameters.
     """
-    kind = _kind_of(annotation)
-    if kind is not None:
+    if kind := kind_of(annotation):
         return Annotated[Any, BeforeValidator(functools.partial(_build, build, kind))]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (None, typing.Literal, Callable) or not arguments:
@@ -50,6 +50,13 @@ def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]
     if origin in (typing.Union, types.UnionType):
         return functools.reduce(operator.or_, inside)
     return origin[inside]
+
+
+def kind_of(annotation: Any) -> str | None:
+    """Return the kind of component that a type takes; None if it takes none."""
+    name = getattr(annotation, "__qualname__", "")
+    is_component = getattr(annotation, "__module__", "") == "gvt.interfaces" and name in _TYPES
+    return name.lower() if is_component else None
 
 
 def target_of(kind: str, name: str) -> Callable[..., Any]:
@@ -80,9 +87,3 @@ def _build(build: Callable[[str, Mapping[str, Any]], Any], kind: str, value: Any
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         raise ValueError(f"should name a {kind}, as in {{name: ...}}")
     return build(kind, value)
-
-
-def _kind_of(annotation: Any) -> str | None:
-    name = getattr(annotation, "__qualname__", "")
-    is_component = getattr(annotation, "__module__", "") == "gvt.interfaces" and name in _TYPES
-    return name.lower() if is_component else None

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
-from gvt.config.injected import INJECTED, NETWORKS
+from gvt.config.injected import INJECTED
+from gvt.config.networks import injected_into, network_sections, networks_of, section_of
 from gvt.config.parameters import (
     Parameter,
     Unbuilt,
@@ -52,11 +53,11 @@ def validate_components(config: RunConfig, trained_with: Mapping[str, str] | Non
     from gvt.loop.optim import check_optimizer
 
     with built_for(checkpoint=trained_with is not None):
+        _check_networks(config, trained_with)
         for section, kind, component in sections(config):
             unbuilt = _checked(section, kind, component, trained_with)
             if trained_with is None:  # otherwise its paths may not be read
                 check_variables(section, unbuilt)
-    _check_networks(config)
     for key, optimizer in config.optimizers.items():
         check_optimizer(key, optimizer)
     build_transforms("data.transforms", config.data.transforms)
@@ -178,32 +179,28 @@ def build_task(
     Raises:
         ConfigError: If parts do not fit together.
     """
-    available = dict(info.injected)
+    available, own = dict(info.injected), dict[str, Any]()
     parts = {n: part_of(f"heads.{n}", head, info) for n, head in config.heads.items()}
     if trained_with is None:
         for name, head in config.heads.items():
             _check_classes(f"heads.{name}", head, parts[name])
 
-    def build(
-        section: str, kind: str, component: ComponentConfig, of_part: Mapping[str, Any] = {}
-    ) -> Any:
+    def build(section: str, kind: str, of: ComponentConfig, *facts: Mapping[str, Any]) -> Any:
         with built_for(checkpoint=trained_with is not None):
-            unbuilt = _checked(section, kind, component, trained_with)
-            return _built(section, unbuilt, {**available, **of_part})
+            return _built(section, _checked(section, kind, of, trained_with), *facts)
 
-    for name in NETWORKS:
-        if (component := getattr(config, name)) is not None:
-            available[name] = build(name, name, component)
-    if "backbone" in available:
-        available["feature_info"] = _feature_info("backbone", available["backbone"])
+    for name, network in network_sections(config).items():
+        own[name] = build(*network, available)
+        if name == "backbone":
+            available["feature_info"] = _feature_info(name, own[name])
     if config.heads:
-        heads = {
-            name: build(f"heads.{name}", "head", head, parts[name].injected_classes)
+        own["heads"] = {
+            name: build(f"heads.{name}", "head", head, available | parts[name].injected_classes)
             for name, head in config.heads.items()
         }
         words = {n: w for n, head in config.heads.items() if (w := vocabulary_of(head, info))}
-        available |= {"heads": heads, "vocabularies": words}
-    task = build("task", "task", config.task)
+        own["vocabularies"] = words
+    task = build("task", "task", config.task, available, own)
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
     return task
@@ -254,10 +251,12 @@ def vocabulary_of(head: HeadConfig, info: DataInfo) -> Vocabulary | None:
     return Vocabulary(head.learns_from, classes, numbers, len(info.classes))
 
 
-def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:
+def _built(
+    section: str, of: Unbuilt, available: Mapping[str, Any], own: Mapping[str, Any] = {}
+) -> Any:
     """Build a component and those in it, each with the available facts that it takes by name.
 
-    Heads in it are built for the backbone in it.
+    Heads in it are built for the backbone in it. `own` is passed to the component only.
     """
     declared, _ = signature_of(of.target)
     if of.kind == "dataset" and "split" in available:
@@ -272,7 +271,7 @@ def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:
         if name == "backbone" and values[name] is not None:
             info = _feature_info(f"{section}.{name}", values[name])
             available = {**available, "feature_info": info}
-    facts = {n: v for n, v in available.items() if n in declared and n not in values}
+    facts = {n: v for n, v in {**available, **own}.items() if n in declared and n not in values}
     _check_facts(section, of, declared, facts)
     return construct(section, of.target, {**values, **facts})
 
@@ -350,18 +349,27 @@ def _checked(
     section: str, kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
 ) -> Unbuilt:
     target = _find(kind, config, trained_with).load()
-    parameters = check_parameters(section, target, config.parameters, INJECTED[kind])
+    injected = injected_into(kind, target)
+    parameters = check_parameters(section, target, config.parameters, injected)
     return Unbuilt(kind, config.name, target, parameters)
 
 
-def _check_networks(config: RunConfig) -> None:
-    """Check that the recipe has the networks that its task's constructor takes."""
-    declared, _ = signature_of(_find("task", config.task).load())
-    names = (*NETWORKS, "heads")
-    for name in names:
-        is_given = bool(getattr(config, name))
-        if is_given and name not in declared:
-            takes = ", ".join(n for n in names if n in declared) or "none"
-            raise ConfigError(f"{name}: task {config.task.name} takes none; it takes {takes}")
-        if name in declared and not is_given and declared[name].required:
-            raise ConfigError(f"{name}: is missing; task {config.task.name} needs it")
+def _check_networks(config: RunConfig, trained_with: Mapping[str, str] | None) -> None:
+    """Check that the recipe has the networks that its task's constructor takes.
+
+    Raises:
+        ConfigError: If one is missing, or the task does not take it.
+    """
+    target, task = _find("task", config.task, trained_with).load(), config.task.name
+    declared, _ = signature_of(target)
+    takes = {n: section_of(n) for n in (*networks_of(target), "heads") if n in declared}
+    given = [*network_sections(config), *(["heads"] if config.heads else [])]
+    for name in (n for n in given if n not in takes):
+        section, known = section_of(name), ", ".join(takes.values()) or "none"
+        hint = nearest(section, takes.values())
+        raise ConfigError(f"{section}: task {task} takes none; it takes {known}{hint}")
+    for name, section in takes.items():
+        if name in config.task.parameters:
+            raise ConfigError(f"task.{name}: is configured as {section}; move it there")
+        if declared[name].required and name not in given:
+            raise ConfigError(f"{section}: is missing; task {task} needs it")

@@ -1,0 +1,70 @@
+"""The networks of a task by name: the parameters of its constructor that are networks.
+
+`generator`, `discriminator` and `backbone` have sections of their own in a recipe, which are short
+for `networks.generator` and so on. All others are in `networks`.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from gvt.config.injected import INJECTED, KINDS_OF_NETWORKS, NETWORKS
+from gvt.config.named import kind_of
+from gvt.config.parameters import signature_of
+from gvt.config.schema import ComponentConfig, RunConfig
+from gvt.errors import GvtError
+from gvt_registry import default_registry
+
+
+def section_of(name: str) -> str:
+    """Return the section of a recipe for a network of the task, or for its heads."""
+    return name if name in (*NETWORKS, "heads") else f"networks.{name}"
+
+
+def networks_of(task: Callable[..., Any]) -> dict[str, str]:
+    """Return the kinds of the networks that the constructor of a task takes, by parameter.
+
+    The kind is that of the type: `gvt.Generator`, `gvt.Discriminator`, `gvt.Backbone`, or a
+    subclass. For any other `nn.Module` it is `network`. Parameters that are called like the first
+    three are networks whatever their type.
+    """
+    kinds = {n: _kind(n, p.annotation) for n, p in signature_of(task)[0].items()}
+    return {name: kind for name, kind in kinds.items() if kind}
+
+
+def injected_into(kind: str, target: Callable[..., Any]) -> frozenset[str]:
+    """Return the parameters of a component that a recipe cannot give in its section."""
+    names = INJECTED.get(kind, frozenset())
+    return names.union(networks_of(target)) if kind == "task" else names
+
+
+def network_sections(config: RunConfig) -> dict[str, tuple[str, str, ComponentConfig]]:
+    """Return the section, kind and configuration of each network of a run, by its name.
+
+    If the task is not available, the kind is that of the name.
+    """
+    kinds = {name: name for name in NETWORKS}
+    with suppress(GvtError):
+        kinds |= networks_of(default_registry().find("task", config.task.name).load())
+    short = {name: component for name in NETWORKS if (component := getattr(config, name))}
+    return {
+        name: (section_of(name), kinds.get(name, "network"), component)
+        for name, component in {**short, **config.networks}.items()
+    }
+
+
+def _kind(name: str, annotation: Any) -> str | None:
+    """Return the kind of network that a parameter takes; None if it takes none."""
+    if typing.get_origin(annotation) in (typing.Annotated, typing.Union, types.UnionType):
+        kinds = (_kind(name, argument) for argument in typing.get_args(annotation))
+        return next(filter(None, kinds), None)
+    bases = getattr(annotation, "__mro__", ())
+    kind = next(filter(None, map(kind_of, bases)), "network")
+    if kind not in NETWORKS and name in NETWORKS:
+        return name
+    is_module = any(base.__module__ == "torch.nn.modules.module" for base in bases)
+    return kind if is_module and kind in KINDS_OF_NETWORKS else None
