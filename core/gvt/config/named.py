@@ -52,13 +52,6 @@ def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]
     return origin[inside]
 
 
-def kind_of(annotation: Any) -> str | None:
-    """Return the kind of component that a type takes; None if it takes none."""
-    name = getattr(annotation, "__qualname__", "")
-    is_component = getattr(annotation, "__module__", "") == "gvt.interfaces" and name in _TYPES
-    return name.lower() if is_component else None
-
-
 def target_of(kind: str, name: str) -> Callable[..., Any]:
     """Return the class or function of a component.
 
@@ -87,3 +80,10 @@ def _build(build: Callable[[str, Mapping[str, Any]], Any], kind: str, value: Any
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         raise ValueError(f"should name a {kind}, as in {{name: ...}}")
     return build(kind, value)
+
+
+def kind_of(annotation: Any) -> str | None:
+    """Return the kind of component that a type takes; None if it takes none."""
+    name = getattr(annotation, "__qualname__", "")
+    is_component = getattr(annotation, "__module__", "") == "gvt.interfaces" and name in _TYPES
+    return name.lower() if is_component else None
