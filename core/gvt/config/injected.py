@@ -23,5 +23,8 @@ INJECTED: dict[str, frozenset[str]] = {
     "network": frozenset(FACTS),
     "head": frozenset(FACTS),
     "task": frozenset({*FACTS, *NETWORKS, "heads", "vocabularies"}),
+    "optimizer": frozenset({"params"}),
+    "schedule": frozenset({"optimizer"}),
+    "transform": frozenset({"num_classes"}),
 }
 """Parameters that a recipe cannot give, by kind of component."""
