@@ -336,7 +336,7 @@ def create(kind: str, name: str, **parameters: Any) -> Any:
     """
     target = default_registry().find(kind, name).load()
     where, declared = f"{kind} {name}", signature_of(target)[0]
-    filled_in = INJECTED["backbone"] | INJECTED["dataset"]
+    filled_in = INJECTED["network"] | INJECTED["dataset"]
     facts = {n: v for n, v in parameters.items() if n in filled_in}
     taken = {n: v for n, v in parameters.items() if n not in facts or n in declared}
     checked = check_parameters(where, target, taken)
