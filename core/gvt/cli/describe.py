@@ -9,7 +9,7 @@ from typing import Any
 
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
-from gvt.config.injected import KINDS_OF_NETWORKS
+from gvt.config.injected import NETWORKS
 from gvt.config.networks import injected_into, networks_of, section_of
 from gvt.config.parameters import Parameter, declaring, signature_of
 from gvt.data_info import DataInfo
@@ -122,7 +122,8 @@ def _size(offer: Offer, parameters: Mapping[str, Parameter]) -> list[str]:
     """Return the parameter count of a network or head, built for an example of data."""
     arguments = {n: v for n, v in EXAMPLE.items() if n in parameters}
     required = {n for n, p in parameters.items() if p.required}
-    if offer.component.kind not in (*KINDS_OF_NETWORKS, "head") or not required <= arguments.keys():
+    kinds = (*NETWORKS, "network", "head")
+    if offer.component.kind not in kinds or not required <= arguments.keys():
         return []  # the example lacks an argument
     try:
         module = create(offer.component.kind, offer.component.name, **arguments)

@@ -8,8 +8,6 @@ NETWORKS = ("generator", "discriminator", "backbone")
 All others are in `networks`. Every network is passed to the task.
 """
 
-KINDS_OF_NETWORKS = (*NETWORKS, "network")
-
 _OF_IMAGES = ("image_shape", "image_channels", "data_range")
 _OF_CLASSES = ("num_classes", "background", "class_counts")
 _OF_DATA = (*_OF_IMAGES, *_OF_CLASSES)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from gvt.config.injected import INJECTED, KINDS_OF_NETWORKS, NETWORKS
+from gvt.config.injected import INJECTED, NETWORKS
 from gvt.config.named import kind_of
 from gvt.config.parameters import signature_of
 from gvt.config.schema import ComponentConfig, RunConfig
@@ -50,11 +50,8 @@ def network_sections(config: RunConfig) -> dict[str, tuple[str, str, ComponentCo
     kinds = {name: name for name in NETWORKS}
     with suppress(GvtError):
         kinds |= networks_of(default_registry().find("task", config.task.name).load())
-    short = {name: component for name in NETWORKS if (component := getattr(config, name))}
-    return {
-        name: (section_of(name), kinds.get(name, "network"), component)
-        for name, component in {**short, **config.networks}.items()
-    }
+    networks = {n: c for n in NETWORKS if (c := getattr(config, n))} | config.networks
+    return {n: (section_of(n), kinds.get(n, "network"), c) for n, c in networks.items()}
 
 
 def _kind(name: str, annotation: Any) -> str | None:
@@ -63,8 +60,8 @@ def _kind(name: str, annotation: Any) -> str | None:
         kinds = (_kind(name, argument) for argument in typing.get_args(annotation))
         return next(filter(None, kinds), None)
     bases = getattr(annotation, "__mro__", ())
-    kind = next(filter(None, map(kind_of, bases)), "network")
-    if kind not in NETWORKS and name in NETWORKS:
-        return name
+    kind = next(filter(None, map(kind_of, bases)), None)
+    if kind in NETWORKS or name in NETWORKS:
+        return kind if kind in NETWORKS else name
     is_module = any(base.__module__ == "torch.nn.modules.module" for base in bases)
-    return kind if is_module and kind in KINDS_OF_NETWORKS else None
+    return "network" if is_module and kind is None else None

@@ -15,7 +15,6 @@ from gvt.config.parameters import (
     Parameter,
     Unbuilt,
     check_parameters,
-    check_variables,
     components_in,
     construct,
     paths_in,
@@ -56,7 +55,8 @@ def validate_components(
         for section, kind, component in sections(config):
             unbuilt = _checked(section, kind, component, trained_with)
             if trained_with is None:  # otherwise its paths may not be read
-                check_variables(section, unbuilt)
+                for place, path, about in paths_in(section, unbuilt):
+                    expanded(place, path, about=about)  # an error if a variable is not set
     for key in ("split", "final"):
         if (split := getattr(config.evaluate, key)) is not None:
             check_split(f"evaluate.{key}", config, split)
