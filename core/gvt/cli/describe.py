@@ -9,8 +9,8 @@ from typing import Any
 
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
-from gvt.config.injected import NETWORKS
-from gvt.config.networks import injected_into, networks_of, section_of
+from gvt.config.injected import INJECTED, NETWORKS
+from gvt.config.networks import networks_of, section_of
 from gvt.config.parameters import Parameter, declaring, signature_of
 from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError, UsageError
@@ -76,21 +76,19 @@ def _component(offer: Offer) -> list[str]:
     target = offer.load()
     text = documentation(target)
     parameters, _ = signature_of(target)
-    kind, networks = offer.component.kind, networks_of(target)
-    injected = injected_into(kind, target)
-    rows = [
-        (p.name, p.type_name, _needed(p)) for p in parameters.values() if p.name not in injected
-    ]
+    networks = networks_of(offer.component.kind, target)
+    hidden = {*INJECTED.get(offer.component.kind, ()), *networks}
+    needed = {
+        name: "required" if p.required else f"default {p.default!r}"
+        for name, p in parameters.items()
+    }
+    rows = [(n, p.type_name, needed[n]) for n, p in parameters.items() if n not in hidden]
     lines = [text, ""] if text else []
     lines += ["parameters", aligned(rows) if rows else "  none"]
-    if kind == "task" and networks:
-        rows = [(section_of(n), k, _needed(parameters[n])) for n, k in networks.items()]
+    if networks:
+        rows = [(section_of(name), kind, needed[name]) for name, kind in networks.items()]
         lines += ["", "networks", aligned(rows)]
     return [*lines, *_size(offer, parameters)]
-
-
-def _needed(parameter: Parameter) -> str:
-    return "required" if parameter.required else f"default {parameter.default!r}"
 
 
 def documentation(target: Callable[..., Any]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from gvt.config.injected import INJECTED, NETWORKS
+from gvt.config.injected import NETWORKS
 from gvt.config.named import kind_of
 from gvt.config.parameters import signature_of
 from gvt.config.schema import ComponentConfig, RunConfig
@@ -25,21 +25,20 @@ def section_of(name: str) -> str:
     return name if name in (*NETWORKS, "heads") else f"networks.{name}"
 
 
-def networks_of(task: Callable[..., Any]) -> dict[str, str]:
-    """Return the kinds of the networks that the constructor of a task takes, by parameter.
+def networks_of(kind: str, target: Callable[..., Any]) -> dict[str, str]:
+    """Return the kinds of the networks that a component takes from a recipe, by parameter.
 
-    The kind is that of the type: `gvt.Generator`, `gvt.Discriminator`, `gvt.Backbone`, or a
-    subclass. For any other `nn.Module` it is `network`. Parameters that are called like the first
-    three are networks whatever their type.
+    Only tasks take any. The kind of a network is that of its type: `gvt.Generator`,
+    `gvt.Discriminator`, `gvt.Backbone`, or a subclass. For any other `nn.Module` it is `network`.
+    Parameters that are called like the first three are networks whatever their type.
+
+    Args:
+        kind: Kind of the component.
+        target: Class or function of the component.
     """
-    kinds = {n: _kind(n, p.annotation) for n, p in signature_of(task)[0].items()}
-    return {name: kind for name, kind in kinds.items() if kind}
-
-
-def injected_into(kind: str, target: Callable[..., Any]) -> frozenset[str]:
-    """Return the parameters of a component that a recipe cannot give in its section."""
-    names = INJECTED.get(kind, frozenset())
-    return names.union(networks_of(target)) if kind == "task" else names
+    parameters = signature_of(target)[0] if kind == "task" else {}
+    kinds = {name: _kind(name, p.annotation) for name, p in parameters.items()}
+    return {name: of_network for name, of_network in kinds.items() if of_network}
 
 
 def network_sections(config: RunConfig) -> dict[str, tuple[str, str, ComponentConfig]]:
@@ -49,7 +48,7 @@ def network_sections(config: RunConfig) -> dict[str, tuple[str, str, ComponentCo
     """
     kinds = {name: name for name in NETWORKS}
     with suppress(GvtError):
-        kinds |= networks_of(default_registry().find("task", config.task.name).load())
+        kinds |= networks_of("task", default_registry().find("task", config.task.name).load())
     networks = {n: c for n in NETWORKS if (c := getattr(config, n))} | config.networks
     return {n: (section_of(n), kinds.get(n, "network"), c) for n, c in networks.items()}
 

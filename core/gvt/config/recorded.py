@@ -17,7 +17,7 @@ from typing import Any
 from gvt.config.compose import validate
 from gvt.config.injected import INJECTED
 from gvt.config.named import library, target_of
-from gvt.config.networks import injected_into, network_sections
+from gvt.config.networks import network_sections, networks_of
 from gvt.config.parameters import Parameter, convert, declaring, signature_of, with_components
 from gvt.config.schema import ComponentConfig, RunConfig
 from gvt.errors import ConfigError, GvtError
@@ -148,7 +148,7 @@ def _with(
         return {"name": name, **_with(defaults, kind, target_of(kind, name), settings, names)}
 
     declared, takes_any = signature_of(target)
-    excluded = {*parameters, *reserved, *injected_into(kind, target)}
+    excluded = {*parameters, *reserved, *INJECTED.get(kind, ()), *networks_of(kind, target)}
     further = {
         name: value
         for name, value in defaults(target).items()

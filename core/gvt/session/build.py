@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
 from gvt.config.injected import INJECTED
-from gvt.config.networks import injected_into, network_sections, networks_of, section_of
+from gvt.config.networks import network_sections, networks_of, section_of
 from gvt.config.parameters import (
     Parameter,
     Unbuilt,
@@ -258,29 +258,27 @@ def vocabulary_of(head: HeadConfig, info: DataInfo) -> Vocabulary | None:
     return Vocabulary(head.learns_from, classes, numbers, len(info.classes))
 
 
-def _built(
-    section: str, of: Unbuilt, available: Mapping[str, Any], own: Mapping[str, Any] = {}
-) -> Any:
-    """Build a component and those in it, each with the available facts that it takes by name.
+def _built(section: str, of: Unbuilt, facts: Mapping[str, Any], own: Mapping[str, Any] = {}) -> Any:
+    """Build a component and those in it, each with the facts that it takes by name.
 
     Heads in it are built for the backbone in it. `own` is passed to the component only.
     """
     declared, _ = signature_of(of.target)
-    if of.kind == "dataset" and "split" in available:
-        _check_has(section, of.name, _splits(of.target), available["split"])
+    if of.kind == "dataset" and "split" in facts:
+        _check_has(section, of.name, _splits(of.target), facts["split"])
     values: dict[str, Any] = {}
 
     def build(where: str, item: Any) -> Any:
-        return _built(where, item, available) if isinstance(item, Unbuilt) else item
+        return _built(where, item, facts) if isinstance(item, Unbuilt) else item
 
     for name in sorted(of.parameters, key=lambda name: name != "backbone"):
         values[name] = mapped(f"{section}.{name}", of.parameters[name], build)
         if name == "backbone" and values[name] is not None:
             info = _feature_info(f"{section}.{name}", values[name])
-            available = {**available, "feature_info": info}
-    facts = {n: v for n, v in {**available, **own}.items() if n in declared and n not in values}
-    _check_facts(section, of, declared, facts)
-    return construct(section, of.target, {**values, **facts})
+            facts = {**facts, "feature_info": info}
+    taken = {n: v for n, v in {**facts, **own}.items() if n in declared and n not in values}
+    _check_facts(section, of, declared, taken)
+    return construct(section, of.target, {**values, **taken})
 
 
 def _check_facts(
@@ -356,7 +354,7 @@ def _checked(
     section: str, kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
 ) -> Unbuilt:
     target = _find(kind, config, trained_with).load()
-    injected = injected_into(kind, target)
+    injected = INJECTED[kind] | networks_of(kind, target).keys()
     parameters = check_parameters(section, target, config.parameters, injected)
     return Unbuilt(kind, config.name, target, parameters)
 
@@ -369,7 +367,7 @@ def _check_networks(config: RunConfig, trained_with: Mapping[str, str] | None) -
     """
     target, task = _find("task", config.task, trained_with).load(), config.task.name
     declared, _ = signature_of(target)
-    takes = {n: section_of(n) for n in (*networks_of(target), "heads") if n in declared}
+    takes = {n: section_of(n) for n in (*networks_of("task", target), "heads") if n in declared}
     given = [*network_sections(config), *(["heads"] if config.heads else [])]
     for name in (n for n in given if n not in takes):
         section, known = section_of(name), ", ".join(takes.values()) or "none"

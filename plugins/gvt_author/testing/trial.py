@@ -98,7 +98,7 @@ def _networks(
 ) -> Iterator[tuple[str, Any]]:
     """Yield the networks of a task by name: those that its example names, or tiny ones."""
     declared, _ = signature_of(task)
-    for name, kind in networks_of(task).items():
+    for name, kind in networks_of("task", task).items():
         settings = values.get(name)
         if isinstance(settings, Mapping):
             parameters = dict(settings)

@@ -10,7 +10,7 @@ from torch import nn
 import gvt
 from gvt.config import compose
 from gvt.config.compose import recipe_text
-from gvt.config.networks import injected_into, network_sections, networks_of
+from gvt.config.networks import network_sections, networks_of
 from gvt.session.build import build_task, validate_components
 from gvt.session.changeable import TRAINED, first_change
 from gvt_registry import default_registry
@@ -79,7 +79,7 @@ def every_type(
 
 
 def test_the_kind_of_a_network_is_that_of_its_type():
-    assert networks_of(every_type) == {
+    assert networks_of("task", every_type) == {
         "generator": "generator",
         "discriminator": "discriminator",
         "backbone": "backbone",
@@ -88,8 +88,7 @@ def test_the_kind_of_a_network_is_that_of_its_type():
         "small": "backbone",
         "layer": "network",
     }
-    assert {"judge", "layer", "num_classes"} <= injected_into("task", every_type)
-    assert "judge" not in injected_into("head", every_type)
+    assert networks_of("head", every_type) == {}
 
 
 def test_a_network_is_built_for_the_data_and_the_features_of_the_backbone():
