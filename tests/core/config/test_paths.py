@@ -88,7 +88,8 @@ def test_a_variable_that_is_not_set_does_not_matter_where_a_checkpoint_has_the_w
 
 def test_a_variable_is_missed_before_any_data_is_read():
     data = {"name": "mnist", "root": "${GVT_NOWHERE}"}
-    recipe = {**SETTINGS, "backbone": {"name": "small_cnn"}, "data": data}
+    networks = {"backbone": {"name": "small_cnn"}, "heads": {"digit": {"name": "classifier"}}}
+    recipe = {**SETTINGS, **networks, "data": data}
     with pytest.raises(ConfigError, match=r"^data\.root: the environment variable GVT_NOWHERE"):
         validate_components(compose(recipe))
 
