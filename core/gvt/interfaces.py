@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from gvt.batch import Batch, Record, Sample, Targets
 from gvt.seeding import random_source
@@ -278,13 +279,21 @@ class Step:
     """
 
     def __init__(
-        self, index: int, *, seed: int = 0, part: int = 0, parts: int = 1, device: Any = "cpu"
+        self,
+        index: int,
+        *,
+        seed: int = 0,
+        part: int = 0,
+        parts: int = 1,
+        device: Any = "cpu",
+        vote: Callable[[bool], bool] | None = None,
     ) -> None:
         self.index = index
         self.memo: dict[Hashable, Any] = {}
         self.pictures: dict[str, Tensor] = {}
         self._seed, self._part, self._parts, self._device = seed, part, parts, device
         self._draws = 0
+        self._vote, self._ties = vote, list[Tensor]()
 
     def randn(self, count: int, *shape: int) -> Tensor:
         """Return (count, *shape) normal noise on the task's device.
@@ -298,6 +307,30 @@ class Step:
     def rand(self, count: int, *shape: int) -> Tensor:
         """Return (count, *shape) noise, uniform in [0, 1), drawn like that of `randn`."""
         return self._drawn(torch.rand, count, shape)
+
+    def any(self, flag: bool) -> bool:
+        """Return whether a flag is set in any process if networks are sharded, else the flag.
+
+        A sharded network (`train.shard`) has to be called by all processes or by none, and so has
+        its backward pass. A task that calls a network depending on the batch asks this first, in
+        all processes, and calls `tie` for what the network returned.
+        """
+        return flag if self._vote is None else self._vote(flag)
+
+    def tie(self, network: nn.Module, outputs: Any) -> None:
+        """Let a network take part in the backward pass even if no loss uses its outputs.
+
+        Only sharded networks need it. The gradients that it adds are zero.
+        """
+        if self._vote is not None:
+            tensors = [*tree_leaves(outputs), *network.parameters()]
+            learning = [t for t in tensors if isinstance(t, Tensor) and t.requires_grad]
+            self._ties += [t.reshape(-1)[:0].sum() for t in learning]
+
+    def ties(self) -> list[Tensor]:
+        """Return zeros that depend on what was tied since the last call; for the trainer."""
+        ties, self._ties = self._ties, []
+        return ties
 
     def _drawn(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
         generator = random_source(self._seed, "step", self.index, self._draws)

@@ -2,28 +2,29 @@
 
 Gradients are averaged by one flat all-reduce per phase, as in StyleGAN3. The task is not wrapped
 in DDP, which would have to search for unused parameters, since a phase uses parts of the task.
+The gradients of sharded parameters (`gvt.device.sharding`) are averaged in the backward pass.
 
-Processes meet at a store of torch.distributed. A process that fails writes the reason there, so
-that the other processes can report it instead of a closed connection.
+Every method of `World` that exchanges data has to be called by all processes, in the same order.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gvt.errors import GvtError, ProcessError
+from gvt.device.failures import explanation
+from gvt.device.placement import Placement
+from gvt.device.sharding import is_sharded, shard_networks
+from gvt.errors import ConfigError, GvtError, ProcessError
 
 if TYPE_CHECKING:  # not in all builds of torch
     from torch.distributed.distributed_c10d import Store
@@ -31,10 +32,9 @@ if TYPE_CHECKING:  # not in all builds of torch
 TIMEOUT = 10.0
 """Default minutes that processes wait for each other."""
 
-GRACE_SECONDS = 5.0
-"""Seconds that a process waits for the states of the others after one was lost."""
-
 _CONNECTION_PHRASES = ("gloo", "NCCL", "by peer", "imed out", "timeout", "onnection")
+T = TypeVar("T")
+
 _counter = itertools.count()
 _stores: list[Store] = []
 
@@ -60,6 +60,68 @@ class World:
         """Whether this is the first process, which writes the files of the run."""
         return self.rank == 0
 
+    @staticmethod
+    def current() -> World:
+        """Return the processes that compute together now, for a metric or a tool without a run."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return World()
+        return World(dist.get_rank(), dist.get_world_size())
+
+    def place(self, task: nn.Module, placement: Placement, shard: bool = False) -> None:
+        """Move a task to the device, with the weights of the first process; shard its networks.
+
+        Args:
+            task: The task.
+            placement: Device and memory format.
+            shard: Whether each process keeps only its share of the networks' parameters, if there
+                are several processes.
+
+        Raises:
+            ConfigError: If sharded weights would not be contiguous.
+        """
+        if not shard or self.size == 1:
+            placement.place(task)
+            self.share(task.state_dict().values())
+            return
+        if placement.memory_format != "contiguous":
+            raise ConfigError(
+                "train.shard: sharded weights have to be contiguous; set "
+                "train.memory_format=contiguous"
+            )
+        self.share(task.state_dict().values())
+        # Before the task is moved, which may not fit on one device as a whole.
+        shard_networks(task, placement.device.type, self.size)
+        placement.place(task)
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Copy the tensors of the first process to all others, in place."""
+        if self.size > 1:
+            with self.together():
+                for tensor in tensors:
+                    dist.broadcast(tensor.data, src=0)
+
+    def reduce(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradient of each parameter that is not sharded by its mean over processes.
+
+        A missing gradient counts as zero. If it is missing in all processes it remains None, so
+        that an optimiser with weight decay does not change the parameter.
+        """
+        whole = [p for p in parameters if not is_sharded(p)] if self.size > 1 else []
+        if not whole:
+            return
+        counts = torch.tensor([float(p.grad is not None) for p in whole])
+        gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in whole)
+        flat = torch.cat([gradient.reshape(-1).to(torch.float32) for gradient in gradients])
+        with self.together():
+            dist.all_reduce(counts)
+            dist.all_reduce(flat)
+        means = torch.split(flat, [p.numel() for p in whole])
+        for parameter, mean, count in zip(whole, means, counts.tolist(), strict=True):
+            if count:
+                if parameter.grad is None:
+                    parameter.grad = torch.empty_like(parameter)
+                parameter.grad.copy_(mean.view(parameter.shape)).div_(self.size)
+
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process; the result is the same in all."""
         if self.size == 1:
@@ -69,39 +131,18 @@ class World:
             dist.all_reduce(votes)
         return bool(votes.item())
 
-    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over the processes.
-
-        A missing gradient counts as zero. If it is missing in all processes it remains None, so
-        that an optimiser with weight decay does not change the parameter.
-        """
-        if self.size == 1 or not parameters:
-            return
-        counts = torch.tensor([float(p.grad is not None) for p in parameters])
-        gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)
-        flat = torch.cat([gradient.reshape(-1).to(torch.float32) for gradient in gradients])
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes by rank; they are pickled."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
         with self.together():
-            dist.all_reduce(counts)
-            dist.all_reduce(flat)
-        means = torch.split(flat, [p.numel() for p in parameters])
-        for parameter, mean, count in zip(parameters, means, counts.tolist(), strict=True):
-            if count:
-                if parameter.grad is None:
-                    parameter.grad = torch.empty_like(parameter)
-                parameter.grad.copy_(mean.view(parameter.shape)).div_(self.size)
-
-    def share_tensors(self, tensors: Iterable[Tensor]) -> None:
-        """Copy the tensors of the first process to all others, in place."""
-        if self.size > 1:
-            with self.together():
-                for tensor in tensors:
-                    dist.broadcast(tensor.data, src=0)
+            dist.all_gather_object(values, value)
+        return values
 
     def add(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return the sums over the processes; a missing key counts as zero."""
-        if self.size == 1:
-            return dict(values)
-        rows = self._gather(dict(values))
+        rows = self.gather(dict(values))
         keys = dict.fromkeys(key for row in rows for key in row)
         return {key: sum(row.get(key, 0.0) for row in rows) for key in keys}
 
@@ -114,20 +155,11 @@ class World:
         Returns:
             The message, with the rank of its process; empty if there is no problem.
         """
-        if self.size == 1:
-            return problem[1] if problem else ""
-        if not self.any(problem is not None):
+        problems = [(p[0], rank, p[1]) for rank, p in enumerate(self.gather(problem)) if p]
+        if not problems:
             return ""
-        problems = self._gather(problem)
-        _, rank = min((entry[0], rank) for rank, entry in enumerate(problems) if entry)
-        return f"process {rank} of {self.size}: {problems[rank][1]}"
-
-    def _gather(self, value: object) -> list[Any]:
-        """Return the values of all processes, by rank."""
-        values: list[Any] = [None] * self.size
-        with self.together():
-            dist.all_gather_object(values, value)
-        return values
+        _, rank, message = min(problems)
+        return message if self.size == 1 else f"process {rank} of {self.size}: {message}"
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -143,7 +175,8 @@ class World:
             is_lost = any(phrase in str(error) for phrase in _CONNECTION_PHRASES)
             if self.size == 1 or is_memory or not is_lost:
                 raise
-            raise ProcessError(self._explanation(error)) from error
+            message = explanation(error, self.rank, self.size, self.store, self.timeout)
+            raise ProcessError(message) from error
 
     def leave(self, error: BaseException) -> None:
         """Store why this process fails, unless it fails because of another one."""
@@ -152,50 +185,6 @@ class World:
             reason = reason or f"{type(error).__name__}: {error}".removesuffix(": ")
             with suppress(RuntimeError):  # the process of the store may have ended
                 self.store.set(f"failed/{self.rank}", " ".join(reason.split()))
-
-    def _explanation(self, error: RuntimeError) -> str:
-        """Return which processes are missing and why, after a collective failed."""
-        is_timeout = "imed out" in str(error)
-        states = self._states(is_timeout)
-        reasons = {rank: why for rank, (state, why) in states.items() if state == "failed"}
-        absent = [rank for rank, (state, _) in states.items() if state == "absent"]
-        if reasons:
-            lines = [f"process {n} of {self.size} failed: {why}" for n, why in reasons.items()]
-        elif absent:
-            how = "ended without an error: it was killed, or its machine is down"
-            if is_timeout:
-                how = f"did not answer within {self.timeout:g} minutes (train.timeout)"
-            lines = [f"process {rank} of {self.size} {how}" for rank in absent]
-        elif is_timeout or any(why == "late" for _, why in states.values()):
-            lines = [
-                f"the processes waited for each other longer than {self.timeout:g} minutes; raise "
-                "train.timeout if a step, an evaluation or a report may take so long"
-            ]
-        else:
-            lines = [f"the processes lost their connection: {error}"]
-        return "; ".join(lines)
-
-    def _states(self, is_timeout: bool) -> dict[int, tuple[str, str]]:
-        """Return the states of the other processes by rank, after a collective failed.
-
-        A state is `failed` with the reason, `present` with `late` if that process timed out, too,
-        or `absent`.
-        """
-        states = {rank: ("absent", "") for rank in range(self.size) if rank != self.rank}
-        if self.store is None:
-            return states if self.size == 2 else {}
-        try:
-            self.store.set(f"present/{self.rank}", "late" if is_timeout else "")
-            deadline = time.monotonic() + GRACE_SECONDS
-            while ("absent", "") in states.values() and time.monotonic() < deadline:
-                for rank, state in product(tuple(states), ("failed", "present")):
-                    key = f"{state}/{rank}"
-                    if states[rank][0] == "absent" and self.store.check([key]):
-                        states[rank] = (state, self.store.get(key).decode())
-                time.sleep(0.05)
-        except RuntimeError:  # the store was in the first process, which has ended
-            return {0: ("absent", "")}
-        return states
 
 
 def local_rank() -> int:
@@ -218,11 +207,11 @@ def world(timeout: float = TIMEOUT) -> Iterator[World]:
     Raises:
         ProcessError: If not all processes join.
     """
-    if not _is_one_of_several():
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not dist.is_initialized():
         yield World()
         return
     is_new = not dist.is_initialized()
-    processes = _join(timeout) if is_new else World(dist.get_rank(), dist.get_world_size())
+    processes = _join(timeout) if is_new else World.current()
     try:
         yield processes
     except BaseException as error:
@@ -231,51 +220,6 @@ def world(timeout: float = TIMEOUT) -> Iterator[World]:
     finally:
         if is_new:
             dist.destroy_process_group()
-
-
-@contextmanager
-def first_enters(context: AbstractContextManager[object]) -> Iterator[None]:
-    """Enter a context in the first process only, while the others wait.
-
-    Raises:
-        ProcessError: In the other processes, if the first one fails to enter it or does not join.
-    """
-    if not _is_one_of_several():
-        with context:
-            yield
-        return
-    rank = dist.get_rank() if dist.is_initialized() else int(os.environ["RANK"])
-    with ExitStack() as stack:
-        if rank == 0:
-            try:
-                stack.enter_context(context)
-            except Exception as error:
-                _from_first(str(error) or type(error).__name__)
-                raise
-        reason = _from_first("" if rank == 0 else None)
-        if reason:
-            raise ProcessError(f"process 0 failed: {reason}")
-        yield
-
-
-def _is_one_of_several() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 or dist.is_initialized()
-
-
-def _from_first(text: str | None) -> str:
-    """Return the text that the first process passes; the others pass None."""
-    if dist.is_initialized():
-        texts = [text]
-        dist.broadcast_object_list(texts, src=0)
-        return str(texts[0])
-    store, key = _store(TIMEOUT), f"gvt/from_first/{next(_counter)}"
-    if text is not None:
-        store.set(key, text)
-        return text
-    try:
-        return str(store.get(key).decode())
-    except RuntimeError as error:
-        raise ProcessError(f"process 0 did not join within {TIMEOUT:g} minutes") from error
 
 
 def _join(timeout: float) -> World:

@@ -129,8 +129,12 @@ class MultiHead(Task):
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return every head's weighted losses."""
         losses: dict[str, Tensor] = {}
-        for name, features, samples, targets in self._lessons(batch, self.backbone(batch.images)):
-            losses |= self._losses(name, self.heads[name](features, samples), targets)
+        features = self.backbone(batch.images)
+        for name, rows, samples, targets in self._lessons(batch, features, step):
+            outputs = self.heads[name](rows, samples)
+            step.tie(self.heads[name], outputs)
+            if targets is not None:
+                losses |= self._losses(name, outputs, targets)
         return losses
 
     def predict(self, batch: Batch) -> list[Prediction]:
@@ -211,12 +215,16 @@ class MultiHead(Task):
         return [dict(zip(by_head, p, strict=True)) for p in zip(*by_head.values(), strict=True)]
 
     def _lessons(
-        self, batch: Batch, features: Mapping[str, Tensor]
-    ) -> Iterator[tuple[str, Mapping[str, Tensor], Batch, Targets]]:
-        """Yield the heads that learn from a batch, each with the result of `taught`."""
+        self, batch: Batch, features: Mapping[str, Tensor], step: Step
+    ) -> Iterator[tuple[str, Mapping[str, Tensor], Batch, Targets | None]]:
+        """Yield the heads that learn from a batch, each with the result of `taught`.
+
+        If a head is sharded, and learns in another process only, it is yielded without targets.
+        """
         for name, head in self._heads():
-            if lesson := taught(head, features, batch, self.vocabularies.get(name)):
-                yield name, *lesson
+            lesson = taught(head, features, batch, self.vocabularies.get(name))
+            if step.any(lesson is not None):
+                yield name, *(lesson or (features, batch, None))
 
     def _losses(self, name: str, outputs: Any, targets: Targets) -> dict[str, Tensor]:
         head: Any = self.heads[name]

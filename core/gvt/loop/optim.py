@@ -15,6 +15,7 @@ from torch.optim import lr_scheduler
 from gvt.config.parameters import check_parameters
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.device.placement import Placement
+from gvt.device.sharding import by_kind, clip_gradients, distributed_like, is_sharded
 from gvt.errors import ConfigError
 from gvt.interfaces import Task
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
@@ -41,8 +42,9 @@ class Optimizer:
     """An optimiser with its gradient scaler and its schedule.
 
     The schedule is a function of the iteration. It has no state to save: resuming steps it
-    forward. Parameters are grouped by the factor of their learning rate. A factor is applied during
-    the step only, not to the rate that the schedule computes, so it works with every schedule.
+    forward. Parameters are grouped by the factor of their learning rate, and by whether they are
+    sharded. A factor is applied during the step only, not to the rate that the schedule computes,
+    so it works with every schedule.
 
     Args:
         key: Name of the optimiser in the run.
@@ -65,9 +67,10 @@ class Optimizer:
     ) -> None:
         self.key, self.parameters, self.scaler = key, dict(parameters), scaler
         where = f"optimizers.{key}"
-        self._groups: dict[float, dict[str, nn.Parameter]] = defaultdict(dict)
+        self._groups: dict[tuple[float, bool], dict[str, nn.Parameter]] = defaultdict(dict)
         for name, parameter in self.parameters.items():
-            self._groups[of_longest_name(name, config.rates, 1.0)][name] = parameter
+            factor = of_longest_name(name, config.rates, 1.0)
+            self._groups[factor, is_sharded(parameter)][name] = parameter
         groups = [{"params": list(group.values())} for group in self._groups.values()]
         self.torch = _optimizer(where, groups, config)
         self._schedule = _schedule(where, self.torch, resolved_schedule(config, total_steps))
@@ -83,9 +86,10 @@ class Optimizer:
         if clip_norm is not None or clip_value is not None:
             self.scaler.unscale_(self.torch)
         if clip_value is not None:
-            nn.utils.clip_grad_value_(self.parameters.values(), clip_value)
+            for kind in by_kind(self.parameters.values()):
+                nn.utils.clip_grad_value_(kind, clip_value)
         if clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters.values(), clip_norm)
+            clip_gradients(self.parameters.values(), clip_norm)
         self._add_late_momentum()
         self._step_at_scaled_rates()
         self.scaler.update()
@@ -133,7 +137,7 @@ class Optimizer:
         """Update the parameters, each group at the learning rate times its factor."""
         groups = self.torch.param_groups
         rates = [group["lr"] for group in groups]
-        for group, factor in zip(groups, self._groups, strict=True):
+        for group, (factor, _) in zip(groups, self._groups, strict=True):
             group["lr"] *= factor
         try:
             self.scaler.step(self.torch)
@@ -206,6 +210,11 @@ def build_optimizers(
         modules, key = (*phase.trained, *phase.keeps_graph), phase.optimizer_key
         check_names(f"phase {phase.name}", task, modules)
         trained[key] |= {id(p) for p in trainable.of(phase.trained, math.inf)}
+        if phase.eager and any(map(is_sharded, trainable.of(modules, math.inf))):
+            raise ConfigError(
+                f"phase {phase.name} differentiates twice (eager), which sharded networks cannot; "
+                "set train.shard=false, or leave the network whole in its method shard(mesh)"
+            )
         if trainable.of(phase.trained, total_steps - 1):
             active.add(key)
     for key in (*configs, *trained):
@@ -216,6 +225,12 @@ def build_optimizers(
         if key not in active:
             raise ConfigError(f"optimizers.{key}: everything that it would train is frozen")
         check_rates(key, configs[key].rates, task, trained[key])
+        parameters = [p for p in trainable.parameters.values() if id(p) in trained[key]]
+        if placement.precision == "float16" and len(by_kind(parameters)) > 1:
+            raise ConfigError(
+                f"optimizers.{key}: it trains sharded parameters and others, whose gradients "
+                "cannot be scaled together; set train.precision=bfloat16"
+            )
     return {
         key: Optimizer(
             key,
@@ -289,6 +304,7 @@ def _optimizer(
         and not config.parameters.get("dampening")  # see `_add_late_momentum`
         and not _OTHER_KERNELS & config.parameters.keys()
         and all(p.device.type in _FUSED_ON and p.is_floating_point() for p in parameters)
+        and not any(map(is_sharded, parameters))
     ):
         injected["fused"] = True
     return _construct(where, target, injected, config.parameters)
@@ -336,7 +352,8 @@ def _named(where: str, module: Any, base: type[T], name: str) -> type[T]:
 
 
 def _like(parameter: Tensor, value: Any) -> Any:
-    """Return a tensor of a parameter's shape in its memory format, and anything else as it is."""
+    """Return a tensor of a parameter's shape as it is stored, and anything else as it is."""
     if isinstance(value, Tensor) and value.shape == parameter.shape:
+        value = distributed_like(parameter, value)
         return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
     return value

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from gvt.batch import Batch
+from gvt.checkpoint import file
 from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data.loading import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
 from gvt.device.processes import World
+from gvt.device.sharding import sharded_modules
 from gvt.errors import ConfigError, Interrupted, NonFiniteError
 from gvt.finite import first_infinite, infinite_places
 from gvt.interfaces import Phase, Step, Task
@@ -25,7 +27,7 @@ from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import Evaluation, evaluate, evaluating
 from gvt.loop.listener import Event, Listener, P, Run, unless_asked_again
-from gvt.loop.losses import LossBuffer
+from gvt.loop.losses import LossBuffer, mean_losses
 from gvt.loop.norms import explained_norms
 from gvt.loop.optim import build_optimizers
 from gvt.loop.remedy import advising
@@ -89,10 +91,10 @@ class Trainer:
         self._losses, self._supervision = LossBuffer(), Supervision(task, self.world)
         self._pictures: dict[str, Tensor] = {}
         self._rehearsed = False
-        self.trainable = Trainable(task, train.unfreeze)
         self.infinite = infinite_places(task)
-        self.placement.place(task)
-        self.world.share_tensors(task.state_dict().values())
+        self.world.place(task, self.placement, train.shard)
+        self._sharded = sharded_modules(task)
+        self.trainable = Trainable(task, train.unfreeze)
         self.optimizers = build_optimizers(
             task, self.trainable, optimizers, self.run.total_steps, self.placement
         )
@@ -127,7 +129,7 @@ class Trainer:
                     seed = derive(self.train.seed, "loop", run.step, self.world.rank)
                     seed_everything(seed, self.placement.device)
                     self.trainable.set_modes(run.step)
-                    with explained_norms(micro_batches):
+                    with explained_norms(micro_batches), self._together():
                         self.task.training_step(self, micro_batches)
                     run.step += 1
                     self._after_step()
@@ -140,6 +142,7 @@ class Trainer:
         size, count = self.world.size, len(micro_batches)
         parts, device = count * size, self.placement.device
         of_part = partial(Step, self.run.step, seed=self.train.seed, parts=parts, device=device)
+        of_part = partial(of_part, vote=self.world.any if self._sharded else None)
         steps = [of_part(part=part) for part in range(self.world.rank, parts, size)]
         for phase in self.task.phases:
             if phase.is_due(self.run.step):
@@ -162,13 +165,16 @@ class Trainer:
             self._supervision.note(index, losses, batch.targets)
             if losses:
                 self.record(phase.name, losses, share)
-                loss = torch.stack(tuple(losses.values())).sum() * share
+            if terms := (*losses.values(), *step.ties()):
+                loss = torch.stack(terms).sum() * share
                 if loss.requires_grad or not trainable.is_partial(index):
                     optimizer.backward(loss)
         if phase.keeps_graph:
             optimizer.drop_gradients_except(trained)  # the others only passed gradients on
-        self.world.average_gradients(trained)
+        self.world.reduce(trained)
         optimizer.step(self.train.clip_norm, self.train.clip_value)
+        for module in self._sharded:
+            module.reshard()  # what a forward pass without a backward pass gathered is old now
 
     def record(self, phase: str, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
         """Log the losses of a phase.
@@ -234,11 +240,20 @@ class Trainer:
     # --- checkpoints, evaluation, pictures ----------------------------------------------------
 
     def save(self, is_best: bool = False) -> None:
-        """Save a checkpoint, after checking that losses and weights are finite."""
+        """Save a checkpoint, after checking that losses and weights are finite.
+
+        All processes call it. The first one has the folder of the checkpoints, and writes.
+        """
         self._synchronise()
-        if self.checkpoints is not None and self.world.is_first:
-            self.run.checkpoint = self.checkpoints.save(capture(self), is_best)
-            self._notify(hookspecs.gvt_checkpoint_saved, self.run.checkpoint)
+        if not self.world.any(self.checkpoints is not None):
+            return
+        state = capture(self)
+        with self._together():
+            if self.checkpoints is None:
+                file.save(None, state[1], {})
+                return
+            self.run.checkpoint = self.checkpoints.save(state, is_best)
+        self._notify(hookspecs.gvt_checkpoint_saved, self.run.checkpoint)
 
     def rehearse(self) -> None:
         """Evaluate one batch of each split, once, so that errors appear before training.
@@ -290,15 +305,16 @@ class Trainer:
     def _synchronise(self) -> None:
         """Check that the losses are finite, and make buffers the same in all processes."""
         self._read_losses()
-        self.world.share_tensors(self.task.buffers())
+        self.world.share(self.task.buffers())
 
     def _read_losses(self) -> None:
-        rows = self._losses.drain()
+        own_rows = self._losses.drain()
+        rows = mean_losses(self.world.gather(own_rows))
         if finite := [*takewhile(lambda row: all(map(math.isfinite, row[1].values())), rows)]:
             self.run.learning_rates = {k: o.learning_rate for k, o in self.optimizers.items()}
             self.run.metrics |= {f"train/{n}": v for n, v in finite[-1][1].items()}
             self._notify(hookspecs.gvt_losses_read, finite)
-        if problem := self.world.earliest(first_infinite(rows)):
+        if problem := self.world.earliest(first_infinite(own_rows)):
             raise NonFiniteError(problem)
 
     # --- listeners ----------------------------------------------------------------------------
@@ -339,6 +355,10 @@ class Trainer:
         self.run.loader = None  # it may hold the whole data set
         if errors and error is None:
             raise errors[0]
+
+    def _together(self) -> AbstractContextManager[None]:
+        """Return a context in which networks that wait for a lost process report it."""
+        return self.world.together() if self._sharded else nullcontext()
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.ema is None else self.ema.swapped_in()

@@ -1,0 +1,390 @@
+"""Checks that several processes run together: `several.py FOLDER CASE...` in each of them.
+
+A case is a function of this module. What it raises is written to `FOLDER/CASE.RANK`, and so is an
+empty text if it raises nothing. Settings of torch.distributed are in the environment.
+"""
+
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import gvt
+from gvt.checkpoint import file
+from gvt.checkpoint.training import CheckpointFolder
+from gvt.config import EvaluateConfig
+from gvt.device.processes import world
+from gvt.loop.state import restore
+
+CPU = gvt.Placement(torch.device("cpu"))
+MINUTES = 0.5
+
+
+class Dots:
+    """Sixteen random 8x8 images of two classes; images 4i and 4i + 1 have `left`, others `right`."""
+
+    classes = ("dark", "bright")
+    image_shape = (1, 8, 8)
+    splits = ("train",)
+
+    def __init__(self, count=16):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        image = torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(index))
+        key, value = "left" if index % 4 < 2 else "right", torch.tensor(index // 4 % 2)
+        record = gvt.Record(f"dot {index}", (8, 8))
+        return gvt.Sample({"image": image}, {"class": value, key: value}, record)
+
+
+class Net(nn.Module):
+    """Two convolutions as blocks, a linear layer, and a scalar."""
+
+    def __init__(self, channels=1, outputs=2):
+        super().__init__()
+        wide = nn.Sequential(nn.Conv2d(channels, 5, 3, padding=1), nn.ReLU())
+        narrow = nn.Sequential(nn.Conv2d(5, 3, 3, padding=1), nn.ReLU())
+        self.blocks = nn.Sequential(wide, narrow)
+        self.out = nn.Linear(3, outputs)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, images):
+        return self.out(self.blocks(images).mean((2, 3))) * self.scale
+
+
+class OwnNet(Net):
+    """A network that shards its first block alone."""
+
+    def shard(self, mesh):
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(self.blocks[0], mesh=mesh)
+
+
+class Classify(gvt.Task):
+    phases = (gvt.Phase("net", trains="net"),)
+
+    def __init__(self, net=Net):
+        super().__init__()
+        self.net = net()
+
+    def forward(self, phase, batch, step):
+        return {"loss": F.cross_entropy(self.net(batch.images), batch.targets.dense["class"])}
+
+    def evaluate(self, batch, step):
+        loss = F.cross_entropy(self.net(batch.images), batch.targets.dense["class"])
+        return [], {"loss": (loss, len(batch))}
+
+
+class Fooled(gvt.Task):
+    """A generator and a discriminator, whose phases share the fakes of an iteration."""
+
+    def __init__(self, **penalty):
+        super().__init__()
+        self.generator = nn.Sequential(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), nn.Linear(8, 64))
+        self.discriminator = Net(outputs=1)
+        self.phases = (
+            gvt.Phase("real", "discriminator", keeps_graph=("generator",), **penalty),
+            gvt.Phase("fake", "generator", every=2, offset=1),
+        )
+
+    def forward(self, phase, batch, step):
+        if "fakes" not in step.memo:
+            step.memo["fakes"] = self.generator(step.randn(len(batch), 4)).view(-1, 1, 8, 8)
+        if phase == "fake":
+            return {"fake": F.softplus(-self.discriminator(step.memo["fakes"])).mean()}
+        real = self.discriminator(batch.images)
+        fake = self.discriminator(step.memo["fakes"].detach())
+        return {"real": (F.softplus(-real) + F.softplus(fake)).mean()}
+
+    def pictures(self, seed, examples):
+        latents = torch.randn(2, 4, generator=torch.Generator().manual_seed(seed))
+        return {"fakes": self.generator(latents).view(-1, 1, 8, 8).sigmoid()}
+
+
+class Maps(gvt.Backbone):
+    """A backbone with a coarse map of a fine one."""
+
+    feature_info = {"fine": (4, 1), "coarse": (6, 2)}
+
+    def __init__(self):
+        super().__init__()
+        self.fine = nn.ModuleList([nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())])
+        self.coarse = nn.Conv2d(4, 6, 3, stride=2, padding=1)
+
+    def forward(self, images):
+        fine = self.fine[0](images)
+        return {"fine": fine, "coarse": self.coarse(fine)}
+
+
+class Side(gvt.Head):
+    """A classifier of the images with one of two targets, on one of the maps."""
+
+    def __init__(self, key, of_map):
+        super().__init__()
+        self.needs, self.of_map = (key,), of_map
+        self.out = nn.Linear(Maps.feature_info[of_map][0], 2)
+        self.temperature = nn.Linear(1, 2)
+
+    def forward(self, features, batch):
+        return {"logits": self.out(features[self.of_map].mean((2, 3)))}
+
+    def loss(self, outputs, targets):
+        """Return the loss; a head may use its parameters here, too."""
+        logits = outputs["logits"] * self.temperature(outputs["logits"].new_ones(1, 1))
+        keys = targets.dense | targets.ragged
+        return {"side": F.cross_entropy(logits, torch.stack(list(keys[self.needs[0]])))}
+
+    def predict(self, outputs):
+        return [{"class": row.argmax(), "scores": row.softmax(0)} for row in outputs["logits"]]
+
+
+def sides():
+    return gvt.MultiHead(
+        Maps(),
+        {"left": Side("left", "fine"), "right": Side("right", "coarse")},
+        weighting="uncertainty",
+    )
+
+
+def adam(**parameters):
+    return gvt.OptimizerConfig(name="AdamW", lr=0.01, weight_decay=0.1, **parameters)
+
+
+def sgd(**parameters):
+    return gvt.OptimizerConfig(name="SGD", lr=0.1, momentum=0.9, **parameters)
+
+
+def trainer(processes, build, optimizer, folder=None, *, held_out=0, listeners=(), **settings):
+    """Return a trainer of a task with the same weights in every call."""
+    torch.manual_seed(0)
+    task = build()
+    config = gvt.TrainConfig(**{"steps": 4, "pictures_every": None, **settings})
+    data = gvt.DataConfig(name="dots", batch_size=2, shuffle=False, resident=False, workers=0)
+    loader = gvt.Loader(Dots(), data, config, CPU, processes)
+    checkpoints = None
+    if folder is not None and processes.is_first:
+        checkpoints = CheckpointFolder(Path(folder), 0, {"config": {}})
+    return gvt.Trainer(
+        task,
+        loader,
+        {phase.optimizer_key: optimizer for phase in task.phases},
+        config,
+        CPU,
+        evaluation=EvaluateConfig(split="test" if held_out else None),
+        open_split=lambda split: loader.held_out(Dots(held_out), 2),
+        world=processes,
+        listeners=listeners,
+        checkpoints=checkpoints,
+    )
+
+
+def last(folder):
+    return file.load(Path(folder) / "last.safetensors")[1]
+
+
+def check_equal(processes, folder, build, optimizer, **settings):
+    """Check that training with and without sharding ends with the same state."""
+    for shard in (False, True):
+        trainer(processes, build, optimizer, folder / str(shard), shard=shard, **settings).fit()
+    if processes.is_first:
+        whole, sharded = last(folder / "False"), last(folder / "True")
+        assert whole.keys() == sharded.keys()
+        for name, tensor in whole.items():
+            torch.testing.assert_close(sharded[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
+
+
+class Log(gvt.Listener):
+    def __init__(self):
+        self.rows, self.sheets, self.saved = [], [], []
+
+    def losses_read(self, run, rows):
+        self.rows += rows
+
+    def pictures_drawn(self, run, step, pictures):
+        self.sheets.append(pictures)
+
+    def checkpoint_saved(self, run, path):
+        self.saved.append(path)
+
+
+# --- cases ------------------------------------------------------------------------------------
+
+
+def averages_and_a_clipped_norm(processes, folder):
+    """Adam, the moving average and the norm over all parameters, sharded or not."""
+    check_equal(processes, folder, Classify, adam(), clip_norm=0.05, ema={"decay": 0.9})
+
+
+def accumulation_rates_and_frozen_parts(processes, folder):
+    check_equal(
+        processes,
+        folder,
+        Classify,
+        sgd(rates={"net.out": 0.5}),
+        clip_value=0.02,
+        accumulate=2,
+        unfreeze={"net.blocks.0": 2},
+    )
+
+
+def a_network_that_shards_itself(processes, folder):
+    check_equal(processes, folder, lambda: Classify(OwnNet), adam())
+    task = trainer(processes, lambda: Classify(OwnNet), adam(), shard=True).task
+    sharded = [n for n, p in task.named_parameters() if hasattr(p, "device_mesh")]
+    assert sharded == ["net.blocks.0.0.weight", "net.blocks.0.0.bias"]
+
+
+def phases_that_share_a_graph(processes, folder):
+    check_equal(processes, folder, Fooled, adam(), steps=5)
+
+
+def heads_whose_targets_one_process_has(processes, folder):
+    """Every batch has the targets of one head in each process."""
+    check_equal(processes, folder, sides, adam(), held_out=7)
+    check_equal(processes, folder / "every", sides, adam(), held_out=7, accumulate=2)
+
+
+def uneven_held_out_batches(processes, folder):
+    """Three batches, and one: some processes have fewer, or none."""
+    for count in (5, 2):
+        losses = [
+            trainer(processes, build, adam(), shard=shard, held_out=count).fit().metrics
+            for build in (Classify, sides)
+            for shard in (False, True)
+        ]
+        for whole, sharded in (losses[:2], losses[2:]):
+            assert whole.keys() == sharded.keys()
+            assert any(name.startswith("test/loss/") for name in whole)
+            for name, value in whole.items():
+                assert abs(value - sharded[name]) < 1e-4, name
+
+
+def pictures_are_drawn_by_all_and_shown_by_the_first(processes, folder):
+    log = Log()
+    listeners = (log,) if processes.is_first else ()
+    settings = {"shard": True, "pictures_every": 2, "ema": {"decay": 0.5}, "listeners": listeners}
+    done = trainer(processes, Fooled, adam(), **settings)
+    done.fit()
+    assert len(log.sheets) == (3 if processes.is_first else 0)
+    if processes.size == 1:
+        return
+    weight = done.task.generator[1].weight
+    assert weight.to_local().shape[0] < weight.shape[0]
+
+
+def a_penalty_on_a_sharded_network_is_an_error(processes, folder):
+    trainer(processes, lambda: Fooled(eager=True), adam())
+    try:
+        trainer(processes, lambda: Fooled(eager=True), adam(), shard=True)
+    except gvt.ConfigError as error:
+        assert "phase real differentiates twice (eager), which sharded networks cannot" in str(error)
+    else:
+        raise AssertionError("no error")
+
+
+def channels_last_is_an_error(processes, folder):
+    placement = gvt.Placement(torch.device("cpu"), memory_format="channels_last")
+    try:
+        processes.place(Classify(), placement, shard=True)
+    except gvt.ConfigError as error:
+        assert "train.memory_format=contiguous" in str(error)
+    else:
+        raise AssertionError("no error")
+
+
+class Scaled(Classify):
+    """A task whose loss depends on the process, and is missing or infinite in one."""
+
+    def __init__(self, rank, broken=None):
+        super().__init__()
+        self.rank, self.broken = rank, broken
+
+    def forward(self, phase, batch, step):
+        loss = super().forward(phase, batch, step)["loss"]
+        if self.rank == self.broken and step.index == 2:
+            return {"loss": loss * float("nan")}
+        return {"loss": loss * 0 + self.rank, **({"of one": loss * 0 + 7} if self.rank == 1 else {})}
+
+
+def logged_losses_are_means(processes, folder):
+    log = Log()
+    trainer(processes, lambda: Scaled(processes.rank), sgd(), listeners=[log]).fit()
+    mean = (processes.size - 1) / 2
+    assert log.rows == [(step, {"loss": mean, "of one": 7.0}) for step in range(1, 5)]
+
+
+def a_loss_of_one_process_stops_all(processes, folder):
+    log = Log()
+    try:
+        trainer(
+            processes, lambda: Scaled(processes.rank, 1), sgd(), log_every=1, listeners=[log]
+        ).fit()
+    except gvt.NonFiniteError as error:
+        line = f"process 1 of {processes.size}: the loss 'loss' became nan at step 3"
+        assert str(error).startswith(line), error
+    else:
+        raise AssertionError("no error")
+    assert [step for step, _ in log.rows] == [1, 2]
+
+
+def weights_that_are_not_finite_stop_all(processes, folder):
+    run = trainer(processes, Classify, sgd(), folder, shard=True)
+    with torch.no_grad():
+        run.task.net.out.bias.fill_(float("inf") if processes.rank == 1 else 0.0)
+    try:
+        run.save()
+    except gvt.NonFiniteError as error:
+        line = f"process 1 of {processes.size}: task/net.out.bias is not finite after step 0"
+        assert str(error).startswith(line), error
+    else:
+        raise AssertionError("no error")
+    assert not folder.exists()
+
+
+def float16_scales_gradients(processes, folder):
+    """All parameters of the optimiser are sharded, and the scale of all shards is one."""
+    half = gvt.Placement(torch.device("cpu"), precision="float16")
+    torch.manual_seed(0)
+    run = trainer(processes, lambda: Classify(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 2))), sgd(), shard=True)
+    del half, run
+
+
+def a_run_without_a_folder_saves_nothing(processes, folder):
+    log = Log()
+    trainer(processes, Classify, adam(), shard=True, listeners=[log]).fit()
+    assert log.saved == []
+
+
+def two_steps(processes, folder):
+    """Train two steps of eight, and save."""
+    begun = trainer(processes, Classify, adam(), folder / "2", steps=8, shard=True, ema={})
+    with begun._collectives() if False else torch.enable_grad():
+        pass
+
+
+CASES = {name: value for name, value in globals().items() if callable(value)}
+
+
+def main(folder, *names):
+    torch.set_num_threads(1)
+    for name in names:
+        with world(MINUTES) as processes:
+            try:
+                CASES[name](processes, Path(folder) / name)
+                text = ""
+            except Exception:
+                text = traceback.format_exc()
+            (Path(folder) / f"{name}.{processes.rank}").write_text(text)
+            if text:
+                raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
