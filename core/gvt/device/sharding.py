@@ -25,17 +25,17 @@ def is_sharded(tensor: Tensor) -> bool:
     return hasattr(tensor, "device_mesh")
 
 
-def local(tensor: Tensor) -> Tensor:
+def local(tensor: Any) -> Tensor:
     """Return the part of a tensor in this process, which shares its memory."""
-    return tensor.detach().to_local() if is_sharded(tensor) else tensor  # type: ignore[operator]
+    return tensor.detach().to_local() if is_sharded(tensor) else tensor  # type: ignore[no-any-return]
 
 
-def whole(tensor: Tensor) -> Tensor:
+def whole(tensor: Any) -> Tensor:
     """Return a tensor with the parts of all processes; all call it."""
-    return tensor.detach().full_tensor() if is_sharded(tensor) else tensor  # type: ignore[operator]
+    return tensor.detach().full_tensor() if is_sharded(tensor) else tensor  # type: ignore[no-any-return]
 
 
-def distributed_like(target: Tensor, tensor: Tensor) -> Tensor:
+def distributed_like(target: Any, tensor: Tensor) -> Tensor:
     """Return a whole tensor, the same in all processes, distributed like a target."""
     if not is_sharded(target):
         return tensor
@@ -99,8 +99,9 @@ def shard_networks(task: nn.Module, device: str, processes: int) -> None:
     names = Counter(map(id, named))
     ignored = {p for p in named if p.ndim == 0 or names[id(p)] > 1}
     for network in networks(task):
-        if hasattr(network, "shard"):
-            network.shard(mesh)
+        own: Any = getattr(network, "shard", None)
+        if own is not None:
+            own(mesh)
         elif not ignored.issuperset(network.parameters()) and _is_called(network):
             for block in () if isinstance(network, Head) else _blocks(network):
                 fully_shard(block, mesh=mesh, ignored_params=ignored)

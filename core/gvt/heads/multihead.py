@@ -11,10 +11,12 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Targets
+from gvt.errors import DataError
 from gvt.heads.multihead_metric import MultiHeadMetric, judged
 from gvt.heads.vocabulary import Vocabulary
-from gvt.interfaces import Backbone, Head, Metric, Phase, Prediction, Step, Task
+from gvt.interfaces import Backbone, Head, Metric, Prediction
 from gvt.predictions import short_name
+from gvt.task import Phase, Step, Task
 
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.ParameterDict())})
 """Names of attributes of the containers of heads."""
@@ -129,7 +131,7 @@ class MultiHead(Task):
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return every head's weighted losses."""
         losses: dict[str, Tensor] = {}
-        features = self.backbone(batch.images)
+        features = self._features(batch)
         for name, rows, samples, targets in self._lessons(batch, features, step):
             outputs = self.heads[name](rows, samples)
             step.tie(self.heads[name], outputs)
@@ -139,7 +141,7 @@ class MultiHead(Task):
 
     def predict(self, batch: Batch) -> list[Prediction]:
         """Return one prediction an image, `{head: {key: value}}`."""
-        return self._predict(self._outputs(self.backbone(batch.images), batch))
+        return self._predict(self._outputs(self._features(batch), batch))
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
         """Return the prediction of a head from the scores of pixels (K, H, W)."""
@@ -149,15 +151,19 @@ class MultiHead(Task):
             return decider.decide(scores)  # type: ignore[no-any-return]
         return words.outside(decider.decide(words.own_scores(scores)))
 
-    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
+    def evaluate(
+        self, batch: Batch, step: Step
+    ) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
         """Return predictions, and losses with the number of samples of each, from one pass."""
-        features = self.backbone(batch.images)
+        features = self._features(batch)
         outputs = self._outputs(features, batch)
         losses: dict[str, tuple[Tensor, int]] = {}
-        for name, rows, samples, targets in self._lessons(batch, features):
+        for name, rows, samples, targets in self._lessons(batch, features, step):
             # If some samples lack targets, the head is run again on the others.
-            of_head = outputs[name] if samples is batch else self.heads[name](rows, samples)
-            for loss_name, loss in self._losses(name, of_head, targets).items():
+            is_partial = step.any(samples is not batch)
+            of_head = self.heads[name](rows, samples) if is_partial else outputs[name]
+            of_name = {} if targets is None else self._losses(name, of_head, targets)
+            for loss_name, loss in of_name.items():
                 losses[loss_name] = loss, len(samples)
         return self._predict(outputs), losses
 
@@ -194,6 +200,21 @@ class MultiHead(Task):
                 )
         return messages
 
+    def _features(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the feature maps of the inputs that the backbone reads.
+
+        Raises:
+            DataError: If the batch lacks one.
+        """
+        reads = getattr(self.backbone, "reads", ("image",))
+        if lacking := [key for key in reads if key not in batch.inputs]:
+            raise DataError(
+                f"the backbone reads {', '.join(reads)}, and the data has no {', '.join(lacking)}; "
+                f"its inputs are {', '.join(batch.inputs)}"
+            )
+        features: Mapping[str, Tensor] = self.backbone(*(batch.inputs[key] for key in reads))
+        return features
+
     def _heads(self) -> list[tuple[str, Head]]:
         return list(self.heads.items())  # type: ignore[arg-type]
 
@@ -219,7 +240,7 @@ class MultiHead(Task):
     ) -> Iterator[tuple[str, Mapping[str, Tensor], Batch, Targets | None]]:
         """Yield the heads that learn from a batch, each with the result of `taught`.
 
-        If a head is sharded, and learns in another process only, it is yielded without targets.
+        If networks are sharded, a head that learns in another process only has no targets.
         """
         for name, head in self._heads():
             lesson = taught(head, features, batch, self.vocabularies.get(name))
@@ -260,7 +281,7 @@ def taught(
     if rows is not None:
         if not len(rows):
             return None
-        there = rows.to(batch.images.device)
+        there = rows.to(next(iter(features.values())).device)
         features = {key: feature[there] for key, feature in features.items()}
         batch = batch.select(rows)
     assert batch.targets is not None

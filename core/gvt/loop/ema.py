@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gvt.config.schema import EmaConfig
 from gvt.device.sharding import distributed_like, local
-from gvt.interfaces import Task
 from gvt.loop.trainable import check_names
+from gvt.task import Task
 
 
 class Ema:

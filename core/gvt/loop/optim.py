@@ -17,8 +17,8 @@ from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.device.placement import Placement
 from gvt.device.sharding import by_kind, clip_gradients, distributed_like, is_sharded
 from gvt.errors import ConfigError
-from gvt.interfaces import Task
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
+from gvt.task import Task
 from gvt_registry import nearest
 
 T = TypeVar("T")

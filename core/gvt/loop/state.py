@@ -13,10 +13,10 @@ from gvt.device.processes import World
 from gvt.device.sharding import local
 from gvt.errors import CheckpointError, ConfigError, NonFiniteError
 from gvt.finite import infinite_weights
-from gvt.interfaces import Task
 from gvt.loop.ema import Ema
 from gvt.loop.listener import Run
 from gvt.loop.optim import Optimizer
+from gvt.task import Task
 
 
 class TrainerState(Protocol):

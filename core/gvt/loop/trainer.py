@@ -18,11 +18,12 @@ from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data.loading import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
+from gvt.device.in_step import lent
 from gvt.device.processes import World
 from gvt.device.sharding import sharded_modules
 from gvt.errors import ConfigError, Interrupted, NonFiniteError
+from gvt.fields import Shown
 from gvt.finite import first_infinite, infinite_places
-from gvt.interfaces import Phase, Step, Task
 from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import Evaluation, evaluate, evaluating
@@ -36,7 +37,11 @@ from gvt.loop.state import capture
 from gvt.loop.supervision import Supervision
 from gvt.loop.trainable import Trainable
 from gvt.seeding import derive, seed_everything
+from gvt.task import Phase, Step, Task
 from gvt_registry import hookspecs, nearest
+
+EXAMPLES = 64
+"""Number of held-out samples that tasks show in their pictures."""
 
 
 class Trainer:
@@ -89,7 +94,8 @@ class Trainer:
         self.run = Run(task, train.total_steps(per_epoch), per_epoch, loader.order.samples_per_step)
         self.run.loader = loader
         self._losses, self._supervision = LossBuffer(), Supervision(task, self.world)
-        self._pictures: dict[str, Tensor] = {}
+        self._pictures: dict[str, Tensor | Shown] = {}
+        self._examples: Batch | None = None
         self._rehearsed = False
         self.infinite = infinite_places(task)
         self.world.place(task, self.placement, train.shard)
@@ -278,9 +284,15 @@ class Trainer:
         if self.open_split is None:
             raise ConfigError(f"{key}: split {split!r} cannot be opened without open_split")
         try:
-            with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
-                first = islice(self.open_split(split), 1)
-                return evaluate(self.task, first, self.world, self._classes).metrics
+            deterministic = deterministic_algorithms(self.train.deterministic)
+            with self.placement.autocast(), deterministic, self._together():
+                first = [*islice(self.open_split(split), 1)]
+                batch = lent(self.world, first[0] if first else None, self.placement.device)
+                if batch is not None and key == "evaluate.split":
+                    self._examples = batch.select(torch.arange(min(EXAMPLES, len(batch))))
+                return evaluate(
+                    self.task, first, self.world, self._classes, seed=self.train.seed, split=split
+                ).metrics
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
@@ -288,19 +300,26 @@ class Trainer:
         assert self.open_split is not None  # `rehearse` has checked it
         self._synchronise()
         with self._averaged(), self.placement.autocast():
-            evaluation = evaluate(self.task, self.open_split(split), self.world, self._classes)
+            evaluation = evaluate(
+                self.task,
+                self.open_split(split),
+                self.world,
+                self._classes,
+                seed=self.train.seed,
+                split=split,
+            )
         self.run.metrics |= evaluation.named(split)
         self._notify(hookspecs.gvt_evaluated, self.run.step, split, evaluation.metrics, evaluation)
         return evaluation
 
     def _draw(self) -> None:
         self._synchronise()
-        if self.world.is_first:
-            with self._averaged(), evaluating(self.task), self.placement.autocast():
-                pictures = self.task.pictures(self.train.seed) | self._pictures
-            self._pictures = {}  # frees memory on the device
-            if pictures:
-                self._notify(hookspecs.gvt_pictures_drawn, self.run.step, pictures)
+        with self._averaged(), evaluating(self.task), self.placement.autocast():
+            pictures = self.task.pictures(self.train.seed, self._examples) | self._pictures
+        self._pictures = {}  # frees memory on the device
+        if pictures:
+            shown = {name: Shown.of(value) for name, value in pictures.items()}
+            self._notify(hookspecs.gvt_pictures_drawn, self.run.step, shown)
 
     def _synchronise(self) -> None:
         """Check that the losses are finite, and make buffers the same in all processes."""
@@ -360,5 +379,7 @@ class Trainer:
         """Return a context in which networks that wait for a lost process report it."""
         return self.world.together() if self._sharded else nullcontext()
 
-    def _averaged(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.ema is None else self.ema.swapped_in()
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        with self._together(), nullcontext() if self.ema is None else self.ema.swapped_in():
+            yield

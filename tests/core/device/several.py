@@ -284,7 +284,9 @@ def a_penalty_on_a_sharded_network_is_an_error(processes, folder):
     try:
         trainer(processes, lambda: Fooled(eager=True), adam(), shard=True)
     except gvt.ConfigError as error:
-        assert "phase real differentiates twice (eager), which sharded networks cannot" in str(error)
+        assert "phase real differentiates twice (eager), which sharded networks cannot" in str(
+            error
+        )
     else:
         raise AssertionError("no error")
 
@@ -310,7 +312,10 @@ class Scaled(Classify):
         loss = super().forward(phase, batch, step)["loss"]
         if self.rank == self.broken and step.index == 2:
             return {"loss": loss * float("nan")}
-        return {"loss": loss * 0 + self.rank, **({"of one": loss * 0 + 7} if self.rank == 1 else {})}
+        return {
+            "loss": loss * 0 + self.rank,
+            **({"of one": loss * 0 + 7} if self.rank == 1 else {}),
+        }
 
 
 def logged_losses_are_means(processes, folder):
@@ -352,7 +357,12 @@ def float16_scales_gradients(processes, folder):
     """All parameters of the optimiser are sharded, and the scale of all shards is one."""
     half = gvt.Placement(torch.device("cpu"), precision="float16")
     torch.manual_seed(0)
-    run = trainer(processes, lambda: Classify(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 2))), sgd(), shard=True)
+    run = trainer(
+        processes,
+        lambda: Classify(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 2))),
+        sgd(),
+        shard=True,
+    )
     del half, run
 
 
