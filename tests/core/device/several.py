@@ -24,7 +24,7 @@ MINUTES = 0.5
 
 
 class Dots:
-    """Sixteen random 8x8 images of two classes; images 4i and 4i + 1 have `left`, others `right`."""
+    """Random 8x8 images of two classes; images 4i and 4i + 1 have `left`, the others `right`."""
 
     classes = ("dark", "bright")
     image_shape = (1, 8, 8)
@@ -108,13 +108,15 @@ class Fooled(gvt.Task):
         return {"fakes": self.generator(latents).view(-1, 1, 8, 8).sigmoid()}
 
 
+MAPS = {"fine": (4, 1), "coarse": (6, 2)}
+
+
 class Maps(gvt.Backbone):
     """A backbone with a coarse map of a fine one."""
 
-    feature_info = {"fine": (4, 1), "coarse": (6, 2)}
-
     def __init__(self):
         super().__init__()
+        self.feature_info = MAPS
         self.fine = nn.ModuleList([nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())])
         self.coarse = nn.Conv2d(4, 6, 3, stride=2, padding=1)
 
@@ -129,7 +131,7 @@ class Side(gvt.Head):
     def __init__(self, key, of_map):
         super().__init__()
         self.needs, self.of_map = (key,), of_map
-        self.out = nn.Linear(Maps.feature_info[of_map][0], 2)
+        self.out = nn.Linear(MAPS[of_map][0], 2)
         self.temperature = nn.Linear(1, 2)
 
     def forward(self, features, batch):
@@ -161,13 +163,15 @@ def sgd(**parameters):
     return gvt.OptimizerConfig(name="SGD", lr=0.1, momentum=0.9, **parameters)
 
 
-def trainer(processes, build, optimizer, folder=None, *, held_out=0, listeners=(), **settings):
+def trainer(
+    processes, build, optimizer, folder=None, *, placement=CPU, held_out=0, listeners=(), **settings
+):
     """Return a trainer of a task with the same weights in every call."""
     torch.manual_seed(0)
     task = build()
     config = gvt.TrainConfig(**{"steps": 4, "pictures_every": None, **settings})
     data = gvt.DataConfig(name="dots", batch_size=2, shuffle=False, resident=False, workers=0)
-    loader = gvt.Loader(Dots(), data, config, CPU, processes)
+    loader = gvt.Loader(Dots(), data, config, placement, processes)
     checkpoints = None
     if folder is not None and processes.is_first:
         checkpoints = CheckpointFolder(Path(folder), 0, {"config": {}})
@@ -176,7 +180,7 @@ def trainer(processes, build, optimizer, folder=None, *, held_out=0, listeners=(
         loader,
         {phase.optimizer_key: optimizer for phase in task.phases},
         config,
-        CPU,
+        placement,
         evaluation=EvaluateConfig(split="test" if held_out else None),
         open_split=lambda split: loader.held_out(Dots(held_out), 2),
         world=processes,
@@ -354,16 +358,22 @@ def weights_that_are_not_finite_stop_all(processes, folder):
 
 
 def float16_scales_gradients(processes, folder):
-    """All parameters of the optimiser are sharded, and the scale of all shards is one."""
+    """All parameters of the optimiser are sharded, and all shards have one scale."""
+
+    def flat():
+        return Classify(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Linear(3, 2)))
+
     half = gvt.Placement(torch.device("cpu"), precision="float16")
-    torch.manual_seed(0)
-    run = trainer(
-        processes,
-        lambda: Classify(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 2))),
-        sgd(),
-        shard=True,
-    )
-    del half, run
+    check_equal(processes, folder, flat, sgd(), clip_norm=1.0, placement=half)
+    if processes.is_first:
+        document, _ = file.load(folder / "True" / "last.safetensors")
+        assert document["training"]["scalers"]["net"]["_growth_tracker"] > 0
+    try:
+        trainer(processes, Classify, sgd(), placement=half, shard=True)
+    except gvt.ConfigError as error:
+        assert "optimizers.net: it trains sharded parameters and others" in str(error)
+    else:
+        raise AssertionError("no error")
 
 
 def a_run_without_a_folder_saves_nothing(processes, folder):
@@ -372,22 +382,56 @@ def a_run_without_a_folder_saves_nothing(processes, folder):
     assert log.saved == []
 
 
+def a_network_called_by_one_process_is_an_error(processes, folder):
+    """The others wait for it, as long as `train.timeout` allows."""
+    task = trainer(processes, Classify, adam(), shard=True).task
+    try:
+        with processes.together():
+            if processes.is_first:
+                task.net(torch.zeros(2, 1, 8, 8))
+            else:
+                processes.any(True)
+    except gvt.ProcessError as error:
+        assert "waited for each other longer" in str(error) or "did not answer" in str(error), error
+    else:
+        raise AssertionError("no error")
+
+
+a_network_called_by_one_process_is_an_error.minutes = 0.05
+
+
+def resumed(processes, folder, steps):
+    """Resume the run of a folder with these processes, save at once, and train until a step."""
+    run = trainer(processes, Classify, adam(), folder, steps=steps, shard=True, ema={}, clip_norm=1)
+    if (folder / "last.safetensors").exists():
+        restore(run, file.load(folder / "last.safetensors"))
+        run.checkpoints, kept = kept_apart(run.checkpoints, folder / f"at_once_{processes.size}")
+        run.save()
+        run.checkpoints = kept
+    run.fit()
+
+
+def kept_apart(checkpoints, folder):
+    return (
+        None if checkpoints is None else CheckpointFolder(folder, 0, {"config": {}})
+    ), checkpoints
+
+
 def two_steps(processes, folder):
-    """Train two steps of eight, and save."""
-    begun = trainer(processes, Classify, adam(), folder / "2", steps=8, shard=True, ema={})
-    with begun._collectives() if False else torch.enable_grad():
-        pass
+    resumed(processes, folder.parent / "resumed", steps=2)
 
 
-CASES = {name: value for name, value in globals().items() if callable(value)}
+def four_steps(processes, folder):
+    resumed(processes, folder.parent / "resumed", steps=4)
 
 
 def main(folder, *names):
     torch.set_num_threads(1)
     for name in names:
-        with world(MINUTES) as processes:
+        case = globals()[name]
+        with world(getattr(case, "minutes", MINUTES)) as processes:
             try:
-                CASES[name](processes, Path(folder) / name)
+                case(processes, Path(folder) / name)
                 text = ""
             except Exception:
                 text = traceback.format_exc()
