@@ -84,6 +84,7 @@ class Step:
         memo: Values that one phase passes to the next; dropped at the end of the iteration.
         pictures: Sheets like those of `Task.pictures`, of the samples of this iteration. They are
             drawn in steps that draw pictures.
+        ties: Zeros that the trainer adds to the losses of the phase; see `tie`.
     """
 
     def __init__(
@@ -103,7 +104,8 @@ class Step:
         self._place = (seed, f"evaluate {split}" if split else "step", index)
         self._part, self._parts, self._device = part, parts, device
         self._draws = 0
-        self._vote, self._ties = vote, list[Tensor]()
+        self.ties: list[Tensor] = []
+        self._vote = vote
 
     def randn(self, count: int, *shape: int) -> Tensor:
         """Return (count, *shape) normal noise on the task's device.
@@ -135,12 +137,7 @@ class Step:
         if self._vote is not None:
             tensors = [*tree_leaves(outputs), *network.parameters()]
             learning = [t for t in tensors if isinstance(t, Tensor) and t.requires_grad]
-            self._ties += [t.reshape(-1)[:0].sum() for t in learning]
-
-    def ties(self) -> list[Tensor]:
-        """Return zeros that depend on what was tied since the last call; for the trainer."""
-        ties, self._ties = self._ties, []
-        return ties
+            self.ties += [t.reshape(-1)[:0].sum() for t in learning]
 
     def _drawn(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
         generator = random_source(*self._place, self._draws)

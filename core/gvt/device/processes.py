@@ -4,6 +4,9 @@ Gradients are averaged by one flat all-reduce per phase, as in StyleGAN3. The ta
 in DDP, which would have to search for unused parameters, since a phase uses parts of the task.
 The gradients of sharded parameters (`gvt.device.sharding`) are averaged in the backward pass.
 
+Processes meet at a store of torch.distributed. A process that fails writes the reason there, so
+that the other processes can report it instead of a closed connection.
+
 Every method of `World` that exchanges data has to be called by all processes, in the same order.
 """
 
@@ -11,17 +14,18 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain, product, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gvt.device.failures import explanation
 from gvt.device.placement import Placement
 from gvt.device.sharding import is_sharded, shard_networks
 from gvt.errors import ConfigError, GvtError, ProcessError
@@ -31,6 +35,9 @@ if TYPE_CHECKING:  # not in all builds of torch
 
 TIMEOUT = 10.0
 """Default minutes that processes wait for each other."""
+
+GRACE_SECONDS = 5.0
+"""Seconds that a process waits for the states of the others after one was lost."""
 
 _CONNECTION_PHRASES = ("gloo", "NCCL", "by peer", "imed out", "timeout", "onnection")
 T = TypeVar("T")
@@ -79,18 +86,12 @@ class World:
         Raises:
             ConfigError: If sharded weights would not be contiguous.
         """
-        if not shard or self.size == 1:
-            placement.place(task)
-            self.share(task.state_dict().values())
-            return
-        if placement.memory_format != "contiguous":
-            raise ConfigError(
-                "train.shard: sharded weights have to be contiguous; set "
-                "train.memory_format=contiguous"
-            )
+        is_shared = shard and self.size > 1
+        if is_shared and placement.memory_format != "contiguous":
+            raise ConfigError("train.shard: sharded weights need train.memory_format=contiguous")
         self.share(task.state_dict().values())
-        # Before the task is moved, which may not fit on one device as a whole.
-        shard_networks(task, placement.device.type, self.size)
+        if is_shared:  # before the task is moved, which may be too large for one device
+            shard_networks(task, placement.device.type, self.size)
         placement.place(task)
 
     def share(self, tensors: Iterable[Tensor]) -> None:
@@ -156,10 +157,20 @@ class World:
             The message, with the rank of its process; empty if there is no problem.
         """
         problems = [(p[0], rank, p[1]) for rank, p in enumerate(self.gather(problem)) if p]
-        if not problems:
-            return ""
-        _, rank, message = min(problems)
-        return message if self.size == 1 else f"process {rank} of {self.size}: {message}"
+        _, rank, message = min(problems, default=(0, 0, ""))
+        return f"process {rank} of {self.size}: {message}" if message and self.size > 1 else message
+
+    def in_step(self, batches: Iterable[T], spare: T) -> Iterator[tuple[T, bool]]:
+        """Yield batches, and whether each is one of this process, as many in every process.
+
+        Args:
+            batches: The batches of this process.
+            spare: Batch for a process that has no more.
+        """
+        for batch in chain(batches, repeat(None)):
+            if not self.any(batch is not None):
+                return
+            yield (spare, False) if batch is None else (batch, True)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -175,8 +186,7 @@ class World:
             is_lost = any(phrase in str(error) for phrase in _CONNECTION_PHRASES)
             if self.size == 1 or is_memory or not is_lost:
                 raise
-            message = explanation(error, self.rank, self.size, self.store, self.timeout)
-            raise ProcessError(message) from error
+            raise ProcessError(self._explanation(error)) from error
 
     def leave(self, error: BaseException) -> None:
         """Store why this process fails, unless it fails because of another one."""
@@ -185,6 +195,50 @@ class World:
             reason = reason or f"{type(error).__name__}: {error}".removesuffix(": ")
             with suppress(RuntimeError):  # the process of the store may have ended
                 self.store.set(f"failed/{self.rank}", " ".join(reason.split()))
+
+    def _explanation(self, error: RuntimeError) -> str:
+        """Return which processes are missing and why, after a collective failed."""
+        is_timeout = "imed out" in str(error)
+        states = self._states(is_timeout)
+        reasons = {rank: why for rank, (state, why) in states.items() if state == "failed"}
+        absent = [rank for rank, (state, _) in states.items() if state == "absent"]
+        if reasons:
+            lines = [f"process {n} of {self.size} failed: {why}" for n, why in reasons.items()]
+        elif absent:
+            how = "ended without an error: it was killed, or its machine is down"
+            if is_timeout:
+                how = f"did not answer within {self.timeout:g} minutes (train.timeout)"
+            lines = [f"process {rank} of {self.size} {how}" for rank in absent]
+        elif is_timeout or any(why == "late" for _, why in states.values()):
+            lines = [
+                f"the processes waited for each other longer than {self.timeout:g} minutes; raise "
+                "train.timeout if a step, an evaluation or a report may take so long"
+            ]
+        else:
+            lines = [f"the processes lost their connection: {error}"]
+        return "; ".join(lines)
+
+    def _states(self, is_timeout: bool) -> dict[int, tuple[str, str]]:
+        """Return the states of the other processes by rank, after a collective failed.
+
+        A state is `failed` with the reason, `present` with `late` if that process timed out, too,
+        or `absent`.
+        """
+        states = {rank: ("absent", "") for rank in range(self.size) if rank != self.rank}
+        if self.store is None:
+            return states if self.size == 2 else {}
+        try:
+            self.store.set(f"present/{self.rank}", "late" if is_timeout else "")
+            deadline = time.monotonic() + GRACE_SECONDS
+            while ("absent", "") in states.values() and time.monotonic() < deadline:
+                for rank, state in product(tuple(states), ("failed", "present")):
+                    key = f"{state}/{rank}"
+                    if states[rank][0] == "absent" and self.store.check([key]):
+                        states[rank] = (state, self.store.get(key).decode())
+                time.sleep(0.05)
+        except RuntimeError:  # the store was in the first process, which has ended
+            return {0: ("absent", "")}
+        return states
 
 
 def local_rank() -> int:

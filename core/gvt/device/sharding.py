@@ -72,12 +72,6 @@ def sharded_modules(module: nn.Module) -> list[Any]:
     return [m for m in module.modules() if hasattr(m, "set_requires_gradient_sync")]
 
 
-def reshard(module: nn.Module) -> None:
-    """Free the gathered parameters of a module, so that a change of the parts is seen."""
-    for submodule in sharded_modules(module):
-        submodule.reshard()
-
-
 def shard_networks(task: nn.Module, device: str, processes: int) -> None:
     """Distribute the parameters of a task's networks over the processes.
 
@@ -119,5 +113,4 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _is_called(module: nn.Module) -> bool:
-    containers = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
-    return not isinstance(module, containers)
+    return type(module).forward is not nn.Module.forward  # as in a container

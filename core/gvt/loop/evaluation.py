@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Record
-from gvt.device.in_step import in_step
 from gvt.device.processes import World
-from gvt.device.sharding import reshard, sharded_modules
+from gvt.device.sharding import sharded_modules
 from gvt.geometry import is_spatial, scores_of_pixels, to_canvas, to_original
 from gvt.interfaces import Curves, Prediction
 from gvt.loop.figures import Figure
@@ -101,6 +101,7 @@ def evaluate(
     *,
     seed: int = 0,
     split: str = "held out",
+    spare: Batch | None = None,
 ) -> Evaluation:
     """Evaluate a task, or predictions from elsewhere by its metrics, on held-out data.
 
@@ -117,6 +118,8 @@ def evaluate(
         seed: Seed of the random numbers of the evaluation, which depend on the split and the
             number of the batch, too.
         split: Name of the split.
+        spare: If the task is sharded, a batch for a process that has fewer than the others. It is
+            computed, since all processes have to call the networks, and not evaluated.
     """
     world = world or World()
     metric, device = task.metric(), next(task.parameters()).device
@@ -125,14 +128,14 @@ def evaluate(
     totals: dict[str, float] = defaultdict(float)
     counts: dict[str, float] = defaultdict(float)
     evaluation = Evaluation({}, processes=world.size, classes=tuple(classes))
-    is_sharded = bool(sharded_modules(task))
-    vote = world.any if is_sharded else None
+    vote = None if spare is None else world.any
+    pairs = zip(batches, repeat(True)) if spare is None else world.in_step(batches, spare)
     with evaluating(task):
-        for number, (batch, is_own) in enumerate(in_step(world, batches, device, is_sharded)):
+        for number, (batch, is_own) in enumerate(pairs):
             losses: Mapping[str, tuple[Tensor, int]] = {}
             if results is None:
-                number = world.rank + number * world.size
-                step = Step(number, split=split, seed=seed, device=device, vote=vote)
+                place = world.rank + number * world.size
+                step = Step(place, split=split, seed=seed, device=device, vote=vote)
                 with seeded(derive(seed, "evaluate", split, step.index), device):
                     predictions, losses = task.evaluate(batch, step)
             else:
@@ -200,7 +203,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for submodule, mode in modes:
             submodule.training = mode
-        reshard(module)  # or the networks keep what they gathered while the weights change
+        for network in sharded_modules(module):
+            network.reshard()  # or it keeps what it gathered while the weights change
 
 
 def _add_mistakes(

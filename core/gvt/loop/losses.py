@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -57,15 +58,13 @@ def mean_losses(
     """Return (step, losses), the mean of each loss over the processes that have it.
 
     Args:
-        processes: The (step, losses) of each process, with the same steps.
+        processes: The (step, losses) of each process.
     """
-    steps: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for rows in processes:
-        for step, losses in rows:
-            for name in losses:
-                steps[step][name].append(losses[name])
-            steps[step]  # also without losses
-    return [(s, {n: sum(v) / len(v) for n, v in of.items()}) for s, of in steps.items()]
+    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for step, losses in chain.from_iterable(processes):
+        for name, value in losses.items():
+            values[step][name].append(value)
+    return [(s, {n: sum(v) / len(v) for n, v in of.items()}) for s, of in sorted(values.items())]
 
 
 def check_single(name: str, loss: Tensor) -> None:

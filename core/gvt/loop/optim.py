@@ -211,10 +211,8 @@ def build_optimizers(
         check_names(f"phase {phase.name}", task, modules)
         trained[key] |= {id(p) for p in trainable.of(phase.trained, math.inf)}
         if phase.eager and any(map(is_sharded, trainable.of(modules, math.inf))):
-            raise ConfigError(
-                f"phase {phase.name} differentiates twice (eager), which sharded networks cannot; "
-                "set train.shard=false, or leave the network whole in its method shard(mesh)"
-            )
+            message = "differentiates twice (eager), which sharded networks cannot"
+            raise ConfigError(f"phase {phase.name} {message}; set train.shard=false")
         if trainable.of(phase.trained, total_steps - 1):
             active.add(key)
     for key in (*configs, *trained):
@@ -225,12 +223,6 @@ def build_optimizers(
         if key not in active:
             raise ConfigError(f"optimizers.{key}: everything that it would train is frozen")
         check_rates(key, configs[key].rates, task, trained[key])
-        parameters = [p for p in trainable.parameters.values() if id(p) in trained[key]]
-        if placement.precision == "float16" and len(by_kind(parameters)) > 1:
-            raise ConfigError(
-                f"optimizers.{key}: it trains sharded parameters and others, whose gradients "
-                "cannot be scaled together; set train.precision=bfloat16"
-            )
     return {
         key: Optimizer(
             key,

@@ -18,7 +18,6 @@ from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data.loading import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
-from gvt.device.in_step import lent
 from gvt.device.processes import World
 from gvt.device.sharding import sharded_modules
 from gvt.errors import ConfigError, Interrupted, NonFiniteError
@@ -61,7 +60,7 @@ class Trainer:
         open_split: Function that returns the batches of a held-out split, given its name.
         world: The processes of the run.
         listeners: Listeners that are called with each event of the run.
-        checkpoints: Folder for checkpoints; None saves none.
+        checkpoints: Folder for checkpoints, which the first process writes; None saves none.
         classes: Names of the classes, for metrics with a value for each class.
 
     Raises:
@@ -86,7 +85,8 @@ class Trainer:
         self.task, self.loader, self.train = task, loader, train
         self.placement, self.world = placement or Placement.resolve(), world or World()
         self.evaluation = evaluation or EvaluateConfig()
-        self.open_split, self.listeners, self.checkpoints = open_split, listeners, checkpoints
+        self.open_split, self.listeners = open_split, listeners
+        self.checkpoints = checkpoints if self.world.is_first else None
         self._classes = classes
         if (train.accumulate, train.seed) != (loader.order.accumulate, loader.order.seed):
             raise ConfigError("train: accumulate and seed differ from those of the loader")
@@ -123,9 +123,10 @@ class Trainer:
         order, placement = self.loader.order, self.placement
         memory = explained_memory(placement, order.batch_size, self.train.accumulate)
         deterministic = deterministic_algorithms(self.train.deterministic)
-        checkpoints = self.checkpoints if self.world.is_first else None
-        advice = advising(run, checkpoints, self.train, placement.precision)
-        with memory, stop_requests() as stop, self._reporting(stop), advice, deterministic:
+        advice = advising(run, self.checkpoints, self.train, placement.precision)
+        # Networks that wait for a lost process report it.
+        joint = self.world.together() if self._sharded else nullcontext()
+        with memory, stop_requests() as stop, self._reporting(stop), advice, deterministic, joint:
             self.rehearse()
             run.stopped_early = out_of_patience(self.evaluation, run)
             self._notify(hookspecs.gvt_run_started)
@@ -135,7 +136,7 @@ class Trainer:
                     seed = derive(self.train.seed, "loop", run.step, self.world.rank)
                     seed_everything(seed, self.placement.device)
                     self.trainable.set_modes(run.step)
-                    with explained_norms(micro_batches), self._together():
+                    with explained_norms(micro_batches):
                         self.task.training_step(self, micro_batches)
                     run.step += 1
                     self._after_step()
@@ -171,7 +172,8 @@ class Trainer:
             self._supervision.note(index, losses, batch.targets)
             if losses:
                 self.record(phase.name, losses, share)
-            if terms := (*losses.values(), *step.ties()):
+            if terms := (*losses.values(), *step.ties):
+                step.ties.clear()
                 loss = torch.stack(terms).sum() * share
                 if loss.requires_grad or not trainable.is_partial(index):
                     optimizer.backward(loss)
@@ -251,15 +253,13 @@ class Trainer:
         All processes call it. The first one has the folder of the checkpoints, and writes.
         """
         self._synchronise()
-        if not self.world.any(self.checkpoints is not None):
-            return
-        state = capture(self)
-        with self._together():
+        if self.world.any(self.checkpoints is not None):
+            state = capture(self)
             if self.checkpoints is None:
                 file.save(None, state[1], {})
-                return
-            self.run.checkpoint = self.checkpoints.save(state, is_best)
-        self._notify(hookspecs.gvt_checkpoint_saved, self.run.checkpoint)
+            else:
+                self.run.checkpoint = self.checkpoints.save(state, is_best)
+                self._notify(hookspecs.gvt_checkpoint_saved, self.run.checkpoint)
 
     def rehearse(self) -> None:
         """Evaluate one batch of each split, once, so that errors appear before training.
@@ -284,15 +284,11 @@ class Trainer:
         if self.open_split is None:
             raise ConfigError(f"{key}: split {split!r} cannot be opened without open_split")
         try:
-            deterministic = deterministic_algorithms(self.train.deterministic)
-            with self.placement.autocast(), deterministic, self._together():
+            with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
                 first = [*islice(self.open_split(split), 1)]
-                batch = lent(self.world, first[0] if first else None, self.placement.device)
-                if batch is not None and key == "evaluate.split":
+                if key == "evaluate.split" and (batch := first[0] if first else self._spare()):
                     self._examples = batch.select(torch.arange(min(EXAMPLES, len(batch))))
-                return evaluate(
-                    self.task, first, self.world, self._classes, seed=self.train.seed, split=split
-                ).metrics
+                return self._evaluation(first, split).metrics
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
@@ -300,17 +296,20 @@ class Trainer:
         assert self.open_split is not None  # `rehearse` has checked it
         self._synchronise()
         with self._averaged(), self.placement.autocast():
-            evaluation = evaluate(
-                self.task,
-                self.open_split(split),
-                self.world,
-                self._classes,
-                seed=self.train.seed,
-                split=split,
-            )
+            evaluation = self._evaluation(self.open_split(split), split)
         self.run.metrics |= evaluation.named(split)
         self._notify(hookspecs.gvt_evaluated, self.run.step, split, evaluation.metrics, evaluation)
         return evaluation
+
+    def _evaluation(self, batches: Iterable[Batch], split: str) -> Evaluation:
+        seed, spare = self.train.seed, self._spare()
+        return evaluate(
+            self.task, batches, self.world, self._classes, seed=seed, split=split, spare=spare
+        )
+
+    def _spare(self) -> Batch | None:
+        """Return a batch for a process without a held-out one, if the task is sharded."""
+        return self.loader.first(1) if self._sharded else None
 
     def _draw(self) -> None:
         self._synchronise()
@@ -375,11 +374,5 @@ class Trainer:
         if errors and error is None:
             raise errors[0]
 
-    def _together(self) -> AbstractContextManager[None]:
-        """Return a context in which networks that wait for a lost process report it."""
-        return self.world.together() if self._sharded else nullcontext()
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        with self._together(), nullcontext() if self.ema is None else self.ema.swapped_in():
-            yield
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.ema is None else self.ema.swapped_in()

@@ -368,12 +368,6 @@ def float16_scales_gradients(processes, folder):
     if processes.is_first:
         document, _ = file.load(folder / "True" / "last.safetensors")
         assert document["training"]["scalers"]["net"]["_growth_tracker"] > 0
-    try:
-        trainer(processes, Classify, sgd(), placement=half, shard=True)
-    except gvt.ConfigError as error:
-        assert "optimizers.net: it trains sharded parameters and others" in str(error)
-    else:
-        raise AssertionError("no error")
 
 
 def a_run_without_a_folder_saves_nothing(processes, folder):
