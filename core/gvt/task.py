@@ -222,6 +222,8 @@ class Task(nn.Module):
     ) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
         """Return the predictions for a held-out batch, and its losses.
 
+        All processes of a run call it, each with its own batch, and as often as the others.
+
         Each loss is a mean, and is returned with the number of samples that it is over. Noise of
         `step`, and of torch's default generators, is the same in every evaluation of the split.
         """
@@ -256,7 +258,8 @@ class Task(nn.Module):
 
         A sheet is (N, C, H, W), or (rows, columns, C, H, W) if the arrangement matters. The same
         seed, weights and examples give the same images. An image keeps its place in the sheet
-        during the run, so that its progress can be followed.
+        during the run, so that its progress can be followed. All processes of a run call it; what
+        the first one returns is shown.
 
         Args:
             seed: Seed of the run.

@@ -106,14 +106,10 @@ class OnBackbone(Discriminator):
         return logits, losses
 
     def shard(self, mesh: Any) -> None:
-        """Shard the backbone and `realness`, which every image passes.
-
-        The further heads are not sharded, since only some processes may have targets for them.
-        """
+        """Shard the backbone, not the heads: only some processes may have targets for them."""
         from torch.distributed.fsdp import fully_shard
 
-        for network in (self.backbone, self.realness):
-            fully_shard(network, mesh=mesh)
+        fully_shard(self.backbone, mesh=mesh)
         self._is_sharded = True
 
     def supervised(self) -> Task | None:

@@ -50,6 +50,9 @@ class Trainer:
     schedules, the moving average, evaluation, checkpoints and the transfer of tensors. The task
     owns the modules and their losses.
 
+    All processes of a run call the methods of the trainer, and with it those of the task. Only the
+    first one has listeners and writes files.
+
     Args:
         task: The task to train.
         loader: The training batches.

@@ -111,10 +111,11 @@ def test_a_run_is_resumed_by_any_number_of_processes(resumed):
 @pytest.mark.slow
 def test_a_recipe_is_sharded_resumed_and_loaded(tmp_path):
     """torchrun with `train.shard=true`, then one process resumes, and its checkpoint is loaded."""
-    small = ["data.classes=[3, 5]", "data.holdout=57000", "train.steps=2", "device=cpu"]
+    small = ["data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=8", "train.steps=2"]
+    small += ["generator.width=8", "task.sheet=[2, 2]", "device=cpu"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "gvt", "run", "gan.mnist", *small, "generator.width=8", "train.shard=true"]
-    command += ["discriminator.width=8", f"run.root={tmp_path}"]
+    command += ["-m", "gvt", "run", "gan.mnist_classes", *small, "train.shard=true"]
+    command += [f"run.root={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     (folder,) = tmp_path.glob("*/*")
