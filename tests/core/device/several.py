@@ -221,6 +221,15 @@ class Log(gvt.Listener):
 # --- cases ------------------------------------------------------------------------------------
 
 
+def weights_of_the_first_process_are_distributed(processes, folder):
+    torch.manual_seed(processes.rank)
+    task = Classify()
+    weight = processes.gather(task.net.out.weight.detach())[0]
+    processes.place(task, CPU, shard=True)
+    assert task.net.out.weight.to_local().shape != weight.shape
+    assert torch.equal(task.net.out.weight.full_tensor(), weight)
+
+
 def averages_and_a_clipped_norm(processes, folder):
     """Adam, the moving average and the norm over all parameters, sharded or not."""
     check_equal(processes, folder, Classify, adam(), clip_norm=0.05, ema={"decay": 0.9})

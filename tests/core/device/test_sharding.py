@@ -21,6 +21,7 @@ SECONDS = 240
 
 PROGRAM = Path(__file__).with_name("several.py")
 SHARDED = (
+    "weights_of_the_first_process_are_distributed",
     "averages_and_a_clipped_norm",
     "accumulation_rates_and_frozen_parts",
     "a_network_that_shards_itself",
