@@ -109,24 +109,6 @@ def test_a_run_is_resumed_by_any_number_of_processes(resumed):
     assert document["training"]["step"] == 6
 
 
-@pytest.mark.slow
-def test_a_recipe_is_sharded_resumed_and_loaded(tmp_path):
-    """torchrun with `train.shard=true`, then one process resumes, and its checkpoint is loaded."""
-    small = ["data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=8", "train.steps=2"]
-    small += ["generator.width=8", "task.sheet=[2, 2]", "device=cpu"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "gvt", "run", "gan.mnist_classes", *small, "train.shard=true"]
-    command += [f"run.root={tmp_path}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, done.stderr
-    (folder,) = tmp_path.glob("*/*")
-    trained = gvt.load(folder / "checkpoints" / "last.safetensors", device="cpu")
-    assert trained.sample(2, seed=0).shape == (2, 1, 28, 28)
-    run = gvt.resume(folder, "train.steps=4", quiet=True)
-    assert run.step == 4
-    assert "contiguous" in (folder / "config.yaml").read_text()
-
-
 def test_a_loss_is_averaged_over_the_processes_that_have_it():
     first = [(1, {"a": 1.0}), (2, {})]
     second = [(1, {"a": 3.0, "b": 5.0}), (2, {})]
