@@ -31,6 +31,9 @@ _UNSUPPORTED = {
 }
 _BASES = {"Optimizer", "LRScheduler"}
 
+# torch's errors for operations that have no form for sharded tensors.
+_UNSHARDED = ("DTensor", "placement", "sharding strategy")
+
 # torch has one fused kernel for a step of these, also on the CPU, where it took a ninth of the time
 # (Adam, 1.9 million parameters).
 _FUSED = {"Adam", "AdamW", "SGD"}
@@ -80,9 +83,25 @@ class Optimizer:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def step(self, clip_norm: float | None, clip_value: float | None) -> None:
-        """Clip the gradients, and update the parameters that have one."""
+        """Clip the gradients, and update the parameters that have one.
+
+        Raises:
+            ConfigError: If torch cannot do so with sharded parameters.
+        """
         if all(p.grad is None for p in self.parameters.values()):
             return
+        try:
+            self._update(clip_norm, clip_value)
+        except (RuntimeError, AttributeError) as error:
+            if not any(phrase in str(error) for phrase in _UNSHARDED):
+                raise
+            what = f"optimizers.{self.key}: {type(self.torch).__name__}"
+            raise ConfigError(
+                f"{what} cannot update sharded parameters, or not with others in float16; set "
+                "train.shard=false"
+            ) from error
+
+    def _update(self, clip_norm: float | None, clip_value: float | None) -> None:
         if clip_norm is not None or clip_value is not None:
             self.scaler.unscale_(self.torch)
         if clip_value is not None:

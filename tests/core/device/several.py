@@ -304,6 +304,19 @@ def a_penalty_on_a_sharded_network_is_an_error(processes, folder):
         raise AssertionError("no error")
 
 
+def an_optimizer_without_sharding_is_an_error(processes, folder):
+    half = gvt.Placement(torch.device("cpu"), precision="float16")
+    adafactor = gvt.OptimizerConfig(name="Adafactor")
+    for optimizer, placement in ((adafactor, CPU), (sgd(), half)):
+        run = trainer(processes, Classify, optimizer, shard=True, placement=placement)
+        try:
+            run.fit()
+        except gvt.ConfigError as error:
+            assert "cannot update sharded parameters" in str(error)
+        else:
+            raise AssertionError("no error")
+
+
 def channels_last_is_an_error(processes, folder):
     placement = gvt.Placement(torch.device("cpu"), memory_format="channels_last")
     try:

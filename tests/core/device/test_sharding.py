@@ -30,6 +30,7 @@ SHARDED = (
     "uneven_held_out_batches",
     "pictures_are_drawn_by_all_and_shown_by_the_first",
     "a_penalty_on_a_sharded_network_is_an_error",
+    "an_optimizer_without_sharding_is_an_error",
     "channels_last_is_an_error",
     "logged_losses_are_means",
     "a_loss_of_one_process_stops_all",
