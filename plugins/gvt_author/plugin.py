@@ -1,4 +1,4 @@
-"""`gvt plugin check` and `gvt plugin new`; the conformance kit as `gvt.testing`."""
+"""`gvt doctor` and `gvt plugin`; the conformance kit as `gvt.testing`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gvt_commands() -> list[click.Command]:
-    """Return the group with `gvt plugin check` and `gvt plugin new`."""
-    from gvt_author.commands import plugin
+    """Return the group `gvt plugin` and the command `gvt doctor`."""
+    from gvt_author.commands import doctor, plugin
 
-    return [plugin]
+    return [plugin, doctor]
 
 
 @hookimpl

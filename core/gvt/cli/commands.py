@@ -119,13 +119,4 @@ def inspect(file: Path) -> None:
     emit(inspection(file))
 
 
-@click.command(short_help="Show versions, devices, plugins, data.")
-@common_options
-def doctor() -> None:
-    """Show versions, devices, plugins and data, for a bug report."""
-    from gvt.cli.diagnosis import diagnosis
-
-    emit(diagnosis())
-
-
-COMMANDS = (run, resume, evaluate, list_components, show, config, inspect, doctor)
+COMMANDS = (run, resume, evaluate, list_components, show, config, inspect)

@@ -12,9 +12,8 @@ import click
 
 from gvt.cli.commands import COMMANDS
 from gvt.cli.extension import Extension, extend
-from gvt.cli.offered import Offer, commands_of_plugins, is_own, merge
-from gvt.cli.options import common_options, is_debugging, restrict_plugins
-from gvt.cli.plugins import plugin as plugin_commands
+from gvt.cli.offered import commands_of_plugins, is_own, merge
+from gvt.cli.options import apply_plugin_options, common_options, is_debugging
 from gvt.printable import emit, on_one_line
 from gvt.screen import screens
 from gvt_registry import GvtError, default_registry
@@ -37,8 +36,8 @@ class Commands(click.Group):
             raise _BrokenPipe from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Apply `--only-plugins`, then parse the arguments."""
-        restrict_plugins(args)
+        """Apply the options for plugins, then parse the arguments."""
+        apply_plugin_options(args)
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -50,14 +49,12 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return the command of a name, None if there is none.
 
-        Plugins add commands to groups, and options to commands with an `Extension`. They cannot
-        replace a command of gvt.
+        Plugins add options to commands with an `Extension`. They cannot replace a command of gvt.
         """
         command = super().get_command(ctx, name)
         of_plugins = [offer for offer in commands_of_plugins() if offer[0].name == name]
-        if command is None or isinstance(command, click.Group):
-            offers: list[Offer] = [] if command is None else [(command, None)]
-            offers += [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
+        if command is None:
+            offers = [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
             command = merge(offers, f"{ctx.command_path} {name}")
         return extend(command, [extension for extension, _ in of_plugins])
 
@@ -82,7 +79,7 @@ def cli(ctx: click.Context) -> None:
         emit(ctx.get_help())
 
 
-for command in (*COMMANDS, plugin_commands):
+for command in COMMANDS:
     cli.add_command(command)
 
 

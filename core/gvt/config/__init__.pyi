@@ -6,7 +6,7 @@ from .parameters import (
     signature_of as signature_of,
     type_hints as type_hints,
 )
-from .paths import PathText as PathText
+from .paths import PATH_NAME as PATH_NAME, PathText as PathText
 from .recorded import unrecorded as unrecorded
 from .schema import (
     BatchSize as BatchSize,

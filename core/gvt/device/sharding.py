@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -47,10 +48,7 @@ def distributed_like(target: Any, tensor: Tensor) -> Tensor:
 
 def by_kind(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
     """Return the parameters that are not sharded and those that are, without an empty list."""
-    kinds: tuple[list[nn.Parameter], list[nn.Parameter]] = [], []
-    for parameter in parameters:
-        kinds[is_sharded(parameter)].append(parameter)
-    return [kind for kind in kinds if kind]
+    return [[*kind] for _, kind in groupby(sorted(parameters, key=is_sharded), is_sharded)]
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> None:

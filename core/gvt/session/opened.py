@@ -177,7 +177,7 @@ def open_checkpoint(
     opened = Opened.of_checkpoint(path, averaged=averaged)
     assert opened.origin is not None
     opened.config = _overridden(opened.config, overrides, changeable)
-    validate_components(opened.config, opened.origin["components"])
+    validate_components(opened.config, opened.origin["components"], training=False)
     return opened
 
 
