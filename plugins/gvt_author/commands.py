@@ -1,4 +1,4 @@
-"""`gvt doctor` and `gvt plugin`. Each command imports what it needs when it is called."""
+"""`gvt plugin check` and `gvt plugin new`. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -11,27 +11,9 @@ from gvt.printable import emit
 from gvt_registry import KINDS
 
 
-@click.group(invoke_without_command=True, short_help="List, check and create plugins.")
-@click.pass_context
-def plugin(ctx: click.Context) -> None:
-    """List, check and create plugins."""
-    if ctx.invoked_subcommand is None:
-        emit(ctx.get_help())
-
-
-@plugin.command("list", short_help="List plugins with their states.")
-@plugin_option
-@debug_option
-def list_plugins() -> None:
-    """List plugins with their states, import times and offers.
-
-    A plugin is ok, broken (it cannot be imported), blocked (by GVT_BLOCK_PLUGINS, --only-plugins
-    or the settings file, whose path `gvt doctor` prints) or incompatible (written for another
-    version of the plugin API).
-    """
-    from gvt_author.installed import table
-
-    emit(table())
+@click.group(short_help="Check a plugin, or create one.")
+def plugin() -> None:
+    """Check a plugin, or create one."""
 
 
 @plugin.command("check", short_help="Check a plugin for conformance.")
@@ -72,13 +54,3 @@ def new(distribution: str, kind: str) -> None:
     plugin_name = Names.of(distribution).plugin  # first: the name is taken afterwards
     folder = create(distribution, kind, Path())
     emit(f"{folder}; continue with:\n  pip install -e {folder}\n  gvt plugin check {plugin_name}")
-
-
-@click.command(short_help="Show versions, devices, plugins, data.")
-@plugin_option
-@debug_option
-def doctor() -> None:
-    """Show versions, devices, plugins and data, for a bug report."""
-    from gvt_author.diagnosis import diagnosis
-
-    emit(diagnosis())

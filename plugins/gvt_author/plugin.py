@@ -1,4 +1,4 @@
-"""`gvt doctor` and `gvt plugin`; the conformance kit as `gvt.testing`."""
+"""`gvt plugin check` and `gvt plugin new`; the conformance kit as `gvt.testing`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gvt_commands() -> list[click.Command]:
-    """Return the group `gvt plugin` and the command `gvt doctor`."""
-    from gvt_author.commands import doctor, plugin
+    """Return the group with `gvt plugin check` and `gvt plugin new`."""
+    from gvt_author.commands import plugin
 
-    return [plugin, doctor]
+    return [plugin]
 
 
 @hookimpl

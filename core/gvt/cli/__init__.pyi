@@ -2,7 +2,7 @@
 
 from .evaluation import show_evaluation as show_evaluation
 from .extension import Extension as Extension
-from .listing import aligned as aligned, warnings_of as warnings_of
+from .listing import aligned as aligned
 from .options import (
     Output as Output,
     debug_option as debug_option,

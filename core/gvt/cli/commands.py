@@ -24,7 +24,7 @@ def _files_of(run: Run) -> str:
 
     assert run.folder is not None
     folder = RunFolder(run.folder)
-    sheets = sorted(folder.samples.glob("*.png"))
+    sheets = sorted(folder.samples.glob("[!.]*"))
     paths = {
         "samples": sheets[-1] if sheets else None,
         "progress": folder.progress,
@@ -119,4 +119,13 @@ def inspect(file: Path) -> None:
     emit(inspection(file))
 
 
-COMMANDS = (run, resume, evaluate, list_components, show, config, inspect)
+@click.command(short_help="Show versions, devices, plugins, data.")
+@common_options
+def doctor() -> None:
+    """Show versions, devices, plugins and data, for a bug report."""
+    from gvt.cli.diagnosis import diagnosis
+
+    emit(diagnosis())
+
+
+COMMANDS = (run, resume, evaluate, list_components, show, config, inspect, doctor)

@@ -12,8 +12,9 @@ import click
 
 from gvt.cli.commands import COMMANDS
 from gvt.cli.extension import Extension, extend
-from gvt.cli.offered import commands_of_plugins, is_own, merge
+from gvt.cli.offered import Offer, commands_of_plugins, is_own, merge
 from gvt.cli.options import apply_plugin_options, common_options, is_debugging
+from gvt.cli.plugins import plugin as plugin_commands
 from gvt.printable import emit, on_one_line
 from gvt.screen import screens
 from gvt_registry import GvtError, default_registry
@@ -49,12 +50,14 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return the command of a name, None if there is none.
 
-        Plugins add options to commands with an `Extension`. They cannot replace a command of gvt.
+        Plugins add commands to groups, and options to commands with an `Extension`. They cannot
+        replace a command of gvt.
         """
         command = super().get_command(ctx, name)
         of_plugins = [offer for offer in commands_of_plugins() if offer[0].name == name]
-        if command is None:
-            offers = [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
+        if command is None or isinstance(command, click.Group):
+            offers: list[Offer] = [] if command is None else [(command, None)]
+            offers += [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
             command = merge(offers, f"{ctx.command_path} {name}")
         return extend(command, [extension for extension, _ in of_plugins])
 
@@ -79,7 +82,7 @@ def cli(ctx: click.Context) -> None:
         emit(ctx.get_help())
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, plugin_commands):
     cli.add_command(command)
 
 

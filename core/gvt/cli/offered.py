@@ -15,11 +15,11 @@ from gvt_registry.plugins import OWN_DISTRIBUTION
 
 T = TypeVar("T")
 
-Offer = tuple[click.Command, Plugin]
-"""A command and the plugin that offers it."""
+Offer = tuple[click.Command, Plugin | None]
+"""A command and the plugin that offers it; None for gvt itself."""
 
-GroupOffer = tuple[click.Group, Plugin]
-"""A group of commands and the plugin that offers it."""
+GroupOffer = tuple[click.Group, Plugin | None]
+"""A group of commands and the plugin that offers it; None for gvt itself."""
 
 
 class MergedGroup(click.Group):
@@ -89,30 +89,35 @@ def merge(offers: Sequence[Offer], path: str) -> click.Command | None:
     for command, plugin in offers:
         if isinstance(first, click.Group) and isinstance(command, click.Group):
             groups.append((command, plugin))
-        elif command is not first:
+        elif command is not first and plugin is not None:
             _warn_of_conflict(path, owner, plugin)
     return MergedGroup(groups) if len(groups) > 1 else first
 
 
-def _warn_of_conflict(path: str, owner: Plugin, other: Plugin) -> None:
-    one, two = (f"the plugin {plugin.name} ({plugin.origin})" for plugin in (owner, other))
+def _warn_of_conflict(path: str, owner: Plugin | None, other: Plugin) -> None:
     text = (
-        f"command {path!r} is offered by {one} and by {two}; the first is used; block the other "
-        f"with {BLOCK_VARIABLE}={other.name}"
+        f"command {path!r} is offered by {_label(owner)} and by {_label(other)}; the first is "
+        f"used; block the other with {BLOCK_VARIABLE}={other.name}"
     )
     other.warn(text)
     warnings.warn(text, stacklevel=2)
 
 
-def is_own(plugin: Plugin) -> bool:
-    """Return whether a plugin belongs to gvt's own distribution."""
-    return plugin.distribution == OWN_DISTRIBUTION
+def _label(plugin: Plugin | None) -> str:
+    return f"the plugin {plugin.name} ({plugin.origin})" if plugin else "gvt itself"
 
 
-def _answer(plugin: Plugin, call: Callable[[], T]) -> T | None:
+def is_own(plugin: Plugin | None) -> bool:
+    """Return whether a plugin belongs to gvt's own distribution, as gvt itself (None) does."""
+    return plugin is None or plugin.distribution == OWN_DISTRIBUTION
+
+
+def _answer(plugin: Plugin | None, call: Callable[[], T]) -> T | None:
     """Return the result of calling a plugin's code, or None with a warning if it raises."""
     try:
         return call()
     except (Exception, SystemExit) as error:
+        if plugin is None:
+            raise
         plugin.warn(f"gvt_commands raised {type(error).__name__}: {error}")
         return None

@@ -92,10 +92,9 @@ class Output(click.Path):
     """
 
     def __init__(self, suffix: str = "", *, either: bool = False) -> None:
-        is_file = bool(suffix)
         super().__init__(
-            file_okay=is_file or either,
-            dir_okay=not is_file or either,
+            file_okay=bool(suffix) or either,
+            dir_okay=not suffix or either,
             writable=True,
             path_type=Path,
         )

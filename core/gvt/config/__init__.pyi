@@ -1,12 +1,13 @@
 """Public names of `gvt.config`, each with its module; imported when first used."""
 
 from .compose import compose as compose, load_recipe as load_recipe, recipe_text as recipe_text
+from .networks import networks_of as networks_of
 from .parameters import (
     declaring as declaring,
     signature_of as signature_of,
     type_hints as type_hints,
 )
-from .paths import PATH_NAME as PATH_NAME, PathText as PathText
+from .paths import PathText as PathText
 from .recorded import unrecorded as unrecorded
 from .schema import (
     BatchSize as BatchSize,

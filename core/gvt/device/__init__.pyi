@@ -5,5 +5,4 @@ from .placement import (
     deterministic_algorithms as deterministic_algorithms,
     explained_memory as explained_memory,
     keep_freed_memory as keep_freed_memory,
-    name_of as name_of,
 )

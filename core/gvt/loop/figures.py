@@ -26,8 +26,5 @@ class Figure:
 
 def to_document(figures: Mapping[str, Figure]) -> dict[str, dict[str, str]]:
     """Return figures by name as plain data, such as `{"val/loss/a": {"kind": "loss"}}`."""
-    return {
-        name: {"kind": figure.kind}
-        | ({} if figure.of_class is None else {"class": figure.of_class})
-        for name, figure in figures.items()
-    }
+    classes = {n: {"class": f.of_class} for n, f in figures.items() if f.of_class is not None}
+    return {n: {"kind": f.kind, **classes.get(n, {})} for n, f in figures.items()}

@@ -1,5 +1,4 @@
 """Public names of `gvt.runs`, each with its module; imported when first used."""
 
-from .environment import library_versions as library_versions
 from .folder import RunFolder as RunFolder
 from .writer import sole_writer as sole_writer

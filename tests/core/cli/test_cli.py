@@ -280,6 +280,26 @@ def test_inspect_prints_the_contents_of_a_checkpoint(call, checkpoint):
     assert f"plugin of generator:dcgan gvt {VERSION}" in " ".join(out.split())
 
 
+def test_doctor_prints_versions_devices_plugins_and_data(call):
+    code, out, err = call("doctor")
+    assert (code, err) == (0, "")
+    for word in ("python", "torch", "gvt", "device", "cpu", "plugin gan", "data mnist", "60,000"):
+        assert word in out
+    assert len(out.splitlines()) < 50
+
+
+def test_doctor_lists_data_that_is_ready_and_missing_settings(call):
+    _, out, _ = call("doctor")
+    rows = [line.split("  ", 1) for line in out.splitlines() if line.startswith("data ")]
+    about = {name: text.strip() for name, text in rows}
+    assert about["data mnist"] == "ready: 60,000 samples (train)"
+    names, _, settings = about["data with a path"].partition(": ")
+    assert {"coco", "image_folder", "imagenet", "voc"} <= {*names.split(", ")}
+    assert settings == "give data.root=PATH"
+    assert "imagenet" not in "".join(name for name, _ in rows)
+    assert ["data with settings", "mixed: give data.parts"] in [[n, t.strip()] for n, t in rows]
+
+
 @pytest.mark.parametrize("command", ["show", "config"])
 @pytest.mark.parametrize("recipe", ["detect.bccd", "segment.membrane"])
 def test_a_recipe_is_printed_without_its_data(call, monkeypatch, command, recipe):
@@ -479,6 +499,39 @@ def test_an_installed_plugin_can_be_shown(install, gvt_command):
     assert "plugin one, gvt-one-layer 1.0" in done.stdout
     assert "latent  int  default 8" in done.stdout
     assert "7,056 parameters" in done.stdout
+
+
+BAD_DATA = """
+from gvt_registry import Component, hookimpl
+
+class Rotten:
+    splits = ("train",)
+
+    def __init__(self, split):
+        raise {error}
+
+@hookimpl
+def gvt_components():
+    return [Component("dataset", "rotten", f"{{__name__}}:Rotten", summary="It is")]
+"""
+
+
+@pytest.mark.slow
+def test_doctor_reports_broken_plugins(broken, install, gvt_command):
+    install("gvt-rot", {"rot": "rot_plugin"}, rot_plugin=BAD_DATA.format(error="OSError('mould')"))
+    late = (
+        "from gvt_registry import hookimpl\n@hookimpl\ndef gvt_components(): raise KeyError('no')"
+    )
+    install("gvt-late", {"late": "late_plugin"}, late_plugin=late)
+    done = gvt_command("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = done.stdout.splitlines()
+    assert next(row for row in rows if row.startswith("plugin late")).endswith(
+        "broken: KeyError: 'no'"
+    )
+    assert {f"plugin {name}" for name in BROKEN} <= {" ".join(r.split()[:2]) for r in rows}
+    assert "60,000" in next(row for row in rows if row.startswith("data mnist"))
+    assert "mould" in next(row for row in rows if row.startswith("data rotten"))
 
 
 def test_a_component_whose_code_is_broken_shows_its_traceback(install, gvt_command):

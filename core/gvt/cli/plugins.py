@@ -1,11 +1,15 @@
-"""`gvt plugin list`: the plugins and their states."""
+"""`gvt plugin`: the plugins and their states."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from textwrap import wrap
 
-from gvt.cli import aligned, warnings_of
+import click
+
+from gvt.cli.listing import aligned, warnings_of
+from gvt.cli.options import common_options
+from gvt.printable import emit
 from gvt_registry import Offer, Plugin, default_registry
 
 HEADINGS = ("name", "distribution", "version", "API", "state", "ms", "offers, or problem")
@@ -15,7 +19,6 @@ FURTHER = {
     "gvt_commands": "commands",
     "gvt_sections": "sections of recipes",
     "gvt_names": "names of gvt",
-    "gvt_fields": "fields of samples",
 }
 """What a plugin offers besides components, by hook."""
 
@@ -24,6 +27,26 @@ WIDTH = 80
 
 LEAST = 24
 """Least characters of the last column."""
+
+
+@click.group(invoke_without_command=True, short_help="List and manage plugins.")
+@click.pass_context
+def plugin(ctx: click.Context) -> None:
+    """List and manage plugins."""
+    if ctx.invoked_subcommand is None:
+        emit(ctx.get_help())
+
+
+@plugin.command("list", short_help="List plugins with their states.")
+@common_options
+def list_plugins() -> None:
+    """List plugins with their states, import times and offers.
+
+    A plugin is ok, broken (it cannot be imported), blocked (by GVT_BLOCK_PLUGINS, --only-plugins
+    or the settings file, whose path `gvt doctor` prints) or incompatible (written for another
+    version of the plugin API).
+    """
+    emit(table())
 
 
 def table() -> str:

@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
-from gvt import GvtError, Placement
-from gvt.cli import aligned
-from gvt.config import PATH_NAME, signature_of
-from gvt.device import available, name_of
-from gvt.runs import library_versions
+from gvt.cli.listing import aligned
+from gvt.config.injected import INJECTED
+from gvt.config.parameters import signature_of
+from gvt.config.paths import PATH_NAME
+from gvt.device import placement as device
+from gvt.errors import GvtError
+from gvt.runs.environment import library_versions
 from gvt_registry import default_registry
 from gvt_registry.choice import BLOCK_VARIABLE, ONLY_VARIABLE, settings_file
 
@@ -30,8 +32,8 @@ def diagnosis() -> str:
     rows = [
         ("python", f"{sys.version.split()[0]} on {platform.platform()}"),
         *library_versions().items(),
-        *(("device", name_of(torch.device(name))) for name in available()),
-        ("auto", Placement.resolve().describe()),
+        *(("device", device.name_of(torch.device(name))) for name in device.available()),
+        ("auto", device.Placement.resolve().describe()),
         ("disk free", f"{free / 1e9:.1f} GB here"),
         *((name, os.environ.get(name, "not set")) for name in VARIABLES),
         ("settings", f"{settings}{'' if settings.exists() else ', does not exist'}"),
@@ -57,7 +59,7 @@ def _data_sets() -> list[tuple[str, str]]:
             if missing or (not count and PATH_NAME in signature_of(dataset)[0]):
                 incomplete.setdefault(missing or (PATH_NAME,), []).append(name)
             else:
-                rows.append((f"data {name}", f"ready: {count:,} images ({dataset.splits[0]})"))
+                rows.append((f"data {name}", f"ready: {count:,} samples ({dataset.splits[0]})"))
         except (Exception, SystemExit) as error:  # a plugin's data set may raise anything
             label = f"cannot be opened: {type(error).__name__}: "
             rows.append((f"data {name}", f"{'' if isinstance(error, GvtError) else label}{error}"))
@@ -72,4 +74,4 @@ def _data_sets() -> list[tuple[str, str]]:
 def _required(dataset: Any) -> tuple[str, ...]:
     """Return the names of the parameters of a data set that a recipe has to give."""
     parameters, _ = signature_of(dataset)
-    return tuple(n for n, p in parameters.items() if p.required and n != "split")
+    return tuple(n for n, p in parameters.items() if p.required and n not in INJECTED["dataset"])
