@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ class Image(Field):
 
     is_dense = True
     is_spatial = True
+    varying: ClassVar[Mapping[int, str]] = {2: "height", 3: "width"}
 
     def collate(self, values: Sequence[Any], frame: Frame, records: Sequence[Record]) -> Tensor:
         """Return images (N, C, H, W) in a common dtype; copying uint8 costs a quarter of float32.
@@ -149,6 +150,8 @@ class Boxes(Field):
 
 class ProposalBoxes(Boxes):
     """Boxes that are an input of the model, (P, 4) float32 xyxy in pixels."""
+
+    varying: ClassVar[Mapping[int, str]] = {1: "proposals"}
 
     def wrapped(self, value: Any, size: tuple[int, int]) -> Any:
         """Return the boxes in a type that no transform takes for that of objects."""
