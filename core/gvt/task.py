@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any, Protocol
 
@@ -145,12 +145,14 @@ class Deployed:
         dynamic: The axes of each input whose lengths may vary, by its name, each with a symbol,
             such as `{"image": {0: "batch", 2: "height", 3: "width"}}`. The same symbol stands for
             the same length.
+        shapes: The shape of one sample of inputs that no data set has, such as latents, by name.
     """
 
     module: nn.Module
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     dynamic: Mapping[str, Mapping[int, str]]
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Task(nn.Module):

@@ -67,6 +67,8 @@ class GAN(Task):
             or it predicts other targets and `together` is set.
     """
 
+    exports = ("torch",)
+
     def __init__(
         self,
         generator: Generator,
@@ -143,6 +145,7 @@ class GAN(Task):
             {name: name for name in inputs},
             {"image": "image"},
             {name: {0: "batch"} for name in inputs},
+            {"latent": self.generator.latent_shape},
         )
 
     def decide(self, head: str, scores: Tensor) -> dict[str, Any]:

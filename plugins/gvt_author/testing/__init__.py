@@ -16,7 +16,8 @@ The docstring of its function describes a rule. The rules and the kinds that the
 | shapes | task, dataset, generator, discriminator, backbone, head, loss, metric |
 | colours | generator, discriminator, backbone |
 | odd-sizes | generator, discriminator, backbone, head |
-| onnx | generator, discriminator, backbone |
+| deployed | task, head |
+| exports | task, generator, discriminator, backbone, head |
 | accelerator, gradients, bfloat16 | task, generator, discriminator, backbone, head, loss |
 | state, deep-copy | task, generator, discriminator, backbone, head, loss |
 | deep-copy, reset | metric |
@@ -37,9 +38,11 @@ for example those of a data set. Without it, a rule that needs such parameters i
 reason. A head with targets that gvt does not know has a static method `gvt_targets(index: int)`,
 which returns the targets of an image by key.
 
-A model that can be exported declares `exports = ("onnx",)`, which the rule `onnx` checks. A head
-that declares `padding_reach`, the number of pixels beyond the edge of an image that its layers see,
-is checked by the rule `padding-reach`.
+A component that can be exported declares the formats, `exports = ("torch", "onnx")` for
+`torch.export` and ONNX, which the rule `exports` checks. Heads and tasks are exported in their
+deployed form, which the rule `deployed` compares with the predictions. A head that declares
+`padding_reach`, the number of pixels beyond the edge of an image that its layers see, is checked by
+the rule `padding-reach`.
 """
 
 from gvt_author.testing.check import Check, Failed, Skipped
