@@ -1,5 +1,7 @@
 """The deployed form of a task with heads: its inputs, outputs and axes, and what it computes."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,7 @@ CLASSES = ("a", "b", "c")
 
 
 class Backbone(gvt.Backbone):
-    feature_info = {"c1": (3, 2)}
+    feature_info: ClassVar = {"c1": (3, 2)}
 
     def __init__(self):
         super().__init__()
@@ -22,7 +24,7 @@ class Backbone(gvt.Backbone):
 
 
 class Words(gvt.Backbone):
-    feature_info = {"words": (4, 1)}
+    feature_info: ClassVar = {"words": (4, 1)}
     reads = ("tokens", "length")
 
     def __init__(self):
