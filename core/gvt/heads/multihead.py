@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gvt.batch import Batch, Targets
 from gvt.errors import DataError
-from gvt.heads.deployed import deployed
+from gvt.heads.deployed import DeployedHeads
 from gvt.heads.multihead_metric import MultiHeadMetric, judged
 from gvt.heads.vocabulary import Vocabulary
 from gvt.interfaces import Backbone, Head, Metric, Prediction
@@ -150,7 +150,9 @@ class MultiHead(Task):
         Raises:
             NotImplementedError: If a head has no deployed form; names it.
         """
-        return deployed(self.backbone, dict(self._heads()), self.vocabularies)
+        module = DeployedHeads(self.backbone, dict(self._heads()), self.vocabularies)
+        inputs = {key: key for key in module.inputs}
+        return Deployed(module, inputs, module.outputs, {k: module.dynamic(k) for k in inputs})
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
         """Return the prediction of a head from the scores of pixels (K, H, W)."""

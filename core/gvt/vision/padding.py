@@ -49,7 +49,7 @@ def inside(feature: Tensor, stride: int, frame: Frame) -> Tensor:
         stride: Pixels of the image to a cell of the map.
         frame: Sizes of the images.
     """
-    cells = torch.zeros(len(frame.sizes), 1, *feature.shape[-2:], dtype=torch.bool)
+    cells = torch.full((feature.shape[0], 1, *feature.shape[-2:]), not is_padded(frame))
     for row, of_image in enumerate(without_padding(cells, stride, frame)):
         cells[row, :, : of_image.shape[2], : of_image.shape[3]] = True
     return cells.to(feature.device)
