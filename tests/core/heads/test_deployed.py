@@ -107,7 +107,7 @@ def test_a_head_without_tensors_predicts_and_has_no_deployed_form():
     assert task.predicts() == {"whole": ("class", "scores"), "own": ()}
     (prediction,) = task.predict(gvt.Batch.of_images(torch.rand(1, 1, 8, 8)))
     assert prediction["own"].keys() == {"number"}
-    with pytest.raises(NotImplementedError, match="head own has no deployed form: Predicting"):
+    with pytest.raises(NotImplementedError, match="head own has no deployed form: a Predicting should declare"):
         task.deployed()
     with pytest.raises(NotImplementedError, match="Head implements neither tensors nor predict"):
         gvt.Head().predict(None)
