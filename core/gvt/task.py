@@ -154,6 +154,18 @@ class Deployed:
     dynamic: Mapping[str, Mapping[int, str]]
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
+    def dynamic_shapes(self, examples: Sequence[Tensor]) -> Any:
+        """Return the parameter `dynamic_shapes` of `torch.export.export` and `torch.onnx.export`.
+
+        Args:
+            examples: A value of each input, in their order, to export the module with. No axis
+                that varies should be shorter than 2 there, also not in the maps of the module.
+        """
+        shapes: Any = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]
+        for name, example in zip(self.inputs, examples, strict=True):
+            shapes[example] = dict.fromkeys(self.dynamic.get(name, ()), torch.export.Dim.DYNAMIC)
+        return shapes.dynamic_shapes(self.module, tuple(examples))
+
 
 class Task(nn.Module):
     """Base class of tasks: models as submodules, and the losses of each phase.

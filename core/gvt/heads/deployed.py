@@ -68,6 +68,6 @@ class DeployedHeads(nn.Module):
         """
         field = field_of(name)
         is_fixed = field.is_dense and getattr(self.backbone, "image_size", None) is not None
-        place = "" if field.is_spatial else f"{name} "
+        place = "" if field.is_spatial else f"{name}_"
         varying = {} if is_fixed and field.is_spatial else field.varying
         return {0: "batch", **{axis: place + symbol for axis, symbol in varying.items()}}

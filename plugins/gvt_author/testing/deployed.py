@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from inspect import signature
 from io import BytesIO
 from typing import Any
 
@@ -62,9 +61,9 @@ def exports(offer: Offer) -> None:
         raise Failed(f"exports {', '.join(unknown)}: supported are {', '.join(_FORMATS)}")
     trial = tried(offer)
     with evaluating(trial.task), torch.no_grad():
-        module, batches, dynamic = _module(offer.component.kind, trial)
+        module, batches, dynamic_shapes = _module(offer.component.kind, trial)
         for name in formats:
-            program = _FORMATS[name](module, batches[0], dynamic)
+            program = _FORMATS[name](module, batches[0], dynamic_shapes)
             for inputs in batches:
                 expected = [value for _, value in leaves(module(*inputs))]
                 for ours, theirs in zip(expected, program(inputs), strict=True):
@@ -72,17 +71,15 @@ def exports(offer: Offer) -> None:
                         raise Failed(f"the {name} program computes other values")
 
 
-def _module(
-    kind: str, trial: Trial
-) -> tuple[nn.Module, list[Inputs], list[Mapping[int, str]] | None]:
-    """Return what is exported, inputs to try it with, and the axes that vary, if any."""
+def _module(kind: str, trial: Trial) -> tuple[nn.Module, list[Inputs], Any]:
+    """Return what is exported, inputs to try it with, and the `dynamic_shapes`, if any."""
     if kind == "generator":
         return trial.component, [(torch.randn(2, *trial.component.latent_shape),)], None
     if kind in NETWORKS:
         return trial.component, [(trial.batch().images[:2],)], None
     form = _form(trial)
     batches = [_inputs(trial, form, other) for other in (0, 1)]
-    return form.module, batches, [form.dynamic[name] for name in form.inputs]
+    return form.module, batches, form.dynamic_shapes(batches[0])
 
 
 def _form(trial: Trial) -> Deployed:
@@ -146,17 +143,13 @@ def _is_close(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(one.float(), other.float(), 1e-3, 1e-4)
 
 
-def _through_torch(
-    module: nn.Module, inputs: Inputs, dynamic: list[Mapping[int, str]] | None
-) -> Program:
+def _through_torch(module: nn.Module, inputs: Inputs, dynamic_shapes: Any) -> Program:
     """Return a program of `torch.export`."""
-    run = torch.export.export(module, inputs, dynamic_shapes=_shapes(module, dynamic)).module()
+    run = torch.export.export(module, inputs, dynamic_shapes=dynamic_shapes).module()
     return lambda given: [value for _, value in leaves(run(*given))]
 
 
-def _through_onnx(
-    module: nn.Module, inputs: Inputs, dynamic: list[Mapping[int, str]] | None
-) -> Program:
+def _through_onnx(module: nn.Module, inputs: Inputs, dynamic_shapes: Any) -> Program:
     """Return an ONNX program, run by the reference implementation.
 
     Raises:
@@ -170,7 +163,7 @@ def _through_onnx(
 
     file = BytesIO()
     program: Any = torch.onnx.export(
-        module, inputs, dynamo=True, verbose=False, dynamic_shapes=_shapes(module, dynamic)
+        module, inputs, dynamo=True, verbose=False, dynamic_shapes=dynamic_shapes
     )
     program.save(file)
     evaluator = ReferenceEvaluator(load_model_from_string(file.getvalue()))
@@ -182,16 +175,7 @@ def _through_onnx(
     ]
 
 
-def _shapes(module: nn.Module, dynamic: list[Mapping[int, str]] | None) -> Any:
-    """Return the `dynamic_shapes` of an export, for the inputs of a deployed form."""
-    if dynamic is None:
-        return None
-    shapes = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in dynamic)
-    *_, last = signature(module.forward).parameters.values()
-    return (shapes,) if last.kind is last.VAR_POSITIONAL else shapes
-
-
-_FORMATS: dict[str, Callable[[nn.Module, Inputs, list[Mapping[int, str]] | None], Program]] = {
+_FORMATS: dict[str, Callable[[nn.Module, Inputs, Any], Program]] = {
     "torch": _through_torch,
     "onnx": _through_onnx,
 }

@@ -101,6 +101,7 @@ def built(offer: Offer, shape: Shape | None = None) -> Any:
 
 def _facts(shape: Shape) -> dict[str, Any]:
     backbone = TinyBackbone(shape)
+    parameters = dict(backbone.named_parameters())
     return {
         "split": "train",
         "image_shape": shape,
@@ -113,6 +114,8 @@ def _facts(shape: Shape) -> dict[str, Any]:
         "heads": {"tiny": TinyHead(backbone.feature_info)},
         "generator": TinyGenerator(shape),
         "discriminator": TinyDiscriminator(shape),
+        "params": [{"params": [*parameters.values()], "param_names": [*parameters]}],
+        "optimizer": torch.optim.SGD(parameters.values(), lr=0.1),
     }
 
 
@@ -196,6 +199,7 @@ def _task(kind: str, component: Any, shape: Shape) -> Task:
         "generator": _of_latents,
         "discriminator": _of_images,
         "backbone": _of_images,
+        "network": _of_inputs,
     }
     return Probe(component, judges[kind])
 
@@ -208,6 +212,20 @@ def _of_images(network: Any, batch: Batch, step: Step) -> Tensor:
     return _size(network(batch.images))
 
 
+def _of_inputs(network: Any, batch: Batch, step: Step) -> Tensor:
+    return _size(network(*own_inputs(network, batch)))
+
+
+def own_inputs(network: Any, batch: Batch) -> tuple[Any, ...]:
+    """Return the inputs that a network is tried on, on the device of a batch.
+
+    They come from its static method `gvt_inputs(count)`; without it, it gets images.
+    """
+    if not hasattr(network, "gvt_inputs"):
+        return (batch.images,)
+    return tuple(value.to(batch.images.device) for value in network.gvt_inputs(len(batch)))
+
+
 def _loss(network: Any, batch: Batch, step: Step) -> Tensor:
     assert batch.targets is not None
     value: Tensor = network(batch.images, batch.targets["class"])
@@ -216,7 +234,10 @@ def _loss(network: Any, batch: Batch, step: Step) -> Tensor:
 
 def _size(outputs: Any) -> Tensor:
     """Return a scalar that depends on every tensor of a tree."""
-    return torch.stack([leaf.float().square().mean() for _, leaf in leaves(outputs)]).sum()
+    sizes = [leaf.float().square().mean() for _, leaf in leaves(outputs)]
+    if not sizes:
+        raise Skipped("it returns no tensor; see the rule 'shapes'")
+    return torch.stack(sizes).sum()
 
 
 def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -107,7 +107,9 @@ def test_a_head_without_tensors_predicts_and_has_no_deployed_form():
     assert task.predicts() == {"whole": ("class", "scores"), "own": ()}
     (prediction,) = task.predict(gvt.Batch.of_images(torch.rand(1, 1, 8, 8)))
     assert prediction["own"].keys() == {"number"}
-    with pytest.raises(NotImplementedError, match="head own has no deployed form: a Predicting should declare"):
+    with pytest.raises(
+        NotImplementedError, match="head own has no deployed form: a Predicting should declare"
+    ):
         task.deployed()
     with pytest.raises(NotImplementedError, match="Head implements neither tensors nor predict"):
         gvt.Head().predict(None)
@@ -147,10 +149,9 @@ def test_an_exported_program_takes_batches_and_images_of_other_sizes():
     backbone = Backbone()
     task = gvt.MultiHead(backbone, {"whole": classifier(backbone), "each": pixels(backbone)}).eval()
     form = task.deployed()
-    axes = dict.fromkeys(form.dynamic["image"], torch.export.Dim.DYNAMIC)
-    program = torch.export.export(
-        form.module, (torch.rand(2, 1, 8, 10),), dynamic_shapes=((axes,),)
-    ).module()
+    example = (torch.rand(2, 1, 8, 10),)
+    shapes = form.dynamic_shapes(example)
+    program = torch.export.export(form.module, example, dynamic_shapes=shapes).module()
     for shape in ((1, 1, 16, 7), (5, 1, 9, 9)):
         images = torch.rand(shape)
         for found, expected in zip(program(images), form.module(images), strict=True):
