@@ -50,7 +50,7 @@ class Field:
         is_spatial: Whether the value is in pixels of the image, so that it is transformed with the
             image, and mapped back to the original image.
         varying: The axes of a batch of inputs, besides the first, whose lengths differ from batch
-            to batch, each with a name such as `height` or `length`.
+            to batch, each with a name such as `height`; the same name stands for the same length.
     """
 
     is_dense: ClassVar[bool] = False

@@ -22,7 +22,7 @@ class DeployedHeads(nn.Module):
         vocabularies: The classes of each head that learns from one part of mixed data.
 
     Attributes:
-        inputs: The fields that the backbone and the heads read; those of the backbone come first.
+        inputs: The field of each input by name; those that the backbone reads come first.
         outputs: The field of each output by name, `KEY` of the only head, or `HEAD/KEY`.
 
     Raises:
@@ -35,7 +35,7 @@ class DeployedHeads(nn.Module):
         super().__init__()
         self.backbone, self.heads = backbone, nn.ModuleDict(heads)
         self.vocabularies, self.reads = vocabularies, getattr(backbone, "reads", ("image",))
-        self.inputs = dict.fromkeys(self.reads)
+        self.inputs = {key: key for key in self.reads}
         self.outputs: dict[str, str] = {}
         for name, head in heads.items():
             predicts = getattr(head, "predicts", ())
@@ -44,7 +44,7 @@ class DeployedHeads(nn.Module):
                     f"head {name} has no deployed form: a {type(head).__name__} should declare "
                     "the keys `predicts`, and implement `tensors`"
                 )
-            self.inputs |= dict.fromkeys(getattr(head, "reads", ()))
+            self.inputs |= {key: key for key in getattr(head, "reads", ())}
             self.outputs |= {short_name(name, heads, key): key for key in predicts}
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -62,12 +62,6 @@ class DeployedHeads(nn.Module):
         return tuple(outputs[name] for name in self.outputs)
 
     def dynamic(self, name: str) -> dict[int, str]:
-        """Return the symbols of the axes of an input that vary.
-
-        All that is in pixels has the height and the width of the images, unless these are fixed.
-        """
-        field = field_of(name)
-        is_fixed = field.is_dense and getattr(self.backbone, "image_size", None) is not None
-        place = "" if field.is_spatial else f"{name}_"
-        varying = {} if is_fixed and field.is_spatial else field.varying
-        return {0: "batch", **{axis: place + symbol for axis, symbol in varying.items()}}
+        """Return the symbols of the axes of an input that vary; images may have a single size."""
+        is_fixed = name == "image" and getattr(self.backbone, "image_size", None) is not None
+        return {0: "batch", **({} if is_fixed else field_of(name).varying)}

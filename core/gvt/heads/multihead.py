@@ -151,8 +151,8 @@ class MultiHead(Task):
             NotImplementedError: If a head has no deployed form; names it.
         """
         module = DeployedHeads(self.backbone, dict(self._heads()), self.vocabularies)
-        inputs = {key: key for key in module.inputs}
-        return Deployed(module, inputs, module.outputs, {k: module.dynamic(k) for k in inputs})
+        dynamic = {name: module.dynamic(name) for name in module.inputs}
+        return Deployed(module, module.inputs, module.outputs, dynamic)
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
         """Return the prediction of a head from the scores of pixels (K, H, W)."""
