@@ -45,7 +45,8 @@ a static method `gvt_example(folder: Path)` of the component, which may write fi
 for example those of a data set. Without it, a rule that needs such parameters is skipped, with the
 reason. A head with targets that gvt does not know has a static method `gvt_targets(index: int)`,
 which returns the targets of an image by key. A network whose inputs are not images has a static
-method `gvt_inputs(count: int)`, which returns a tuple with the inputs of `count` samples.
+method `gvt_inputs(count: int)`, which returns a tuple with the inputs of `count` samples. A task
+gets small networks, or those in its example, such as `{"g_ab": {"name": "translator"}}`.
 
 A component that can be exported declares the formats, `exports = ("torch", "onnx")` for
 `torch.export` and ONNX, which the rule `exports` checks. Heads and tasks are exported in their
