@@ -23,7 +23,7 @@ OURS = [plugin.name for plugin in default_registry().plugins if plugin.distribut
 CHECKS = [c for name in OURS for c in checks(name) if not _is_run_elsewhere(c)]
 
 # Exported in a second or less; the others take several.
-QUICK_EXPORTS = {f"head:{name}" for name in ("classifier", "multilabel", "fcn", "localise")}
+QUICK_EXPORTS = {f"head:{name}" for name in ("classifier", "multilabel", "fcn", "realness")}
 
 # Data sets whose files cannot be generated: torchvision compares their MD5.
 UNTRIED = {"dataset:cifar10"}
