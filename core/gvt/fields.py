@@ -55,10 +55,13 @@ class Field:
         is_dense: Whether the values of a batch are one tensor, and otherwise a list.
         is_spatial: Whether the value is in pixels of the image, so that it is transformed with the
             image, and mapped back to the original image.
+        varying: The axes of a batch of inputs, besides the first, whose lengths differ from batch
+            to batch, each with a name such as `height`; the same name stands for the same length.
     """
 
     is_dense: ClassVar[bool] = False
     is_spatial: ClassVar[bool] = False
+    varying: ClassVar[Mapping[int, str]] = {}
 
     def collate(self, values: Sequence[Any], frame: Frame, records: Sequence[Record]) -> Any:
         """Return the values of a batch: a tensor if the field is dense, and otherwise a list.

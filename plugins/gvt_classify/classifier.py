@@ -37,6 +37,8 @@ class Classifier(DenseHead):
     """
 
     needs = ("class",)
+    predicts = ("class", "scores")
+    exports = ("torch",)
 
     def __init__(
         self,
@@ -71,11 +73,9 @@ class Classifier(DenseHead):
         )
         return {"cross_entropy": value}
 
-    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return for each image its `class` () and `scores` (num_classes,), which sum to 1."""
-        scores = outputs.float().softmax(dim=1)
-        best = outputs.argmax(dim=1)
-        return [{"class": c, "scores": s} for c, s in zip(best, scores, strict=True)]
+    def tensors(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Return `class` (N,) and `scores` (N, num_classes), which sum to 1 for each image."""
+        return {"class": outputs.argmax(dim=1), "scores": outputs.float().softmax(dim=1)}
 
     def metric(self) -> StackedMetric:
         """Return `accuracy`, `precision`, `recall`, `f1` and the table `confusion`.
