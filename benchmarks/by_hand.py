@@ -92,8 +92,7 @@ class Classifier(ByHand):
         """Train on one batch."""
         self.optimizer.zero_grad()
         with self.autocast():
-            size = (images.shape[-2], images.shape[-1])
-            batch = gvt.Batch(images, gvt.Frame((size,) * len(images), size))
+            batch = gvt.Batch.of_images(images)
             logits = self.task.heads.digit(self.task.backbone(images), batch)
             loss = F.cross_entropy(logits, labels)
         loss.backward()

@@ -97,9 +97,7 @@ def batch_of(images: int) -> gvt.Batch:
         mask[y1:y2, x1 : (x1 + x2) // 2] = 1
     labels = torch.randint(CLASSES, (images, OBJECTS))
     targets = gvt.Targets({}, {"boxes": list(boxes), "labels": list(labels), "masks": list(masks)})
-    return gvt.Batch(
-        torch.rand(images, 3, *CANVAS), gvt.Frame((CANVAS,) * images, CANVAS), targets=targets
-    )
+    return gvt.Batch.of_images(torch.rand(images, 3, *CANVAS), targets=targets)
 
 
 def training(ours: gvt.MultiHead, theirs: nn.Module, batch: gvt.Batch) -> list[Callable[[], None]]:

@@ -92,7 +92,7 @@ def batch_of(images: Tensor, proposals: list[Tensor]) -> gvt.Batch:
     labels = [torch.arange(len(objects)) % CLASSES for objects in boxes]
     targets = gvt.Targets({}, {"boxes": boxes, "labels": labels})
     frame = gvt.Frame((CANVAS,) * len(images), CANVAS)
-    return gvt.Batch(images, frame, {"proposals": proposals}, targets)
+    return gvt.Batch({"image": images, "proposals": proposals}, frame, targets)
 
 
 def training(task: gvt.Task, batch: gvt.Batch) -> Callable[[], None]:

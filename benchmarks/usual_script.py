@@ -36,8 +36,7 @@ def classifier(task: gvt.Task, config: gvt.RunConfig) -> Step:
 
     def step(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         optimizer.zero_grad()
-        size = (images.shape[-2], images.shape[-1])
-        batch = gvt.Batch(images, gvt.Frame((size,) * len(images), size))
+        batch = gvt.Batch.of_images(images)
         loss = F.cross_entropy(head(backbone(images), batch), labels)
         loss.backward()
         optimizer.step()

@@ -1,7 +1,6 @@
 """Public names of gvt, each with its module; imported when first used."""
 
 from .batch import (
-    DENSE_KEYS as DENSE_KEYS,
     IGNORED as IGNORED,
     Batch as Batch,
     Frame as Frame,
@@ -38,6 +37,7 @@ from .errors import (
     RunInUseError as RunInUseError,
     UsageError as UsageError,
 )
+from .fields import Field as Field, Shown as Shown
 from .heads.metrics import StackedMetric as StackedMetric
 from .heads.multihead import MultiHead as MultiHead
 from .heads.vocabulary import Vocabulary as Vocabulary
@@ -52,12 +52,8 @@ from .interfaces import (
     Loss as Loss,
     Metric as Metric,
     MixedDataset as MixedDataset,
-    Phase as Phase,
     Prediction as Prediction,
     ResidentDataset as ResidentDataset,
-    Step as Step,
-    Task as Task,
-    TrainingLoop as TrainingLoop,
 )
 from .loop.evaluation import Evaluation as Evaluation, Mistake as Mistake, evaluate as evaluate
 from .loop.listener import Listener as Listener, Run as Run
@@ -75,6 +71,13 @@ from .session.build import create as create
 from .session.judging import evaluate_checkpoint as evaluate_checkpoint
 from .session.opened import Opened as Opened, open as open
 from .session.saved import load as load, sample as sample
+from .task import (
+    Deployed as Deployed,
+    Phase as Phase,
+    Step as Step,
+    Task as Task,
+    TrainingLoop as TrainingLoop,
+)
 from .vision.layers import Dropout as Dropout
 from .vision.pictures.reader import PictureReader as PictureReader
 

@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gvt.errors import DataError
+
 IGNORED = 255
 """Value of ignored pixels in `semantic`."""
-
-DENSE_KEYS = frozenset({"class", "semantic"})
-"""Targets that are stacked to one tensor per batch; all others are ragged, and lists."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +48,26 @@ class Record:
 
 @dataclass(frozen=True)
 class Sample:
-    """One item of a data set.
+    """One item of a data set. Its keys are fields; see `gvt.fields`.
 
     Attributes:
-        image: (C, H, W), uint8 or float in [0, 1].
-        targets: Labels, by torchvision's keys; a missing key means unlabelled.
+        inputs: Inputs of the model by field, such as `image`, (C, H, W) uint8 or float in [0, 1].
+        targets: Labels by field, with torchvision's keys; a missing key means unlabelled.
         record: Origin and geometry.
-        inputs: Inputs of the model besides the image.
     """
 
-    image: Tensor
+    inputs: Mapping[str, Any]
     targets: Mapping[str, Any]
     record: Record
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def image(self) -> Tensor:
+        """The input `image`, (C, H, W).
+
+        Raises:
+            DataError: If the sample has no image.
+        """
+        return _image(self.inputs, self.record.source)
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,18 @@ class Frame:
     """Sizes of the images of a batch in pixels.
 
     Attributes:
-        sizes: (H, W) of each image without padding.
+        sizes: (H, W) of each image without padding; empty for samples without images.
         canvas: (H, W) of all images with padding.
     """
 
-    sizes: tuple[tuple[int, int], ...]
-    canvas: tuple[int, int]
+    sizes: tuple[tuple[int, int], ...] = ()
+    canvas: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def of(cls, images: Tensor) -> Frame:
+        """Return the sizes of images (N, C, H, W) without padding."""
+        canvas = (int(images.shape[-2]), int(images.shape[-1]))
+        return cls((canvas,) * len(images), canvas)
 
 
 @dataclass(frozen=True)
@@ -123,29 +135,43 @@ class Targets:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch, the input of a task.
+    """A batch, the input of a task. Its keys are fields; see `gvt.fields`.
 
     Attributes:
-        images: (N, C, H, W) float32 in [0, 1], padded with zeros at the right and the bottom.
-        frame: Sizes without and with padding.
-        inputs: Inputs of the model besides the images, such as proposals or a question. The
-            entry of a sample without the input is None.
+        inputs: Inputs of the model by field: `image`, (N, C, H, W) float32 in [0, 1], padded with
+            zeros at the right and the bottom, `tokens`, `proposals`. In a list, the entry of a
+            sample without the input is None.
+        frame: Sizes of images without and with padding.
         targets: The targets; None for prediction.
-        records: Origin and geometry of each image.
+        records: Origin and geometry of each sample.
     """
 
-    images: Tensor
-    frame: Frame
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any]
+    frame: Frame = Frame()
     targets: Targets | None = None
     records: Sequence[Record] = ()
 
+    @classmethod
+    def of_images(cls, images: Tensor, targets: Targets | None = None) -> Batch:
+        """Return a batch of images (N, C, H, W) without padding."""
+        return cls({"image": images}, Frame.of(images), targets)
+
     def __len__(self) -> int:
-        return self.images.shape[0]
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def images(self) -> Tensor:
+        """The input `image`, (N, C, H, W).
+
+        Raises:
+            DataError: If the batch has no images.
+        """
+        return _image(self.inputs, "the batch")
 
     def pin_memory(self) -> Batch:
-        """Return the batch with its images in page-locked memory; called by DataLoader for CUDA."""
-        return replace(self, images=self.images.pin_memory())
+        """Return the batch with its inputs in page-locked memory; DataLoader calls it for CUDA."""
+        pinned = {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in self.inputs.items()}
+        return replace(self, inputs=pinned)
 
     def select(self, rows: Tensor) -> Batch:
         """Return the batch of some rows, (K,) int64 on the CPU, in their order."""
@@ -156,12 +182,17 @@ class Batch:
                 return {key: pick(of_key) for key, of_key in value.items()}
             if isinstance(value, Tensor):
                 return value[rows.to(value.device)]
-            return [value[i] for i in indices] if isinstance(value, Sequence) else value
+            return [value[i] for i in indices] if isinstance(value, Sequence) and value else value
 
         return Batch(
-            images=pick(self.images),
-            frame=Frame(tuple(pick(self.frame.sizes)), self.frame.canvas),
             inputs=pick(self.inputs),
+            frame=Frame(tuple(pick(self.frame.sizes)), self.frame.canvas),
             targets=self.targets and Targets(**pick(vars(self.targets))),
-            records=pick(self.records) if self.records else (),
+            records=pick(self.records),
         )
+
+
+def _image(inputs: Mapping[str, Any], source: str) -> Tensor:
+    if "image" not in inputs:
+        raise DataError(f"{source} has no image; its inputs are {', '.join(inputs) or 'none'}")
+    return inputs["image"]  # type: ignore[no-any-return]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,24 +12,24 @@ from torch import Tensor
 
 from gvt.batch import Batch, Record
 from gvt.errors import DataError
+from gvt.fields import field_of
 from gvt.interfaces import Prediction
 from gvt.predictions import by_head
 
 __all__ = [
-    "SPATIAL_KEYS",
     "boxes_through",
     "boxes_to_original",
     "canvas_pixels",
     "canvas_points",
+    "is_spatial",
+    "maps_to_original",
     "mask_boxes",
     "scores_of_pixels",
 ]
 
-SPATIAL_KEYS = frozenset({"boxes", "masks", "semantic"})
-
 
 def to_original(predictions: list[Prediction], records: Sequence[Record]) -> list[Prediction]:
-    """Return the predictions in pixels of the original images.
+    """Return the predictions in pixels of the original images, each spatial key by its field.
 
     Boxes become the axis-parallel hull of their mapped corners, clipped to the image. Masks and
     semantic maps are sampled at the nearest canvas pixel; outside the canvas a mask is 0 and a
@@ -39,13 +39,18 @@ def to_original(predictions: list[Prediction], records: Sequence[Record]) -> lis
         DataError: If the geometry of a sample is not known.
     """
     parts = [by_head(prediction) for prediction in predictions]
-    if all(SPATIAL_KEYS.isdisjoint(part) for heads in parts for part in heads.values()):
+    if not any(is_spatial(part) for heads in parts for part in heads.values()):
         return predictions
     mapped = [
         {head: _one_to_original(part, record) for head, part in heads.items()}
         for heads, record in zip(parts, records, strict=True)
     ]
     return [heads.get("", heads) for heads in mapped]
+
+
+def is_spatial(values: Iterable[str]) -> bool:
+    """Return whether a prediction or a target has a key in pixels of the image."""
+    return any(field_of(key).is_spatial for key in values)
 
 
 def to_canvas(predictions: list[Prediction], batch: Batch) -> list[Prediction]:
@@ -106,12 +111,12 @@ def mask_boxes(masks: Tensor) -> Tensor:
 def scores_of_pixels(prediction: Mapping[str, Any]) -> Tensor | None:
     """Return the scores of one head's prediction if each pixel has its own, (K, H, W)."""
     scores = prediction.get("scores")
-    has_maps = not SPATIAL_KEYS.isdisjoint(prediction)
-    return scores if has_maps and isinstance(scores, Tensor) and scores.ndim == 3 else None
+    has_maps = isinstance(scores, Tensor) and scores.ndim == 3
+    return scores if has_maps and is_spatial(prediction) else None
 
 
 def _one_to_original(prediction: Prediction, record: Record) -> Prediction:
-    if SPATIAL_KEYS.isdisjoint(prediction):
+    if not is_spatial(prediction):
         return prediction
     if record.geometry is None:
         raise DataError(
@@ -121,17 +126,14 @@ def _one_to_original(prediction: Prediction, record: Record) -> Prediction:
     mapped = dict(prediction)
     if scores_of_pixels(prediction) is not None:
         del mapped["scores"]
-    if "boxes" in prediction:
-        mapped["boxes"] = boxes_to_original(prediction["boxes"], record.geometry, record.size)
-    if "masks" in prediction:
-        mapped["masks"] = _sampled(prediction["masks"], record, outside=0)
-    if "semantic" in prediction:
-        mapped["semantic"] = _sampled(prediction["semantic"][None], record, outside=255)[0]
+    for key in prediction:
+        if (field := field_of(key)).is_spatial:
+            mapped[key] = field.to_original(prediction[key], record)
     return mapped
 
 
-def _sampled(maps: Tensor, record: Record, outside: int) -> Tensor:
-    """Return (M, H, W) canvas maps at the pixel centres of the original image."""
+def maps_to_original(maps: Tensor, record: Record, outside: int) -> Tensor:
+    """Return (M, H, W) canvas maps at the pixel centres of the original, `outside` elsewhere."""
     assert record.geometry is not None
     if axis_parallel(record.geometry):
         return _picked(maps, record.geometry, record.size, outside)

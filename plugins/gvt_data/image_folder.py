@@ -74,7 +74,7 @@ class ImageFolder:
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    tensors: Callable[[], tuple[Tensor, Mapping[str, Tensor]]]
+    tensors: Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Tensor]]]
 
     def __init__(
         self,
@@ -141,9 +141,9 @@ class ImageFolder:
             targets = {"labels": indices}
         elif self.info.labels is not None:
             targets = {"class": indices[0]}
-        return Sample(image, targets, record)
+        return Sample({"image": image}, targets, record)
 
-    def _tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _tensors(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
         shape, labels = self.info.image_shape, self.info.labels
         if shape is None:
             raise DataError(
@@ -157,7 +157,7 @@ class ImageFolder:
                 images[index] = image
                 records.append(record)
         self._records = records
-        return images, {} if labels is None else {"class": labels}
+        return {"image": images}, {} if labels is None else {"class": labels}
 
     def record(self, index: int) -> Record:
         """Return the origin of one image."""

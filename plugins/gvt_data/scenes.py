@@ -12,7 +12,8 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from gvt import DENSE_KEYS, Record, Sample, derive
+from gvt import Record, Sample, derive
+from gvt.fields import field_of
 
 from .mnist import MNIST
 from .scene import PAPER, Array, Placed, Rules, drawn, largest, planned
@@ -62,7 +63,7 @@ class Scenes:
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    tensors: Callable[[], tuple[Tensor, Mapping[str, Tensor]]]
+    tensors: Callable[[], tuple[Mapping[str, Tensor], Mapping[str, Tensor]]]
 
     def __init__(
         self,
@@ -91,8 +92,8 @@ class Scenes:
         sizes = (least, greatest)
         self._rules = Rules((height, width), channels, objects, sizes, overlap, rotation)
         digits = MNIST("train" if split == "train" else "test")
-        images, targets_of = digits.tensors()
-        self._glyphs, self._digits = images[:, 0].numpy(), targets_of["class"].numpy()
+        inputs, targets_of = digits.tensors()
+        self._glyphs, self._digits = inputs["image"][:, 0].numpy(), targets_of["class"].numpy()
         self.split, self._seed = split, seed
         self._count = count if split == "train" else held_out
         self._targets = TARGETS if targets is None else tuple(targets)
@@ -103,7 +104,7 @@ class Scenes:
             background=True,
             labels=torch.tensor(labels),
         )
-        if set(self._targets) <= DENSE_KEYS:
+        if all(field_of(key).is_dense for key in self._targets):
             # This makes it a gvt.ResidentDataset, which needs targets of one shape.
             self.tensors = self._tensors
 
@@ -125,7 +126,7 @@ class Scenes:
         image, owner = drawn(random, self._rules, plan, glyphs)
         targets = _targets_of(owner, self._digits[numbers])
         kept = {str(key): targets[key] for key in self._targets}
-        return Sample(torch.from_numpy(image), kept, self.record(index))
+        return Sample({"image": torch.from_numpy(image)}, kept, self.record(index))
 
     def record(self, index: int) -> Record:
         """Return the origin of an image."""
@@ -143,10 +144,10 @@ class Scenes:
     def _random(self, index: int) -> np.random.Generator:
         return np.random.default_rng(derive(self._seed, "scenes", self.split, index))
 
-    def _tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def _tensors(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
         samples = [self[index] for index in range(len(self))]
         images = torch.stack([sample.image for sample in samples])
-        return images, {
+        return {"image": images}, {
             key: torch.stack([sample.targets[key] for sample in samples]) for key in self._targets
         }
 

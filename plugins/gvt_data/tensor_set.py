@@ -58,11 +58,13 @@ class TensorSet:
 
     def __getitem__(self, index: int) -> Sample:
         """Return an image, (C, H, W) uint8, with its target `class`."""
-        return Sample(self._images[index], {"class": self._labels[index]}, self.record(index))
+        return Sample(
+            {"image": self._images[index]}, {"class": self._labels[index]}, self.record(index)
+        )
 
-    def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Return all images (N, C, H, W) uint8 and their `class` (N,)."""
-        return self._images, {"class": self._labels}
+    def tensors(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Return all `image` (N, C, H, W) uint8 and their `class` (N,)."""
+        return {"image": self._images}, {"class": self._labels}
 
     def record(self, index: int) -> Record:
         """Return the origin of an image."""

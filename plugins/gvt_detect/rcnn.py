@@ -146,9 +146,11 @@ class RCNN(Task):
                     predictions.append(self._detections(torch.cat(vectors), boxes, image))
         return predictions
 
-    def evaluate(self, batch: Batch) -> tuple[list[dict[str, Any]], dict[str, tuple[Tensor, int]]]:
+    def evaluate(
+        self, batch: Batch, step: Step
+    ) -> tuple[list[dict[str, Any]], dict[str, tuple[Tensor, int]]]:
         """Return the predictions, and the losses with the number of images with true boxes."""
-        step, losses = Step(0), {}
+        losses: dict[str, tuple[Tensor, int]] = {}
         labelled = self._labelled(batch)
         if labelled is not None:
             for phase in self.phases:

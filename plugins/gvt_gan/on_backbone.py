@@ -14,7 +14,6 @@ from gvt import (
     Batch,
     ConfigError,
     Discriminator,
-    Frame,
     Head,
     MultiHead,
     Targets,
@@ -87,13 +86,8 @@ class OnBackbone(Discriminator):
         Raises:
             ConfigError: If the head `realness` does not return one logit for each image.
         """
-        size = (int(images.shape[-2]), int(images.shape[-1]))
-        batch = Batch(
-            # The only place where images are mapped from the data range to that of backbones.
-            between(self.data_range, (0.0, 1.0), images),
-            Frame((size,) * len(images), size),
-            targets=targets,
-        )
+        # The only place where images are mapped from the data range to that of backbones.
+        batch = Batch.of_images(between(self.data_range, (0.0, 1.0), images), targets=targets)
         features = self.backbone(batch.images)
         logits = self._logits(features, batch)
         losses: dict[str, Tensor] = {}

@@ -16,6 +16,7 @@ from gvt import (
     Generator,
     Metric,
     Phase,
+    Shown,
     Step,
     Targets,
     Task,
@@ -130,7 +131,9 @@ class GAN(Task):
         task = supervised(self.discriminator)
         return super().decide(head, scores) if task is None else task.decide(head, scores)
 
-    def evaluate(self, batch: Batch) -> tuple[list[dict[str, Any]], dict[str, tuple[Tensor, int]]]:
+    def evaluate(
+        self, batch: Batch, step: Step
+    ) -> tuple[list[dict[str, Any]], dict[str, tuple[Tensor, int]]]:
         """Return predictions and losses on held-out images, with the labels 1 and 0.
 
         Fakes have the same latents in every batch, and the classes in turn. Predictions and losses
@@ -147,7 +150,7 @@ class GAN(Task):
         task = supervised(self.discriminator)
         if task is None:
             return [], losses
-        predictions, further = task.evaluate(batch)
+        predictions, further = task.evaluate(batch, step)
         return predictions, losses | further
 
     def metric(self) -> Metric | None:
@@ -187,7 +190,7 @@ class GAN(Task):
         """
         return self._drawn(self._latents(count, seed), self._in_turn(count))
 
-    def pictures(self, seed: int) -> dict[str, Tensor]:
+    def pictures(self, seed: int, examples: Batch | None) -> dict[str, Tensor | Shown]:
         """Return a sheet of samples, with the same latents for the same seed."""
         if self.show == "training":
             return {}  # see `_fakes`

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from gvt import Prediction, UsageError
-from gvt.geometry import SPATIAL_KEYS, scores_of_pixels
+from gvt.geometry import is_spatial, scores_of_pixels
 from gvt.predictions import by_head
 from gvt.vision.drawing import MOST_CLASSES
 
@@ -61,7 +61,7 @@ def _form(place: str, part: Mapping[str, Any]) -> Form:
         if {"boxes", "labels"} <= part.keys():
             return Form("boxes", 1)
         for key in ("class", "labels"):
-            if key in part and SPATIAL_KEYS.isdisjoint(part):
+            if key in part and not is_spatial(part):
                 return Form(key, len(scores))
     raise UsageError(
         f"{place}predictions of {', '.join(part) or 'nothing'} cannot be written; supported are "

@@ -81,8 +81,8 @@ class Scorer:
         """Return the task's predictions for images (N, C, H, W) uint8."""
         size = (pixels.shape[-2], pixels.shape[-1])
         batch = Batch(
-            images=self._placement.images(pixels),
-            frame=Frame((size,) * len(pixels), size),
+            {"image": self._placement.images(pixels)},
+            Frame((size,) * len(pixels), size),
             records=[Record(source, size)] * len(pixels),
         )
         with torch.no_grad(), self._placement.autocast():

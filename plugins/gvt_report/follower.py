@@ -6,9 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
-
-from gvt import Evaluation, Run
+from gvt import Evaluation, Run, Shown
 from gvt.runs import RunFolder
 from gvt.vision.drawing import save_samples
 
@@ -53,7 +51,7 @@ class Follower:
         """Store an evaluation; the last one of each split is drawn at the end."""
         self._evaluations[split] = (step, evaluation)
 
-    def draw(self, step: int, pictures: Mapping[str, Tensor]) -> None:
+    def draw(self, step: int, pictures: Mapping[str, Shown]) -> None:
         """Save sheets, and the progress of the first image of the first sheet.
 
         Args:
@@ -63,9 +61,9 @@ class Follower:
         for name, sheet in pictures.items():
             path = sheet_path(self._folder.samples, name, step)
             with drawing(path):
-                save_sheet(sheet, path)
+                save_sheet(sheet.value, path)
         name, sheet = next(iter(pictures.items()))
-        self._followed = (name, (sheet.shape[-2], sheet.shape[-1]))
+        self._followed = (name, (sheet.value.shape[-2], sheet.value.shape[-1]))
         if time.monotonic() - self._progress_drawn_at > PROGRESS_SECONDS:
             self._draw_progress(step)
 

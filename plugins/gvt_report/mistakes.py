@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from gvt import Mistake
-from gvt.geometry import SPATIAL_KEYS
+from gvt.geometry import is_spatial
 from gvt.vision.drawing import sample_tile, save_tiles, words_of
 
 GAP = 4
@@ -39,7 +39,7 @@ def _tile(mistake: Mistake, classes: Sequence[str]) -> Image.Image:
     """Return a sample with its prediction and the truth, side by side if both are drawn."""
     truth = _truth(mistake)
     predicted, right = words_of(mistake.prediction, classes), words_of(truth, classes)
-    if SPATIAL_KEYS.isdisjoint(truth):
+    if not is_spatial(truth):
         captions = [predicted, f"is {right}"]
         return sample_tile(mistake.image, mistake.prediction, classes, captions)
     blank = " " if predicted or right else ""  # so that all captions have the same height

@@ -61,7 +61,7 @@ def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None
     """Write every sheet as one image."""
     if writer := _writers.get(run.folder):
         for name, sheet in pictures.items():
-            writer.sheet(f"pictures/{name}", sheet, step)
+            writer.sheet(f"pictures/{name}", sheet.value, step)
 
 
 @hookimpl

@@ -57,6 +57,14 @@ def gvt_names() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 
 @hookspec
+def gvt_fields() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Return the fields that the plugin adds: keys of samples. Called when one is first used.
+
+    Each name has the place of a `gvt.Field`, `"package.module:Class"`.
+    """
+
+
+@hookspec
 def gvt_run_started(run: Any) -> None:
     """Called once, before the first step of a run or a resumed run, when all is built."""
 
@@ -88,7 +96,7 @@ def gvt_evaluated(
 
 @hookspec
 def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None:
-    """Called with sheets by name: (N, C, H, W) or (rows, columns, C, H, W) tensors in [0, 1]."""
+    """Called with what the task shows by name, each a `gvt.Shown`, such as a sheet of images."""
 
 
 @hookspec

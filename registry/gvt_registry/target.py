@@ -11,7 +11,7 @@ from typing import Any
 from gvt_registry.errors import AmbiguousComponent, BrokenComponent, GvtError
 from gvt_registry.plugin import Plugin
 
-NOUNS = {"gvt_sections": "section", "gvt_names": "name"}
+NOUNS = {"gvt_sections": "section", "gvt_names": "name", "gvt_fields": "field"}
 """Hooks that return targets by name, with what they offer, for messages."""
 
 

@@ -164,7 +164,9 @@ class Blank:
 
     def __getitem__(self, index):
         image = torch.zeros(1, 2, 2, dtype=torch.uint8)
-        return gvt.Sample(image, {"class": torch.tensor(0)}, gvt.Record(f"{index}", (2, 2)))
+        return gvt.Sample(
+            {"image": image}, {"class": torch.tensor(0)}, gvt.Record(f"{index}", (2, 2))
+        )
 
 
 @pytest.mark.parametrize("ema", [None, {}])

@@ -251,7 +251,7 @@ def outputs(task: gvt.Task, images: np.ndarray) -> dict[str, np.ndarray]:
             arrays["sample"] = task.sample(4, 0).numpy()
             arrays["realness"] = task.discriminator(batch_images * 2 - 1).numpy()
         else:
-            predictions = task.predict(gvt.Batch(batch_images, frame))
+            predictions = task.predict(gvt.Batch({"image": batch_images}, frame))
             for number, prediction in enumerate(predictions):
                 parts = by_head(prediction)
                 arrays |= {

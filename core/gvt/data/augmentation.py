@@ -14,7 +14,7 @@ from gvt.data.order import Order, Place
 from gvt.data.transforms import build_transforms, mixes
 from gvt.data_info import DataInfo
 from gvt.errors import ConfigError
-from gvt.geometry import SPATIAL_KEYS
+from gvt.fields import field_of
 from gvt.interfaces import Dataset, MixedDataset
 from gvt.printable import printable
 from gvt.seeding import derive, seeded
@@ -58,15 +58,15 @@ class BatchTransform:
         key = derive(order.seed, "batch", place.epoch, place.number, order.rank)
         with seeded(key, batch.images.device):
             if not self._mixes:
-                return replace(batch, images=self._transform(batch.images))
+                return _with_images(batch, self._transform(batch.images))
             # Wrapped, since transforms would take a second plain tensor for another image.
             images, shares = self._transform(tv_tensors.Image(batch.images), targets["class"])
         dense = {**targets.dense, "class": shares}
-        images = images.as_subclass(Tensor)
-        return replace(batch, images=images, targets=replace(targets, dense=dense))
+        batch = replace(batch, targets=replace(targets, dense=dense))
+        return _with_images(batch, images.as_subclass(Tensor))
 
     def _check(self, keys: Collection[str], partial: Collection[str] = ()) -> None:
-        spatial = sorted(SPATIAL_KEYS & set(keys))
+        spatial = sorted(key for key in keys if field_of(key).is_spatial)
         if spatial:
             raise ConfigError(
                 f"{WHERE}: only images are transformed, but this data has {', '.join(spatial)}; "
@@ -77,6 +77,10 @@ class BatchTransform:
             raise ConfigError(
                 f"{WHERE}: MixUp and CutMix mix images and classes, but this data has {reason}"
             )
+
+
+def _with_images(batch: Batch, images: Tensor) -> Batch:
+    return replace(batch, inputs={**batch.inputs, "image": images})
 
 
 def first_samples(dataset: Dataset) -> list[Sample]:

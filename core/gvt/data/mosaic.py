@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gvt.batch import IGNORED, Sample
-from gvt.data.collate import alike
+from gvt.data.image_fields import in_common_dtype
 from gvt.data.objects import of_objects, picked, tidied, tight
 from gvt.errors import ConfigError
 from gvt.printable import printable
@@ -31,7 +31,7 @@ def check_mosaic(sample: Sample) -> None:
     Raises:
         ConfigError: If they cannot.
     """
-    keys = set(sample.targets) | set(sample.inputs)
+    keys = {*sample.targets, *sample.inputs} - {"image"}
     whole = keys - _PARTS - of_objects(sample.targets).keys()
     if "labels" in keys and not keys & {"boxes", "masks"}:
         whole.add("labels")
@@ -66,7 +66,7 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
     used = [s if (s.record.part, s.targets.keys()) == kind else first for s in samples]
     for sample in used:
         check_mosaic(sample)
-    images = alike(used)
+    images = in_common_dtype([s.image for s in used], [s.record for s in used])
     canvas = images[0].new_full(images[0].shape, GREY if images[0].dtype == torch.uint8 else 0)
     if canvas.is_floating_point():
         canvas += GREY / 255
@@ -75,7 +75,7 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
     for image, window in zip(images, windows, strict=True):
         window.paste(image, canvas)
     targets, record = _joined(used, windows, size), replace(first.record, geometry=None)
-    return replace(first, image=canvas, targets=targets, record=record)
+    return replace(first, inputs={"image": canvas}, targets=targets, record=record)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image, remove_small_boxes
 
-from gvt.batch import DENSE_KEYS
+from gvt.fields import field_of
 from gvt.geometry import mask_boxes
 
 LEAST_SIDE = 1.0
@@ -24,7 +24,9 @@ def of_objects(targets: Mapping[str, Any]) -> dict[str, Tensor]:
     if "boxes" not in targets:
         return {}
     count = len(targets["boxes"])
-    tensors = {k: v for k, v in targets.items() if isinstance(v, Tensor) and k not in DENSE_KEYS}
+    tensors = {
+        k: v for k, v in targets.items() if isinstance(v, Tensor) and not field_of(k).is_dense
+    }
     return {key: value for key, value in tensors.items() if value.ndim > 0 and len(value) == count}
 
 

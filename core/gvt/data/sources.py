@@ -17,13 +17,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from gvt.batch import DENSE_KEYS, Batch, Frame, Record, Sample, Targets
+from gvt.batch import Batch, Frame, Record, Sample, Targets
 from gvt.data.collate import collate
 from gvt.data.mosaic import composed
 from gvt.data.transforms import transform_sample
 from gvt.device.placement import Placement, usable_cores
 from gvt.device.processes import local_rank, processes_here
 from gvt.errors import DataError, GvtError
+from gvt.fields import field_of
 from gvt.interfaces import Dataset
 from gvt.seeding import derive, random_source, seeded
 
@@ -32,22 +33,24 @@ Keys = Iterable[tuple[int, Tensor]]
 
 
 class Resident:
-    """Whole tensors on the device, as uint8."""
+    """Whole tensors on the device, in the dtypes in which the data set stores them."""
 
     def __init__(self, dataset: Any, placement: Placement) -> None:
-        images, targets = dataset.tensors()
+        inputs, targets = dataset.tensors()
         where = f"{type(dataset).__name__}.tensors() returned"
-        if images.dtype != torch.uint8 or images.ndim != 4:
+        images = inputs.get("image")
+        if images is not None and (images.dtype != torch.uint8 or images.ndim != 4):
             raise DataError(
                 f"{where} images of {images.dtype} and shape {tuple(images.shape)}; they should be "
                 "uint8, (N, C, H, W)"
             )
-        if ragged := ", ".join(sorted(targets.keys() - DENSE_KEYS)):
-            dense = ", ".join(sorted(DENSE_KEYS))
-            raise DataError(f"{where} {ragged}; only {dense} can be whole tensors")
+        ragged = [key for key in (*inputs, *targets) if not field_of(key).is_dense]
+        if ragged:
+            raise DataError(f"{where} {', '.join(sorted(ragged))}, which cannot be whole tensors")
         self._dataset, self._placement = dataset, placement
-        self._images = images.to(placement.device)
-        self._targets = {k: v.to(placement.device) for k, v in targets.items()}
+        self._inputs, self._targets = (
+            {k: v.to(placement.device) for k, v in part.items()} for part in (inputs, targets)
+        )
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
         """Yield the batches of these keys, on the device."""
@@ -55,16 +58,13 @@ class Resident:
             yield self._batch(indices)
 
     def _batch(self, indices: Tensor) -> Batch:
-        rows = indices.to(self._images.device)
-        images = self._placement.images(self._images[rows])
-        canvas = (int(images.shape[-2]), int(images.shape[-1]))
-        return Batch(
-            images=images,
-            frame=Frame((canvas,) * len(indices), canvas),
-            # Stored in their dtype, since class maps fit into bytes; losses require int64.
-            targets=Targets({k: v[rows].long() for k, v in self._targets.items()}),
-            records=_LazyRecords(self._dataset, indices),
+        rows = indices.to(self._placement.device)
+        inputs, targets = (
+            {k: field_of(k).on_device(v[rows], self._placement) for k, v in part.items()}
+            for part in (self._inputs, self._targets)
         )
+        frame = Frame.of(inputs["image"]) if "image" in inputs else Frame()
+        return Batch(inputs, frame, Targets(targets), _LazyRecords(self._dataset, indices))
 
 
 class Streamed:
@@ -230,15 +230,11 @@ def _end_workers() -> None:
             process.kill()
 
 
-def _on_device(batch: Batch, placement: Placement) -> Batch:
-    def moved(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value.to(placement.device, non_blocking=True)
-        if isinstance(value, Mapping):
-            return {k: moved(v) for k, v in value.items()}
-        return [moved(v) for v in value] if isinstance(value, list) else value
+def _on_device(batch: Batch, place: Placement) -> Batch:
+    def moved(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: field_of(key).on_device(value, place) for key, value in values.items()}
 
-    images, inputs, targets = placement.images(batch.images), moved(batch.inputs), batch.targets
+    inputs, targets = moved(batch.inputs), batch.targets
     if targets is not None:
         targets = replace(targets, dense=moved(targets.dense), ragged=moved(targets.ragged))
-    return replace(batch, images=images, inputs=inputs, targets=targets)
+    return replace(batch, inputs=inputs, targets=targets)

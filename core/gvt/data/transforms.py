@@ -12,14 +12,12 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from gvt.batch import IGNORED, Sample
+from gvt.batch import Sample
 from gvt.config.parameters import check_parameters, signature_of
 from gvt.config.schema import ComponentConfig
 from gvt.data.objects import picked, tidied, tight
-from gvt.data.proposals import KEY as PROPOSALS
-from gvt.data.proposals import Proposals, left_of
 from gvt.errors import ConfigError
-from gvt.geometry import SPATIAL_KEYS
+from gvt.fields import field_of
 from gvt.printable import printable
 from gvt_registry import nearest
 
@@ -126,41 +124,46 @@ def _configs(where: str, values: Any) -> list[ComponentConfig]:
 
 
 def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
-    """Return the sample with image, boxes, masks and proposals transformed together.
+    """Return the sample with its image and all other spatial fields transformed together.
 
     In pixels from outside the image, masks are 0 and `semantic` is 255, for any `fill` of the
     image. Boxes are clipped to the image and fitted to their masks again, and objects that are no
-    longer visible are dropped; see `gvt.data.objects.tidied`. Proposals in the sample's `inputs`
-    are clipped and dropped likewise. The record's geometry becomes None, since the parameters of a
-    random transform are not known.
+    longer visible are dropped; see `gvt.data.objects.tidied`. Proposals are clipped and dropped
+    likewise. The record's geometry becomes None, since the parameters of a random transform are
+    not known.
 
     Raises:
         ConfigError: If a transform does not support a target of the sample.
     """
-    size = (sample.image.shape[-2], sample.image.shape[-1])
-    inputs = dict(sample.inputs)
-    wrapped = {k: _wrapped(k, v, size) for k, v in sample.targets.items() if k in SPATIAL_KEYS}
-    if "boxes" in wrapped:  # transforms that drop boxes drop the same rows of `labels`
-        wrapped["labels"] = torch.arange(len(wrapped["boxes"]))
-    if PROPOSALS in inputs:
-        wrapped[PROPOSALS] = Proposals.of(inputs[PROPOSALS], size)
+    size = _size(sample.inputs)
+    inputs, targets = (_wrapped(part, size) for part in (sample.inputs, sample.targets))
+    if "boxes" in targets:  # transforms that drop boxes drop the same rows of `labels`
+        targets["labels"] = torch.arange(len(targets["boxes"]))
     try:
-        transformed = transform({"image": tv_tensors.Image(sample.image), **wrapped})
+        transformed = transform({**inputs, **targets})
     except TypeError as error:
         if explained := _explained(error, sample):
             raise explained from error
         raise
-    image = _plain("image", transformed.pop("image"))
-    size = (image.shape[-2], image.shape[-1])
-    if PROPOSALS in transformed:
-        inputs[PROPOSALS] = left_of(transformed.pop(PROPOSALS), size)
+    size = _size(transformed)
     rows = transformed.pop("labels", None)
-    plain = {key: _plain(key, value) for key, value in transformed.items()}
+    plain = {key: field_of(key).unwrapped(value, size) for key, value in transformed.items()}
+    inputs = {**sample.inputs, **{key: plain.pop(key) for key in inputs}}
     targets = {**sample.targets, **plain}
     if rows is not None:
         targets = _objects(sample.targets, plain, rows, size)
-    record = replace(sample.record, geometry=None)
-    return replace(sample, image=image, targets=targets, record=record, inputs=inputs)
+    return Sample(inputs, targets, replace(sample.record, geometry=None))
+
+
+def _size(values: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the (H, W) of the image of a sample; (0, 0) without one."""
+    return tuple(values["image"].shape[-2:]) if "image" in values else (0, 0)
+
+
+def _wrapped(values: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Return the spatial values of a sample as the tensor types that transforms expect."""
+    fields = {key: field_of(key) for key in values}
+    return {k: f.wrapped(values[k], size) for k, f in fields.items() if f.is_spatial}
 
 
 def _objects(
@@ -177,7 +180,7 @@ def _objects(
 
 def _explained(error: TypeError, sample: Sample) -> ConfigError | None:
     """Return a clearer error if torchvision cannot transform the targets of a sample."""
-    keys = ", ".join(sorted(SPATIAL_KEYS & sample.targets.keys()))
+    keys = ", ".join(sorted(key for key in sample.targets if field_of(key).is_spatial))
     text = " ".join(str(error).split())
     if "requires input sample to contain" in text:
         return ConfigError(
@@ -190,20 +193,3 @@ def _explained(error: TypeError, sample: Sample) -> ConfigError | None:
             f"has {keys}; use other transforms"
         )
     return None
-
-
-def _wrapped(key: str, value: Any, size: tuple[int, int]) -> Any:
-    """Return a target as the tensor type that transforms expect."""
-    if key == "boxes":
-        return tv_tensors.BoundingBoxes(value, format="XYXY", canvas_size=size)
-    if key == "semantic":  # inverted, so that 0 for pixels from outside becomes 255
-        return tv_tensors.Mask(IGNORED - value)
-    return tv_tensors.Mask(value) if key == "masks" else value
-
-
-def _plain(key: str, value: Any) -> Any:
-    """Return a transformed tensor without its wrapper."""
-    if isinstance(value, tv_tensors.BoundingBoxes):  # a transform may have changed the format
-        value = v2.functional.convert_bounding_box_format(value, new_format="XYXY")
-    plain = value.as_subclass(Tensor) if isinstance(value, tv_tensors.TVTensor) else value
-    return IGNORED - plain if key == "semantic" else plain

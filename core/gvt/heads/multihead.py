@@ -11,10 +11,12 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Targets
+from gvt.errors import DataError
 from gvt.heads.multihead_metric import MultiHeadMetric, judged
 from gvt.heads.vocabulary import Vocabulary
-from gvt.interfaces import Backbone, Head, Metric, Phase, Prediction, Step, Task
+from gvt.interfaces import Backbone, Head, Metric, Prediction
 from gvt.predictions import short_name
+from gvt.task import Phase, Step, Task
 
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.ParameterDict())})
 """Names of attributes of the containers of heads."""
@@ -129,13 +131,13 @@ class MultiHead(Task):
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return every head's weighted losses."""
         losses: dict[str, Tensor] = {}
-        for name, features, samples, targets in self._lessons(batch, self.backbone(batch.images)):
+        for name, features, samples, targets in self._lessons(batch, self._features(batch)):
             losses |= self._losses(name, self.heads[name](features, samples), targets)
         return losses
 
     def predict(self, batch: Batch) -> list[Prediction]:
         """Return one prediction an image, `{head: {key: value}}`."""
-        return self._predict(self._outputs(self.backbone(batch.images), batch))
+        return self._predict(self._outputs(self._features(batch), batch))
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
         """Return the prediction of a head from the scores of pixels (K, H, W)."""
@@ -145,9 +147,11 @@ class MultiHead(Task):
             return decider.decide(scores)  # type: ignore[no-any-return]
         return words.outside(decider.decide(words.own_scores(scores)))
 
-    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
+    def evaluate(
+        self, batch: Batch, step: Step
+    ) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
         """Return predictions, and losses with the number of samples of each, from one pass."""
-        features = self.backbone(batch.images)
+        features = self._features(batch)
         outputs = self._outputs(features, batch)
         losses: dict[str, tuple[Tensor, int]] = {}
         for name, rows, samples, targets in self._lessons(batch, features):
@@ -189,6 +193,21 @@ class MultiHead(Task):
                     f"{', '.join(head.needs) or 'what it needs'}"
                 )
         return messages
+
+    def _features(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the feature maps of the inputs that the backbone reads.
+
+        Raises:
+            DataError: If the batch lacks one.
+        """
+        reads = getattr(self.backbone, "reads", ("image",))
+        if lacking := [key for key in reads if key not in batch.inputs]:
+            raise DataError(
+                f"the backbone reads {', '.join(reads)}, and the data has no {', '.join(lacking)}; "
+                f"its inputs are {', '.join(batch.inputs)}"
+            )
+        features: Mapping[str, Tensor] = self.backbone(*(batch.inputs[key] for key in reads))
+        return features
 
     def _heads(self) -> list[tuple[str, Head]]:
         return list(self.heads.items())  # type: ignore[arg-type]
@@ -252,7 +271,7 @@ def taught(
     if rows is not None:
         if not len(rows):
             return None
-        there = rows.to(batch.images.device)
+        there = rows.to(next(iter(features.values())).device)
         features = {key: feature[there] for key, feature in features.items()}
         batch = batch.select(rows)
     assert batch.targets is not None

@@ -26,6 +26,7 @@ class MultiHeadMetric:
         self.metrics = {n: m for n, head in heads.items() if (m := head.metric()) is not None}
         self._heads, self._vocabularies = heads, vocabularies
         self._judged: set[str] = set()
+        self.needs = {key for m in self.metrics.values() for key in getattr(m, "needs", ())}
 
     def to(self, device: torch.device) -> MultiHeadMetric:
         """Move the metrics' state."""

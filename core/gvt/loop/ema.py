@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from gvt.config.schema import EmaConfig
-from gvt.interfaces import Task
 from gvt.loop.trainable import check_names
+from gvt.task import Task
 
 
 class Ema:

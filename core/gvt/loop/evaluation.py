@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from gvt.batch import Batch, Record
 from gvt.device.processes import World
-from gvt.geometry import SPATIAL_KEYS, scores_of_pixels, to_canvas, to_original
-from gvt.interfaces import Curves, Prediction, Task
+from gvt.geometry import is_spatial, scores_of_pixels, to_canvas, to_original
+from gvt.interfaces import Curves, Prediction
 from gvt.loop.figures import Figure
 from gvt.loop.losses import check_single
 from gvt.predictions import by_head, short_name
+from gvt.seeding import derive, seeded
+from gvt.task import Step, Task
 
 BACKGROUND = "background"
 """The name of pixels that are of no class."""
@@ -94,6 +96,9 @@ def evaluate(
     world: World | None = None,
     classes: Sequence[str] = (),
     results: Callable[[Record], Prediction] | None = None,
+    *,
+    seed: int = 0,
+    split: str = "held out",
 ) -> Evaluation:
     """Evaluate a task, or predictions from elsewhere by its metrics, on held-out data.
 
@@ -107,19 +112,24 @@ def evaluate(
         classes: Names of the classes, for metrics that have a value for each.
         results: Returns the prediction for a record, in pixels of the original image, in place
             of the task's.
+        seed: Seed of the random numbers of the evaluation, which depend on the split and the
+            number of the batch, too.
+        split: Name of the split.
     """
     world = world or World()
-    metric = task.metric()
+    metric, device = task.metric(), next(task.parameters()).device
     if metric is not None:  # also in a process that gets no batch, for the others wait for it
-        metric.to(next(task.parameters()).device)
+        metric.to(device)
     totals: dict[str, float] = defaultdict(float)
     counts: dict[str, float] = defaultdict(float)
     evaluation = Evaluation({}, processes=world.size, classes=tuple(classes))
     with evaluating(task):
-        for batch in batches:
+        for number, batch in enumerate(batches):
             losses: Mapping[str, tuple[Tensor, int]] = {}
             if results is None:
-                predictions, losses = task.evaluate(batch)
+                step = Step(world.rank + number * world.size, split=split, seed=seed, device=device)
+                with seeded(derive(seed, "evaluate", split, step.index), device):
+                    predictions, losses = task.evaluate(batch, step)
             else:
                 original = [results(record) for record in batch.records]
                 predictions = to_canvas(original, batch)
@@ -129,7 +139,7 @@ def evaluate(
                     target.update({} if record.part is None else {"part": record.part})
                 if results is None:
                     original = to_original(predictions, batch.records)
-                metric.update(original, _truth(targets, batch))
+                metric.update(original, _truth(targets, batch, getattr(metric, "needs", ())))
                 _add_mistakes(evaluation.mistakes, task, batch, predictions, targets)
             for name, (loss, count) in losses.items():
                 check_single(name, loss)
@@ -145,15 +155,30 @@ def evaluate(
     return evaluation
 
 
-def _truth(targets: list[dict[str, Any]], batch: Batch) -> list[dict[str, Any]]:
+def _truth(
+    targets: list[dict[str, Any]], batch: Batch, needs: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return the truth in pixels of the original images, with the inputs that the metric needs."""
+    rows = _in_original(targets, batch)
+    if not needs:
+        return rows
+    inputs = [{key: batch.inputs[key][row] for key in needs} for row in range(len(batch))]
+    for of_sample, (height, width) in zip(inputs, batch.frame.sizes, strict=False):
+        if "image" in of_sample:
+            of_sample["image"] = of_sample["image"][:, :height, :width]
+    return [row | of_sample for row, of_sample in zip(rows, inputs, strict=True)]
+
+
+def _in_original(targets: list[dict[str, Any]], batch: Batch) -> list[dict[str, Any]]:
     """Return the truth in pixels of the original images: the data set's own, or mapped back."""
-    if all(SPATIAL_KEYS.isdisjoint(target) for target in targets):
+    if not any(map(is_spatial, targets)):
         return targets
     rows = []
     for target, record in zip(targets, batch.records, strict=True):
         truth = {} if record.truth is None else record.truth()
         mapped = to_original([{k: v for k, v in target.items() if k not in truth}], [record])[0]
-        rows.append(mapped | {k: v.to(batch.images.device) for k, v in truth.items()})
+        device = batch.images.device
+        rows.append(mapped | {k: v.to(device) for k, v in truth.items()})
     return rows
 
 
@@ -178,6 +203,8 @@ def _add_mistakes(
     targets: list[dict[str, Any]],
 ) -> None:
     """Add the worst samples of a batch to those of each head, and keep the worst of all."""
+    if "image" not in batch.inputs:
+        return  # the sheet of mistakes shows images
     parts = [by_head(prediction) for prediction in predictions]
     for head, errors in task.errors(predictions, targets).items():
         name = short_name(head, parts[0], "mistakes")

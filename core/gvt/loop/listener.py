@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from gvt.data_info import DataInfo
 from gvt.errors import HookError, UsageError
-from gvt.interfaces import Task
+from gvt.task import Task
 from gvt_registry import GvtError, Plugins, hookspecs
 from gvt_registry.plugins import RUN_HOOKS
 

@@ -29,7 +29,7 @@ def explained_norms(micro_batches: Sequence[Batch]) -> Iterator[None]:
         yield
     except (ValueError, RuntimeError) as error:  # RuntimeError is raised by compiled modules
         match = _TORCH_ERROR.search(str(error))
-        if match is None:
+        if match is None or "image" not in micro_batches[0].inputs:
             raise
         images, (length, channels, *_) = micro_batches[0].images, match["shape"].split(",")
         share = "" if int(length) == len(images) else f", of which it gets {length}"

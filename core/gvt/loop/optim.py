@@ -16,8 +16,8 @@ from gvt.config.parameters import check_parameters
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.device.placement import Placement
 from gvt.errors import ConfigError
-from gvt.interfaces import Task
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
+from gvt.task import Task
 from gvt_registry import nearest
 
 T = TypeVar("T")

@@ -11,10 +11,10 @@ from gvt.checkpoint.bounded import shortened
 from gvt.checkpoint.training import State, check_fit, load_weights, under
 from gvt.errors import CheckpointError, ConfigError
 from gvt.finite import check_weights
-from gvt.interfaces import Task
 from gvt.loop.ema import Ema
 from gvt.loop.listener import Run
 from gvt.loop.optim import Optimizer
+from gvt.task import Task
 
 
 class TrainerState(Protocol):

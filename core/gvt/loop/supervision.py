@@ -8,8 +8,9 @@ from collections.abc import Collection
 from gvt.batch import Targets
 from gvt.device.processes import World
 from gvt.errors import DataError
-from gvt.interfaces import Head, Task
+from gvt.interfaces import Head
 from gvt.loop.listener import Run
+from gvt.task import Task
 
 
 class Supervision:

@@ -19,8 +19,8 @@ from gvt.data.loading import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
 from gvt.device.processes import World
 from gvt.errors import ConfigError, Interrupted, NonFiniteError
+from gvt.fields import Shown
 from gvt.finite import first_infinite, infinite_places
-from gvt.interfaces import Phase, Step, Task
 from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import Evaluation, evaluate, evaluating
@@ -34,7 +34,11 @@ from gvt.loop.state import capture
 from gvt.loop.supervision import Supervision
 from gvt.loop.trainable import Trainable
 from gvt.seeding import derive, seed_everything
+from gvt.task import Phase, Step, Task
 from gvt_registry import hookspecs, nearest
+
+EXAMPLES = 64
+"""Number of held-out samples that tasks show in their pictures."""
 
 
 class Trainer:
@@ -87,7 +91,8 @@ class Trainer:
         self.run = Run(task, train.total_steps(per_epoch), per_epoch, loader.order.samples_per_step)
         self.run.loader = loader
         self._losses, self._supervision = LossBuffer(), Supervision(task, self.world)
-        self._pictures: dict[str, Tensor] = {}
+        self._pictures: dict[str, Tensor | Shown] = {}
+        self._examples: Batch | None = None
         self._rehearsed = False
         self.trainable = Trainable(task, train.unfreeze)
         self.infinite = infinite_places(task)
@@ -264,8 +269,12 @@ class Trainer:
             raise ConfigError(f"{key}: split {split!r} cannot be opened without open_split")
         try:
             with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
-                first = islice(self.open_split(split), 1)
-                return evaluate(self.task, first, self.world, self._classes).metrics
+                first = [*islice(self.open_split(split), 1)]
+                if first and key == "evaluate.split":
+                    self._examples = first[0].select(torch.arange(min(EXAMPLES, len(first[0]))))
+                return evaluate(
+                    self.task, first, self.world, self._classes, seed=self.train.seed, split=split
+                ).metrics
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
@@ -273,7 +282,14 @@ class Trainer:
         assert self.open_split is not None  # `rehearse` has checked it
         self._synchronise()
         with self._averaged(), self.placement.autocast():
-            evaluation = evaluate(self.task, self.open_split(split), self.world, self._classes)
+            evaluation = evaluate(
+                self.task,
+                self.open_split(split),
+                self.world,
+                self._classes,
+                seed=self.train.seed,
+                split=split,
+            )
         self.run.metrics |= evaluation.named(split)
         self._notify(hookspecs.gvt_evaluated, self.run.step, split, evaluation.metrics, evaluation)
         return evaluation
@@ -282,10 +298,11 @@ class Trainer:
         self._synchronise()
         if self.world.is_first:
             with self._averaged(), evaluating(self.task), self.placement.autocast():
-                pictures = self.task.pictures(self.train.seed) | self._pictures
+                pictures = self.task.pictures(self.train.seed, self._examples) | self._pictures
             self._pictures = {}  # frees memory on the device
             if pictures:
-                self._notify(hookspecs.gvt_pictures_drawn, self.run.step, pictures)
+                shown = {name: Shown.of(value) for name, value in pictures.items()}
+                self._notify(hookspecs.gvt_pictures_drawn, self.run.step, shown)
 
     def _synchronise(self) -> None:
         """Check that the losses are finite, and make buffers the same in all processes."""

@@ -19,9 +19,10 @@ from gvt.errors import CheckpointError, ConfigError, UsageError
 from gvt.files import make_folder
 from gvt.finite import check_weights, infinite_places
 from gvt.heads.multihead import MultiHead
-from gvt.interfaces import Head, Task
+from gvt.interfaces import Head
 from gvt.session.build import create, offers_used, part_of, vocabulary_of
 from gvt.session.finding import PathLike, run_of
+from gvt.task import Task
 from gvt_registry import default_registry
 
 _STATISTICS = ("running_mean", "running_var")

@@ -29,8 +29,9 @@ from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
 from gvt.errors import ConfigError, DataError
 from gvt.heads.vocabulary import Vocabulary
-from gvt.interfaces import Dataset, FileDataset, Task
+from gvt.interfaces import Dataset, FileDataset
 from gvt.printable import printable
+from gvt.task import Task
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 

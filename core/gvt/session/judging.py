@@ -209,6 +209,7 @@ def _evaluated(opened: Opened, split: str) -> Evaluation:
         task = opened.task
         held_out = HeldOut(dataset, resolved(dataset, config.data, placement), placement)
         try:
-            return evaluate(task, held_out.batches(batch_size), classes=classes)
+            seed, batches = config.train.seed, held_out.batches(batch_size)
+            return evaluate(task, batches, classes=classes, seed=seed, split=split)
         except NotImplementedError as error:
             raise ConfigError(f"{config.recipe}: {error}, so it cannot be evaluated") from error

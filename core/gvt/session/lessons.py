@@ -7,8 +7,9 @@ import warnings
 from gvt.data_info import DataInfo
 from gvt.errors import DataError
 from gvt.heads.multihead import MultiHead
-from gvt.interfaces import Head, Task
+from gvt.interfaces import Head
 from gvt.printable import printable
+from gvt.task import Task
 
 MOST_NAMES = 10
 """Largest number of classes that a warning names."""

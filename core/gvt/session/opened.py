@@ -18,13 +18,13 @@ from gvt.config.schema import RunConfig
 from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
 from gvt.errors import UsageError
-from gvt.interfaces import Task
 from gvt.printable import printable
 from gvt.runs.folder import RunFolder
 from gvt.seeding import seeded
 from gvt.session.build import build_dataset, build_task, placement_of, validate_components
 from gvt.session.changeable import OPENING, first_change
 from gvt.session.finding import PathLike, find_checkpoint, is_recipe
+from gvt.task import Task
 
 PINNED = ("precision", "memory_format", "compile")
 """Settings whose `auto` keeps the value it resolved to in training, since results depend on it."""

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from gvt.device.placement import Placement
 from gvt.errors import UsageError
-from gvt.interfaces import Task
+from gvt.fields import Shown
 from gvt.session.finding import PathLike, find_checkpoint
 from gvt.session.opened import Opened
+from gvt.task import Task
 
 
 def load(checkpoint: PathLike, *, averaged: bool = True, device: str = "cpu") -> Task:
@@ -35,8 +36,10 @@ def sample(
     *,
     averaged: bool = True,
     device: str = "auto",
-) -> Tensor:
-    """Generate images with the task of a checkpoint, (N, C, H, W) float32 in [0, 1], on the CPU.
+) -> Tensor | Shown:
+    """Generate samples with the task of a checkpoint.
+
+    Images are (N, C, H, W) float32 in [0, 1], on the CPU.
 
     Args:
         checkpoint: Path of the file, or of a run folder, for its last checkpoint; the latest run
@@ -54,6 +57,7 @@ def sample(
     task = load(path, averaged=averaged, device=device)
     try:
         with torch.no_grad():
-            return task.sample(count, seed).cpu()
+            shown = task.sample(count, seed)
+            return shown.cpu() if isinstance(shown, Tensor) else shown
     except NotImplementedError as error:
         raise UsageError(f"{path}: {error}; sampling needs a generative task") from error

@@ -47,7 +47,7 @@ class Textures:
         image = self._drawn(self.classes[number], random)
         image += self._noise * torch.randn(self.image_shape, generator=random)
         record = Record(f"textures {self._split} {index}", self.image_shape[1:])
-        return Sample(image.clamp(0, 1), {"class": torch.tensor(number)}, record)
+        return Sample({"image": image.clamp(0, 1)}, {"class": torch.tensor(number)}, record)
 
     def _drawn(self, name: str, random: torch.Generator) -> Tensor:
         turn, phase, frequency = torch.rand(3, generator=random).tolist()

@@ -59,7 +59,8 @@ def resident(offer: Offer) -> None:
     is_resident = isinstance(dataset, ResidentDataset)
     if not is_resident or info.image_shape is None:
         raise Skipped("it has no whole tensors, or images of several sizes")
-    images, targets = dataset.tensors()
+    inputs, targets = dataset.tensors()
+    images = inputs["image"]
     expected = (len(dataset), *info.image_shape)
     if images.dtype != torch.uint8 or tuple(images.shape) != expected:
         raise Failed(

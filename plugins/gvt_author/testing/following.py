@@ -16,6 +16,7 @@ from gvt import (
     MultiHead,
     Phase,
     Prediction,
+    Shown,
     Step,
     Task,
     Trainer,
@@ -54,11 +55,13 @@ class _Drawing(Task):
         losses: dict[str, Tensor] = self.model(phase, batch, step)
         return losses
 
-    def evaluate(self, batch: Batch) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
+    def evaluate(
+        self, batch: Batch, step: Step
+    ) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
         """Return the predictions and losses of the classifier."""
-        return self.model.evaluate(batch)
+        return self.model.evaluate(batch, step)
 
-    def pictures(self, seed: int) -> dict[str, Tensor]:
+    def pictures(self, seed: int, examples: Batch | None) -> dict[str, Tensor | Shown]:
         """Return a sheet of noise."""
         return {"noise": torch.rand(2, 2, *SHAPE, generator=torch.Generator().manual_seed(seed))}
 

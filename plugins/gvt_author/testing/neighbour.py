@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gvt import Batch, Head, MultiHead, Sample, Targets, seed_everything
+from gvt import Batch, Head, MultiHead, Sample, Step, Targets, seed_everything
 from gvt.data import Streamed
 from gvt.loop import evaluating
 from gvt_author.testing.check import Failed, Skipped, error_line, rule
@@ -40,7 +41,7 @@ class Neighbour(Head):
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, Values]:
         """Return a number for each image, (N,), and the sum () of each input tensor."""
         numbers = [layer(features[n].mean(dim=(2, 3))) for n, layer in self.layers.items()]
-        tensors = {"features": features, "batch": {"images": batch.images, "inputs": batch.inputs}}
+        tensors = {"features": features, "batch": {"inputs": batch.inputs}}
         return torch.cat(numbers, dim=1).sum(dim=1), _sums(tensors)
 
     def loss(self, outputs: tuple[Tensor, Values], targets: Targets) -> Values:
@@ -103,7 +104,7 @@ def _done(heads: Mapping[str, Head], whole: Batch, halves: Batch) -> Values:
     backbone, heads = _backbone(), {name: _seeded(head) for name, head in heads.items()}
     task = MultiHead(backbone, heads)
     with evaluating(task):
-        predictions, judged = task.evaluate(whole)
+        predictions, judged = task.evaluate(whole, Step(0, split="val"))
     if len(predictions) != len(whole):
         raise Failed(f"predictions are {len(predictions)} for {len(whole)} images")
     losses = {f"eval/{name}": loss for name, (loss, _) in judged.items()}
@@ -204,4 +205,4 @@ class _Partly(Pictures):
         """Return an image with the targets of its keys."""
         sample = super().__getitem__(index)
         targets = {k: v for k, v in sample.targets.items() if k in self._of_row[index]}
-        return Sample(sample.image, targets, sample.record)
+        return replace(sample, targets=targets)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gvt import Batch, Phase
+from gvt import Batch, Phase, Shown
 from gvt.loop import evaluating
 from gvt.predictions import by_head
 from gvt_author.testing.objects import detections_complaint, is_tensor
@@ -81,7 +81,12 @@ def _task(trial: Trial) -> str | None:
         for name in (*phase.trained, *phase.keeps_graph):
             if name not in modules:
                 return f"phase {phase.name!r} trains {name!r}, which is not a submodule of the task"
-    for name, sheet in task.pictures(0).items():
+    shown = {name: Shown.of(value) for name, value in task.pictures(0, None).items()}
+    for name, of_field in shown.items():
+        sheet = of_field.value
+        if of_field.field != "image":
+            of_field.files()
+            continue
         if not isinstance(sheet, Tensor) or sheet.ndim not in (4, 5):
             return f"pictures {name!r} must have shape (N, C, H, W) or (rows, columns, C, H, W)"
         if sheet.min() < 0 or sheet.max() > 1:

@@ -187,7 +187,7 @@ class Pictures:
         if self._own is not None and not self._empty:
             values |= self._own(index)
         targets = {key: values[key] for key in self._keys if key in values}
-        return Sample(image, targets, Record(f"picture {index}", (height, width)))
+        return Sample({"image": image}, targets, Record(f"picture {index}", (height, width)))
 
     def _targets(
         self, index: int, size: tuple[int, int], source: torch.Generator

@@ -149,7 +149,7 @@ class BoxSet:
         # file may be larger than its mask, so no box is tightened.
         targets = tidied(targets, canvas, torch.zeros(len(boxes), dtype=torch.bool))
         truth = Truth(annotated.things, boxed.labels, boxed.size, masks)
-        return Sample(image, targets, replace(record, id=annotated.id, truth=truth))
+        return Sample({"image": image}, targets, replace(record, id=annotated.id, truth=truth))
 
     def _masks_of(self, boxed: Boxed, canvas: tuple[int, int]) -> Tensor:
         """Return the masks of an image's objects, (M, H, W) uint8 of 0 and 1."""

@@ -134,10 +134,10 @@ class MaskSet:
             decoded = self._cut(decoded, corner, self._tile)
         # Copies, since a transform may work in place on tensors that are cached.
         semantic = decoded.semantic.clone()
-        return Sample(decoded.image.clone(), {"semantic": semantic}, decoded.record)
+        return Sample({"image": decoded.image.clone()}, {"semantic": semantic}, decoded.record)
 
-    def tensors(self) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Return all images (N, C, H, W) uint8, and `semantic` (N, H, W) uint8.
+    def tensors(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Return all `image` (N, C, H, W) uint8, and `semantic` (N, H, W) uint8.
 
         Raises:
             DataError: If they differ in size, or one cannot be read.
@@ -158,7 +158,7 @@ class MaskSet:
             images[index], semantic[index] = sample.image, sample.targets["semantic"]
             records.append(sample.record)
         self._records = records
-        return images, {"semantic": semantic}
+        return {"image": images}, {"semantic": semantic}
 
     def record(self, index: int) -> Record:
         """Return the origin of one image or tile."""
@@ -171,7 +171,9 @@ class MaskSet:
             return
         with threads() as pool:
             for decoded in pool.map(self._read, self._pairs):
-                yield Sample(decoded.image, {"semantic": decoded.semantic}, decoded.record)
+                yield Sample(
+                    {"image": decoded.image}, {"semantic": decoded.semantic}, decoded.record
+                )
 
     def _decoded(self, number: int) -> Decoded:
         """Return a decoded pair, from the cache if possible."""

@@ -212,7 +212,7 @@ def test_heads_within_a_component_stand_on_the_backbone_within_it():
         image_shape=(1, 28, 28),
         num_classes=5,
     )
-    batch = gvt.Batch(torch.rand(2, 1, 28, 28), gvt.Frame(((28, 28),) * 2, (28, 28)))
+    batch = gvt.Batch.of_images(torch.rand(2, 1, 28, 28))
     logits = judge.heads["digit"](judge.backbone(batch.images), batch)
     assert judge.heads["digit"].predict(logits)[0]["scores"].shape == (5,)
     with pytest.raises(gvt.ConfigError, match=r"judge\.heads.*no parameter 'hiden'"):

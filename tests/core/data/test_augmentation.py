@@ -31,7 +31,7 @@ class Plain:
         known = {"class": torch.tensor(index % 3), "semantic": torch.zeros(8, 8, dtype=torch.int64)}
         targets = {key: known[key] for key in self.targets if index != self.unlabelled}
         image = torch.full((1, 8, 8), 100.0 * (index % 3) / 255)
-        return gvt.Sample(image, targets, gvt.Record(f"plain {index}", (8, 8)))
+        return gvt.Sample({"image": image}, targets, gvt.Record(f"plain {index}", (8, 8)))
 
 
 def loader(dataset=None, batch_size=6, **settings):
@@ -182,7 +182,9 @@ class Labelled(Plain):
 
     def __getitem__(self, index):
         sample = super().__getitem__(index)
-        return gvt.Sample(sample.image, {"class": torch.tensor(self.labels[index])}, sample.record)
+        return gvt.Sample(
+            {"image": sample.image}, {"class": torch.tensor(self.labels[index])}, sample.record
+        )
 
 
 def test_balanced_batches_show_rare_classes_as_often():

@@ -39,7 +39,8 @@ class Shades:
     def tensors(self):
         shades = torch.arange(0, 240, 12, dtype=torch.uint8)
         ramp = torch.arange(36, dtype=torch.uint8).view(1, 6, 6)
-        return shades.view(-1, 1, 1, 1) // 2 + ramp, {"class": torch.arange(20) % 2}
+        images = shades.view(-1, 1, 1, 1) // 2 + ramp
+        return {"image": images}, {"class": torch.arange(20) % 2}
 
     def record(self, index):
         return gvt.Record(f"shade {index}", (6, 6))
@@ -47,8 +48,12 @@ class Shades:
     def __getitem__(self, index):
         if index == self.broken:
             raise DataError(f"shade {index}: cannot be read")
-        images, targets = self.tensors()
-        return gvt.Sample(images[index], {"class": targets["class"][index]}, self.record(index))
+        inputs, targets = self.tensors()
+        return gvt.Sample(
+            {"image": inputs["image"][index]},
+            {"class": targets["class"][index]},
+            self.record(index),
+        )
 
 
 def groups(count, start=0, dataset=None, **settings):
@@ -117,7 +122,7 @@ class Noisy(Shades):
     def __getitem__(self, index):
         noise = torch.tensor([random.random(), np.random.rand(), torch.rand(()).item()])
         image = noise.view(1, 1, 3).expand(1, 6, 3).repeat(1, 1, 2)
-        return gvt.Sample(image, {"class": torch.tensor(0)}, self.record(index))
+        return gvt.Sample({"image": image}, {"class": torch.tensor(0)}, self.record(index))
 
 
 def test_randomness_of_any_kind_is_a_function_of_the_sample():
@@ -144,10 +149,10 @@ def test_any_error_of_a_data_set_is_one_line_with_its_traceback_behind(workers):
 def test_whole_tensors_are_those_that_stack():
     class Angles(Shades):
         def tensors(self):
-            images, targets = super().tensors()
-            return images, {**targets, "angle": torch.zeros(20)}
+            inputs, targets = super().tensors()
+            return inputs, {**targets, "angle": torch.zeros(20)}
 
-    with pytest.raises(DataError, match="returned angle; only class, semantic"):
+    with pytest.raises(DataError, match="returned angle, which cannot be whole tensors"):
         groups(1, dataset=Angles())
 
 
@@ -171,7 +176,7 @@ def test_evaluation_sees_every_sample_once(resident, world):
 
 def sample(height, width, **targets):
     image = torch.full((3, height, width), 255, dtype=torch.uint8)
-    return gvt.Sample(image, targets, gvt.Record("a", (height, width)))
+    return gvt.Sample({"image": image}, targets, gvt.Record("a", (height, width)))
 
 
 def test_images_of_different_sizes_are_padded_and_their_sizes_kept():
@@ -249,11 +254,11 @@ class Blocks:
         image = torch.randint(1, 256, (3, *size), dtype=torch.uint8)
         labels = torch.arange(len(boxes))
         targets = {"boxes": boxes, "labels": labels, "masks": masks}
-        return gvt.Sample(image, targets, gvt.Record(str(index), size))
+        return gvt.Sample({"image": image}, targets, gvt.Record(str(index), size))
 
 
 def test_grey_and_colour_in_one_batch_name_both_images():
-    grey = gvt.Sample(torch.zeros(1, 4, 4), {}, gvt.Record("grey.png", (4, 4)))
+    grey = gvt.Sample({"image": torch.zeros(1, 4, 4)}, {}, gvt.Record("grey.png", (4, 4)))
     with pytest.raises(DataError, match=r"a has 3 channels, grey\.png has 1"):
         collate([grey, sample(4, 4)])
 

@@ -37,7 +37,7 @@ def picture(number, size=(24, 32), keys=KEYS):
         "class": torch.tensor(0),
     }
     targets = {key: known[key] for key in keys}
-    return gvt.Sample(image, targets, gvt.Record(f"{number}.png", size))
+    return gvt.Sample({"image": image}, targets, gvt.Record(f"{number}.png", size))
 
 
 def sides(least, most):
@@ -103,7 +103,10 @@ def test_boxes_alone_are_judged_by_their_area():
     keys = ("boxes", "labels")
     for seed in range(20):
         pictures = [picture(n + 1) for n in range(4)]
-        bare = [gvt.Sample(p.image, {k: p.targets[k] for k in keys}, p.record) for p in pictures]
+        bare = [
+            gvt.Sample({"image": p.image}, {k: p.targets[k] for k in keys}, p.record)
+            for p in pictures
+        ]
         one, other = (composed(of, random_source(seed)).targets for of in (pictures, bare))
         # A block fills its box, so that both say the same.
         assert torch.equal(one["boxes"], other["boxes"])
@@ -120,7 +123,7 @@ def test_a_picture_with_other_targets_is_not_used():
 def test_pictures_without_objects():
     empty = picture(1)
     none = {k: v[:0] for k, v in empty.targets.items() if k != "semantic"}
-    found = composed([gvt.Sample(empty.image, none, empty.record)] * 4, random_source(0))
+    found = composed([gvt.Sample({"image": empty.image}, none, empty.record)] * 4, random_source(0))
     assert found.targets["boxes"].shape == (0, 4)
     assert found.targets["labels"].shape == (0,)
     assert found.targets["masks"].shape == (0, 24, 32)
@@ -129,7 +132,7 @@ def test_pictures_without_objects():
 def test_floats_are_grey_too():
     images = [picture(n + 1, (4, 4)) for n in range(4)]
     first = picture(9, (20, 20))
-    pictures = [gvt.Sample(first.image / 255, first.targets, first.record), *images[1:]]
+    pictures = [gvt.Sample({"image": first.image / 255}, first.targets, first.record), *images[1:]]
     found = composed(pictures, random_source(0))
     grey = found.image[:, found.targets["semantic"] == 255]
     assert torch.allclose(grey, torch.tensor(GREY / 255))
@@ -139,7 +142,7 @@ def test_floats_are_grey_too():
 
 def test_grey_and_colour_name_both_pictures():
     grey = gvt.Sample(
-        torch.zeros(1, 9, 9, dtype=torch.uint8), picture(2).targets, picture(2).record
+        {"image": torch.zeros(1, 9, 9, dtype=torch.uint8)}, picture(2).targets, picture(2).record
     )
     with pytest.raises(gvt.DataError, match=r"2\.png has 1 channels, 1\.png has 3"):
         composed([picture(1), grey, picture(3), picture(4)], random_source(0))

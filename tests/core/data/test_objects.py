@@ -68,12 +68,12 @@ def sample(seed=0, count=4, loose=False):
         "semantic": torch.where(masks.bool().any(dim=0), 1, 0),
     }
     image = torch.randint(0, 256, (3, *SIZE), dtype=torch.uint8, generator=source)
-    return gvt.Sample(image, targets, gvt.Record("ellipses.png", SIZE))
+    return gvt.Sample({"image": image}, targets, gvt.Record("ellipses.png", SIZE))
 
 
 def without(given, *keys):
     targets = {key: value for key, value in given.targets.items() if key not in keys}
-    return gvt.Sample(given.image, targets, given.record)
+    return gvt.Sample({"image": given.image}, targets, given.record)
 
 
 def check_objects(found):
@@ -129,7 +129,7 @@ def test_a_box_that_is_no_extent_of_its_mask_stays_what_it_was():
 def test_a_finer_edge_than_the_mask_has_is_kept():
     given = sample(5)
     finer = given.targets["boxes"] + torch.tensor([0.3, 0.2, -0.4, -0.1])
-    given = gvt.Sample(given.image, {**given.targets, "boxes": finer}, given.record)
+    given = gvt.Sample({"image": given.image}, {**given.targets, "boxes": finer}, given.record)
     with seeded(0):
         found = transform_sample(BUILT["flip"], given)
     x1, y1, x2, y2 = finer.unbind(dim=1)
@@ -143,7 +143,9 @@ def test_a_crop_drops_those_whose_middle_it_does_not_hold():
     for mask, (x1, y1, x2, y2) in zip(masks, left.int().tolist(), strict=True):
         mask[y1:y2, x1:x2] = 1
     targets = {"boxes": left, "labels": torch.tensor([4, 5, 6]), "masks": masks}
-    given = gvt.Sample(torch.zeros(3, *SIZE, dtype=torch.uint8), targets, sample().record)
+    given = gvt.Sample(
+        {"image": torch.zeros(3, *SIZE, dtype=torch.uint8)}, targets, sample().record
+    )
     counts = set()
     for seed in range(30):
         with seeded(seed):
@@ -248,7 +250,9 @@ def test_as_many_objects_as_rows_of_pixels():
     many["boxes"][::2] = torch.tensor([5.0, 5, 7, 7])
     config = ComponentConfig(name="SanitizeBoundingBoxes", min_size=3)
     transform = build_transforms("data.transforms", [config])
-    found = transform_sample(transform, gvt.Sample(given.image, many, given.record)).targets
+    found = transform_sample(
+        transform, gvt.Sample({"image": given.image}, many, given.record)
+    ).targets
     assert torch.equal(found["semantic"], many["semantic"])
     assert torch.equal(found["labels"], torch.arange(SIZE[0])[1::2])
 

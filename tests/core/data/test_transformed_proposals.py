@@ -41,7 +41,7 @@ def sample(boxes=BOXES, proposals=None, **others):
     image = torch.randint(0, 256, (3, *SIZE), dtype=torch.uint8)
     targets = {"boxes": boxes, "labels": torch.arange(len(boxes))} | others
     inputs = {} if proposals is None else {"proposals": proposals, "question": "which?"}
-    return gvt.Sample(image, targets, gvt.Record("1.png", SIZE), inputs)
+    return gvt.Sample({"image": image, **inputs}, targets, gvt.Record("1.png", SIZE))
 
 
 def transformed(given, *transforms, seed=0):
@@ -106,10 +106,9 @@ def test_those_that_a_crop_cut_off_are_dropped_and_the_others_clipped():
 
 def test_proposals_without_boxes_do_not_pass_for_boxes():
     given = gvt.Sample(
-        torch.zeros(3, *SIZE, dtype=torch.uint8),
+        {"image": torch.zeros(3, *SIZE, dtype=torch.uint8), "proposals": BOXES},
         {"class": torch.tensor(0)},
         gvt.Record("1.png", SIZE),
-        {"proposals": BOXES},
     )
     flipped = transformed(given, ("RandomHorizontalFlip", {"p": 1.0}))
     assert flipped.inputs["proposals"][0].tolist() == [34, 6, 60, 40]
@@ -118,11 +117,13 @@ def test_proposals_without_boxes_do_not_pass_for_boxes():
 
 
 def test_a_sample_without_them_has_none_afterwards():
-    assert transformed(sample(), ("RandomHorizontalFlip", {})).inputs == {}
+    assert transformed(sample(), ("RandomHorizontalFlip", {})).inputs.keys() == {"image"}
 
 
 def test_a_mosaic_refuses_them_in_one_line():
     with pytest.raises(gvt.ConfigError, match=r"1\.png has proposals, ") as error:
         given = sample(proposals=BOXES)
-        check_mosaic(gvt.Sample(given.image, given.targets, given.record, {"proposals": BOXES}))
+        check_mosaic(
+            gvt.Sample({"image": given.image, "proposals": BOXES}, given.targets, given.record)
+        )
     assert "\n" not in str(error.value)

@@ -52,7 +52,7 @@ def sample(dtype=torch.uint8):
         "labels": torch.tensor([0, 1]),
         "class": torch.tensor(3),
     }
-    return gvt.Sample(image, targets, gvt.Record("1.png", SIZE))
+    return gvt.Sample({"image": image}, targets, gvt.Record("1.png", SIZE))
 
 
 def transformed(name, parameters, seed=0, given=None):
@@ -116,7 +116,9 @@ def test_nothing_in_a_picture_stays_nothing(name, parameters):
         "boxes": torch.zeros((0, 4)),
         "labels": torch.zeros(0, dtype=torch.int64),
     }
-    found = transformed(name, parameters, 0, gvt.Sample(given.image, nothing, given.record))
+    found = transformed(
+        name, parameters, 0, gvt.Sample({"image": given.image}, nothing, given.record)
+    )
     assert found.targets["masks"].shape == (0, *found.image.shape[1:])
     assert found.targets["boxes"].shape == (0, 4)
 
@@ -127,5 +129,5 @@ def test_what_cannot_be_done_to_masks_is_one_line(name):
     says = rf"^data\.transforms: {name}\(\) transforms images only, .* has boxes, masks, semantic;"
     with pytest.raises(gvt.ConfigError, match=says):
         transformed(name, {}, 0, given)
-    named = gvt.Sample(given.image, {"class": torch.tensor(3)}, given.record)
+    named = gvt.Sample({"image": given.image}, {"class": torch.tensor(3)}, given.record)
     assert transformed(name, {}, 0, named).image.shape == given.image.shape

@@ -46,7 +46,7 @@ class Faulty:
             if self.fault == "hang":
                 time.sleep(600)
             image = image * float("nan")
-        return gvt.Sample(image, {"class": index % 2}, gvt.Record(str(index), (8, 8)))
+        return gvt.Sample({"image": image}, {"class": index % 2}, gvt.Record(str(index), (8, 8)))
 
 
 @hookimpl

@@ -1,11 +1,12 @@
 """One model from data that is labelled for different heads: mixed, trained, resumed, changed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
 
 import gvt
-from gvt.batch import Sample
 from gvt_registry import default_registry
 
 FAST = ["device=cpu", "train.precision=float32", "data.workers=0", "train.log_every=1"]
@@ -60,7 +61,7 @@ def test_two_data_sets_with_different_labels_teach_one_backbone(tmp_path):
     task = gvt.load(run.checkpoint)
     assert task.origin["data"]["classes"] == ["8", "3", *"01245679"]
     assert task.vocabularies["boxes"].numbers == (2, 3, 4, 1, 5, 6, 7, 8, 0, 9)
-    batch = gvt.Batch(torch.rand(2, 1, 48, 48), gvt.Frame(((48, 48),) * 2, (48, 48)))
+    batch = gvt.Batch.of_images(torch.rand(2, 1, 48, 48))
     said = task.predict(batch)[0]["digit"]
     assert said["scores"].shape == (10,)
     assert said["scores"][2:].sum() == 0
@@ -121,7 +122,7 @@ class Stripped:
         sample = self.of[index]
         kept = {0: {"class", "semantic"}, 2: {"boxes", "labels", "masks"}}.get(index % 4)
         targets = {k: v for k, v in sample.targets.items() if kept is None or k in kept}
-        return Sample(sample.image, targets, sample.record)
+        return replace(sample, targets=targets)
 
 
 def stripped(**task):
@@ -191,7 +192,7 @@ def test_an_added_head_learns_and_the_others_say_the_same_to_the_bit(tmp_path):
     before["train"]["ema"] = {"decay": 0.5}
     run = gvt.run(before, *FAST, f"run.root={tmp_path}", quiet=True)
     trained = gvt.load(run.checkpoint)
-    batch = gvt.Batch(torch.rand(3, 1, 48, 48), gvt.Frame(((48, 48),) * 3, (48, 48)))
+    batch = gvt.Batch.of_images(torch.rand(3, 1, 48, 48))
     said = trained.predict(batch)
 
     # In a recipe ...

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import gvt
-from gvt.interfaces import Step
 from gvt.loop.evaluation import evaluate
 from gvt.loop.losses import LossBuffer
+from gvt.task import Step
 
 
 class Backbone(gvt.Backbone):
@@ -80,10 +80,11 @@ class Maps(gvt.Head):
 def batch(class_of=(True,) * 4, map_of=(True,) * 4):
     size = len(class_of)
     torch.manual_seed(0)
+    images = torch.rand(size, 1, 5, 5)
     return gvt.Batch(
-        images=torch.rand(size, 1, 5, 5),
-        frame=gvt.Frame(((5, 5),) * size, (5, 5)),
-        targets=gvt.Targets(
+        {"image": images},
+        gvt.Frame.of(images),
+        gvt.Targets(
             dense={
                 "class": torch.arange(size) % 2,
                 "semantic": torch.randint(0, 2, (size, 5, 5)),
@@ -136,7 +137,7 @@ def test_a_head_without_any_target_has_no_loss(task):
 def test_losses_and_predictions_do_not_depend_on_the_mode(task, training):
     expected = losses_of(task, batch())
     task.train(training)
-    predictions, losses = task.evaluate(batch())
+    predictions, losses = task.evaluate(batch(), gvt.Step(0))
     assert losses == {name: (loss, 4) for name, loss in expected.items()}
     assert len(predictions) == 4
     assert predictions[0].keys() == {"name", "map"}
@@ -144,7 +145,7 @@ def test_losses_and_predictions_do_not_depend_on_the_mode(task, training):
 
 def test_evaluation_compares_what_has_a_truth_and_predicts_all(task):
     partial = batch(class_of=(True, False, True, False))
-    predictions, losses = task.evaluate(partial)
+    predictions, losses = task.evaluate(partial, gvt.Step(0))
     assert len(predictions) == 4
     assert losses["name/ce"] == (losses_of(task, partial)["name/ce"], 2)
     found = evaluate(task, [partial, batch()]).metrics
@@ -190,7 +191,7 @@ def test_mistakes_have_the_prediction_of_their_own_head():
 
 
 def test_prediction_needs_no_targets(task):
-    bare = gvt.Batch(torch.rand(2, 1, 5, 5), gvt.Frame(((5, 5),) * 2, (5, 5)))
+    bare = gvt.Batch.of_images(torch.rand(2, 1, 5, 5))
     assert len(task.predict(bare)) == 2
 
 
@@ -297,7 +298,7 @@ def test_a_head_learns_from_its_part_of_mixed_data_by_its_own_classes(mixing):
     alone.targets.dense["class"].copy_(torch.tensor([1, 0]))
     single = gvt.MultiHead(mixing.backbone, {"name": mixing.heads["name"]})
     torch.testing.assert_close(losses_of(mixing, mixed)["name/ce"], losses_of(single, alone)["ce"])
-    predictions, losses = mixing.evaluate(mixed)
+    predictions, losses = mixing.evaluate(mixed, gvt.Step(0))
     assert losses["name/ce"][1] == 2
     assert {int(p["name"]["class"]) for p in predictions} <= {3, 1}
     assert losses_of(mixing, of_parts("b", "b")).keys() == {"map/ce"}

@@ -30,7 +30,9 @@ class Blank:
 
     def __getitem__(self, index):
         image = torch.zeros(1, 2, 2, dtype=torch.uint8)
-        return gvt.Sample(image, {"class": torch.tensor(0)}, gvt.Record(f"{index}", (2, 2)))
+        return gvt.Sample(
+            {"image": image}, {"class": torch.tensor(0)}, gvt.Record(f"{index}", (2, 2))
+        )
 
 
 class Scripted(gvt.Task):
@@ -48,7 +50,7 @@ class Scripted(gvt.Task):
         self.done += 1
         return {"loss": self.layer(batch.images.mean().view(1, 1)).square().mean()}
 
-    def evaluate(self, batch):
+    def evaluate(self, batch, step):
         score = torch.tensor(self.scores[int(self.done) - 1] if self.done else 0.0)
         return [], {"score": (score, len(batch))}
 

@@ -7,9 +7,9 @@ import torch
 
 import gvt
 from gvt.device.processes import World
-from gvt.interfaces import Step
 from gvt.loop import evaluation
 from gvt.loop.evaluation import WORST, evaluate
+from gvt.task import Step
 
 
 class Nearest(gvt.Task):
@@ -48,7 +48,7 @@ def batch(said, true, sizes=None):
     sizes = sizes or ((4, 6),) * len(said)
     records = [gvt.Record(f"picture {i} of {len(said)}", (4, 6)) for i in range(len(said))]
     targets = gvt.Targets({"class": torch.tensor(true)})
-    return gvt.Batch(images, gvt.Frame(sizes, (4, 6)), targets=targets, records=records)
+    return gvt.Batch({"image": images}, gvt.Frame(sizes, (4, 6)), targets=targets, records=records)
 
 
 def test_numbers_and_tables_are_kept_apart():

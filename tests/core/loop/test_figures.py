@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import gvt
-from gvt.interfaces import Step
 from gvt.loop.figures import Figure, from_document, to_document
 from gvt.runs.log import guessed, read_log
+from gvt.task import Step
 
 
 class Vector(gvt.Metric):
@@ -38,7 +38,7 @@ class Judged(gvt.Task):
     def forward(self, phase, batch, step: Step):
         return {}
 
-    def evaluate(self, batch):
+    def evaluate(self, batch, step):
         return [], {"a": (torch.tensor(1.0), len(batch))}
 
     def metric(self):
@@ -46,7 +46,7 @@ class Judged(gvt.Task):
 
 
 def test_an_evaluation_knows_what_its_figures_measure():
-    batch = gvt.Batch(torch.zeros(1, 1, 2, 2), gvt.Frame(((2, 2),), (2, 2)))
+    batch = gvt.Batch({"image": torch.zeros(1, 1, 2, 2)}, gvt.Frame(((2, 2),), (2, 2)))
     found = gvt.evaluate(Judged(), [batch], classes=["cat", "7"])
     assert {name: found.figure(name) for name in found.metrics} == {
         "loss/of_a_metric": Figure("metric"),

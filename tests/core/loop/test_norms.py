@@ -11,7 +11,7 @@ from gvt.loop.norms import explained_norms
 def batch(count, side):
     images = torch.rand(count, 3, side, side)
     frame = gvt.Frame(((side, side),) * count, (side, side))
-    return gvt.Batch(images, frame)
+    return gvt.Batch({"image": images}, frame)
 
 
 def test_a_batch_norm_names_batch_size_and_image_size():

@@ -29,14 +29,18 @@ class Noise:
     def tensors(self):
         source = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (16, 1, 4, 4), dtype=torch.uint8, generator=source)
-        return images, {"class": torch.arange(16) % 2}
+        return {"image": images}, {"class": torch.arange(16) % 2}
 
     def record(self, index):
         return gvt.Record(f"noise {index}", (4, 4))
 
     def __getitem__(self, index):
-        images, targets = self.tensors()
-        return gvt.Sample(images[index], {"class": targets["class"][index]}, self.record(index))
+        inputs, targets = self.tensors()
+        return gvt.Sample(
+            {"image": inputs["image"][index]},
+            {"class": targets["class"][index]},
+            self.record(index),
+        )
 
 
 class Deep(gvt.Task):

@@ -30,14 +30,19 @@ class Points:
 
     def tensors(self):
         values = torch.arange(0, 256, 16, dtype=torch.uint8)
-        return values.view(-1, 1, 1, 1).expand(-1, 1, 4, 4).contiguous(), {"class": values // 128}
+        images = values.view(-1, 1, 1, 1).expand(-1, 1, 4, 4).contiguous()
+        return {"image": images}, {"class": values // 128}
 
     def record(self, index):
         return gvt.Record(f"point {index}", (4, 4))
 
     def __getitem__(self, index):
-        images, targets = self.tensors()
-        return gvt.Sample(images[index], {"class": targets["class"][index]}, self.record(index))
+        inputs, targets = self.tensors()
+        return gvt.Sample(
+            {"image": inputs["image"][index]},
+            {"class": targets["class"][index]},
+            self.record(index),
+        )
 
 
 class TwoNets(gvt.Task):
@@ -327,7 +332,7 @@ def test_a_second_request_at_the_end_still_reports_how_to_continue(tmp_path, cap
 class Judged(TwoNets):
     """One that can be evaluated."""
 
-    def evaluate(self, batch):
+    def evaluate(self, batch, step):
         return [], {"a": (self.forward("a", batch, gvt.Step(0))["a"], len(batch))}
 
 
@@ -562,7 +567,7 @@ class Unreduced(TwoNets):
     def forward(self, phase, batch, step):
         return {"error": self.a(batch.images.flatten(1)[:, :1])}
 
-    def evaluate(self, batch):
+    def evaluate(self, batch, step):
         return [], {"error": (self.forward("a", batch, None)["error"], len(batch))}
 
 

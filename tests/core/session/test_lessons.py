@@ -45,7 +45,9 @@ def bare(monkeypatch):
                 "labels": torch.zeros(0, dtype=torch.int64),
                 "class": torch.tensor(index % 2),
             }
-            return gvt.Sample(image, targets, gvt.Record(f"{self.split} {index}", (48, 48)))
+            return gvt.Sample(
+                {"image": image}, targets, gvt.Record(f"{self.split} {index}", (48, 48))
+            )
 
 
 def recipe(data, **heads):

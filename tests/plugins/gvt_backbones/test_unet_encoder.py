@@ -25,8 +25,7 @@ def unet(backbone, **parameters):
 
 
 def batch_of(images):
-    height, width = images.shape[-2:]
-    return gvt.Batch(images, gvt.Frame(((height, width),) * len(images), (height, width)))
+    return gvt.Batch.of_images(images)
 
 
 def test_the_papers_network_has_its_published_size():

@@ -34,7 +34,9 @@ def test_the_network_is_the_textbooks():
     for weight, bias in (weights[0:2], weights[2:4]):
         x = torch.max_pool2d(torch.conv2d(x, weight, bias).relu(), 2)
     x = (x.flatten(1) @ weights[4].T + weights[5]).relu() @ weights[6].T + weights[7]
-    predictions = [of_heads["digit"] for of_heads in task.predict(gvt.Batch(images, frame))]
+    predictions = [
+        of_heads["digit"] for of_heads in task.predict(gvt.Batch({"image": images}, frame))
+    ]
     torch.testing.assert_close(torch.stack([p["scores"] for p in predictions]), x.softmax(1))
     assert [int(p["class"]) for p in predictions] == x.argmax(1).tolist()
 
@@ -43,7 +45,7 @@ def test_the_network_is_the_textbooks():
 def test_any_feature_map_is_averaged_to_the_grid(grid):
     head = gvt.create("head", "classifier", feature_info={"a": (4, 8)}, num_classes=3, grid=grid)
     features = {"a": torch.rand(2, 4, 6, 6)}
-    batch = gvt.Batch(torch.zeros(2, 3, 48, 48), gvt.Frame(((48, 48),) * 2, (48, 48)))
+    batch = gvt.Batch.of_images(torch.zeros(2, 3, 48, 48))
     logits = head(features, batch)
     pooled = features["a"].unfold(2, 6 // grid, 6 // grid).unfold(3, 6 // grid, 6 // grid)
     expected = head.layers(pooled.mean(dim=(-1, -2)))
@@ -195,7 +197,7 @@ def test_the_last_layer_comes_of_a_published_network(name, bias, tmp_path):
     path, weight, offset = published(tmp_path, bias=bias)
     features = {"final": torch.rand(2, 4, 3, 3)}
     expected = features["final"].mean(dim=(2, 3)) @ weight.T + offset
-    batch = gvt.Batch(torch.rand(2, 3, 6, 6), gvt.Frame(((6, 6),) * 2, (6, 6)))
+    batch = gvt.Batch.of_images(torch.rand(2, 3, 6, 6))
     torch.testing.assert_close(head_on(name, path)(features, batch), expected)
 
 

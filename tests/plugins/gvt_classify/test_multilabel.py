@@ -113,7 +113,7 @@ class Lamps:
         image = torch.rand(1, 6, 18, generator=source) * 0.5
         image += on.float().repeat_interleave(6) * 0.4
         return gvt.Sample(
-            image, {"labels": on.nonzero().flatten()}, gvt.Record(f"{index}", (6, 18))
+            {"image": image}, {"labels": on.nonzero().flatten()}, gvt.Record(f"{index}", (6, 18))
         )
 
 

@@ -142,7 +142,7 @@ def test_files_that_cannot_be_read_are_skipped_with_a_warning(folder):
     with pytest.warns(UserWarning, match=said):
         dataset = ImageFolder("train", str(folder), size=8, on_error="skip")
     assert len(dataset) == 12
-    assert len(dataset.tensors()[0]) == 12
+    assert len(dataset.tensors()[0]["image"]) == 12
 
 
 @pytest.mark.skipif(os.name == "nt", reason="on Windows, links need special rights")
@@ -271,7 +271,7 @@ def test_a_recipe_without_its_folder_says_so(recipe):
 @pytest.mark.skipif("GVT_DATA" not in os.environ, reason="GVT_DATA, the real data, is not set")
 def test_real_photographs():
     dataset = ImageFolder("train", str(PHOTOGRAPHS), size=32, val=0.8)
-    images, _ = dataset.tensors()
+    images = dataset.tensors()[0]["image"]
     assert images.shape[1:] == (3, 32, 32)
     assert dataset.record(0).size == (480, 640)
     assert len(dataset) + len(ImageFolder("val", str(PHOTOGRAPHS), val=0.8)) == 364

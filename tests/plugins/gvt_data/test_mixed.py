@@ -47,7 +47,7 @@ class Cells:
         truth = Truth(labels)
         record = gvt.Record(f"cells {index}", (48, 48), truth=truth)
         image = torch.zeros(3, 48, 48, dtype=torch.uint8)
-        return gvt.Sample(image, {"boxes": boxes, "labels": labels}, record)
+        return gvt.Sample({"image": image}, {"boxes": boxes, "labels": labels}, record)
 
 
 class Twins(Cells):

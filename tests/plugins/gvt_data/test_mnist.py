@@ -21,7 +21,8 @@ def folder(tmp_path):
 
 
 def test_it_is_mnist():
-    images, targets = mnist.MNIST("train").tensors()
+    inputs, targets = mnist.MNIST("train").tensors()
+    images = inputs["image"]
     assert images.shape == (60_000, 1, 28, 28)
     assert images.dtype == torch.uint8
     assert targets["class"][:10].tolist() == FIRST_LABELS
@@ -31,7 +32,8 @@ def test_it_is_mnist():
 
 def test_a_sample_is_what_the_tensors_hold():
     dataset = mnist.MNIST("test")
-    images, targets = dataset.tensors()
+    inputs, targets = dataset.tensors()
+    images = inputs["image"]
     sample = dataset[3]
     assert torch.equal(sample.image, images[3])
     assert sample.targets["class"] == targets["class"][3]
@@ -49,9 +51,9 @@ def test_some_digits_are_kept_and_renumbered():
 
 
 def test_the_hold_out_parts_the_training_images():
-    everything = mnist.MNIST("train").tensors()[0]
-    kept = mnist.MNIST("train", holdout=5_000).tensors()[0]
-    held = mnist.MNIST("val", holdout=5_000).tensors()[0]
+    everything = mnist.MNIST("train").tensors()[0]["image"]
+    kept = mnist.MNIST("train", holdout=5_000).tensors()[0]["image"]
+    held = mnist.MNIST("val", holdout=5_000).tensors()[0]["image"]
     assert torch.equal(torch.cat([kept, held]), everything)
 
 
@@ -67,7 +69,7 @@ def test_files_elsewhere_are_read_zipped_or_not(folder):
 @pytest.mark.skipif("GVT_DATA" not in os.environ, reason="GVT_DATA, the real data, is not set")
 def test_the_published_files_are_the_embedded_ones():
     published = mnist.MNIST("test", root=str(Path(os.environ["GVT_DATA"]) / "mnist"))
-    assert torch.equal(published.tensors()[0], mnist.MNIST("test").tensors()[0])
+    assert torch.equal(published.tensors()[0]["image"], mnist.MNIST("test").tensors()[0]["image"])
 
 
 def test_no_files_there_is_one_line(tmp_path):

@@ -95,7 +95,7 @@ def test_dense_targets_alone_are_resident():
         assert torch.equal(one.targets[key], other.targets[key])
     assert [r.source for r in one.records] == [r.source for r in other.records]
     again = pickle.loads(pickle.dumps(dataset))
-    assert torch.equal(again.tensors()[0], dataset.tensors()[0])
+    assert torch.equal(again.tensors()[0]["image"], dataset.tensors()[0]["image"])
 
 
 @pytest.mark.parametrize(

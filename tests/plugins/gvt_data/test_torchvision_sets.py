@@ -75,7 +75,9 @@ def test_grey_sets_are_read(tmp_path, dataset):
     assert (len(train), len(val), len(dataset("test", str(tmp_path)))) == (20, 10, 12)
     assert train.info.image_shape == (1, 28, 28)
     assert len(train.info.classes) == 10
-    assert torch.equal(torch.cat([train.tensors()[0], val.tensors()[0]])[:, 0], images)
+    assert torch.equal(
+        torch.cat([train.tensors()[0]["image"], val.tensors()[0]["image"]])[:, 0], images
+    )
     assert torch.equal(train.tensors()[1]["class"], labels[:20])
     sample = val[3]
     assert torch.equal(sample.image[0], images[23])
@@ -101,7 +103,7 @@ def test_emnist_is_upright_and_counts_from_zero(tmp_path, variant, count, first)
     dataset = EMNIST("train", str(tmp_path), variant=variant)
     assert len(dataset.info.classes) == count
     assert dataset.info.classes[0] == ("a" if first else "0")
-    assert torch.equal(dataset.tensors()[0][:, 0], images.mT)
+    assert torch.equal(dataset.tensors()[0]["image"][:, 0], images.mT)
     assert torch.equal(dataset.tensors()[1]["class"], labels - first)
     letter = dataset.info.classes[4]
     assert len(EMNIST("train", str(tmp_path), variant=variant, classes=[letter])) > 0
@@ -115,7 +117,7 @@ def test_cifar_is_read(tmp_path, monkeypatch):
     assert dataset.tensors()[1]["class"].tolist() == [1, 0] * 5
     first = torch.from_numpy(images["data_batch_1"][2]).reshape(3, 32, 32)
     assert torch.equal(dataset[0].image, first)
-    assert dataset.tensors()[0].is_contiguous()
+    assert dataset.tensors()[0]["image"].is_contiguous()
     assert len(CIFAR10("test", str(tmp_path))) == 4
 
 
@@ -248,7 +250,7 @@ def test_existing_zipped_files_need_no_network(tmp_path, monkeypatch):
     unreachable(monkeypatch, FashionMNIST)
     zipped(tmp_path / "FashionMNIST" / "raw", monkeypatch)
     dataset = FashionMNIST("train", str(tmp_path), download=True)
-    assert torch.equal(dataset.tensors()[0][:, 0], images)
+    assert torch.equal(dataset.tensors()[0]["image"][:, 0], images)
 
 
 @pytest.mark.parametrize(

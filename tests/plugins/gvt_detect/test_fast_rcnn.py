@@ -46,9 +46,8 @@ def batch_of(proposals=None, boxes=None, sizes=None):
     count = len(boxes)
     inputs = {} if proposals is None else {"proposals": proposals}
     return gvt.Batch(
-        torch.zeros(count, 3, *CANVAS),
+        {"image": torch.zeros(count, 3, *CANVAS), **inputs},
         gvt.Frame(tuple(sizes or [CANVAS] * count), CANVAS),
-        inputs,
         gvt.Targets({}, {"boxes": boxes, "labels": labels}),
     )
 

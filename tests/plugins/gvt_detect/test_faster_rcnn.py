@@ -42,7 +42,7 @@ def batch_of(canvas, sizes=None, boxes=None, labels=None):
         labels = [torch.tensor([0, 2])] * len(sizes)
     targets = gvt.Targets({}, {"boxes": boxes, "labels": labels})
     images = torch.zeros(len(sizes), 3, *canvas)
-    return gvt.Batch(images, gvt.Frame(sizes, canvas), targets=targets)
+    return gvt.Batch({"image": images}, gvt.Frame(sizes, canvas), targets=targets)
 
 
 def without_objects(count=2):
@@ -223,7 +223,7 @@ def test_forward_ignores_targets_and_runs_each_layer_once():
     calls = []
     head.rpn.head.cls_logits.register_forward_hook(lambda *_: calls.append(1))
     batch = batch_of((64, 64))
-    blind = gvt.Batch(batch.images, batch.frame)
+    blind = gvt.Batch({"image": batch.images}, batch.frame)
     outputs = head(features_of(PYRAMID, (64, 64)), blind)
     head.loss(outputs, batch.targets)
     head.predict(outputs)
@@ -364,7 +364,9 @@ def test_it_learns_classes_and_boxes(learn):
         for (x1, y1, x2, y2), label in zip(of_boxes.long().tolist(), of_labels, strict=True):
             image[label, y1:y2, x1:x2] += 0.8
     frame = gvt.Frame((canvas,) * 2, canvas)
-    batch = gvt.Batch(images, frame, targets=gvt.Targets({}, {"boxes": boxes, "labels": labels}))
+    batch = gvt.Batch(
+        {"image": images}, frame, targets=gvt.Targets({}, {"boxes": boxes, "labels": labels})
+    )
     backbone = TinyBackbone((3, *canvas), widths=(16, 32, 48))
     head = head_of(
         backbone.feature_info,

@@ -80,7 +80,7 @@ def labelled():
     ]
     labels = [torch.tensor([0, 2, 1]), torch.tensor([2, 0]), torch.zeros(0, dtype=torch.int64)]
     targets = gvt.Targets({}, {"boxes": boxes, "labels": labels})
-    return gvt.Batch(torch.rand(3, 3, *CANVAS), gvt.Frame((CANVAS,) * 3, CANVAS), targets=targets)
+    return gvt.Batch.of_images(torch.rand(3, 3, *CANVAS), targets=targets)
 
 
 def test_losses_predictions_and_gradients_are_torchvisions_in_either_mode():
@@ -157,7 +157,7 @@ def test_points_follow_the_declared_strides_for_any_canvas():
         for name, (channels, stride) in PYRAMID.items()
     }
     frame = gvt.Frame((canvas,) * 2, canvas)
-    outputs = head_of()(features, gvt.Batch(torch.zeros(2, 3, *canvas), frame))
+    outputs = head_of()(features, gvt.Batch({"image": torch.zeros(2, 3, *canvas)}, frame))
     assert outputs.places.points[-12:, 0].unique().tolist() == [0, 32, 64]
     assert outputs.places.points[-12:, 1].unique().tolist() == [0, 32, 64, 96]
     assert outputs.logits.shape == (2, 13 * 9 + 7 * 5 + 4 * 3, 3)

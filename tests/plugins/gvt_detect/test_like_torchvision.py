@@ -99,7 +99,7 @@ def batch_of():
             mask[y1:y2, x1 : (x1 + x2) // 2] = 1
     labels = [torch.tensor([0, 2, 1]), torch.tensor([2]), torch.zeros(0, dtype=torch.int64)]
     targets = gvt.Targets({}, {"boxes": boxes, "labels": labels, "masks": masks})
-    return gvt.Batch(torch.rand(3, 3, *CANVAS), gvt.Frame((CANVAS,) * 3, CANVAS), targets=targets)
+    return gvt.Batch.of_images(torch.rand(3, 3, *CANVAS), targets=targets)
 
 
 @pytest.fixture(params=["faster_rcnn", "mask_rcnn"])

@@ -22,7 +22,7 @@ def head_of(info=None, **parameters):
 
 def batch_of(canvas, sizes=None):
     sizes = tuple(sizes or (canvas,) * 2)
-    return gvt.Batch(torch.zeros(len(sizes), 3, *canvas), gvt.Frame(sizes, canvas))
+    return gvt.Batch({"image": torch.zeros(len(sizes), 3, *canvas)}, gvt.Frame(sizes, canvas))
 
 
 def features_of(canvas, count=2):
@@ -91,7 +91,7 @@ def test_batches_without_an_object_do_not_make_validation_losses_smaller():
     given = [targets_of([BOX, BOX], [[0], [1]]), targets_of([[], []], [[], []])]
     images = torch.rand(2, 3, *canvas, generator=torch.Generator().manual_seed(0))
     frame = gvt.Frame((canvas,) * 2, canvas)
-    batches = [gvt.Batch(images, frame, targets=of, records=records) for of in given]
+    batches = [gvt.Batch({"image": images}, frame, targets=of, records=records) for of in given]
     one, both = (evaluate(task, some).metrics for some in (batches[:1], batches))
     assert one["loss/box"] > 0 and one["loss/classification"] > 0
     assert one == both
@@ -153,7 +153,7 @@ def test_it_learns_class_and_box(learn):
         boxes.append([[x, y, x + side, y + side]])
         labels.append([index % 3])
     targets = targets_of(boxes, labels)
-    batch = gvt.Batch(images, gvt.Frame((canvas,) * 6, canvas), targets=targets)
+    batch = gvt.Batch.of_images(images, targets=targets)
     backbone = TinyBackbone((3, *canvas), widths=(8, 16, 32))
     head = head_of(backbone.feature_info, grid=6, hidden=(64,), weight=0.8)
     task = gvt.MultiHead(backbone, {"object": head})

@@ -45,7 +45,7 @@ def discs():
         ragged["boxes"].append(torch.tensor(edges, dtype=torch.float32))
         ragged["labels"].append(torch.ones(len(of_image), dtype=torch.int64))
         ragged["masks"].append(masks.to(torch.uint8))
-    return gvt.Batch(images, gvt.Frame(sizes, CANVAS), targets=gvt.Targets({}, ragged))
+    return gvt.Batch({"image": images}, gvt.Frame(sizes, CANVAS), targets=gvt.Targets({}, ragged))
 
 
 @pytest.mark.slow
@@ -105,11 +105,7 @@ def test_a_batch_without_objects_trains():
         "labels": [torch.zeros(0, dtype=torch.int64)] * 2,
         "masks": [torch.zeros(0, *CANVAS, dtype=torch.uint8)] * 2,
     }
-    batch = gvt.Batch(
-        torch.rand(2, 3, *CANVAS),
-        gvt.Frame((CANVAS,) * 2, CANVAS),
-        targets=gvt.Targets({}, nothing),
-    )
+    batch = gvt.Batch.of_images(torch.rand(2, 3, *CANVAS), targets=gvt.Targets({}, nothing))
     losses = task("supervised", batch, gvt.Step(0))
     sum(losses.values()).backward()
     assert all(loss.isfinite() for loss in losses.values())

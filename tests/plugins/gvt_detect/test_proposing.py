@@ -18,7 +18,9 @@ def scenes():
 
 def batch_of(images, sizes=None, **inputs):
     canvas = tuple(images.shape[-2:])
-    return gvt.Batch(images, gvt.Frame(tuple(sizes or [canvas] * len(images)), canvas), inputs)
+    return gvt.Batch(
+        {"image": images, **inputs}, gvt.Frame(tuple(sizes or [canvas] * len(images)), canvas)
+    )
 
 
 def recall(scenes, proposer, most):

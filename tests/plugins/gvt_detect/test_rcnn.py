@@ -30,7 +30,7 @@ def batch_of(count=2, canvas=(48, 48), boxes=TRUTH, labels=LABELS, proposals=Non
     targets = gvt.Targets({}, ragged, known)
     images = torch.zeros(count, 3, *canvas)
     images[..., :48, :48] = torch.rand(count, 3, 48, 48)
-    return gvt.Batch(images, gvt.Frame(((48, 48),) * count, canvas), inputs, targets)
+    return gvt.Batch({"image": images, **inputs}, gvt.Frame(((48, 48),) * count, canvas), targets)
 
 
 def losses_of(task, batch, seed=0):
@@ -136,7 +136,7 @@ def test_images_without_truth_are_predicted_only():
     torch.manual_seed(0)
     alone = losses_of(task, both.select(torch.tensor([1])))
     assert losses_of(task, one) == alone
-    predictions, found = task.evaluate(one)
+    predictions, found = task.evaluate(one, gvt.Step(0))
     assert len(predictions) == 2 and {count for _, count in found.values()} == {1}
     targets = one.targets.per_image(2)
     assert "boxes" not in targets[0]
@@ -150,7 +150,7 @@ def test_images_without_truth_are_predicted_only():
     assert average_precision(task, judged, [empty, targets[1]]) < 1
     mistakes = task.errors(predictions, targets)[""]
     assert mistakes[0] == 0 and mistakes.shape == (2,)
-    assert task.evaluate(batch_of(present=[False, False]))[1] == {}
+    assert task.evaluate(batch_of(present=[False, False]), gvt.Step(0))[1] == {}
 
 
 def test_a_true_box_without_area_is_no_example():
@@ -233,7 +233,7 @@ def test_it_learns_a_few_pictures_by_heart(classifier):
     around = torch.rand(40, 2).mul(36).repeat(1, 2) + torch.tensor([0.0, 0, 12, 12])
     inputs = {"proposals": [torch.cat([boxes, around]) for boxes in shaken]}
     targets = gvt.Targets({}, {"boxes": truth, "labels": [LABELS] * 2})
-    batch = gvt.Batch(images, gvt.Frame(((48, 48),) * 2, (48, 48)), inputs, targets)
+    batch = gvt.Batch({"image": images, **inputs}, gvt.Frame(((48, 48),) * 2, (48, 48)), targets)
     task = task_of(classifier=classifier, proposals=100, roi_batch=64)
     modules = {phase.name: phase.trained for phase in task.phases}
     optimizers = {

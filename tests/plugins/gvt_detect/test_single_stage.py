@@ -53,7 +53,9 @@ def batch_of(canvas, sizes=None, boxes=None, labels=None):
         boxes = [torch.tensor([[8.0, 10, 70, 60], [3, 20, 20, 50]])] * len(sizes)
         labels = [torch.tensor([0, 2])] * len(sizes)
     targets = gvt.Targets({}, {"boxes": boxes, "labels": labels})
-    return gvt.Batch(torch.zeros(len(sizes), 3, *canvas), gvt.Frame(sizes, canvas), targets=targets)
+    return gvt.Batch(
+        {"image": torch.zeros(len(sizes), 3, *canvas)}, gvt.Frame(sizes, canvas), targets=targets
+    )
 
 
 def test_a_batch_without_objects_trains(name):
@@ -101,7 +103,7 @@ def test_forward_ignores_targets_and_runs_each_layer_once(name):
     for layer in set(last_layers(head)):
         layer.register_forward_hook(lambda *_: calls.append(1))
     batch = batch_of((64, 64))
-    outputs = head(features_of((64, 64)), gvt.Batch(batch.images, batch.frame))
+    outputs = head(features_of((64, 64)), gvt.Batch({"image": batch.images}, batch.frame))
     before = len(calls)
     head.loss(outputs, batch.targets)
     head.predict(outputs)
@@ -136,7 +138,7 @@ def colourful():
         for (x1, y1, x2, y2), label in zip(of_boxes.long().tolist(), of_labels, strict=True):
             image[label, y1:y2, x1:x2] += 0.8
     targets = gvt.Targets({}, {"boxes": boxes, "labels": labels})
-    return gvt.Batch(images, gvt.Frame((canvas,) * 4, canvas), targets=targets)
+    return gvt.Batch.of_images(images, targets=targets)
 
 
 @pytest.mark.parametrize(

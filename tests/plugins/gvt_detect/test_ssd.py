@@ -85,7 +85,9 @@ def labelled():
     targets = gvt.Targets(
         {}, {"boxes": boxes, "labels": [torch.tensor([0, 2, 1]), torch.tensor([2, 0])]}
     )
-    return gvt.Batch(torch.rand(2, 3, SIDE, SIDE), frame_of((SIDE, SIDE)), targets=targets)
+    return gvt.Batch(
+        {"image": torch.rand(2, 3, SIDE, SIDE)}, frame_of((SIDE, SIDE)), targets=targets
+    )
 
 
 def test_losses_predictions_and_gradients_are_torchvisions_in_either_mode():
@@ -131,7 +133,7 @@ def test_default_and_added_maps():
 @pytest.mark.parametrize("canvas", [(64, 64), (65, 97), (31, 7), (1, 1)])
 def test_added_maps_have_as_many_cells_as_their_stride_says(canvas):
     outputs = head_of()(
-        features_of(canvas), gvt.Batch(torch.zeros(2, 3, *canvas), frame_of(canvas))
+        features_of(canvas), gvt.Batch({"image": torch.zeros(2, 3, *canvas)}, frame_of(canvas))
     )
     cells = [math.ceil(canvas[0] / s) * math.ceil(canvas[1] / s) for s in (8, 16, 32, 64)]
     count = 4 * cells[0] + 6 * sum(cells[1:])
@@ -142,7 +144,9 @@ def test_added_maps_have_as_many_cells_as_their_stride_says(canvas):
 def test_default_boxes_are_in_pixels_for_any_canvas():
     head, found = head_of(extra=0), []
     for canvas in ((64, 64), (96, 160)):
-        outputs = head(features_of(canvas), gvt.Batch(torch.zeros(2, 3, *canvas), frame_of(canvas)))
+        outputs = head(
+            features_of(canvas), gvt.Batch({"image": torch.zeros(2, 3, *canvas)}, frame_of(canvas))
+        )
         found.append(outputs.boxes[:4])
     assert torch.equal(*found)
     middles = (found[0][:, :2] + found[0][:, 2:]) / 2
@@ -196,7 +200,7 @@ def test_the_hardest_negatives_of_each_image_count(negatives):
     boxes = [torch.tensor([[-4.0, -4, 28, 28]]), torch.zeros(0, 4)]
     labels = [torch.tensor([1]), torch.zeros(0, dtype=torch.int64)]
     features = features_of(canvas)
-    outputs = head(features, gvt.Batch(torch.zeros(2, 3, *canvas), frame_of(canvas)))
+    outputs = head(features, gvt.Batch({"image": torch.zeros(2, 3, *canvas)}, frame_of(canvas)))
     positive = [head.matcher(box_iou(boxes[0], outputs.boxes)) >= 0]
     positive.append(torch.zeros_like(positive[0]))
     losses = -outputs.logits.log_softmax(dim=2)

@@ -32,7 +32,7 @@ def by_hand(**parameters):
 
 def batch_of(canvas, sizes=None):
     sizes = tuple(sizes or (canvas,) * 2)
-    return gvt.Batch(torch.zeros(len(sizes), 3, *canvas), gvt.Frame(sizes, canvas))
+    return gvt.Batch({"image": torch.zeros(len(sizes), 3, *canvas)}, gvt.Frame(sizes, canvas))
 
 
 def features_of(canvas, count=2):
@@ -287,7 +287,7 @@ def test_it_learns_four_pictures(learn):
         for (x1, y1, x2, y2), label in zip(of_image, names, strict=True):
             image[label, y1:y2, x1:x2] += 0.8
     targets = targets_of(boxes, labels)
-    batch = gvt.Batch(images, gvt.Frame((canvas,) * 4, canvas), targets=targets)
+    batch = gvt.Batch.of_images(images, targets=targets)
     backbone = TinyBackbone((3, *canvas), widths=(8, 16, 32, 32))
     head = head_of(backbone.feature_info, grid=4, convolutions=(32,))
     task = gvt.MultiHead(backbone, {"boxes": head})

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 import gvt
-from gvt.interfaces import Step
 from gvt.loop.evaluation import evaluate
+from gvt.task import Step
 from gvt_gan.dcgan import DCGANGenerator
 from gvt_gan.task import GAN
 
@@ -42,13 +42,13 @@ def batch(count=6, known=None):
     present = {} if known is None else {"class": torch.tensor(known).bool()}
     targets = gvt.Targets({"class": torch.arange(count) % CLASSES}, present=present)
     frame = gvt.Frame((SHAPE[1:],) * count, SHAPE[1:])
-    return gvt.Batch(pictures, frame, targets=targets if known != [] else None)
+    return gvt.Batch({"image": pictures}, frame, targets=targets if known != [] else None)
 
 
 def class_loss(task, images, truth):
     """Return the cross entropy of the discriminator's classifier for images in [-1, 1]."""
     judge = task.discriminator
-    batch = gvt.Batch(images / 2 + 0.5, gvt.Frame((SHAPE[1:],) * len(images), SHAPE[1:]))
+    batch = gvt.Batch.of_images(images / 2 + 0.5)
     logits = judge.heads["digit"](judge.backbone(batch.images), batch)
     return F.cross_entropy(logits, truth)
 
@@ -111,7 +111,7 @@ def test_accumulated_micro_batches_want_the_classes_of_one_large_batch(task):
 def test_reals_without_labels_teach_what_is_real_only(task, known):
     losses = task("discriminator", batch(known=known), Step(0))
     assert list(losses) == ["real", "fake", "fake/cross_entropy"]
-    _, held_out = task.eval().evaluate(batch(known=known))
+    _, held_out = task.eval().evaluate(batch(known=known), gvt.Step(0))
     assert list(held_out) == ["real", "fake", "generator"]
 
 
@@ -184,7 +184,7 @@ def test_each_row_of_the_sheet_is_of_one_class(task):
     seen = []
     wide.generator.register_forward_hook(lambda _, given, images: seen.append(given[1]))
     with torch.no_grad():
-        sheet = wide.pictures(0)["samples"]
+        sheet = wide.pictures(0, None)["samples"]
     assert sheet.shape == (4, 2, *SHAPE)
     assert seen[0].tolist() == [0, 0, 1, 1, 2, 2, 0, 0]
     with torch.no_grad():

@@ -9,7 +9,7 @@ from PIL import Image
 
 import gvt
 import gvt.seeding
-from gvt.interfaces import Step
+from gvt.task import Step
 from gvt_gan.task import GAN
 
 SHAPE = (1, 28, 28)
@@ -25,7 +25,7 @@ def task():
 
 
 def batch(count=6):
-    return gvt.Batch(torch.rand(count, *SHAPE), gvt.Frame(((28, 28),) * count, (28, 28)))
+    return gvt.Batch.of_images(torch.rand(count, *SHAPE))
 
 
 class Ramp(gvt.Generator):
@@ -109,7 +109,7 @@ def test_reals_are_mapped_to_the_data_range_and_fakes_too(task):
 
 
 def test_pictures_are_those_of_fixed_latents_and_clamped(task):
-    first, again, other = task.pictures(0), task.pictures(0), task.pictures(1)
+    first, again, other = task.pictures(0, None), task.pictures(0, None), task.pictures(1, None)
     assert first["samples"].shape == (8, 8, *SHAPE)
     assert 0 <= first["samples"].min() <= first["samples"].max() <= 1
     assert torch.equal(first["samples"], again["samples"])
@@ -121,7 +121,7 @@ def test_pictures_are_clamped_to_the_range_of_the_data(task):
     assert beyond.sample(1, 0).flatten().tolist() == [0.0, 0.75]
     above = GAN(Ramp(0.5, 9.0), Mean(), data_range=(0.0, 1.0))  # [-1, 1] is mapped to [0, 1]
     assert above.sample(1, 0).flatten().tolist() == [0.75, 1.0]
-    assert above.pictures(0)["samples"][7, 7].flatten().tolist() == [0.75, 1.0]
+    assert above.pictures(0, None)["samples"][7, 7].flatten().tolist() == [0.75, 1.0]
     shown, step = GAN(Ramp(-1.5, 0.5), Mean(), show="training"), Step(0)
     shown("generator", batch(), step)
     assert step.pictures["fakes"].flatten().tolist() == [0.0, 0.75]
@@ -217,7 +217,7 @@ def test_training_shows_the_first_fake_of_the_iteration_as_it_was(task):
     assert torch.equal(before, step.memo["fakes"][:1].detach().clamp(0, 1))
     shown("generator", batch(), step)
     assert torch.equal(step.pictures["fakes"], before)
-    assert shown.pictures(0) == {}
+    assert shown.pictures(0, None) == {}
 
 
 def test_a_sample_is_the_same_whatever_the_count(task):
@@ -231,7 +231,7 @@ def test_a_sample_is_the_same_whatever_the_count(task):
 def test_held_out_losses_are_of_labels_one_and_zero_and_do_not_change(task):
     noisy = GAN(task.generator, task.discriminator, real_labels=(0.5, 0.6), together=True)
     with torch.no_grad():
-        predictions, losses = noisy.eval().evaluate(batch())
+        predictions, losses = noisy.eval().evaluate(batch(), gvt.Step(0))
         fakes = noisy.to_data_range(noisy.generator(noisy._latents(6, 0)))
         expected = -noisy.discriminator(fakes).sigmoid().log().mean()
     assert predictions == []
@@ -241,8 +241,8 @@ def test_held_out_losses_are_of_labels_one_and_zero_and_do_not_change(task):
 
 def test_held_out_losses_by_hand():
     task = GAN(Ramp(0.0, 1.0), Mean(), data_range=(-1.0, 1.0))
-    white = gvt.Batch(torch.ones(3, 1, 1, 2), gvt.Frame(((1, 2),) * 3, (1, 2)))
-    _, losses = task.eval().evaluate(white)
+    white = gvt.Batch.of_images(torch.ones(3, 1, 1, 2))
+    _, losses = task.eval().evaluate(white, gvt.Step(0))
     # A real is 1 everywhere, with a logit of 2; a fake has a mean of 0.5, with a logit of 1.
     expected = {"real": softplus(-2), "fake": softplus(1), "generator": softplus(-1)}
     assert {name: loss.item() for name, (loss, _) in losses.items()} == pytest.approx(expected)

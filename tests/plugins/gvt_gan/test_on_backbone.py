@@ -106,7 +106,7 @@ def test_a_further_heads_loss_is_its_own_of_what_carries_a_target_and_weighted()
     truth, known = torch.arange(6) % 3, torch.tensor([1, 0, 1, 1, 0, 0]).bool()
     targets = gvt.Targets({"class": truth.masked_fill(~known, 99)}, present={"class": known})
     _, losses = judge.judge(images(), targets)
-    batch = gvt.Batch(images() / 2 + 0.5, gvt.Frame(((28, 28),) * 6, (28, 28)))
+    batch = gvt.Batch.of_images(images() / 2 + 0.5)
     logits = judge.heads["digit"](judge.backbone(batch.images), batch)
     expected = 0.25 * F.cross_entropy(logits[known], truth[known])
     assert set(losses) == {"cross_entropy"}
@@ -132,7 +132,7 @@ def test_a_further_heads_loss_reaches_the_backbone():
 def test_as_a_task_it_predicts_what_the_further_heads_say():
     judge = discriminator(heads={"digit": DIGIT}).eval()
     pictures = images() / 2 + 0.5
-    data = gvt.Batch(pictures, gvt.Frame(((28, 28),) * 6, (28, 28)))
+    data = gvt.Batch.of_images(pictures)
     found = judge.supervised().predict(data)
     logits = judge.heads["digit"](judge.backbone(pictures), data)
     torch.testing.assert_close(

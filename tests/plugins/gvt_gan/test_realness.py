@@ -10,8 +10,7 @@ INFO = {"fine": (2, 2), "coarse": (3, 4)}
 
 
 def batch(images, targets=None):
-    size = tuple(images.shape[-2:])
-    return gvt.Batch(images, gvt.Frame((size,) * len(images), size), targets=targets)
+    return gvt.Batch.of_images(images, targets=targets)
 
 
 class Grey(gvt.Backbone):

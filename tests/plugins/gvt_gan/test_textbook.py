@@ -10,9 +10,9 @@ from torch import nn
 import gvt
 from gvt.cli.describe import describe
 from gvt.data_info import DataInfo
-from gvt.interfaces import Step
 from gvt.loop.optim import Optimizer
 from gvt.session.build import build_task, open_dataset
+from gvt.task import Step
 from gvt_gan.keras import SameConv2d, SameConvTranspose2d
 
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
@@ -48,7 +48,7 @@ def slope(x):
 
 def batch(count=6):
     torch.manual_seed(1)
-    return gvt.Batch(torch.rand(count, *GREY), gvt.Frame(((28, 28),) * count, (28, 28)))
+    return gvt.Batch.of_images(torch.rand(count, *GREY))
 
 
 # --- Keras's layers ---------------------------------------------------------------------------
@@ -459,11 +459,11 @@ def test_it_runs_and_shows_pictures(recipe, sheet, tmp_path):
     assert {f"{sheet}_{1:08d}.png", f"{sheet}_{3:08d}.png"} <= drawn
     assert len(drawn) == (3 if sheet == "fakes" else 2)
     task = gvt.load(run.checkpoint)
-    assert task.pictures(0).keys() == ({"samples"} if sheet == "samples" else set())
+    assert task.pictures(0, None).keys() == ({"samples"} if sheet == "samples" else set())
 
 
 def test_the_dense_gan_shows_a_strip_of_ten():
-    assert build("mnist_mlp").pictures(0)["samples"].shape == (1, 10, *GREY)
+    assert build("mnist_mlp").pictures(0, None)["samples"].shape == (1, 10, *GREY)
 
 
 def test_fives_appear(tmp_path):
@@ -471,7 +471,7 @@ def test_fives_appear(tmp_path):
     run = gvt.run("gan.mnist_five", *settings, "device=cpu", f"run.root={tmp_path}", quiet=True)
     torch.manual_seed(0)
     untrained = build("mnist_five")
-    fives = open_dataset(gvt.compose("gan.mnist_five"), "train").tensors()[0] / 255
+    fives = open_dataset(gvt.compose("gan.mnist_five"), "train").tensors()[0]["image"] / 255
 
     def likeness(images):
         means = torch.stack([fives.mean(0).flatten(), images.mean(0).flatten()])

@@ -56,7 +56,9 @@ class Shades:
         middle = semantic[0, self._shape[2] // 2].clamp(max=len(self.classes) - 1)
         targets = {"semantic": semantic.clone(), "class": middle, "masks": masks,
                    "labels": torch.arange(len(self.classes))}  # fmt: skip
-        return gvt.Sample(image, targets, gvt.Record(f"{self._split} {index}", self._shape[1:]))
+        return gvt.Sample(
+            {"image": image}, targets, gvt.Record(f"{self._split} {index}", self._shape[1:])
+        )
 
 
 class Pixels(gvt.Backbone):

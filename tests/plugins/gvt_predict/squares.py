@@ -67,7 +67,7 @@ class Squares:
         number = index + 1 if self._numbered else None
         record = gvt.Record(f"squares/{self._split}/{index}.png", SIZE, half, id=number)
         targets = {"boxes": boxes, "labels": labels, "masks": masks, "class": torch.tensor(0)}
-        return gvt.Sample(image, targets, record)
+        return gvt.Sample({"image": image}, targets, record)
 
 
 class Overlap:

@@ -45,7 +45,7 @@ def entries_of(run, split="test", head="squares"):
     for index in range(len(dataset)):
         sample = dataset[index]
         frame = gvt.Frame((tuple(sample.image.shape[-2:]),), tuple(sample.image.shape[-2:]))
-        batch = gvt.Batch(sample.image[None], frame, records=[sample.record])
+        batch = gvt.Batch({"image": sample.image[None]}, frame, records=[sample.record])
         with torch.no_grad():
             (prediction,) = to_original(run.task.eval().predict(batch), [sample.record])
         record, said = sample.record, prediction[head]

@@ -56,7 +56,7 @@ def batch_of(size, mode="multiclass", count=2, channels=4):
         targets = gvt.Targets({}, {"masks": masks, "labels": [torch.tensor([0, 2, 2])] * count})
     else:
         targets = gvt.Targets({"semantic": semantic})
-    return gvt.Batch(images, gvt.Frame(sizes, size), targets=targets)
+    return gvt.Batch({"image": images}, gvt.Frame(sizes, size), targets=targets)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -248,7 +248,7 @@ def test_it_learns(name):
             semantic[row, top : top + 12, left : left + 12] = 1
         images = semantic[:, None] * 0.5 + torch.rand(count, 1, 32, 32) * 0.5
         targets = gvt.Targets({"semantic": semantic})
-        return gvt.Batch(images, gvt.Frame(((32, 32),) * count, (32, 32)), targets=targets)
+        return gvt.Batch.of_images(images, targets=targets)
 
     for index in range(40):
         optimizer.zero_grad()
@@ -256,7 +256,7 @@ def test_it_learns(name):
         optimizer.step()
     held_out = batch(8)
     held_out = gvt.Batch(
-        held_out.images,
+        {"image": held_out.images},
         held_out.frame,
         targets=held_out.targets,
         records=[gvt.Record("square", (32, 32))] * 8,

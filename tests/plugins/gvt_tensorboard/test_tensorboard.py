@@ -137,7 +137,7 @@ def test_the_sheets_are_there_as_the_task_drew_them(gan):
     sheet = picture(found[-1])
     task = gvt.load(gan.checkpoint)
     with torch.no_grad():
-        samples = task.pictures(gan.config.train.seed)["samples"]
+        samples = task.pictures(gan.config.train.seed, None)["samples"]
     assert sheet.shape == (8 * 30 + 2, 8 * 30 + 2, 3)
     for index, expected in enumerate(samples.reshape(-1, 28, 28)):
         y, x = (2 + 30 * i for i in divmod(index, 8))

@@ -26,7 +26,9 @@ def test_small_pictures_are_enlarged_by_a_whole_number_and_captioned(tmp_path):
     image = torch.zeros(1, 1, 10, 20)
     image[0, 0, 0, 0] = 1
     targets = gvt.Targets({"class": torch.tensor([1])})
-    save_samples(gvt.Batch(image, frame((10, 20)), targets=targets), CLASSES, tmp_path / "s.png")
+    save_samples(
+        gvt.Batch({"image": image}, frame((10, 20)), targets=targets), CLASSES, tmp_path / "s.png"
+    )
     drawn = pixels(tmp_path / "s.png")
     scale = SIDES[0] // 20
     assert drawn.shape == (10 * scale + LINE + 2 * PADDING, 20 * scale + 2 * PADDING, 3)
@@ -40,7 +42,9 @@ def test_small_pictures_are_enlarged_by_a_whole_number_and_captioned(tmp_path):
 def test_large_pictures_are_made_smaller_and_padding_is_not_shown(tmp_path):
     images = torch.ones(2, 3, 700, 900)
     images[1, :, :, 350:] = 0  # the padding of the second
-    save_samples(gvt.Batch(images, frame((700, 900), (700, 350))), [], tmp_path / "s.png")
+    save_samples(
+        gvt.Batch({"image": images}, frame((700, 900), (700, 350))), [], tmp_path / "s.png"
+    )
     drawn = pixels(tmp_path / "s.png")
     assert drawn.shape[1] <= 2 * (SIDES[1] + PADDING) + PADDING
     assert (drawn == 0).sum() == 0
@@ -53,7 +57,9 @@ def test_boxes_masks_and_classes_of_pixels_are_drawn_where_they_are(tmp_path):
         {},
         {"boxes": [torch.tensor([[10.0, 20, 40, 50]])], "labels": [torch.tensor([1])]},
     )
-    save_samples(gvt.Batch(image, frame(size), targets=box), CLASSES, tmp_path / "box.png")
+    save_samples(
+        gvt.Batch({"image": image}, frame(size), targets=box), CLASSES, tmp_path / "box.png"
+    )
     drawn = pixels(tmp_path / "box.png")[PADDING:, PADDING:]
     scale = SIDES[0] // 60
     on_edge, inside = drawn[20 * scale, 25 * scale], drawn[35 * scale, 25 * scale]
@@ -63,19 +69,23 @@ def test_boxes_masks_and_classes_of_pixels_are_drawn_where_they_are(tmp_path):
     semantic = torch.full(size, 255)
     semantic[:30] = 1
     dense = gvt.Targets({"semantic": semantic[None]})
-    save_samples(gvt.Batch(image, frame(size), targets=dense), CLASSES, tmp_path / "sem.png")
+    save_samples(
+        gvt.Batch({"image": image}, frame(size), targets=dense), CLASSES, tmp_path / "sem.png"
+    )
     drawn = pixels(tmp_path / "sem.png")[PADDING:, PADDING:]
     assert len(set(drawn[10, 10].tolist())) > 1
     assert drawn[50, 10].tolist() == [128] * 3  # to be ignored
 
     masks = gvt.Targets({}, {"masks": [(semantic == 1)[None]], "labels": [torch.tensor([0])]})
-    save_samples(gvt.Batch(image, frame(size), targets=masks), CLASSES, tmp_path / "mask.png")
+    save_samples(
+        gvt.Batch({"image": image}, frame(size), targets=masks), CLASSES, tmp_path / "mask.png"
+    )
     assert len(set(pixels(tmp_path / "mask.png")[PADDING + 10, PADDING + 10].tolist())) > 1
 
 
 @pytest.mark.parametrize("targets", [None, gvt.Targets({}, {"boxes": [torch.zeros(0, 4)]})])
 def test_a_picture_without_anything_on_it_is_only_a_picture(tmp_path, targets):
-    batch = gvt.Batch(torch.full((1, 1, 28, 28), 0.25), frame((28, 28)), targets=targets)
+    batch = gvt.Batch({"image": torch.full((1, 1, 28, 28), 0.25)}, frame((28, 28)), targets=targets)
     save_samples(batch, CLASSES, tmp_path / "s.png")
     drawn = pixels(tmp_path / "s.png")[PADDING:-PADDING, PADDING:-PADDING]
     assert (drawn == 64).all()
@@ -89,7 +99,7 @@ def test_masks_are_outlined_on_pixels_that_are_painted_and_boxes_lie_over_both(t
     found = {"boxes": [torch.tensor([[15.0, 5, 45, 55]])], "labels": [torch.tensor([0])],
              "masks": [mask]}  # fmt: skip
     targets = gvt.Targets({"class": torch.tensor([1]), "semantic": semantic}, found)
-    batch = gvt.Batch(torch.full((1, 1, 60, 60), 0.5), frame((60, 60)), targets=targets)
+    batch = gvt.Batch({"image": torch.full((1, 1, 60, 60), 0.5)}, frame((60, 60)), targets=targets)
     save_samples(batch, CLASSES, tmp_path / "s.png")
     drawn = pixels(tmp_path / "s.png")[PADDING:, PADDING:].astype(int)
     assert (drawn[15:35, [15, 34]] == color_of(0)).all()
@@ -114,7 +124,7 @@ def test_padding_of_a_batch_is_not_drawn(tmp_path):
     semantic[1, :, 30:] = 0  # beside the second picture
     targets = gvt.Targets({"semantic": semantic})
     images = torch.full((2, 1, 60, 60), 0.5)
-    batch = gvt.Batch(images, frame((60, 60), (60, 30)), targets=targets)
+    batch = gvt.Batch({"image": images}, frame((60, 60), (60, 30)), targets=targets)
     save_samples(batch, CLASSES, tmp_path / "s.png")
     beside = pixels(tmp_path / "s.png").astype(int)[:, 2 * PADDING + 60 :]
     second = beside[PADDING : PADDING + 60, :30]

@@ -34,7 +34,9 @@ class Samples:
 
     def __getitem__(self, index: int) -> Sample:
         self.reads += 1
-        return Sample(self.image(index), {"class": index % 2}, Record(str(index), (4, 4)))
+        return Sample(
+            {"image": self.image(index)}, {"class": index % 2}, Record(str(index), (4, 4))
+        )
 
 
 class OutOfRange(Samples):
@@ -66,7 +68,8 @@ class OtherTensors(Samples):
     """Whole tensors that differ from the samples."""
 
     def tensors(self):
-        return torch.zeros(12, 1, 4, 4, dtype=torch.uint8), {"class": torch.arange(12) % 2}
+        images = torch.zeros(12, 1, 4, 4, dtype=torch.uint8)
+        return {"image": images}, {"class": torch.arange(12) % 2}
 
     def record(self, index: int) -> Record:
         return Record(str(index), (4, 4))

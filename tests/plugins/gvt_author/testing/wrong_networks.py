@@ -465,7 +465,7 @@ class OutOfSight(Task):
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         return {"loss": self.head(self.layer(batch.images.mean(dim=(2, 3)))).square().mean()}
 
-    def pictures(self, seed: int) -> dict[str, Tensor]:
+    def pictures(self, seed: int, examples: object) -> dict[str, Tensor]:
         return {"dark": torch.full((2, 3, 4, 4), -1.0)}
 
 

@@ -50,7 +50,9 @@ def recipe(tmp_path):
             boxes = torch.tensor([[0, 0, 10, 2.5], [1, 1, 5, 6]])[:index]
             targets = {"boxes": boxes, "labels": torch.tensor([0, 1])[:index]}
             image = torch.full((3, 30, 40), index, dtype=torch.uint8)
-            return gvt.Sample(image, targets, gvt.Record(f"{self.split} {index}", (30, 40)))
+            return gvt.Sample(
+                {"image": image}, targets, gvt.Record(f"{self.split} {index}", (30, 40))
+            )
 
     path = tmp_path / "mine.yaml"
     path.write_text(RECIPE)

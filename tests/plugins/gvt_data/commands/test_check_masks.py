@@ -121,7 +121,7 @@ def test_of_things_every_one_counts(tmp_path):
         def __getitem__(self, index):
             targets = {"class": torch.tensor(0), "labels": torch.tensor([0, 1, 0])}
             image = torch.full((3, 4, 4), index, dtype=torch.uint8)
-            return gvt.Sample(image, targets, gvt.Record(str(index), (4, 4)))
+            return gvt.Sample({"image": image}, targets, gvt.Record(str(index), (4, 4)))
 
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(RECIPE.replace(RECIPE.splitlines()[2], "data: {name: orchard}"))

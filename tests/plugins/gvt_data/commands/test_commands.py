@@ -76,7 +76,7 @@ def test_data_check_continues_after_any_error_of_a_sample(call, tmp_path):
                 raise RuntimeError("it\nrained")
             image = "no image" if index == 5 else torch.full((4, 2, 2), index, dtype=torch.uint8)
             target = {"class": torch.tensor(0)}
-            return gvt.Sample(image, target, gvt.Record(str(index), (2 + index // 8, 2)))
+            return gvt.Sample({"image": image}, target, gvt.Record(str(index), (2 + index // 8, 2)))
 
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(recipe_text("gan.mnist", ["data.name=mouldy"]))

@@ -1,0 +1,154 @@
+"""Fields: how each key of a sample is batched, moved, transformed, mapped back and shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from gvt.batch import Frame, Record
+from gvt_registry import Registry, default_registry
+from gvt_registry.target import load_target
+
+__all__ = ["Destination", "Field", "Shown", "field_of"]
+
+_IMAGE_FIELDS = "gvt.data.image_fields"
+_OWN = {
+    "image": "Image",
+    "class": "Class",
+    "semantic": "Semantic",
+    "boxes": "Boxes",
+    "masks": "Masks",
+    "proposals": "ProposalBoxes",
+}
+"""The fields of images by their classes; all other keys of gvt itself are plain fields."""
+
+
+class Destination(Protocol):
+    """Where tensors are moved to; a `gvt.Placement` is one."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device."""
+
+    def images(self, images: Tensor) -> Tensor:
+        """Return images (N, C, H, W) on the device, float32 in [0, 1], in its memory format."""
+
+
+class Field:
+    """One key of samples, among their inputs or their targets.
+
+    This class is a plain field, and the base class of all others: a list with one value for each
+    sample, moved to the device, not in pixels of an image, and shown as text.
+
+    Attributes:
+        is_dense: Whether the values of a batch are one tensor, and otherwise a list.
+        is_spatial: Whether the value is in pixels of the image, so that it is transformed with the
+            image, and mapped back to the original image.
+    """
+
+    is_dense: ClassVar[bool] = False
+    is_spatial: ClassVar[bool] = False
+
+    def collate(self, values: Sequence[Any], frame: Frame, records: Sequence[Record]) -> Any:
+        """Return the values of a batch: a tensor if the field is dense, and otherwise a list.
+
+        Args:
+            values: One for each sample; None if a sample lacks the key, and never all of them.
+            frame: Sizes of the images of the batch.
+            records: Origin of each sample, for messages.
+        """
+        return torch.stack([torch.as_tensor(v) for v in values]) if self.is_dense else list(values)
+
+    def on_device(self, value: Any, place: Destination) -> Any:
+        """Return the values of a batch on the device."""
+        if isinstance(value, Tensor):
+            return value.to(place.device, non_blocking=True)
+        if isinstance(value, Mapping):
+            return {k: self.on_device(v, place) for k, v in value.items()}
+        return [self.on_device(v, place) for v in value] if isinstance(value, list) else value
+
+    def wrapped(self, value: Any, size: tuple[int, int]) -> Any:
+        """Return a spatial value as a `tv_tensors` type, for torchvision's transforms.
+
+        Args:
+            value: The value of one sample.
+            size: (H, W) of its image.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be transformed")
+
+    def unwrapped(self, value: Any, size: tuple[int, int]) -> Any:
+        """Return a transformed value of an image that now is (H, W)."""
+        return value.as_subclass(Tensor)
+
+    def to_original(self, value: Any, record: Record) -> Any:
+        """Return a spatial value of the canvas in pixels of the original image.
+
+        `record.geometry` is not None.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be mapped back")
+
+    def files(self, value: Any, **about: Any) -> list[tuple[str, bytes]]:
+        """Return files that show a value to people, each as its suffix and its content.
+
+        Suffixes are `.png`, `.gif`, `.webp`, `.wav` and `.txt`. The first file is the main one.
+
+        Args:
+            value: The `value` of a `gvt.Shown`: of several samples.
+            about: Its `about`.
+        """
+        texts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        return [(".txt", "\n".join(map(str, texts)).encode() + b"\n")]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Something to look at, to read or to listen to, such as a sheet of samples.
+
+    Attributes:
+        field: Name of the field that shows it.
+        value: The value, of several samples: (N, C, H, W) in [0, 1] or (rows, columns, C, H, W)
+            for `image`, a list of texts for a plain field.
+        about: What the field needs besides, such as a sample rate.
+    """
+
+    field: str
+    value: Any
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: Tensor | Shown) -> Shown:
+        """Return a value as it is, and a tensor as a sheet of images."""
+        return value if isinstance(value, Shown) else cls("image", value)
+
+    def files(self) -> list[tuple[str, bytes]]:
+        """Return the files that show it, each as its suffix and its content."""
+        return field_of(self.field).files(self.value, **self.about)
+
+
+def field_of(name: str) -> Field:
+    """Return the field of a key; a plain one if no plugin offers it.
+
+    Raises:
+        AmbiguousComponent: If two plugins offer it.
+        BrokenComponent: If its code cannot be imported.
+    """
+    made = _fields(default_registry())
+    if name not in made:
+        if name in _OWN:
+            made[name] = load_target(f"{_IMAGE_FIELDS}:{_OWN[name]}", f"field {name!r}")()
+        else:
+            target = default_registry().targets("gvt_fields").get(name)
+            made[name] = target.load()() if target else Field()
+    return made[name]
+
+
+@cache
+def _fields(registry: Registry) -> dict[str, Field]:
+    """Return the fields of a registry that have been used, by name."""
+    return {}

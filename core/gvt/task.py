@@ -1,0 +1,252 @@
+"""Tasks: what is learned, the phases of an iteration, and their random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gvt.batch import Batch
+from gvt.fields import Shown
+from gvt.interfaces import Metric, Prediction
+from gvt.seeding import random_source
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step within an iteration.
+
+    Attributes:
+        name: Name that is passed to `Task.forward`, and under which the losses are logged.
+        trains: The submodule, or submodules, whose parameters it trains.
+        every: The phase runs once in this many iterations,
+        offset: in those with `iteration % every == offset`.
+        keeps_graph: Submodules that stay differentiable although this phase does not train them,
+            because a later phase continues from tensors computed here.
+        optimizer: Name of its optimiser, by default that of `trains`; two phases may share one.
+        precision: Precision instead of that of the run, such as `float32` for a gradient penalty.
+        eager: Whether to run without compiled code, as required by double backward.
+    """
+
+    name: str
+    trains: str | tuple[str, ...]
+    every: int = 1
+    offset: int = 0
+    keeps_graph: tuple[str, ...] = ()
+    optimizer: str | None = None
+    precision: str | None = None
+    eager: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.offset < self.every:
+            raise ValueError(
+                f"phase {self.name!r}: offset {self.offset} is not in [0, every = {self.every})"
+            )
+        if self.precision not in (None, "float32", "bfloat16", "float16"):
+            raise ValueError(f"phase {self.name!r}: no precision is called {self.precision!r}")
+
+    def is_due(self, iteration: int) -> bool:
+        """Return whether the phase runs in an iteration."""
+        return iteration % self.every == self.offset
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The trained submodules, always as a tuple."""
+        return (self.trains,) if isinstance(self.trains, str) else self.trains
+
+    @property
+    def optimizer_key(self) -> str:
+        """Name of the optimiser."""
+        return self.optimizer or "+".join(self.trained)
+
+
+class Step:
+    """One micro-batch of one iteration: its index, its random numbers, and a memo for phases.
+
+    A held-out batch has one, too, so that a loss with noise is the same in every evaluation.
+
+    Args:
+        index: The iteration, or the batch of a split, from 0.
+        split: Name of the held-out split; empty in training.
+        seed: Seed of the run.
+        part: Number of this micro-batch among all `parts` of the iteration.
+        parts: Number of micro-batches of the iteration, over all processes.
+        device: Device of the noise.
+
+    Attributes:
+        index: The iteration, or the batch of a split, from 0.
+        memo: Values that one phase passes to the next; dropped at the end of the iteration.
+        pictures: Sheets like those of `Task.pictures`, of the samples of this iteration. They are
+            drawn in steps that draw pictures.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        *,
+        split: str = "",
+        seed: int = 0,
+        part: int = 0,
+        parts: int = 1,
+        device: Any = "cpu",
+    ) -> None:
+        self.index = index
+        self.memo: dict[Hashable, Any] = {}
+        self.pictures: dict[str, Tensor | Shown] = {}
+        self._place = (seed, f"evaluate {split}" if split else "step", index)
+        self._part, self._parts, self._device = part, parts, device
+        self._draws = 0
+
+    def randn(self, count: int, *shape: int) -> Tensor:
+        """Return (count, *shape) normal noise on the task's device.
+
+        The noise is drawn for all processes and micro-batches of the iteration, and the rows of
+        this one are returned. So two processes, or two accumulated micro-batches, get the noise of
+        one batch of twice the size. The noise is the same on every device.
+        """
+        return self._drawn(torch.randn, count, shape)
+
+    def rand(self, count: int, *shape: int) -> Tensor:
+        """Return (count, *shape) noise, uniform in [0, 1), drawn like that of `randn`."""
+        return self._drawn(torch.rand, count, shape)
+
+    def _drawn(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
+        generator = random_source(*self._place, self._draws)
+        self._draws += 1
+        noise = draw(self._parts * count, *shape, generator=generator)
+        return noise[self._part * count :][:count].to(self._device)
+
+
+class TrainingLoop(Protocol):
+    """The methods of `gvt.Trainer` that `Task.training_step` calls."""
+
+    def run_phases(self, micro_batches: Sequence[Batch]) -> None:
+        """Train one iteration: each phase in turn, over all micro-batches."""
+
+    def record(self, phase: str, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
+        """Log the losses of a phase, computed on a `share` of the iteration."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The form in which a task is exported.
+
+    Attributes:
+        module: Maps the inputs, in their order, to a tuple of tensors, the outputs in their order.
+        inputs: The field of each input, by name.
+        outputs: The field of each output, by name. Of several heads they are `HEAD/KEY`.
+        dynamic: The axes of inputs and outputs that vary, by their names, each with a symbol: the
+            same symbol stands for the same length.
+    """
+
+    module: nn.Module
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    dynamic: Mapping[str, Mapping[int, str]]
+
+
+class Task(nn.Module):
+    """Base class of tasks: models as submodules, and the losses of each phase.
+
+    State, devices and parameters are those of `nn.Module`. The trainer runs the loop.
+
+    Attributes:
+        phases: The optimiser steps of one iteration, in their order.
+        origin: Document of the checkpoint or of the run that the task comes from; None for a task
+            built in code.
+    """
+
+    phases: tuple[Phase, ...]
+    origin: Mapping[str, Any] | None = None
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for name in ("evaluate", "pictures"):
+            expected = [*signature(getattr(Task, name)).parameters]
+            declared = [*signature(getattr(cls, name)).parameters]
+            if len(declared) < len(expected):
+                raise TypeError(
+                    f"{cls.__name__}.{name}({', '.join(declared)}) should be "
+                    f"{name}({', '.join(expected)})"
+                )
+
+    def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Return the scalar losses of one phase, already weighted; the trainer sums them.
+
+        An empty dict means that the phase learns nothing from this batch.
+        """
+        raise NotImplementedError
+
+    def predict(self, batch: Batch) -> list[Prediction]:
+        """Return one prediction per image, in pixels of the padded canvas.
+
+        A prediction is `{head: Prediction}`, or the `Prediction` itself for a task without heads.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no predictions")
+
+    def decide(self, head: str, scores: Tensor) -> Prediction:
+        """Return the prediction of a head, "" for a task without heads, from scores (K, H, W)."""
+        raise NotImplementedError(f"{type(self).__name__} makes no predictions for pixels")
+
+    def evaluate(
+        self, batch: Batch, step: Step
+    ) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
+        """Return the predictions for a held-out batch, and its losses.
+
+        Each loss is a mean, and is returned with the number of samples that it is over. Noise of
+        `step`, and of torch's default generators, is the same in every evaluation of the split.
+        """
+        return self.predict(batch), {}
+
+    def metric(self) -> Metric | None:
+        """Return a new metric over (predictions, targets); None if nothing is evaluated."""
+        return None
+
+    def errors(
+        self, predictions: list[Prediction], targets: list[dict[str, Any]]
+    ) -> dict[str, Tensor]:
+        """Return the error of each prediction, (N,), 0 for a correct one, by head.
+
+        A task without heads returns it under "".
+        """
+        return {}
+
+    def untaught(self, losses: Collection[str]) -> list[str]:
+        """Return a warning for each part that had none of the losses of a whole epoch."""
+        return []
+
+    def sample(self, count: int, seed: int) -> Tensor | Shown:
+        """Return new images, (N, C, H, W) float32 in [0, 1], or new samples of another field.
+
+        Sample i of a seed does not depend on the count.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no pictures of its own")
+
+    def pictures(self, seed: int, examples: Batch | None) -> dict[str, Tensor | Shown]:
+        """Return sheets of images to look at, in [0, 1], or what another field shows, by name.
+
+        A sheet is (N, C, H, W), or (rows, columns, C, H, W) if the arrangement matters. The same
+        seed, weights and examples give the same images. An image keeps its place in the sheet
+        during the run, so that its progress can be followed.
+
+        Args:
+            seed: Seed of the run.
+            examples: The first samples of the split that is evaluated during the run, on the
+                device, such as images to translate; None if there is none.
+        """
+        return {}
+
+    def deployed(self) -> Deployed:
+        """Return the form in which the task is exported: tensors in, tensors out."""
+        raise NotImplementedError(f"{type(self).__name__} has no deployed form")
+
+    def training_step(self, trainer: TrainingLoop, micro_batches: Sequence[Batch]) -> None:
+        """Train one iteration; override it for an algorithm that phases do not describe.
+
+        Log losses with `trainer.record(name, losses)`. The rest of the loop is unchanged.
+        """
+        trainer.run_phases(micro_batches)
