@@ -60,7 +60,7 @@ def _explained(opened: Opened, name: str, text: str) -> list[Text]:
 
     lines = []
     reader = TextReader.from_document(opened.info.reader)
-    by_head = influences(opened.task, reader, text)
+    by_head = influences(opened.task, opened.placement, reader, text)
     for head, influence in by_head.items():
         label = printable(opened.info.classes[influence.label])
         place = f"{printable(head)}: " if len(by_head) > 1 else ""

@@ -111,7 +111,7 @@ class TextFolder:
 
     def record(self, index: int) -> Record:
         """Return the origin of a text."""
-        return Record(self._names[index], (0, 0))
+        return Record(self._names[index], (0, 0), None)
 
 
 def _reader(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gvt import Batch, Task, UsageError
+from gvt import Batch, Placement, Task, UsageError
 from gvt.predictions import by_head
 
 from .reader import PADDING, UNKNOWN, TextReader, places_in
@@ -35,27 +35,30 @@ class Influence:
 
 
 @torch.no_grad()
-def influences(task: Task, reader: TextReader, text: str) -> dict[str, Influence]:
+def influences(
+    task: Task, placement: Placement, reader: TextReader, text: str
+) -> dict[str, Influence]:
     """Return the influence of the words of a text on each head that predicts its class.
 
     The influence of a word is what the log odds of the predicted class lose if it is replaced by an
     unknown word. It does not depend on how the model computes.
 
     Args:
-        task: The task, in eval mode.
+        task: The task, in eval mode, on its device.
+        placement: The device and the precision.
         reader: Its text reader.
         text: The text.
 
     Raises:
         UsageError: If no head predicts a class.
     """
-    device = next(task.parameters()).device
     tokens = reader.tokens(text)
     rows = (tokens != PADDING).nonzero().flatten()
     without = tokens.repeat(len(rows), 1)
     without[torch.arange(len(rows)), rows] = UNKNOWN
-    batch = Batch({"tokens": torch.cat([tokens[None], without]).to(device)})
-    predictions = [by_head(prediction) for prediction in task.predict(batch)]
+    batch = Batch({"tokens": torch.cat([tokens[None], without]).to(placement.device)})
+    with placement.autocast():
+        predictions = [by_head(prediction) for prediction in task.predict(batch)]
     found = {}
     places = list(places_in(text))
     for head, first in predictions[0].items():

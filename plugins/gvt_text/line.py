@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from io import StringIO
 from typing import Any, TextIO
 
@@ -31,7 +32,7 @@ def coloured(text: str, influence: Influence) -> Text:
     line = Text("".join(c if c.isprintable() else " " for c in text))
     most = float(influence.gains.nan_to_num().abs().max()) if len(influence.gains) else 0.0
     for (start, end), gain in zip(influence.places, influence.gains.tolist(), strict=True):
-        if gain != gain:
+        if math.isnan(gain):
             line.stylize("dim", start, end)
         elif most and abs(gain) >= _FAINT * most:
             share = abs(gain) / most

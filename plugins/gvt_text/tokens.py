@@ -20,17 +20,13 @@ class Tokens(Field):
 
     is_dense = True
 
-    def collate(
-        self, values: Sequence[Tensor], frame: Frame, records: Sequence[Record]
-    ) -> Tensor:
+    def collate(self, values: Sequence[Tensor], frame: Frame, records: Sequence[Record]) -> Tensor:
         """Return (N, L) int64."""
         longest = max(map(len, values))
         padded = [F.pad(value, (longest - len(value), 0), value=PADDING) for value in values]
         return torch.stack(padded).long()
 
-    def read(
-        self, arguments: Sequence[str], reader: Mapping[str, Any]
-    ) -> list[tuple[str, Tensor]]:
+    def read(self, arguments: Sequence[str], reader: Mapping[str, Any]) -> list[tuple[str, Tensor]]:
         """Return the tokens (L,) of sentences, text files and folders, each with its name.
 
         Raises:
