@@ -90,10 +90,15 @@ class TextReader:
 
 def words_in(text: str) -> list[str]:
     """Return the words of a text, in lower case."""
-    return [text[start:end].lower() for start, end in places_in(text)]
+    # In lower case only now, since a letter may become two characters that are not one word.
+    return [word.lower() for word in _WORD.findall(_blanked(text))]
 
 
 def places_in(text: str) -> Sequence[tuple[int, int]]:
     """Return the start and the end of each word in a text."""
-    blanked = _BREAK.sub(lambda match: " " * len(match[0]), text)
-    return [match.span() for match in _WORD.finditer(blanked)]
+    return [match.span() for match in _WORD.finditer(_blanked(text))]
+
+
+def _blanked(text: str) -> str:
+    """Return a text of the same length with spaces instead of HTML's line breaks."""
+    return _BREAK.sub(lambda match: " " * len(match[0]), text)
