@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
@@ -51,6 +53,17 @@ class TextCNN(Backbone):
         nn.init.xavier_uniform_(self.convolution.weight)
         nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
         self.feature_info = {"words": (filters, 1)}
+
+    @staticmethod
+    def gvt_example(folder: Path) -> dict[str, Any]:
+        """Return the parameters of a small network."""
+        reader = TextReader(("a", "b", "c"), 16).document()
+        return {"reader": reader, "embedding": 4, "filters": 5}
+
+    @staticmethod
+    def gvt_inputs(count: int) -> tuple[Tensor, ...]:
+        """Return tokens for the network of the example."""
+        return (torch.arange(16 * count).view(count, 16) % 5,)
 
     def forward(self, tokens: Tensor) -> dict[str, Tensor]:
         """Return the map of the words, for tokens (N, L) int64."""

@@ -195,7 +195,7 @@ def _task(kind: str, component: Any, shape: Shape) -> Task:
     judges: dict[str, Callable[[Any, Batch, Step], Tensor]] = {
         "generator": _of_latents,
         "discriminator": _of_images,
-        "backbone": _of_images,
+        "backbone": _of_inputs,
     }
     return Probe(component, judges[kind])
 
@@ -206,6 +206,20 @@ def _of_latents(network: Any, batch: Batch, step: Step) -> Tensor:
 
 def _of_images(network: Any, batch: Batch, step: Step) -> Tensor:
     return _size(network(batch.images))
+
+
+def _of_inputs(network: Any, batch: Batch, step: Step) -> Tensor:
+    return _size(network(*own_inputs(network, batch)))
+
+
+def own_inputs(network: Any, batch: Batch) -> tuple[Any, ...]:
+    """Return the inputs that a network is tried on, on the device of a batch.
+
+    They come from its static method `gvt_inputs(count)`; without it, it gets images.
+    """
+    if not hasattr(network, "gvt_inputs"):
+        return (batch.images,)
+    return tuple(value.to(batch.images.device) for value in network.gvt_inputs(len(batch)))
 
 
 def _loss(network: Any, batch: Batch, step: Step) -> Tensor:
