@@ -18,7 +18,7 @@ from .texts import LAYOUT, SPLITS, Text, divided, read_splits
 
 
 class TextFolder:
-    """Texts with one class each, as `tokens`.
+    """Texts with one class each, as `tokens`, and as `text` for people to read.
 
     A root has a folder of `.txt` files for each class, or it is a table, `.csv` or `.jsonl`,
     gzipped or not, with a text and its class in each line. It may have `train`, `val` and `test`,
@@ -79,7 +79,7 @@ class TextFolder:
             )
         self.reader = _reader(by_split["train"], vocabulary, length, reader)
         self.split = split
-        self._names = [text.name for text in texts]
+        self._texts = texts
         self._tokens = torch.stack([self.reader.tokens(text.text).int() for text in texts])
         labels = torch.tensor([names.index(text.label) for text in texts])
         self.info = DataInfo(
@@ -104,14 +104,14 @@ class TextFolder:
         return len(self._tokens)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return the tokens of a text, (length,) int64, with its `class` ()."""
+        """Return the `text`, to be read, and its `tokens`, (length,) int64, with `class` ()."""
         assert self.info.labels is not None
-        inputs = {"tokens": self._tokens[index].long()}
+        inputs = {"text": self._texts[index].text, "tokens": self._tokens[index].long()}
         return Sample(inputs, {"class": self.info.labels[index]}, self.record(index))
 
     def record(self, index: int) -> Record:
         """Return the origin of a text."""
-        return Record(self._names[index], (0, 0), None)
+        return Record(self._texts[index].name, (0, 0), None)
 
 
 def _reader(
