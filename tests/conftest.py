@@ -18,11 +18,16 @@ from safetensors.torch import load_file
 
 import gvt
 from gvt.cli.main import main
+from gvt_registry import default_registry
+from gvt_registry.plugins import RUN_HOOKS
 
 QUICK_RECIPES = {
     *("gan.mnist", "classify.mnist", "classify.folder", "segment.folder", "detect.scenes_yolo"),
 }
 """Those that are trained in the fast part by the tests of all recipes."""
+
+DRAWING_HOOKS = {*RUN_HOOKS, "gvt_checkpoint_evaluated"}
+"""Hooks by which plugins draw runs and their evaluations."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -37,6 +42,20 @@ def pytest_collection_modifyitems(items):
                 item.add_marker("slow")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Distribute tests as `--dist worksteal` does, unless another way was chosen.
+
+    Tests of a module stay together, so that few workers build its fixtures, and no worker ends
+    minutes after the others.
+    """
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 @pytest.fixture(autouse=True)
 def _own_path(monkeypatch):
     """Forget the folders of the plugin files that a test loaded."""
@@ -49,6 +68,34 @@ def _no_settings_of_the_developer(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _drawing_plugins():
+    """Turn off plots, reports and TensorBoard files, which take longer than a run of a few steps.
+
+    It does not affect subprocesses.
+    """
+    plugins = [p for p in default_registry().plugins if p.name in ("report", "tensorboard")]
+    for plugin in plugins:
+        plugin.muted |= DRAWING_HOOKS
+    return plugins
+
+
+@pytest.fixture(scope="module")
+def drawn(_drawing_plugins):
+    """Draw the runs of a module as usual; for `pytestmark = pytest.mark.usefixtures("drawn")`."""
+    for plugin in _drawing_plugins:
+        plugin.muted -= DRAWING_HOOKS
+    yield
+    for plugin in _drawing_plugins:
+        plugin.muted |= DRAWING_HOOKS
+
+
+@pytest.fixture
+def undrawn_processes(monkeypatch):
+    """Turn off the drawing plugins in the processes that a test starts, too."""
+    monkeypatch.setenv("GVT_BLOCK_PLUGINS", "report,tensorboard")
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ PARTS = {
     "faults in saves": (faults.row, ("saves",), 10_000, 40),
     "faults in runs": (faults.row, ("runs",), 40, 1),
     "damaged files": (damage.row, tuple(damage.ROWS), 1000, 10),
-    "recipes": (recipes.row, recipes.ROWS, 1000, 3),
+    "recipes": (recipes.row, recipes.ROWS, 1000, 1),
 }
 """Function and names of the rows, and number of cases of each row in a full and a quick run."""
 

@@ -157,7 +157,7 @@ class Batch:
         return cls({"image": images}, Frame.of(images), targets)
 
     def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
+        return len(next(iter(self.inputs.values()), self.records))
 
     @property
     def images(self) -> Tensor:

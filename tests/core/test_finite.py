@@ -16,7 +16,7 @@ from gvt.loop.remedy import advise
 
 INF, NAN = float("inf"), float("nan")
 SMALL = [
-    *("data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=32", "evaluate.final=null"),
+    *("data.classes=[3, 5]", "data.holdout=500", "data.batch_size=32", "evaluate.final=null"),
     *("backbone.widths=[4, 4]", "heads.digit.hidden=[4]"),
 ]
 

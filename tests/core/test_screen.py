@@ -154,6 +154,7 @@ def started(tmp_path, *prefix):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn_processes")
 def test_a_closed_session_stops_and_saves_the_run(tmp_path):
     process = started(tmp_path)
     process.stderr.close()  # with the terminal its output goes
@@ -171,6 +172,7 @@ def test_a_closed_session_stops_and_saves_the_run(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn_processes")
 def test_under_nohup_a_closed_session_changes_nothing(tmp_path):
     process = started(tmp_path, "nohup")
     os.killpg(process.pid, signal.SIGHUP)

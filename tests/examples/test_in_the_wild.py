@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("undrawn_processes")
+
 FOLDER = Path(__file__).parents[2] / "examples" / "in_the_wild"
 
 

@@ -32,7 +32,7 @@ SMALL = (
     "evaluate={}",
 )
 
-LARGE = 1 << 16
+LARGE = 1 << 13
 """Pixels of an image from which on a batch has two images instead of four."""
 
 

@@ -15,7 +15,7 @@ from gvt.cli.inspection import inspection
 from gvt.data_info import DataInfo
 
 RECIPE = [
-    *("data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=32", "train.steps=1"),
+    *("data.classes=[3, 5]", "data.holdout=500", "data.batch_size=32", "train.steps=1"),
     *(
         "evaluate.split=val",
         "evaluate.final=null",

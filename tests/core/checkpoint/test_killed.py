@@ -10,8 +10,10 @@ import pytest
 import gvt
 from gvt.checkpoint import file
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 RECIPE = [
-    *("data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=32", "train.steps=2"),
+    *("data.classes=[3, 5]", "data.holdout=500", "data.batch_size=32", "train.steps=2"),
     *("evaluate.final=null", "backbone.widths=[4, 4]"),
     *("heads.digit.hidden=[4]", "train.keep=2"),
 ]

@@ -9,7 +9,7 @@ from gvt.checkpoint import file
 from gvt.checkpoint.document import read_header
 from gvt.cli.inspection import inspection
 
-SMALL = ["data.classes=[3, 5]", "data.holdout=57000", "train.steps=4", "data.batch_size=32"]
+SMALL = ["data.classes=[3, 5]", "data.holdout=500", "train.steps=4", "data.batch_size=32"]
 
 
 @pytest.fixture(scope="module")

@@ -209,6 +209,7 @@ def test_a_hook_that_stops_a_run_prints_how_to_resume_it(gvt_command, tmp_path):
         *("run", "gan.mnist", "data.classes=[5]", "generator.width=8", "discriminator.width=8"),
         *("device=cpu", "train.steps=9", "run.hook_errors=stop"),
         *("--plugin", path, "--only-plugins", "gan,data"),
+        GVT_BLOCK_PLUGINS="report,tensorboard",
     )
     folder = next((tmp_path / "runs" / "gan.mnist").iterdir()).relative_to(tmp_path)
     assert done.returncode == 1

@@ -16,6 +16,8 @@ from gvt.cli.main import main
 from gvt.config import text
 from gvt.printable import on_one_line, shown
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 ESCAPES = ["\x1b]0;title\x07", "\x1b[2J", "\x9b31m", "\u202e", "\b\b", "\x7f", "\r", "\v", "\x85"]
 OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -201,6 +203,7 @@ def test_a_closed_full_or_unread_stream_gives_no_traceback(line, code, out, err)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn_processes")
 def test_files_of_a_run_do_not_get_the_number_of_a_closed_stream(tmp_path, photos, recipe):
     done = run_in_shell(f"gvt run {recipe} <&- >&- 2>&-")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

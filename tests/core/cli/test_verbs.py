@@ -14,6 +14,8 @@ from gvt.config import text
 from gvt.config.compose import recipe_text
 from gvt_registry import default_registry
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def test_eval_prints_all_metrics(runs, call):
     place, classifier, _ = runs
@@ -151,14 +153,14 @@ def little_data(recipe, folder):
         classes = "[5]" if recipe.startswith("gan.") else "[5, 8]"
         return [f"data.classes={classes}", "data.holdout=30", "evaluate.final=val"]
     if name == "scenes":
-        return ["data.count=12", "data.held_out=8"]
+        return ["data.count=12", "data.held_out=4"]
     if "${GVT_DATA}" in recipe_text(recipe):
         if "GVT_DATA" not in os.environ:
             pytest.skip("GVT_DATA, the real data, is not set")
         if recipe in OF_CELLS:
             whole = Path(os.environ["GVT_DATA"]) / "bccd" / "BCCD"
             return [f"data.root={little_cells(whole, folder / 'BCCD')}", "data.size=[120, 160]"]
-        return []
+        return ["data.val=[29]"]  # one whole image
     if name == "image_folder":
         return [f"data.root={pictures_in(folder / 'photos', 12)}", "data.val=0.4"]
     example = target.gvt_example(folder / "example")

@@ -15,6 +15,8 @@ from gvt.loop.figures import Figure
 from gvt.loop.listener import Run
 from gvt.loop.state import restore
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 CPU = gvt.Placement(torch.device("cpu"))
 
 
@@ -177,7 +179,7 @@ def test_by_hand_it_says_so_and_how_to_go_on(tmp_path, capsys):
     # With a rate of next to nothing the first evaluation stays the best one.
     run = gvt.run(
         "classify.mnist",
-        *("data.classes=[3, 5]", "data.holdout=57000", "data.batch_size=32", "train.steps=30"),
+        *("data.classes=[3, 5]", "data.holdout=500", "data.batch_size=32", "train.steps=30"),
         *("evaluate.split=val", "evaluate.every=2", "evaluate.patience=2", "evaluate.final=test"),
         *("optimizers.model.lr=1e-12", f"run.root={tmp_path}"),
     )

@@ -72,6 +72,7 @@ def test_figures_as_plain_data_are_the_same_again():
 def test_names_of_our_own_figures_tell_the_same_of_them(tmp_path):
     run = gvt.run(
         *("segment.scenes", "train.epochs=null", "train.steps=2", "data.batch_size=4"),
+        *("data.count=16", "data.held_out=8"),
         *("evaluate.every=null", "evaluate.final=val", f"run.root={tmp_path}"),
         quiet=True,
     )

@@ -68,7 +68,8 @@ def follower(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_hooks_carry_the_whole_run(follower, tmp_path):
     run = gvt.run(
-        *("classify.mnist", "data.holdout=59500", "data.batch_size=250", "train.epochs=2"),
+        *("classify.mnist", "data.classes=[3, 5]", "data.holdout=59500", "train.epochs=2"),
+        "data.batch_size=40",
         *("evaluate.split=test", "evaluate.final=null", f"run.root={tmp_path}"),
         quiet=True,
     )

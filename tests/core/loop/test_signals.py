@@ -64,6 +64,7 @@ def test_elsewhere_than_in_the_main_thread_signals_keep_their_meaning():
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows says it in other words")
 @pytest.mark.parametrize(("step", "code"), [(1, 130), (99, 0)])
+@pytest.mark.usefixtures("undrawn_processes")
 def test_how_a_run_ended_is_told_whoever_aborts_the_rest(step, code, tmp_path):
     plugin = tmp_path / "twice.py"
     plugin.write_text(TWICE.format(step=step))

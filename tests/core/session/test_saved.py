@@ -10,6 +10,8 @@ import gvt
 from gvt.session.finding import find_run
 from gvt.session.judging import judge
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 DIGITS = ("train.steps=12", "data.holdout=500", "train.ema.decay=0.9", "evaluate.every=5")
 FIVES = ("train.steps=2", "data.classes=[5]", "generator.width=8", "discriminator.width=8")
 

@@ -9,6 +9,8 @@ import torch
 import gvt
 from gvt_classify.multilabel import multi_hot
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def head_of(num_classes, **parameters):
     info = {"a": (num_classes, 1)}

@@ -6,6 +6,8 @@ from PIL import Image
 import gvt
 from gvt_classify.plugin import gvt_components
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 # Budget, batch, optimiser, its rate and warm-up, held out, the splits that are looked at.
 PUBLISHED = {
     "classify.finetune": (10, 16, "AdamW", 2e-3, 0, {"val": 0.2}, ("val", None)),

@@ -12,6 +12,8 @@ import gvt.seeding
 from gvt.task import Step
 from gvt_gan.task import GAN
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 SHAPE = (1, 28, 28)
 
 

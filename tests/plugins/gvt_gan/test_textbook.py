@@ -15,6 +15,8 @@ from gvt.session.build import build_task, open_dataset
 from gvt.task import Step
 from gvt_gan.keras import SameConv2d, SameConvTranspose2d
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 # Of each network of a recipe: kind, name, parameters, and its published size at 28x28 grey.

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from gvt.session.build import open_dataset
 from gvt_predict.coco_results import Results, results_of
 from gvt_predict.judging_results import judge_predictions
 from gvt_registry import default_registry
+
+pytestmark = pytest.mark.usefixtures("drawn")
 
 SQUARES = Path(__file__).parent / "squares.py"
 RECIPES = ("squares.boxes", "squares.masks", "squares.several")
@@ -218,15 +219,12 @@ def test_a_damaged_file_is_one_line_that_names_it(content, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command(runs, tmp_path):
+def test_the_command(runs, call, tmp_path):
     entries = [e | {"file_name": Path(e["file_name"]).name} for e in entries_of(runs[RECIPES[0]])]
     path = written(entries, tmp_path)
 
     def gvt_eval(*words):
-        command = [sys.executable, "-m", "gvt", "eval", "--plugin", SQUARES, *words]
-        return subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, check=False, cwd=tmp_path
-        )
+        return call("eval", "--plugin", SQUARES, *words, cwd=tmp_path)
 
     done = gvt_eval("squares.boxes", "--predictions", path)
     assert done.returncode == 0, done.stderr
