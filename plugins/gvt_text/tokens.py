@@ -26,6 +26,11 @@ class Tokens(Field):
         padded = [F.pad(value, (longest - len(value), 0), value=PADDING) for value in values]
         return torch.stack(padded).long()
 
+    def files(self, value: Tensor, **about: Any) -> list[tuple[str, bytes]]:
+        """Return the number of words of each sequence (N, L); a data set has their texts, too."""
+        counts = (value != PADDING).sum(dim=1).tolist()
+        return [(".txt", "".join(f"{count} words\n" for count in counts).encode())]
+
     def read(self, arguments: Sequence[str], reader: Mapping[str, Any]) -> list[tuple[str, Tensor]]:
         """Return the tokens (L,) of sentences, text files and folders, each with its name.
 

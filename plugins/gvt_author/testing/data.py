@@ -137,7 +137,8 @@ def _count(dataset: Any) -> int:
 
 
 def _tensors(sample: Sample) -> dict[str, Tensor]:
-    return {k: torch.as_tensor(v) for k, v in {**sample.inputs, **sample.targets}.items()}
+    values = {**sample.inputs, **sample.targets}.items()
+    return {key: torch.as_tensor(value) for key, value in values if not isinstance(value, str)}
 
 
 def _tensors_of_batch(batch: Batch) -> dict[str, Tensor]:

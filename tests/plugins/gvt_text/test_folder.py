@@ -14,11 +14,12 @@ def test_samples_are_tokens_with_a_class(table):
     assert data.info.classes == ("answer", "question")
     assert data.info.class_counts == (150, 150)
     sample = data[1]
-    assert list(sample.inputs) == ["tokens"] and sample.inputs["tokens"].shape == (12,)
+    assert list(sample.inputs) == ["text", "tokens"] and sample.inputs["tokens"].shape == (12,)
+    assert sample.inputs["text"].endswith(".")
     assert int(sample.targets["class"]) == 1
     assert sample.record.source == "language.jsonl:2"
     with pytest.raises(
-        gvt.DataError, match=r"language.jsonl:2 has no image; its inputs are tokens"
+        gvt.DataError, match=r"language.jsonl:2 has no image; its inputs are text, tokens"
     ):
         _ = sample.image
 

@@ -65,3 +65,4 @@ def test_sequences_are_padded_at_the_front():
     values = [torch.tensor([5]), torch.tensor([6, 7, 8], dtype=torch.int32)]
     tokens = field_of("tokens").collate(values, gvt.Frame(), [])
     assert tokens.tolist() == [[0, 0, 5], [6, 7, 8]] and tokens.dtype == torch.int64
+    assert gvt.Shown("tokens", tokens).files() == [(".txt", b"1 words\n3 words\n")]
