@@ -5,9 +5,9 @@
 For each name of `RUNS` two files are written, which no later version of gvt may change:
 
 - `NAME.safetensors`, the checkpoint of a run in the middle of an epoch, and
-- `NAME.npz`, plain arrays: `images`, for texts their tokens, what `outputs` computes for them (`output:...`), the losses of
-  the ten steps after the checkpoint (`loss:...`, float64), and with which `torch`, `capability` and
-  number of `threads` all this was computed.
+- `NAME.npz`, plain arrays: `images`, for texts their tokens, what `outputs` computes for them
+  (`output:...`), the losses of the ten steps after the checkpoint (`loss:...`, float64), and with
+  which `torch`, `capability` and number of `threads` all this was computed.
 
 Files that are there are kept: make those of another format or family into another folder. Those in
 `format1` were made by commit 3d7cab2, the last one to write checkpoints of format 1. `texts.csv` is

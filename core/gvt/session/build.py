@@ -114,11 +114,7 @@ def _check_has(where: str, data: str, splits: Sequence[str], split: str) -> None
 
 
 def open_dataset(
-    config: RunConfig,
-    split: str,
-    reader: Mapping[str, Any] | None = None,
-    *,
-    quiet: bool = False,
+    config: RunConfig, split: str, reader: Mapping[str, Any] | None = None, *, quiet: bool = False
 ) -> Dataset:
     """Open one split of the data.
 

@@ -155,8 +155,9 @@ def little_data(recipe, folder):
         return [f"data.classes={classes}", "data.holdout=30", "evaluate.final=val"]
     if name == "scenes":
         return ["data.count=12", "data.held_out=4"]
-    if name == "text_folder":
-        return [f"data.root={texts_in(folder / 'texts')}", "data.val=0.3"]
+    if name in ("image_folder", "text_folder"):
+        root = texts_in(folder) if name == "text_folder" else pictures_in(folder / "photos", 12)
+        return [f"data.root={root}", "data.val=0.4"]
     if "${GVT_DATA}" in recipe_text(recipe):
         if "GVT_DATA" not in os.environ:
             pytest.skip("GVT_DATA, the real data, is not set")
@@ -164,14 +165,13 @@ def little_data(recipe, folder):
             whole = Path(os.environ["GVT_DATA"]) / "bccd" / "BCCD"
             return [f"data.root={little_cells(whole, folder / 'BCCD')}", "data.size=[120, 160]"]
         return ["data.val=[29]"]  # one whole image
-    if name == "image_folder":
-        return [f"data.root={pictures_in(folder / 'photos', 12)}", "data.val=0.4"]
     example = target.gvt_example(folder / "example")
     return [f"data.{n}={json.dumps(value)}" for n, value in example.items() if n not in given]
 
 
 def texts_in(folder):
-    """Write a few texts of two classes for training and for testing; return the folder."""
+    """Write a few texts of two classes for training and for testing; return their folder."""
+    folder /= "texts"
     for split, name in itertools.product(("train", "test"), ("neg", "pos")):
         (folder / split / name).mkdir(parents=True)
         for number in range(6):

@@ -6,7 +6,7 @@ import torch
 import gvt
 from gvt.data_info import DataInfo
 
-OPENED = []
+opened = []
 
 
 class Centred:
@@ -15,7 +15,7 @@ class Centred:
     splits = ("train", "val")
 
     def __init__(self, split, reader=None):
-        OPENED.append((split, reader))
+        opened.append((split, reader))
         self.mean = 0.25 if reader is None else reader["mean"]
         document = {"field": "image", "mean": self.mean, "channels": 1}
         self.info = gvt.DataInfo(
@@ -48,7 +48,7 @@ def run(tmp_path):
     """Return a run on a data set that has a reader."""
     gvt.register("dataset", "centred")(Centred)
     gvt.register("backbone", "told")(Told)
-    OPENED.clear()
+    opened.clear()
     return gvt.run(
         "classify.mnist",
         "data={name: centred, batch_size: 4, workers: 0}",
@@ -63,18 +63,18 @@ def run(tmp_path):
 
 def test_other_splits_networks_and_evaluations_have_the_reader_of_the_training_data(run):
     document = {"field": "image", "mean": 0.25, "channels": 1}
-    assert OPENED == [("train", None), ("val", document)]
+    assert opened == [("train", None), ("val", document)]
     assert float(run.task.backbone.mean) == 0.25
-    OPENED.clear()
+    opened.clear()
     gvt.evaluate_checkpoint(run.folder, split="val")
     assert float(gvt.load(run.folder).backbone.mean) == 0.25
-    assert OPENED == [("val", document)]
+    assert opened == [("val", document)]
 
 
 def test_a_resumed_run_keeps_the_reader_that_it_began_with(run):
-    OPENED.clear()
+    opened.clear()
     gvt.resume(run.folder, "train.epochs=2", quiet=True)
-    assert OPENED[0] == ("train", DataInfo.of(Centred("train")).reader)
+    assert opened[0] == ("train", DataInfo.of(Centred("train")).reader)
 
 
 def test_a_recipe_cannot_give_a_reader():
