@@ -78,6 +78,7 @@ from .task import (
     Task as Task,
     TrainingLoop as TrainingLoop,
 )
+from .tools import Explainer as Explainer, Exporter as Exporter
 from .vision.layers import Dropout as Dropout
 from .vision.pictures.reader import PictureReader as PictureReader
 

@@ -12,11 +12,8 @@ from torch import Tensor
 from gvt.errors import ConfigError, DataError
 from gvt.interfaces import Dataset
 
-_FILLED_IN = {"filled_in": True}
-"""Metadata of fields that gvt fills in; no attribute of a data set is read for them."""
-
-_LOCAL = {"local": True}
-"""Metadata of fields that stay with the data; checkpoints do not hold them."""
+_FILLED_IN = frozenset({"data_range", "samples", "class_counts"})
+"""Fields that gvt fills in; no attribute of a data set is read for them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class DataInfo:
             all parts, samples are numbered by it, and each record names its `part`.
         channels: Number of channels of all images, if their sizes differ.
         labels: The class of each sample, (N,) int64, by which samples are balanced and classes
-            weighted without reading them. Not saved, like everything below.
+            weighted without reading them. Neither saved nor compared, like everything below.
         weights: How often each sample is drawn for training relative to the others, (N,) float64.
             An epoch has as many samples as before, drawn with replacement.
         object_counts: Number of objects of each class; a run warns about a class without any.
@@ -66,25 +63,23 @@ class DataInfo:
 
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int] | None
-    data_range: tuple[float, float] | None = field(default=None, metadata=_FILLED_IN)
-    samples: int | None = field(default=None, metadata=_FILLED_IN)
+    data_range: tuple[float, float] | None = None
+    samples: int | None = None
     fingerprint: str | None = None
     background: bool = False
-    class_counts: tuple[int, ...] | None = field(default=None, metadata=_FILLED_IN)
+    class_counts: tuple[int, ...] | None = None
     reader: Mapping[str, Any] | None = None
     category_ids: tuple[int, ...] | None = None
     parts: Mapping[str, DataInfo] = field(default_factory=dict)
     channels: int | None = None
-    labels: Tensor | None = field(default=None, compare=False, metadata=_LOCAL)
-    weights: Tensor | None = field(default=None, compare=False, metadata=_LOCAL)
-    object_counts: tuple[int, ...] | None = field(default=None, compare=False, metadata=_LOCAL)
-    hint: str = field(default="", compare=False, metadata=_LOCAL)
-    problems: Mapping[str, Sequence[str]] | None = field(
-        default=None, compare=False, metadata=_LOCAL
-    )
-    left_out: Mapping[str, int] = field(default_factory=dict, compare=False, metadata=_LOCAL)
-    lacks: Mapping[str, str] = field(default_factory=dict, compare=False, metadata=_LOCAL)
-    passed_over: Mapping[str, int] = field(default_factory=dict, compare=False, metadata=_LOCAL)
+    labels: Tensor | None = field(default=None, compare=False)
+    weights: Tensor | None = field(default=None, compare=False)
+    object_counts: tuple[int, ...] | None = field(default=None, compare=False)
+    hint: str = field(default="", compare=False)
+    problems: Mapping[str, Sequence[str]] | None = field(default=None, compare=False)
+    left_out: Mapping[str, int] = field(default_factory=dict, compare=False)
+    lacks: Mapping[str, str] = field(default_factory=dict, compare=False)
+    passed_over: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         values: dict[str, Any] = {
@@ -101,9 +96,6 @@ class DataInfo:
             values["weights"] = torch.as_tensor(self.weights, dtype=torch.float64, device="cpu")
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        self._check()
-
-    def _check(self) -> None:
         for name in self.classes:
             if name.encode(errors="replace").decode() != name:  # that of a file may hold any bytes
                 raise DataError(f"data: class {name!r} is not valid UTF-8; rename it")
@@ -132,7 +124,7 @@ class DataInfo:
 
     @classmethod
     def _of_attributes(cls, dataset: Dataset) -> DataInfo:
-        declared = [f.name for f in fields(cls) if "filled_in" not in f.metadata]
+        declared = [f.name for f in fields(cls) if f.name not in _FILLED_IN]
         values: dict[str, Any] = {name: getattr(dataset, name, MISSING) for name in declared}
         if lacking := [name for name in ("classes", "image_shape") if values[name] is MISSING]:
             raise DataError(
@@ -201,7 +193,8 @@ class DataInfo:
         }
 
 
-_SAVED = tuple(f.name for f in fields(DataInfo) if "local" not in f.metadata)
+_SAVED = tuple(f.name for f in fields(DataInfo) if f.compare)
+"""Fields that checkpoints hold; the others stay with the data."""
 
 
 def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:

@@ -24,7 +24,6 @@ _OWN = {
     "semantic": "Semantic",
     "boxes": "Boxes",
     "masks": "Masks",
-    "proposals": "ProposalBoxes",
 }
 """The fields of images by their classes; all other keys of gvt itself are plain fields."""
 

@@ -85,8 +85,7 @@ def boxes_to_original(boxes: Tensor, geometry: Tensor, size: tuple[int, int]) ->
         geometry: (3, 3), from original to canvas coordinates.
         size: The original's (H, W).
     """
-    height, width = size
-    limit = boxes.new_tensor([width, height, width, height])
+    limit = boxes.new_tensor(size[::-1] * 2)  # (W, H, W, H)
     return boxes_through(geometry.inverse(), boxes).clamp(min=0).minimum(limit)
 
 

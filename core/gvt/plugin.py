@@ -6,11 +6,5 @@ from gvt_registry import Component, hookimpl
 @hookimpl
 def gvt_components() -> list[Component]:
     """Offer the supervised task."""
-    return [
-        Component(
-            "task",
-            "heads",
-            "gvt.heads.multihead:MultiHead",
-            summary="Heads on one backbone, each with the targets that it needs",
-        )
-    ]
+    summary = "Heads on one backbone, each with the targets that it needs"
+    return [Component("task", "heads", "gvt.heads.multihead:MultiHead", summary=summary)]

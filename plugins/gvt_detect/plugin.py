@@ -38,3 +38,9 @@ def gvt_components() -> list[Component]:
         target = f"gvt_detect:recipes/{file}.yaml"
         components.append(Component("recipe", name, target, summary=summary))
     return components
+
+
+@hookimpl
+def gvt_fields() -> dict[str, str]:
+    """Return the field of proposals."""
+    return {"proposals": "gvt_detect.proposal_field:ProposalField"}

@@ -56,9 +56,14 @@ def proposals_of(batch: Batch, proposer: Proposer, most: int) -> list[Tensor]:
         boxes = data
         if boxes is None:
             boxes = proposals_in(image[:, : size[0], : size[1]], proposer, most)
-        clipped = clip_boxes_to_image(boxes.to(image.device).float(), size)
-        proposals.append(clipped[(clipped[:, 2:] > clipped[:, :2]).all(dim=1)][:most])
+        proposals.append(visible_part(boxes.to(image.device).float(), size)[:most])
     return proposals
+
+
+def visible_part(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return boxes clipped to an image of (H, W) pixels, without empty ones, (R, 4)."""
+    clipped: Tensor = clip_boxes_to_image(boxes, size)
+    return clipped[(clipped[:, 2:] > clipped[:, :2]).all(dim=1)]
 
 
 def _data_proposals(batch: Batch) -> list[Tensor | None]:

@@ -17,8 +17,8 @@ from markupsafe import Markup
 
 from gvt.files import replacing
 from gvt.loop import Kind
-from gvt.runs import Curves, Log, Points
 from gvt.vision.drawing import caption, figure_of
+from gvt_report.log import Curves, Log, Points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,9 @@ from typing import Any
 
 from gvt import Evaluation, UsageError
 from gvt.config import parse_yaml, read_yaml
-from gvt.loop import Figure, from_document
-from gvt.runs import Log, RunFolder, guessed, read_log
+from gvt.loop import Figure
+from gvt.runs import RunFolder
+from gvt_report.log import Log, from_document, guessed, read_log
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)_(\d\d)-(\d\d)-(\d\d)(?:_(\d+))?").fullmatch
 

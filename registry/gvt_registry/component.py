@@ -9,9 +9,10 @@ from gvt_registry.errors import UsageError, nearest
 from gvt_registry.target import load_target
 
 KINDS = (
-    "recipe", "task", "dataset", "generator", "discriminator", "backbone", "head", "loss", "metric",
+    "recipe", "task", "dataset", "generator", "discriminator", "backbone", "network", "head",
+    "loss", "metric", "optimizer", "schedule", "transform", "exporter", "explainer",
 )  # fmt: skip
-"""The kinds of component. Optimisers, schedules and transforms have torch's names instead."""
+"""The kinds of component."""
 
 
 @dataclass(frozen=True)

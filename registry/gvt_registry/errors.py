@@ -45,6 +45,4 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, pool, n=3, cutoff=0.6)
     # `mnist` is not close to `gan.mnist` by edit distance, but is what a user types first.
     close += [c for c in pool if c not in close and name and name in c.replace("_", ".").split(".")]
-    if not close:
-        return ""
-    return "; did you mean " + " or ".join(repr(c) for c in close[:3]) + "?"
+    return f"; did you mean {' or '.join(map(repr, close[:3]))}?" if close else ""

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ class Plugins:
     """The plugins of this process, and their hooks.
 
     Entry points of the group `gvt` are loaded when the plugins are first used.
+
+    Attributes:
+        trace: Function that is called with a line after each call of a hook; None for no trace.
     """
 
     def __init__(self, *, entry_points: bool = True) -> None:
@@ -44,6 +47,7 @@ class Plugins:
         self._plugins: list[Plugin] = []
         self._pending_entry_points = entry_points
         self._only: tuple[str, ...] | None = None
+        self.trace: Callable[[str], object] | None = None
 
     def __iter__(self) -> Iterator[Plugin]:
         self._load_entry_points()
@@ -115,7 +119,7 @@ class Plugins:
         implementations = getattr(self._manager.hook, hook).get_hookimpls()
         of_module = {id(impl.plugin): impl for impl in implementations}
         return [
-            (plugin, _passing_declared(impl.function, impl.argnames))
+            (plugin, partial(self._call, hook, plugin, impl))
             for plugin in self._plugins  # its module is None once another hook of it has failed
             if (impl := of_module.get(id(plugin.module))) and hook not in plugin.muted
         ]
@@ -133,9 +137,18 @@ class Plugins:
                 plugin.muted.add(hook)
                 plugin.warnings.append(f"{hook} raised {type(error).__name__}: {error}")
                 plugin.details = traceback.format_exc()
-                yield plugin, error
-            else:
-                yield plugin, answer
+                answer = error
+            yield plugin, answer
+
+    def _call(self, hook: str, plugin: Plugin, impl: pluggy.HookImpl, /, **arguments: Any) -> Any:
+        """Call the implementation of a hook with the arguments that it declares."""
+        started = time.perf_counter()
+        try:
+            return impl.function(*(arguments[name] for name in impl.argnames))
+        finally:
+            if self.trace is not None:
+                took = 1000 * (time.perf_counter() - started)
+                self.trace(f"{hook}  {plugin.name}  {took:.1f} ms")
 
     def hooks_of(self, plugin: Plugin) -> set[str]:
         """Return the names of the hooks that a plugin implements."""
@@ -213,15 +226,6 @@ def own_module(plugin: Plugin) -> Any:
         return plugin.point.load()
     except Exception:
         return None
-
-
-def _passing_declared(
-    function: Callable[..., Any], declared: tuple[str, ...]
-) -> Callable[..., Any]:
-    def call(**arguments: Any) -> Any:
-        return function(*(arguments[name] for name in declared))
-
-    return call
 
 
 def _is_another_module(file: Path) -> bool:

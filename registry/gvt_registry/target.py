@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import pkgutil
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -56,16 +56,12 @@ def load_target(place: str, what: str) -> Any:
         BrokenComponent: If the module cannot be imported or has no such attribute; its `details`
             are the full traceback.
     """
-    module, _, path = place.partition(":")
     try:
-        value: Any = importlib.import_module(module)
-        for attribute in path.split(".") if path else ():
-            value = getattr(value, attribute)
+        return pkgutil.resolve_name(place if ":" in place else f"{place}:")
     except (Exception, SystemExit) as error:
         raise BrokenComponent(
             f"{what} is broken: {type(error).__name__}: {error}", details=traceback.format_exc()
         ) from error
-    return value
 
 
 def checked_targets(hook: str, answer: Any) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 
@@ -285,6 +286,20 @@ def test_the_hooks_of_a_plugin_are_known(good):
     assert plugins.hooks_of(by_name["good"]) == {"gvt_components", "gvt_run_started"}
     assert plugins.follows_runs(by_name["good"])
     assert not plugins.follows_runs(by_name["core"])
+
+
+def test_each_call_of_a_hook_is_traced_also_one_that_raises(install):
+    source = "from gvt_registry import hookimpl\n@hookimpl\ndef gvt_names(): "
+    install("gvt-fine", {"fine": "fine_plugin"}, fine_plugin=f"{source} return {{}}")
+    install("gvt-odd", {"odd": "odd_plugin"}, odd_plugin=f"{source} raise ValueError")
+    plugins, lines = Plugins(), []
+    plugins.trace = lines.append
+    plugins.implementations("gvt_names")
+    assert lines == []  # nothing is called yet
+    list(plugins.call("gvt_names"))
+    expected = [rf"gvt_names  {name}  \d+\.\d ms" for name in ("fine", "odd")]
+    ours = [line for line in lines if line.split()[1] in ("fine", "odd")]
+    assert all(re.fullmatch(*pair) for pair in zip(expected, ours, strict=True))
 
 
 def test_the_api_version_is_known_once_it_is_imported(install):

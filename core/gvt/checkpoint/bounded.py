@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 MOST_BYTES = 32 << 20
@@ -13,6 +14,7 @@ MOST_VALUES = 1_000_000
 
 MOST_DIGITS = 40
 """Characters of a number; gvt writes at most 25, with the exponent."""
+
 
 SHOWN = 80
 """Characters of a text from a file that a message shows."""
@@ -47,7 +49,8 @@ def parse(text: str) -> dict[str, Any]:
         ValueError: If it is not a JSON object, or a key occurs twice.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_float)
+        numbers: Any = {"parse_int": partial(_number, int), "parse_float": partial(_number, float)}
+        value = json.loads(text, object_pairs_hook=_unique, **numbers)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except json.JSONDecodeError as error:
@@ -71,15 +74,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _integer(digits: str) -> int:
-    return int(_check_digits(digits))
-
-
-def _float(digits: str) -> float:
-    return float(_check_digits(digits))
-
-
-def _check_digits(digits: str) -> str:
+def _number(kind: type[int] | type[float], digits: str) -> float:
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"a number has {len(digits):,} digits")
-    return digits
+    return kind(digits)

@@ -213,7 +213,7 @@ def _header(path: Path, file: BufferedReader) -> Header:
     names = sorted(tensors, key=lambda name: entries[name]["data_offsets"])
     _check_tiling([entries[name]["data_offsets"] for name in names], data_bytes)
     document, data_sha256 = _document(path, metadata[METADATA_KEY], tensors)
-    if data_sha256 is not None and text != _rebuilt(document, tensors, data_sha256):
+    if data_sha256 is not None and text != header_bytes(document, tensors, data_sha256)[8:]:
         raise ValueError(_NO_MATCH)
     return Header(document, {name: tensors[name] for name in names}, data_sha256)
 
@@ -244,13 +244,6 @@ def _document(path: Path, text: str, tensors: TensorTable) -> tuple[dict[str, An
     if not isinstance(data_sha256, str) or not _IS_HASH(data_sha256):
         raise ValueError("its data has no checksum")
     return document, data_sha256
-
-
-def _rebuilt(document: Mapping[str, Any], tensors: TensorTable, data_sha256: str) -> bytes | None:
-    try:
-        return header_bytes(document, tensors, data_sha256)[8:]
-    except ValueError:  # gvt does not write such a header
-        return None
 
 
 def _read_text(path: Path, file: BufferedReader) -> tuple[bytes, int]:

@@ -24,10 +24,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
 
 
-class _Config(_Section):
-    train: dict[str, Any]
+class _Networks(_Section):
     task: dict[str, Any]
     heads: dict[str, Any] = {}
+
+
+class _Config(_Networks):
+    train: dict[str, Any]
 
 
 class _ResolvedTrain(_Section):
@@ -36,10 +39,8 @@ class _ResolvedTrain(_Section):
     compile: bool
 
 
-class _Resolved(_Section):
+class _Resolved(_Networks):
     train: _ResolvedTrain
-    task: dict[str, Any]
-    heads: dict[str, Any] = {}
 
 
 class Reader(_Section):

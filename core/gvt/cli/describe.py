@@ -51,10 +51,7 @@ def _describe(offer: Offer) -> str:
     component = offer.component
     lines = [f"{component.kind} {component.name}", component.summary]
     lines += [f"plugin {offer.plugin}, {offer.origin}", ""]
-    if component.kind == "recipe":
-        lines += _recipe(component.name)
-    else:
-        lines += _component(offer)
+    lines += _recipe(component.name) if component.kind == "recipe" else _component(offer)
     return "\n".join(lines)
 
 

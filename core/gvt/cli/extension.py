@@ -35,23 +35,21 @@ class ExtendedCommand(click.Command):
     def __init__(self, command: click.Command, extensions: Sequence[Extension]) -> None:
         vars(self).update(vars(command))
         self.help = "\n\n".join(cleandoc(c.help) for c in (command, *extensions) if c.help)
-        self._callbacks: dict[str, Extension] = {}
         names = {p.name for p in command.params}
-        options: list[click.Parameter] = []
+        added: dict[str, tuple[click.Parameter, Extension]] = {}
         for extension in extensions:
             for option in extension.params:
                 if option.name is not None and option.name not in names:
-                    names.add(option.name)
-                    options.append(option)
-                    self._callbacks[option.name] = extension
+                    added.setdefault(option.name, (option, extension))
+        self._callbacks = {name: extension for name, (_, extension) in added.items()}
+        options = [option for option, _ in added.values()]
         shared = [p for p in command.params if not p.expose_value]  # --plugin and --debug
         self.params = [p for p in command.params if p.expose_value] + options + shared
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the extension of the first option that is used, or else the command."""
-        source = ctx.get_parameter_source
         for name, extension in self._callbacks.items():
-            if source(name) not in (None, ParameterSource.DEFAULT):
+            if ctx.get_parameter_source(name) not in (None, ParameterSource.DEFAULT):
                 assert extension.callback is not None
                 names = [p.name for p in extension.params if p.name and p.expose_value]
                 return ctx.invoke(extension.callback, **{name: ctx.params[name] for name in names})

@@ -18,7 +18,7 @@ def listing(kind: str | None = None) -> str:
         rows = [(o.component.name, o.component.summary, f"({o.origin})") for o in group]
         blocks.append(f"{heading}\n{aligned(rows)}")
     if not offers:
-        blocks.append(f"no plugin offers a {kind}" if kind else "no plugin offers a component")
+        blocks.append(f"no plugin offers any {kind or 'component'}")
     states = [(p.name, p.state, p.problem, f"({p.origin})") for p in registry.plugins]
     if unusable := [row for row in states if row[1] != "ok"]:
         blocks.append(f"plugins that cannot be used\n{aligned(unusable)}")

@@ -13,7 +13,7 @@ import click
 from gvt.cli.commands import COMMANDS
 from gvt.cli.extension import Extension, extend
 from gvt.cli.offered import Offer, commands_of_plugins, is_own, merge
-from gvt.cli.options import common_options, is_debugging, restrict_plugins
+from gvt.cli.options import apply_plugin_options, common_options, is_debugging
 from gvt.cli.plugins import plugin as plugin_commands
 from gvt.printable import emit, on_one_line
 from gvt.screen import screens
@@ -37,8 +37,8 @@ class Commands(click.Group):
             raise _BrokenPipe from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Apply `--only-plugins`, then parse the arguments."""
-        restrict_plugins(args)
+        """Apply the options for plugins, then parse the arguments."""
+        apply_plugin_options(args)
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from gvt.printable import emit
 from gvt_registry import default_registry
 from gvt_registry.choice import ONLY_OPTION, names_in
 
 DEBUG_VARIABLE = "GVT_DEBUG"
+TRACE_OPTION = "--trace-plugins"
 
 
 def is_debugging(arguments: list[str]) -> bool:
@@ -25,10 +27,11 @@ def _load_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[str,
         default_registry().plugins.load_file(path)
 
 
-def restrict_plugins(arguments: list[str]) -> None:
-    """Apply `--only-plugins` before a command is looked up, wherever it is among the arguments.
+def apply_plugin_options(arguments: list[str]) -> None:
+    """Apply `--only-plugins` and `--trace-plugins` before a command is looked up.
 
-    click reads the options of a command after looking it up, when its plugin is imported already.
+    They may be anywhere among the arguments. click reads the options of a command after looking it
+    up, when its plugin is imported already.
     """
     for argument, following in pairwise([*arguments, ""]):
         name, equals, value = argument.partition("=")
@@ -36,10 +39,13 @@ def restrict_plugins(arguments: list[str]) -> None:
             return
         if name == ONLY_OPTION:
             default_registry().plugins.restrict(names_in(value if equals else following))
+        elif argument == TRACE_OPTION:
+            default_registry().plugins.trace = lambda line: emit(line, err=True)
 
 
 def plugin_option(command: Any) -> Any:
-    """Add the options `--plugin FILE` and `--only-plugins NAMES` to a command."""
+    """Add the options `--plugin FILE`, `--only-plugins NAMES` and `--trace-plugins`."""
+    trace = click.option(TRACE_OPTION, is_flag=True, expose_value=False, help="Time hook calls.")
     command = click.option(
         ONLY_OPTION,
         metavar="NAME,NAME",
@@ -55,7 +61,7 @@ def plugin_option(command: Any) -> Any:
         expose_value=False,
         is_eager=True,
         help="Load a plugin from a Python file, which runs with your permissions.",
-    )(command)
+    )(trace(command))
 
 
 def debug_option(command: Any) -> Any:
@@ -66,7 +72,7 @@ def debug_option(command: Any) -> Any:
 
 
 def common_options(command: Any) -> Any:
-    """Add `--plugin`, `--only-plugins` and `--debug` to a command."""
+    """Add the options for plugins, and `--debug`, to a command."""
     return plugin_option(debug_option(command))
 
 
@@ -86,10 +92,9 @@ class Output(click.Path):
     """
 
     def __init__(self, suffix: str = "", *, either: bool = False) -> None:
-        is_file = bool(suffix)
         super().__init__(
-            file_okay=is_file or either,
-            dir_okay=not is_file or either,
+            file_okay=bool(suffix) or either,
+            dir_okay=not suffix or either,
             writable=True,
             path_type=Path,
         )

@@ -17,5 +17,8 @@ INJECTED: dict[str, frozenset[str]] = {
     **{network: frozenset(_OF_DATA) for network in NETWORKS},
     "head": frozenset(FACTS),
     "task": frozenset({*FACTS, *NETWORKS, "heads", "vocabularies"}),
+    "optimizer": frozenset({"params"}),
+    "schedule": frozenset({"optimizer"}),
+    "transform": frozenset({"num_classes"}),
 }
 """Parameters that a recipe cannot give, by kind of component."""

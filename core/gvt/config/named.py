@@ -18,12 +18,19 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from gvt.errors import ConfigError
-from gvt_registry import UnknownComponent, default_registry
+from gvt_registry import AmbiguousComponent, UnknownComponent, default_registry, nearest
+from gvt_registry.choice import BLOCK_VARIABLE
 
 _TYPES = ("Loss", "Metric", "Backbone", "Head", "Dataset")
 """Names of the types in `gvt.interfaces`. Importing these would import torch."""
 
-_LIBRARIES = {"loss": ("torch.nn", "Module", "Loss"), "metric": ("torchmetrics", "Metric", "")}
+_LIBRARIES = {
+    "loss": ("torch.nn", "Module", "Loss"),
+    "metric": ("torchmetrics", "Metric", ""),
+    "optimizer": ("torch.optim", "Optimizer", ""),
+    "schedule": ("torch.optim.lr_scheduler", "LRScheduler", ""),
+    "transform": ("torchvision.transforms.v2", "Transform", ""),
+}
 """Module, base class and suffix of the classes that can be named as well as those of plugins."""
 
 
@@ -52,26 +59,44 @@ def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]
     return origin[inside]
 
 
-def target_of(kind: str, name: str) -> Callable[..., Any]:
-    """Return the class or function of a component.
+@functools.cache
+def library(kind: str) -> Mapping[str, Callable[..., Any]]:
+    """Return the classes of torch, torchvision or torchmetrics that are components of a kind.
 
-    A loss that no plugin offers is looked up in `torch.nn`, a metric in `torchmetrics`.
+    They are losses, metrics, optimisers, schedules and transforms, by name.
+    """
+    if kind not in _LIBRARIES:
+        return {}
+    module, base, suffix = _LIBRARIES[kind]
+    members = vars(importlib.import_module(module))
+    return {
+        name: member
+        for name, member in members.items()
+        if isinstance(member, type) and issubclass(member, members[base])
+        if name.endswith(suffix) and name.strip("_") != base
+    }
+
+
+def target_of(kind: str, name: str) -> Callable[..., Any]:
+    """Return the class or function of a component: that of a plugin, or one of the `library`.
 
     Raises:
-        ConfigError: If it is in neither.
+        AmbiguousComponent: If a plugin offers a component with the name of a class of the library.
+        ConfigError: If neither has it.
     """
-    try:
-        target: Callable[..., Any] = default_registry().find(kind, name).load()
-        return target
-    except UnknownComponent as error:
-        if kind not in _LIBRARIES:
-            raise ConfigError(str(error)) from error
-        module, base, suffix = _LIBRARIES[kind]
-        library = importlib.import_module(module)
-        candidate, parent = getattr(library, name, None), getattr(library, base)
-        if isinstance(candidate, type) and issubclass(candidate, parent) and name.endswith(suffix):
-            return candidate
-        raise ConfigError(f"{error}; nor has {module} a {kind} of that name") from error
+    classes, registry = library(kind), default_registry()
+    if name not in classes:
+        try:
+            return registry.find(kind, name).load()  # type: ignore[no-any-return]
+        except UnknownComponent as error:
+            text = f"; nor has {_LIBRARIES[kind][0]} one of that name" if classes else ""
+            raise ConfigError(f"{error}{text}{nearest(name, classes)}") from error
+    if same := [offer for offer in registry.offers(kind) if offer.component.name == name]:
+        raise AmbiguousComponent(
+            f"{kind} {name!r} is a class of {_LIBRARIES[kind][0]}, and offered by {same[0].origin} "
+            f"(plugin {same[0].plugin}), which has to rename it; block that with {BLOCK_VARIABLE}"
+        )
+    return classes[name]
 
 
 def _build(build: Callable[[str, Mapping[str, Any]], Any], kind: str, value: Any) -> Any:

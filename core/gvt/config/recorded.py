@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
 from typing import Any
 
 from gvt.config.compose import validate
 from gvt.config.injected import INJECTED, NETWORKS
-from gvt.config.named import target_of
+from gvt.config.named import library, target_of
 from gvt.config.parameters import Parameter, convert, declaring, signature_of, with_components
 from gvt.config.schema import ComponentConfig, RunConfig
 from gvt.errors import ConfigError, GvtError
 from gvt_registry import default_registry
+
+_NOT_OF_DATA = ("dataset", "optimizer", "schedule", "transform")
+"""Kinds that do not get what follows from the data, such as `image_shape`."""
 
 Defaults = Callable[[Callable[..., Any]], Mapping[str, Any]]
 """Returns values for parameters of a class or function that a configuration lacks."""
@@ -34,6 +37,33 @@ def sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
         *((n, n, c) for n in NETWORKS if (c := getattr(config, n)) is not None),
         *((f"heads.{name}", "head", head) for name, head in config.heads.items()),
     ]
+
+
+def of_training(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
+    """Return the section, kind and configuration of what only training needs from plugins.
+
+    These are optimisers, schedules and transforms, without those of torch and torchvision.
+    """
+    parts: list[tuple[str, str, ComponentConfig]] = []
+    for key, optimizer in config.optimizers.items():
+        parts.append((f"optimizers.{key}", "optimizer", optimizer))
+        if optimizer.schedule is not None:
+            parts.append((f"optimizers.{key}.schedule", "schedule", optimizer.schedule))
+    for name in ("transforms", "batch_transforms"):
+        parts += _transforms(f"data.{name}", getattr(config.data, name))
+    return [part for part in parts if part[2].name not in library(part[1])]
+
+
+def _transforms(
+    section: str, configs: Sequence[ComponentConfig]
+) -> Iterator[tuple[str, str, ComponentConfig]]:
+    """Yield transforms, and those in a `RandomApply` or another one that takes `transforms`."""
+    for number, config in enumerate(configs):
+        place = f"{section}.{number}"
+        yield place, "transform", config
+        inner = config.parameters.get("transforms")
+        if isinstance(inner, list) and all(isinstance(i, dict) and "name" in i for i in inner):
+            yield from _transforms(f"{place}.transforms", [ComponentConfig(**i) for i in inner])
 
 
 def with_defaults(config: RunConfig) -> RunConfig:
@@ -80,13 +110,13 @@ def unrecorded(target: Callable[..., Any]) -> dict[str, Any]:
 def _completed(config: RunConfig, defaults: Defaults, *ignored: type[Exception]) -> RunConfig:
     """Return a configuration with further parameters; none for components with `ignored` errors."""
     document = config.document()
-    for section, kind, component in sections(config):
-        settings = document
+    for section, kind, component in (*sections(config), *of_training(config)):
+        settings: Any = document
         for key in section.split("."):
-            settings = settings[key]
+            settings = settings[int(key) if isinstance(settings, list) else key]
         with suppress(*ignored):
             target = default_registry().find(kind, component.name).load()
-            injected = INJECTED["dataset" if kind == "dataset" else "task"]
+            injected = INJECTED[kind if kind in _NOT_OF_DATA else "task"]
             reserved = {*injected, *type(component).model_fields}
             settings |= _with(defaults, kind, target, component.parameters, reserved)
     return validate(document, config.recipe, keep=document)

@@ -104,7 +104,8 @@ class DataConfig(ComponentConfig):
             four per core, or 16, are started.
         resident: Whether the whole data set is kept on the device as uint8; `auto` if it fits.
         range: Range that real images are mapped to before a discriminator sees them.
-        transforms: Transforms of `torchvision.transforms.v2` by name, for each training sample.
+        transforms: Transforms of `torchvision.transforms.v2` or of plugins by name, for each
+            training sample.
         mosaic: Share of training samples that are composed of four samples, each after its own
             transforms; for data with `boxes`, `masks` or `semantic`.
         batch_transforms: Transforms of whole training batches of images, on the device. `MixUp`
@@ -143,11 +144,11 @@ class DataConfig(ComponentConfig):
 
 
 class OptimizerConfig(ComponentConfig):
-    """An optimiser of `torch.optim` by name; all further keys are its arguments.
+    """An optimiser of `torch.optim` or of a plugin by name; all further keys are its arguments.
 
     Attributes:
-        schedule: Schedule of `torch.optim.lr_scheduler` by name, stepped at each iteration. An
-            argument `auto` is the number of steps after the warm-up.
+        schedule: Schedule of `torch.optim.lr_scheduler` or of a plugin by name, stepped at each
+            iteration. An argument `auto` is the number of steps after the warm-up.
         warmup: Steps of linear warm-up before the schedule.
         rates: Factors of the learning rate, by names of submodules or parameters. The longest
             matching name is used; the schedule applies to all. `heads.ink: 0.1` and

@@ -23,10 +23,10 @@ WHERE = "data.batch_transforms"
 
 
 class BatchTransform:
-    """Transforms of `torchvision.transforms.v2` for whole batches, seeded by (seed, epoch, batch).
+    """Transforms of whole batches, seeded by (seed, epoch, batch).
 
-    Only images are transformed. `MixUp` and `CutMix` also mix the classes (N,) to shares of the
-    classes, (N, K) float32.
+    Only images are transformed. Those that mix samples, such as `MixUp` and `CutMix`, also mix the
+    classes (N,) to shares of the classes, (N, K) float32.
 
     Args:
         configs: The transforms by name.

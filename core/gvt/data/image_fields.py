@@ -16,7 +16,6 @@ from torchvision.transforms.v2 import functional
 from torchvision.utils import make_grid
 
 from gvt.batch import IGNORED, Frame, Record
-from gvt.data.proposals import Proposals, left_of
 from gvt.errors import DataError
 from gvt.fields import Destination, Field
 from gvt.geometry import boxes_to_original, maps_to_original
@@ -145,18 +144,6 @@ class Boxes(Field):
         """Return the axis-parallel hulls of the mapped corners, clipped to the image."""
         assert record.geometry is not None
         return boxes_to_original(value, record.geometry, record.size)
-
-
-class ProposalBoxes(Boxes):
-    """Boxes that are an input of the model, (P, 4) float32 xyxy in pixels."""
-
-    def wrapped(self, value: Any, size: tuple[int, int]) -> Any:
-        """Return the boxes in a type that no transform takes for that of objects."""
-        return Proposals.of(value, size)
-
-    def unwrapped(self, value: Any, size: tuple[int, int]) -> Any:
-        """Return the boxes clipped to the image, without empty ones, (R, 4)."""
-        return left_of(value, size)
 
 
 def in_common_dtype(images: Sequence[Tensor], records: Sequence[Record]) -> list[Tensor]:

@@ -67,9 +67,8 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
     for sample in used:
         check_mosaic(sample)
     images = in_common_dtype([s.image for s in used], [s.record for s in used])
-    canvas = images[0].new_full(images[0].shape, GREY if images[0].dtype == torch.uint8 else 0)
-    if canvas.is_floating_point():
-        canvas += GREY / 255
+    grey = GREY if images[0].dtype == torch.uint8 else GREY / 255
+    canvas = torch.full_like(images[0], grey)
     size = (int(canvas.shape[-2]), int(canvas.shape[-1]))
     windows = _windows(images, size, source)
     for image, window in zip(images, windows, strict=True):
@@ -80,25 +79,22 @@ def composed(samples: Sequence[Sample], source: torch.Generator) -> Sample:
 
 @dataclass(frozen=True)
 class _Window:
-    """A part of an image: its origin there and on the canvas, (y, x), and its size (H, W)."""
+    """A part of an image: its rows and columns there, and those on the canvas."""
 
-    begin: tuple[int, int]
-    place: tuple[int, int]
-    size: tuple[int, int]
+    source: tuple[slice, slice]
+    target: tuple[slice, slice]
 
     def paste(self, pixels: Tensor, canvas: Tensor) -> Tensor:
         """Copy the window of (..., H, W) pixels onto a canvas, and return the canvas."""
-        (y, x), (top, left), (height, width) = self.begin, self.place, self.size
-        window = pixels[..., y : y + height, x : x + width]
-        canvas[..., top : top + height, left : left + width] = window
+        canvas[(..., *self.target)] = pixels[(..., *self.source)]
         return canvas
 
     def boxes(self, boxes: Tensor) -> Tensor:
         """Return boxes (M, 4) in pixels of the canvas, clipped to the window."""
-        (y, x), (top, left), (height, width) = self.begin, self.place, self.size
-        shifted = boxes + boxes.new_tensor([left - x, top - y] * 2)
-        least = boxes.new_tensor([left, top] * 2)
-        return shifted.maximum(least).minimum(least + boxes.new_tensor([width, height] * 2))
+        (y, x), (rows, columns) = (side.start for side in self.source), self.target
+        shifted = boxes + boxes.new_tensor([columns.start - x, rows.start - y] * 2)
+        least = boxes.new_tensor([columns.start, rows.start] * 2)
+        return shifted.maximum(least).minimum(boxes.new_tensor([columns.stop, rows.stop] * 2))
 
 
 def _windows(
@@ -112,21 +108,21 @@ def _windows(
             _along(int(image.shape[axis - 2]), middle[axis], canvas[axis], second, source)
             for axis, second in enumerate((number >= 2, number % 2 == 1))
         ]
-        begin, place, size = zip(*sides, strict=True)
-        windows.append(_Window(begin, place, size))
+        windows.append(_Window(*zip(*sides, strict=True)))
     return windows
 
 
 def _along(
     length: int, middle: int, end: int, second: bool, source: torch.Generator
-) -> tuple[int, int, int]:
-    """Return a window's origin in its image and on the canvas, and its length, along one axis.
+) -> tuple[slice, slice]:
+    """Return a window along one axis, in its image and on the canvas.
 
     The window is in the second part of the canvas, after the middle, or in the first.
     """
     room = end - middle if second else middle
     size = min(length, room)
-    return _random(0, length - size, source), middle if second else middle - size, size
+    begin, place = _random(0, length - size, source), middle if second else middle - size
+    return slice(begin, begin + size), slice(place, place + size)
 
 
 def _random(least: int, most: int, source: torch.Generator) -> int:

@@ -1,4 +1,4 @@
-"""Augmentation of samples by transforms of `torchvision.transforms.v2`."""
+"""Augmentation of samples by transforms of `torchvision.transforms.v2`, or of plugins."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from gvt.batch import Sample
-from gvt.config.parameters import check_parameters, signature_of
+from gvt.config.named import library, target_of
+from gvt.config.parameters import check_parameters, construct, signature_of
 from gvt.config.schema import ComponentConfig
 from gvt.data.objects import picked, tidied, tight
 from gvt.errors import ConfigError
 from gvt.fields import field_of
 from gvt.printable import printable
-from gvt_registry import nearest
 
 # Erased objects keep their boxes and masks, like occluded ones.
 warnings.filterwarnings("ignore", message=r"RandomErasing\(\) is currently passing through")
@@ -43,9 +43,6 @@ class SanitizeBoundingBoxes(v2.SanitizeBoundingBoxes):  # type: ignore[misc]  # 
         return super().transform(inpt, params)
 
 
-_CLASSES = {n: v for n, v in vars(v2).items() if isinstance(v, type) and n[0].isupper()}
-_CLASSES["SanitizeBoundingBoxes"] = SanitizeBoundingBoxes
-_CONTAINERS = (v2.Compose, v2.RandomApply, v2.RandomChoice, v2.RandomOrder)
 _MIXING = (v2.MixUp, v2.CutMix)
 
 
@@ -54,24 +51,27 @@ def build_transforms(
 ) -> Callable[..., Any] | None:
     """Build transforms, and return their composition; None if there are none.
 
-    `Compose`, `RandomApply`, `RandomChoice` and `RandomOrder` take a list of transforms as
-    `transforms`.
+    One that has a parameter `transforms`, as `RandomApply` has, takes a list of transforms there.
 
     Args:
         where: Prefix of error messages, such as the setting's name.
-        configs: The transforms by name.
-        num_classes: Number of classes, for `MixUp` and `CutMix`.
+        configs: The transforms by name, of torchvision or of plugins.
+        num_classes: Number of classes, for those that have this parameter, such as `MixUp`.
 
     Raises:
-        ConfigError: If torchvision has no transform of that name, or an argument is wrong.
+        ConfigError: If there is no transform of that name, or an argument is wrong.
     """
     parts = _built(where, configs, num_classes)
     return v2.Compose(parts) if parts else None
 
 
 def mixes(transform: Any) -> bool:
-    """Return whether a transform mixes the samples of a batch, as `MixUp` does."""
-    return isinstance(transform, _MIXING) or any(map(mixes, getattr(transform, "transforms", ())))
+    """Return whether a transform mixes the samples of a batch, as `MixUp` does.
+
+    One of a plugin then has the attribute `mixes`.
+    """
+    is_mixing = isinstance(transform, _MIXING) or getattr(transform, "mixes", False)
+    return is_mixing or any(map(mixes, getattr(transform, "transforms", ())))
 
 
 def _built(
@@ -81,24 +81,27 @@ def _built(
     for index, config in enumerate(configs):
         place = f"{where}[{index}]"
         name = config.name
-        if name not in _CLASSES:
-            hint = nearest(name, _CLASSES)
-            raise ConfigError(f"{place}.name: torchvision.transforms.v2 has no {name!r}{hint}")
-        target = _CLASSES[name]
+        try:
+            target = target_of("transform", name)
+        except ConfigError as error:
+            raise ConfigError(f"{place}.name: {error}") from error
+        is_own, takes = name not in library("transform"), signature_of(target)[0]
+        if target is v2.SanitizeBoundingBoxes:
+            target = SanitizeBoundingBoxes
         parameters, injected = config.parameters, dict[str, Any]()
-        if target in _CONTAINERS and "transforms" in parameters:
+        if "transforms" in takes and "transforms" in parameters:
             nested = _configs(f"{place}.transforms", parameters.pop("transforms"))
             injected["transforms"] = _built(f"{place}.transforms", nested, num_classes)
-        elif target in _MIXING:
+        if "num_classes" in takes:
             injected["num_classes"] = num_classes
         try:
             checked = check_parameters(place, target, parameters, injected)
-            if (fill := signature_of(target)[0].get("fill")) is not None:
+            if "fill" in takes and not is_own:
                 # Masks are filled with 0, and everything else like images.
-                value = checked.get("fill", fill.default)
+                value = checked.get("fill", takes["fill"].default)
                 checked["fill"] = {tv_tensors.Mask: 0, "others": value or 0}
-            parts.append(_terminating(target(**checked, **injected)))
-        except (TypeError, ValueError) as error:
+            parts.append(_terminating(construct(place, target, {**checked, **injected})))
+        except ValueError as error:
             raise ConfigError(f"{place}: {name}: {error}") from error
     return parts
 
@@ -128,12 +131,11 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
 
     In pixels from outside the image, masks are 0 and `semantic` is 255, for any `fill` of the
     image. Boxes are clipped to the image and fitted to their masks again, and objects that are no
-    longer visible are dropped; see `gvt.data.objects.tidied`. Proposals are clipped and dropped
-    likewise. The record's geometry becomes None, since the parameters of a random transform are
-    not known.
+    longer visible are dropped; see `gvt.data.objects.tidied`. The record's geometry becomes None,
+    since the parameters of a random transform are not known.
 
     Raises:
-        ConfigError: If a transform does not support a target of the sample.
+        ConfigError: If a transform does not support a target of the sample, or loses a key.
     """
     size = _size(sample.inputs)
     inputs, targets = (_wrapped(part, size) for part in (sample.inputs, sample.targets))
@@ -145,6 +147,8 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
         if explained := _explained(error, sample):
             raise explained from error
         raise
+    if lost := {*inputs, *targets} - {*transformed}:
+        raise ConfigError(f"data.transforms: a transform loses {min(lost)!r}; return all keys")
     size = _size(transformed)
     rows = transformed.pop("labels", None)
     plain = {key: field_of(key).unwrapped(value, size) for key, value in transformed.items()}

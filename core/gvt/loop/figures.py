@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal
 
 Kind = Literal["training loss", "learning rate", "loss", "metric"]
 """`loss` and `metric` are of an evaluation."""
@@ -26,18 +26,5 @@ class Figure:
 
 def to_document(figures: Mapping[str, Figure]) -> dict[str, dict[str, str]]:
     """Return figures by name as plain data, such as `{"val/loss/a": {"kind": "loss"}}`."""
-    return {
-        name: {"kind": figure.kind}
-        | ({} if figure.of_class is None else {"class": figure.of_class})
-        for name, figure in figures.items()
-    }
-
-
-def from_document(document: Any) -> dict[str, Figure]:
-    """Return the figures of a document by name, without those that cannot be understood."""
-    figures = {}
-    for name, parts in document.items() if isinstance(document, Mapping) else ():
-        if isinstance(parts, Mapping) and parts.get("kind") in get_args(Kind):
-            of_class = parts.get("class")
-            figures[name] = Figure(parts["kind"], None if of_class is None else str(of_class))
-    return figures
+    classes = {n: {"class": f.of_class} for n, f in figures.items() if f.of_class is not None}
+    return {n: {"kind": f.kind, **classes.get(n, {})} for n, f in figures.items()}

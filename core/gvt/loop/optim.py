@@ -1,4 +1,4 @@
-"""Optimisers and learning rate schedules, by their names in torch."""
+"""Optimisers and learning rate schedules, of torch or of plugins, by their names."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from gvt.config.parameters import check_parameters
+from gvt.config.named import target_of
+from gvt.config.parameters import check_parameters, construct
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.device.placement import Placement
 from gvt.errors import ConfigError
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
 from gvt.task import Task
-from gvt_registry import nearest
 
 T = TypeVar("T")
 
@@ -28,7 +28,6 @@ _UNSUPPORTED = {
     "ReduceLROnPlateau": "it depends on a metric, but a schedule is a function of the step",
     "SWALR": "it requires a training loop of its own",
 }
-_BASES = {"Optimizer", "LRScheduler"}
 
 # torch has one fused kernel for a step of these, also on the CPU, where it took a ninth of the time
 # (Adam, 1.9 million parameters).
@@ -44,6 +43,10 @@ class Optimizer:
     forward. Parameters are grouped by the factor of their learning rate. A factor is applied during
     the step only, not to the rate that the schedule computes, so it works with every schedule.
 
+    An optimiser of a plugin is built with `params`, a list of such groups: the parameters of each
+    are `params`, and their names in the task `param_names`. It may split a group, and has to keep
+    its state in tensors and numbers.
+
     Args:
         key: Name of the optimiser in the run.
         parameters: Parameters to optimise, by their names in the task.
@@ -52,7 +55,8 @@ class Optimizer:
         scaler: The gradient scaler of float16; disabled for other precisions.
 
     Raises:
-        ConfigError: If torch has no optimiser or schedule of that name, or an argument is wrong.
+        ConfigError: If there is no optimiser or schedule of that name, an argument is wrong, or
+            the optimiser has other parameters or mixes groups.
     """
 
     def __init__(
@@ -65,11 +69,15 @@ class Optimizer:
     ) -> None:
         self.key, self.parameters, self.scaler = key, dict(parameters), scaler
         where = f"optimizers.{key}"
-        self._groups: dict[float, dict[str, nn.Parameter]] = defaultdict(dict)
+        groups: dict[float, dict[str, nn.Parameter]] = defaultdict(dict)
         for name, parameter in self.parameters.items():
-            self._groups[of_longest_name(name, config.rates, 1.0)][name] = parameter
-        groups = [{"params": list(group.values())} for group in self._groups.values()]
-        self.torch = _optimizer(where, groups, config)
+            groups[of_longest_name(name, config.rates, 1.0)][name] = parameter
+        self.torch = _optimizer(where, list(groups.values()), config)
+        factors = {p: factor for factor, group in groups.items() for p in group.values()}
+        # One factor for each group, none for a group without parameters.
+        self._factors = [{factors[p] for p in g["params"]} for g in self.torch.param_groups]
+        if any(len(of_group) > 1 for of_group in self._factors):
+            raise ConfigError(f"{where}: {config.name} mixes the parameters of several groups")
         self._schedule = _schedule(where, self.torch, resolved_schedule(config, total_steps))
 
     def backward(self, loss: Tensor) -> None:
@@ -133,8 +141,8 @@ class Optimizer:
         """Update the parameters, each group at the learning rate times its factor."""
         groups = self.torch.param_groups
         rates = [group["lr"] for group in groups]
-        for group, factor in zip(groups, self._groups, strict=True):
-            group["lr"] *= factor
+        for group, factors in zip(groups, self._factors, strict=True):
+            group["lr"] *= math.prod(factors)
         try:
             self.scaler.step(self.torch)
         finally:
@@ -174,8 +182,9 @@ class Optimizer:
             name, _, field = full_name.rpartition("/")
             fields.setdefault(name, {})[field] = _like(self.parameters[name], value)
         # torch numbers parameters in the order of the groups.
-        names = [name for group in self._groups.values() for name in group]
-        states = {names.index(name): values for name, values in fields.items()}
+        numbered = [p for group in self.torch.param_groups for p in group["params"]]
+        numbers = {parameter: number for number, parameter in enumerate(numbered)}
+        states = {numbers[self.parameters[name]]: values for name, values in fields.items()}
         # torch moves fields to the device where needed (Adam's step only if it is fused).
         groups = self.torch.state_dict()["param_groups"]
         self.torch.load_state_dict({"state": states, "param_groups": groups})
@@ -232,10 +241,10 @@ def check_optimizer(key: str, config: OptimizerConfig) -> None:
     """Check the names and arguments of an optimiser and its schedule, on a dummy parameter.
 
     Raises:
-        ConfigError: If torch has no optimiser or schedule of that name, or an argument is wrong.
+        ConfigError: If there is no optimiser or schedule of that name, or an argument is wrong.
     """
     where = f"optimizers.{key}"
-    built = _optimizer(where, [{"params": [nn.Parameter(torch.zeros(1, 1))]}], config)
+    built = _optimizer(where, [{"weight": nn.Parameter(torch.zeros(1, 1))}], config)
     schedule = _schedule(where, built, resolved_schedule(config, total_steps=config.warmup + 3))
     if schedule is not None:
         try:
@@ -279,11 +288,17 @@ def resolved_schedule(config: OptimizerConfig, total_steps: int) -> OptimizerCon
 
 
 def _optimizer(
-    where: str, groups: list[dict[str, Any]], config: OptimizerConfig
+    where: str, groups: Sequence[Mapping[str, nn.Parameter]], config: OptimizerConfig
 ) -> torch.optim.Optimizer:
-    target = _named(where, torch.optim, torch.optim.Optimizer, config.name)
-    injected: dict[str, Any] = {"params": groups}
-    parameters = [p for group in groups for p in group["params"]]
+    """Build an optimiser of groups of parameters by name.
+
+    Raises:
+        ConfigError: If it cannot be built, or has other parameters than these.
+    """
+    injected: dict[str, Any] = {
+        "params": [{"params": list(g.values()), "param_names": list(g)} for g in groups]
+    }
+    parameters = [p for group in groups for p in group.values()]
     if (
         config.name in _FUSED
         and not config.parameters.get("dampening")  # see `_add_late_momentum`
@@ -291,7 +306,10 @@ def _optimizer(
         and all(p.device.type in _FUSED_ON and p.is_floating_point() for p in parameters)
     ):
         injected["fused"] = True
-    return _construct(where, target, injected, config.parameters)
+    built = _construct(where, "optimizer", torch.optim.Optimizer, config, injected)
+    if {p for g in built.param_groups for p in g["params"]} != {*parameters}:
+        raise ConfigError(f"{where}: {config.name} has to hold the parameters that it was given")
+    return built
 
 
 def _schedule(
@@ -303,36 +321,36 @@ def _schedule(
         parts.append(lr_scheduler.LinearLR(optimizer, start, total_iters=config.warmup))
     if config.schedule is not None:
         where += ".schedule"
-        target = _named(where, lr_scheduler, lr_scheduler.LRScheduler, config.schedule.name)
-        injected = {"optimizer": optimizer}
-        parts.append(_construct(where, target, injected, config.schedule.parameters))
+        base, injected = lr_scheduler.LRScheduler, {"optimizer": optimizer}
+        parts.append(_construct(where, "schedule", base, config.schedule, injected))
     if len(parts) == 2:
         return lr_scheduler.SequentialLR(optimizer, parts, milestones=[config.warmup])
     return parts[0] if parts else None
 
 
 def _construct(
-    where: str, target: type[T], injected: Mapping[str, Any], parameters: Mapping[str, Any]
+    where: str, kind: str, base: type[T], config: ComponentConfig, injected: Mapping[str, Any]
 ) -> T:
-    checked = check_parameters(where, target, parameters, injected=injected)
+    """Build an optimiser or a schedule.
+
+    Raises:
+        ConfigError: If there is none of that name, an argument is wrong, or it is not a `base`.
+    """
+    name = config.name
     try:
-        return target(**injected, **checked)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{where}: {target.__name__}: {error}") from error
-
-
-def _named(where: str, module: Any, base: type[T], name: str) -> type[T]:
-    classes = {
-        n: v
-        for n, v in vars(module).items()
-        if isinstance(v, type) and issubclass(v, base) and n.strip("_") not in _BASES
-    }
-    if name not in classes:
-        hint = nearest(name, classes)
-        raise ConfigError(f"{where}.name: {module.__name__} has no {name!r}{hint}")
+        target = target_of(kind, name)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.name: {error}") from error
     if name in _UNSUPPORTED:
         raise ConfigError(f"{where}.name: {name} is not supported: {_UNSUPPORTED[name]}")
-    return classes[name]
+    checked = check_parameters(where, target, config.parameters, injected=injected)
+    try:
+        built = construct(where, target, {**injected, **checked})
+    except AttributeError as error:
+        raise ConfigError(f"{where}: {name}: {error}") from error
+    if not isinstance(built, base):
+        raise ConfigError(f"{where}: {name} built a {type(built).__name__}, not a {base.__name__}")
+    return built
 
 
 def _like(parameter: Tensor, value: Any) -> Any:

@@ -85,8 +85,7 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _identity(plugin: Plugin) -> dict[str, Any]:
     if plugin.path is not None:
         return {"file": str(plugin.path), "sha256": plugin.sha256, "api": plugin.api}
-    names = ("distribution", "version", "api")
-    return {name: getattr(plugin, name) for name in names}
+    return {name: getattr(plugin, name) for name in ("distribution", "version", "api")}
 
 
 def _described(identity: Mapping[str, Any] | str) -> str:

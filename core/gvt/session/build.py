@@ -23,7 +23,7 @@ from gvt.config.parameters import (
 )
 from gvt.config.paths import expanded, mapped
 from gvt.config.pretrained import built_for
-from gvt.config.recorded import sections
+from gvt.config.recorded import of_training, sections
 from gvt.config.schema import HeadConfig
 from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
@@ -35,35 +35,42 @@ from gvt.task import Task
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 
-def validate_components(config: RunConfig, trained_with: Mapping[str, str] | None = None) -> None:
+def validate_components(
+    config: RunConfig, trained_with: Mapping[str, str] | None = None, *, training: bool = True
+) -> None:
     """Check the name and the parameters of every component, before any data is read.
 
     Args:
         config: Configuration of the run.
         trained_with: For a checkpoint, the distribution of each `kind:name` in training.
+        training: Whether to check optimisers, schedules and transforms, too.
 
     Raises:
         UnknownComponent: If no plugin offers one.
         BrokenComponent: If its code cannot be imported.
         ConfigError: If a parameter does not fit, or the task takes other networks.
     """
-    # Imported here, since it imports torchvision, which `gvt.load` does not need.
-    from gvt.data.transforms import build_transforms
-    from gvt.loop.optim import check_optimizer
-
     with built_for(checkpoint=trained_with is not None):
         for section, kind, component in sections(config):
             unbuilt = _checked(section, kind, component, trained_with)
             if trained_with is None:  # otherwise its paths may not be read
                 check_variables(section, unbuilt)
     _check_networks(config)
+    for key in ("split", "final"):
+        if (split := getattr(config.evaluate, key)) is not None:
+            check_split(f"evaluate.{key}", config, split)
+    if not training:
+        return
+    # Imported here, since it imports torchvision, which `gvt.load` does not need.
+    from gvt.data.transforms import build_transforms
+    from gvt.loop.optim import check_optimizer
+
+    for _, kind, component in of_training(config) if trained_with else ():
+        _find(kind, component, trained_with)
     for key, optimizer in config.optimizers.items():
         check_optimizer(key, optimizer)
     build_transforms("data.transforms", config.data.transforms)
     build_transforms("data.batch_transforms", config.data.batch_transforms)
-    for key in ("split", "final"):
-        if (split := getattr(config.evaluate, key)) is not None:
-            check_split(f"evaluate.{key}", config, split)
 
 
 def paths_of(config: RunConfig, trained_with: Mapping[str, str]) -> dict[str, str]:
@@ -315,7 +322,7 @@ def _feature_info(section: str, backbone: Any) -> Any:
 def offers_used(config: RunConfig) -> dict[str, Offer]:
     """Return the offer of each component of a run, by `kind:name`; those of torch are left out."""
     offers = {}
-    for _, kind, component in sections(config):
+    for _, kind, component in (*sections(config), *of_training(config)):
         offer = offers[f"{kind}:{component.name}"] = _find(kind, component)
         for inner, name in components_in(offer.load(), component.parameters):
             with suppress(UnknownComponent):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ PINNED = ("precision", "memory_format", "compile")
 """Settings whose `auto` keeps the value it resolved to in training, since results depend on it."""
 
 
+@dataclass(eq=False, repr=False)
 class Opened:
     """A trained task with its configuration and data; each part is built when first used.
 
@@ -41,18 +43,11 @@ class Opened:
         is_averaged: Whether the weights are the moving average of the trained ones.
     """
 
-    def __init__(
-        self,
-        config: RunConfig,
-        run: RunFolder | None = None,
-        checkpoint: Path | None = None,
-        origin: Mapping[str, Any] | None = None,
-        *,
-        is_averaged: bool = False,
-    ) -> None:
-        self.config = config
-        self.run, self.checkpoint, self.origin = run, checkpoint, origin
-        self.is_averaged = is_averaged
+    config: RunConfig
+    run: RunFolder | None = None
+    checkpoint: Path | None = None
+    origin: Mapping[str, Any] | None = None
+    is_averaged: bool = field(default=False, kw_only=True)
 
     @classmethod
     def of_checkpoint(cls, path: PathLike | None = None, *, averaged: bool = True) -> Opened:
@@ -177,7 +172,7 @@ def open_checkpoint(
     opened = Opened.of_checkpoint(path, averaged=averaged)
     assert opened.origin is not None
     opened.config = _overridden(opened.config, overrides, changeable)
-    validate_components(opened.config, opened.origin["components"])
+    validate_components(opened.config, opened.origin["components"], training=False)
     return opened
 
 

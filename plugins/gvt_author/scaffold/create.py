@@ -28,12 +28,14 @@ class _Kind:
         recipe_summary: Summary of the recipe that uses it.
         data: Name of the data of the recipe, the second part of the name of the recipe.
         has_module: Whether there is a module of code, named after the kind.
+        has_test: Whether there is a test of the component; otherwise the recipe has to learn.
     """
 
     summary: str
     recipe_summary: str
     data: str = "mnist"
     has_module: bool = True
+    has_test: bool = True
 
 
 _KINDS = {
@@ -54,7 +56,23 @@ _KINDS = {
     "metric": _Kind(
         "The accuracy of the worst class", "Digit classifier, measured on its worst class"
     ),
-    "recipe": _Kind("", "Digit classifier, trained for 300 steps", has_module=False),
+    "network": _Kind("Convolutions that estimate the noise in images", "Digits without noise"),
+    "optimizer": _Kind("Lion: steps of equal size", "Digit classifier by Lion", has_test=False),
+    "schedule": _Kind(
+        "Falls with the square root of the steps",
+        "Digit classifier, whose learning rate falls slowly",
+        has_test=False,
+    ),
+    "transform": _Kind(
+        "Black and white pixels at random places",
+        "Digit classifier that bears noise",
+        has_test=False,
+    ),
+    "exporter": _Kind("Programs of torch.export", "Digit classifier to export"),
+    "explainer": _Kind("Gradient times image", "Digit classifier to explain"),
+    "recipe": _Kind(
+        "", "Digit classifier, trained for 300 steps", has_module=False, has_test=False
+    ),
     "hooks": _Kind("", "Threes or sevens, with a line of CSV for every epoch"),
 }
 
@@ -123,7 +141,7 @@ def _pages(names: Names, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]
         f"{package}/plugin.py": "plugin.py",
         f"{package}/recipes/{about.data}.yaml": "recipe.yaml",
         "tests/test_conformance.py": "test_conformance.py",
-        f"tests/test_{kind}.py": f"{kind}/test.py",
+        f"tests/test_{kind}.py": f"{kind}/test.py" if about.has_test else "learns.py",
     }
     if about.has_module:
         paths[f"{package}/{kind}.py"] = f"{kind}/component.py"

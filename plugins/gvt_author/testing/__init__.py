@@ -10,22 +10,30 @@ The docstring of its function describes a rule. The rules and the kinds that the
 | rule | for |
 | --- | --- |
 | listing, hooks, run | plugin |
-| summary | recipe, task, dataset, generator, discriminator, backbone, head, loss, metric |
-| docstring, parameters | task, dataset, generator, discriminator, backbone, head, loss, metric |
-| builds | task, dataset, generator, discriminator, backbone, head, loss, metric |
-| shapes | task, dataset, generator, discriminator, backbone, head, loss, metric |
+| summary | recipe, task, dataset, generator, discriminator, backbone, network, head, loss, metric |
+| summary | optimizer, schedule, transform, exporter, explainer |
+| docstring, parameters | task, dataset, generator, discriminator, backbone, network, head, loss |
+| docstring, parameters | metric, optimizer, schedule, transform, exporter, explainer |
+| builds | task, dataset, generator, discriminator, backbone, network, head, loss, metric |
+| builds | optimizer, schedule, transform, exporter, explainer |
+| shapes | task, dataset, generator, discriminator, backbone, network, head, loss, metric |
+| shapes | optimizer, schedule, transform, exporter, explainer |
 | colours | generator, discriminator, backbone |
 | odd-sizes | generator, discriminator, backbone, head |
 | onnx | generator, discriminator, backbone |
-| accelerator, gradients, bfloat16 | task, generator, discriminator, backbone, head, loss |
-| state, deep-copy | task, generator, discriminator, backbone, head, loss |
+| accelerator, gradients | task, generator, discriminator, backbone, network, head, loss |
+| bfloat16, state, deep-copy | task, generator, discriminator, backbone, network, head, loss |
+| learning-rate | optimizer |
+| state | optimizer, explainer |
 | deep-copy, reset | metric |
 | modes | task, head, loss |
 | empty-targets | task, head |
 | padding, padding-reach | head |
-| resume | recipe, task, generator, discriminator, backbone, head, loss |
-| determinism | recipe, task, dataset, generator, discriminator, backbone, head, loss, metric |
-| resident, workers | dataset |
+| resume | recipe, task, generator, discriminator, backbone, network, head, loss, optimizer |
+| determinism | recipe, task, dataset, generator, discriminator, backbone, network, head, loss |
+| determinism | metric, optimizer, schedule, transform, explainer |
+| resident | dataset |
+| workers | dataset, transform |
 | partners | dataset, backbone, head |
 | neighbour | head |
 | runs | recipe |
@@ -35,7 +43,8 @@ channels and 32x32 pixels, three classes, and small models around it. Further pa
 a static method `gvt_example(folder: Path)` of the component, which may write files into the folder,
 for example those of a data set. Without it, a rule that needs such parameters is skipped, with the
 reason. A head with targets that gvt does not know has a static method `gvt_targets(index: int)`,
-which returns the targets of an image by key.
+which returns the targets of an image by key. A network whose inputs are not images has a static
+method `gvt_inputs(count: int)`, which returns a tuple with the inputs of `count` samples.
 
 A model that can be exported declares `exports = ("onnx",)`, which the rule `onnx` checks. A head
 that declares `padding_reach`, the number of pixels beyond the edge of an image that its layers see,

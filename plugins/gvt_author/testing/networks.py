@@ -19,11 +19,14 @@ from gvt_author.testing.trial import Trial, build, leaves, tried, usual_shape
 from gvt_registry import Offer
 
 NETWORKS = ("generator", "discriminator", "backbone")
-MODULES = (*NETWORKS, "head", "task", "loss")
+MODULES = (*NETWORKS, "network", "head", "task", "loss")
 """The kinds of component that are trained in a task."""
 
+OTHERS = ("optimizer", "schedule", "transform", "exporter", "explainer")
+"""The kinds of component that work on tasks or samples."""
 
-@rule(*MODULES, "dataset", "metric")
+
+@rule(*MODULES, "dataset", "metric", *OTHERS)
 def builds(offer: Offer) -> None:
     """It can be built from its defaults and the parameters that gvt passes."""
     try:

@@ -15,7 +15,7 @@ from gvt.predictions import by_head
 from gvt_author.testing.objects import detections_complaint, is_tensor
 from gvt_author.testing.stand_ins import CLASSES
 from gvt_author.testing.training import phases, predictions
-from gvt_author.testing.trial import NotScalar, Trial, own_inputs
+from gvt_author.testing.trial import NotScalar, Trial, leaves, own_inputs
 
 N = 4
 """Images of a batch."""
@@ -68,6 +68,14 @@ def _backbone(trial: Trial) -> str | None:
 
 def _strides(declared: Mapping[str, tuple[int, int]]) -> list[int]:
     return [stride for _, stride in declared.values()]
+
+
+def _network(trial: Trial) -> str | None:
+    outputs = dict(leaves(trial.component(*own_inputs(trial.component, trial.batch()))))
+    if not outputs:
+        return "it returns no tensor; return one, or several in a tuple, a list or a dict"
+    odd = [name for name, output in outputs.items() if not output.isfinite().all()]
+    return f"output {odd[0]!r} is not finite" if odd else None
 
 
 def _head(trial: Trial) -> str | None:
@@ -153,6 +161,7 @@ _KINDS: dict[str, Callable[[Trial], str | None]] = {
     "generator": _generator,
     "discriminator": _discriminator,
     "backbone": _backbone,
+    "network": _network,
     "head": _head,
     "task": _task,
     "loss": _loss,

@@ -120,14 +120,22 @@ def predictions(task: Task, batch: Batch) -> list[Any]:
             return []
 
 
-def fitted(trial: Trial, folder: Path, start: Path | None = None, steps: int = STEPS) -> Trainer:
-    """Train a few steps with Adam, optionally from a checkpoint.
+ADAM = OptimizerConfig.model_validate({"name": "Adam", "lr": 1e-3})
+
+
+def fitted(
+    trial: Trial,
+    folder: Path,
+    start: Path | None = None,
+    steps: int = STEPS,
+    optimizer: OptimizerConfig = ADAM,
+) -> Trainer:
+    """Train a few steps, with Adam by default, optionally from a checkpoint.
 
     A checkpoint is saved in the folder after every fifth step.
     """
     train = TrainConfig(steps=steps, checkpoint_every=STEPS // 2, keep=2)
     data = DataConfig(name="pictures", batch_size=4, resident=False, workers=0)
-    optimizer = OptimizerConfig.model_validate({"name": "Adam", "lr": 1e-3})
     trainer = Trainer(
         trial.task,
         Loader(trial.pictures(), data, train, CPU),

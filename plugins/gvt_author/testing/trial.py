@@ -101,6 +101,7 @@ def built(offer: Offer, shape: Shape | None = None) -> Any:
 
 def _facts(shape: Shape) -> dict[str, Any]:
     backbone = TinyBackbone(shape)
+    parameters = dict(backbone.named_parameters())
     return {
         "split": "train",
         "image_shape": shape,
@@ -113,6 +114,8 @@ def _facts(shape: Shape) -> dict[str, Any]:
         "heads": {"tiny": TinyHead(backbone.feature_info)},
         "generator": TinyGenerator(shape),
         "discriminator": TinyDiscriminator(shape),
+        "params": [{"params": [*parameters.values()], "param_names": [*parameters]}],
+        "optimizer": torch.optim.SGD(parameters.values(), lr=0.1),
     }
 
 
@@ -196,6 +199,7 @@ def _task(kind: str, component: Any, shape: Shape) -> Task:
         "generator": _of_latents,
         "discriminator": _of_images,
         "backbone": _of_inputs,
+        "network": _of_inputs,
     }
     return Probe(component, judges[kind])
 
@@ -230,7 +234,10 @@ def _loss(network: Any, batch: Batch, step: Step) -> Tensor:
 
 def _size(outputs: Any) -> Tensor:
     """Return a scalar that depends on every tensor of a tree."""
-    return torch.stack([leaf.float().square().mean() for _, leaf in leaves(outputs)]).sum()
+    sizes = [leaf.float().square().mean() for _, leaf in leaves(outputs)]
+    if not sizes:
+        raise Skipped("it returns no tensor; see the rule 'shapes'")
+    return torch.stack(sizes).sum()
 
 
 def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -169,6 +169,17 @@ def test_wrong_usage_is_one_line_and_2(gvt_command, arguments, words):
     assert [word for word in words if word not in done.stderr] == []
 
 
+@pytest.mark.parametrize("arguments", ["--trace-plugins list", "list --trace-plugins"])
+def test_calls_of_hooks_are_timed_on_standard_error(install, gvt_command, arguments):
+    install("gvt-one", {"one": "one_plugin"}, one_plugin=ONE)
+    done = gvt_command(*arguments.split())
+    assert done.returncode == 0
+    assert "(gvt-one 1.0)" in done.stdout
+    calls = [line.split() for line in done.stderr.splitlines()]
+    assert all(hook.startswith("gvt_") and float(ms) >= 0 for hook, _, ms, _ in calls)
+    assert ["gvt_components", "one"] in [call[:2] for call in calls]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not ask the environment for the place")
 def test_the_settings_file_blocks_a_plugin_and_doctor_prints_its_path(gvt_command, tmp_path):

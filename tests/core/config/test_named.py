@@ -77,14 +77,14 @@ def test_what_is_built_already_is_taken_as_it_is():
             {"loss": "looks_awy"},
             r"heads\.digit\.loss: .*'looks_awy'; did you mean 'looks_away'.*nor has torch",
         ),
-        ({"loss": "Linear"}, "nor has torch.nn a loss of that name"),
+        ({"loss": "Linear"}, "nor has torch.nn one of that name"),
         ({"loss": {"name": "looks_away", "gama": 1}}, r"heads\.digit\.loss\.gama: .*mean 'gamma'"),
         ({"loss": {"name": "looks_away", "gamma": "x"}}, r"heads\.digit\.loss\.gamma: should be"),
         (
             {"loss": {"name": "looks_away", "base": {"name": "MSELoss", "by": 1}}},
             r"loss\.base\.by: ",
         ),
-        ({"loss": "looks_away", "metric": "nn"}, "nor has torchmetrics a metric of that name"),
+        ({"loss": "looks_away", "metric": "nn"}, "nor has torchmetrics one of that name"),
     ],
 )
 def test_what_cannot_be_built_is_one_line_with_its_place(given, said):

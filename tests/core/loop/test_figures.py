@@ -1,13 +1,9 @@
 """What a logged number measures."""
 
-import json
-
-import pytest
 import torch
 
 import gvt
-from gvt.loop.figures import Figure, from_document, to_document
-from gvt.runs.log import guessed, read_log
+from gvt.loop.figures import Figure
 from gvt.task import Step
 
 
@@ -59,26 +55,3 @@ def test_an_evaluation_knows_what_its_figures_measure():
         "loss/a": Figure("loss"),
     }
     assert (found.metrics["iou/7"], found.metrics["at/3"]) == (0.25, 0.75)
-
-
-def test_figures_as_plain_data_are_the_same_again():
-    figures = {"a": Figure("loss"), "b/cat": Figure("metric", "cat"), "c": Figure("training loss")}
-    document = json.loads(json.dumps(to_document(figures)))
-    assert document["b/cat"] == {"kind": "metric", "class": "cat"}
-    assert from_document(document) == figures
-
-
-@pytest.mark.slow
-def test_names_of_our_own_figures_tell_the_same_of_them(tmp_path):
-    run = gvt.run(
-        *("segment.scenes", "train.epochs=null", "train.steps=2", "data.batch_size=4"),
-        *("data.count=16", "data.held_out=8"),
-        *("evaluate.every=null", "evaluate.final=val", f"run.root={tmp_path}"),
-        quiet=True,
-    )
-    log = read_log(run.folder / "metrics.jsonl")
-    assert {figure.kind for figure in log.figures.values()} == {
-        *("training loss", "learning rate", "loss", "metric")
-    }
-    assert any(figure.of_class is not None for figure in log.figures.values())
-    assert {name: guessed(name, run.info.classes) for name in log.figures} == log.figures

@@ -11,7 +11,7 @@ import torch
 import gvt
 from gvt.config.text import parse_yaml
 from gvt.runs.folder import RunFolder
-from gvt.runs.log import read_log
+from gvt_report.log import read_log
 
 SMALL = ["data.classes=[5]", "data.batch_size=16", "generator.width=8", "discriminator.width=8"]
 

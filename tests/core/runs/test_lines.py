@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from gvt.runs.lines import append_lines
-from gvt.runs.log import read_log
+from gvt_report.log import read_log
 
 LIMITED = """
     import resource, signal, sys

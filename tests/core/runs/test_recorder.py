@@ -9,8 +9,8 @@ import gvt
 from gvt.loop.figures import Figure
 from gvt.loop.listener import Run
 from gvt.runs.folder import RunFolder
-from gvt.runs.log import read_log
 from gvt.runs.recorder import Recorder
+from gvt_report.log import read_log
 
 
 def test_the_training_split_evaluated_is_held_apart_from_the_training(tmp_path):

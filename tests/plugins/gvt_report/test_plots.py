@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gvt.runs.log import read_log
+from gvt_report.log import read_log
 from gvt_report.plots import Chart, charts_of, save_losses_plot, save_scatter
 
 SVG = "{http://www.w3.org/2000/svg}"

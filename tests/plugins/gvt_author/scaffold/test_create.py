@@ -98,8 +98,9 @@ def test_a_new_plugin_is_complete_short_and_clean(kind, tmp_path, project_rules)
     }
     for path in module:
         tree = ast.parse((folder / path).read_text(encoding="utf-8"))
-        (component,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-        assert component.name == "Blur"
+        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        assert list(classes) == ["Blur", "Denoising"][: 2 if kind == "network" else 1]
+        component = classes["Blur"]
         lines = component.end_lineno - component.lineno + 1
         assert lines < (70 if kind == "head" else 40)
     for arguments in (["check", *project_rules], ["check"], ["format", "--check"]):
@@ -114,7 +115,7 @@ def test_all_kinds_are_listed_and_their_tests_pass_as_they_come(tmp_path):
     listed = run("-m", "gvt", "list", cwd=tmp_path, PYTHONPATH=path)
     assert listed.returncode == 0, listed.stderr
     for kind in KINDS:
-        components = 1 if kind in ("recipe", "hooks") else 2
+        components = {"recipe": 1, "hooks": 1, "network": 3}.get(kind, 2)
         assert listed.stdout.count(f"(gvt-blur-{kind} 0.1.0)") == components
 
     undrawn = {"GVT_BLOCK_PLUGINS": "report,tensorboard"}

@@ -90,7 +90,7 @@ def test_every_hook_is_on_the_page_with_its_arguments_and_no_other():
     }
     rows = re.findall(r"^\| `(gvt_\w+)\((.*?)\)` \|", PAGE, re.MULTILINE)
     assert {name: tuple(filter(None, text.split(", "))) for name, text in rows} == hooks
-    assert set(re.findall(r"\bdef (gvt_\w+)", PAGE)) <= hooks.keys()
+    assert set(re.findall(r"^def (gvt_\w+)", PAGE, re.MULTILINE)) <= hooks.keys()
 
 
 def test_every_kind_has_its_section_and_can_be_begun():

@@ -9,9 +9,10 @@ import pytest
 import gvt_author.testing
 from gvt_author.testing import Failed, Skipped, checks, report
 from gvt_author.testing.check import RULES, Check
+from gvt_author.testing.networks import OTHERS
 from gvt_registry import UsageError, default_registry
 
-WRONG = [Path(__file__).with_name(name) for name in ("wrong_networks.py", "wrong_data.py")]
+WRONG = [Path(__file__).with_name(f"wrong_{name}.py") for name in ("networks", "data", "others")]
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,28 @@ TABLE = {
     "metric:reset": "still has state from before",
     "metric:determinism": "another value for the same inputs",
     "metric:deep-copy": "another value than the original",
+    "network:shapes": "it returns no tensor",
+    "optimizer:shapes": "it is a Identity; it has to be a torch.optim.Optimizer",
+    "optimizer:shapes-joined": "mixes the parameters of several groups",
+    "optimizer:shapes-partial": "has to hold the parameters that it was given",
+    "optimizer:learning-rate": r"with lr 0.0 in every group .* moved 8 parameters, expected 0",
+    "optimizer:state": r"holds a list \(all\), which a checkpoint cannot hold",
+    "optimizer:state-shared": "its state has the key 'all'",
+    "optimizer:determinism": "differs after the same steps",
+    "optimizer:resume": "differs in a run that was resumed",
+    "schedule:shapes": "it is a SGD; it has to be an LRScheduler",
+    "schedule:shapes-negative": "the learning rate of step 11 is -0.01",
+    "schedule:determinism": "the learning rate of step 1 is 0.1 in one run and 0.05 in another",
+    "transform:shapes": "loses 'masks'; return all keys",
+    "transform:shapes-finite": "an image has a value that is not finite",
+    "transform:shapes-shares": "do not have the sum 1",
+    "transform:determinism": "image differs for the same seed",
+    "transform:workers": "it cannot be pickled",
+    "exporter:shapes": "output 'logits' of the file differs by up to 1",
+    "exporter:shapes-nothing": "it writes nothing at the path",
+    "explainer:shapes": r"came as \(4, 3, 32, 32\), expected \(4, 32, 32\)",
+    "explainer:determinism": "image differs for the same seed",
+    "explainer:state": r"gradient of backbone.stages.stage1.weight.* differs afterwards",
     "recipe:runs": "Adamm.*did you mean 'Adam'",
     "recipe:resume": "differs in a run that was resumed",
     "recipe:determinism": "differs in two runs of one seed",
@@ -136,9 +159,10 @@ def test_a_component_that_is_wrong_in_one_way_breaks_only_that_rule(component, o
     assert passed
 
 
-@pytest.mark.parametrize(
-    "kind", ["generator", "backbone", "head", "task", "dataset", "metric", "recipe"]
-)
+KINDS = ("generator", "backbone", "network", "head", "task", "dataset", "metric", "recipe")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *OTHERS])
 def test_a_right_component_breaks_no_rule(kind, of_wrong):
     failed, passed = outcomes(of_wrong[f"{kind}:right"])
     assert not failed
@@ -147,9 +171,12 @@ def test_a_right_component_breaks_no_rule(kind, of_wrong):
 
 @pytest.mark.parametrize(
     "name",
-    ["head:right-boxes", "head:right-dropout", "head:right-padding", "dataset:right-boxes"],
+    [
+        *("head:right-boxes", "head:right-dropout", "head:right-padding", "dataset:right-boxes"),
+        *("network:right-pairs", "optimizer:right-split", "transform:right-mixing"),
+    ],
 )
-def test_what_is_right_with_objects_breaks_none(name, of_wrong):
+def test_what_is_right_in_another_way_breaks_none(name, of_wrong):
     failed, passed = outcomes(of_wrong[name])
     assert not failed
     assert "shapes" in passed

@@ -1,4 +1,4 @@
-"""Transforms of proposals: boxes that are an input of the model, not a target."""
+"""The field `proposals`: boxes that are an input of the model, not a target."""
 
 from __future__ import annotations
 
@@ -7,11 +7,32 @@ from typing import Any
 
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.ops import clip_boxes_to_image
 from torchvision.transforms.v2 import functional as F
 
-KEY = "proposals"
-"""Key of the proposals in a sample's `inputs`, (P, 4) float32 xyxy in pixels of its image."""
+from gvt import Record
+from gvt.fields import Field
+from gvt.geometry import boxes_to_original
+
+from .proposing import visible_part
+
+
+class ProposalField(Field):
+    """Proposals (P, 4) float32 xyxy, in pixels of the image."""
+
+    is_spatial = True
+
+    def wrapped(self, value: Any, size: tuple[int, int]) -> Any:
+        """Return the proposals in a type that no transform takes for that of objects."""
+        return Proposals.of(value, size)
+
+    def unwrapped(self, value: Any, size: tuple[int, int]) -> Any:
+        """Return the proposals clipped to the image, without empty ones, (R, 4)."""
+        return visible_part(value.as_subclass(Tensor), size)
+
+    def to_original(self, value: Any, record: Record) -> Any:
+        """Return the axis-parallel hulls of the mapped corners, clipped to the image."""
+        assert record.geometry is not None
+        return boxes_to_original(value, record.geometry, record.size)
 
 
 class Proposals(tv_tensors.TVTensor):  # type: ignore[misc]  # has no types
@@ -32,12 +53,6 @@ class Proposals(tv_tensors.TVTensor):  # type: ignore[misc]  # has no types
         proposals: Proposals = boxes.as_subclass(Tensor).as_subclass(cls)
         proposals.canvas_size = canvas_size
         return proposals
-
-
-def left_of(proposals: Proposals, size: tuple[int, int]) -> Tensor:
-    """Return the proposals clipped to an image of (H, W) pixels, without empty ones, (R, 4)."""
-    inside: Tensor = clip_boxes_to_image(proposals.as_subclass(Tensor), size)
-    return inside[(inside[:, 2:] > inside[:, :2]).all(dim=1)]
 
 
 def _register(functional: Callable[..., Any]) -> None:

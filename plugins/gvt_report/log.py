@@ -8,10 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from gvt.loop.evaluation import BACKGROUND
-from gvt.loop.figures import Figure, from_document
+from gvt.loop import BACKGROUND, Figure, Kind
 
 Points = list[tuple[int, float]]
 Curves = dict[str, Points]
@@ -78,6 +77,16 @@ def guessed(name: str, classes: Sequence[str] = ()) -> Figure:
     index = re.search(r"/(\d+)$", metric)
     ends = [c for c in (*classes, BACKGROUND) if metric.endswith(f"/{c}")]
     return Figure("metric", index[1] if index else max(ends, key=len, default=None))
+
+
+def from_document(document: Any) -> dict[str, Figure]:
+    """Return the figures of a document by name, without those that cannot be understood."""
+    figures = {}
+    for name, parts in document.items() if isinstance(document, Mapping) else ():
+        if isinstance(parts, Mapping) and parts.get("kind") in get_args(Kind):
+            of_class = parts.get("class")
+            figures[name] = Figure(parts["kind"], None if of_class is None else str(of_class))
+    return figures
 
 
 def _rows(metrics: Path) -> Iterator[dict[str, Any]]:

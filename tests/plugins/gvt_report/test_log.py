@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from gvt.loop.figures import Figure
-from gvt.runs.log import guessed, read_log
+import gvt
+from gvt.loop.figures import Figure, to_document
+from gvt_report.log import from_document, guessed, read_log
 
 
 def written(path, *rows):
@@ -84,3 +85,26 @@ def test_figures_of_a_log_without_them_are_known_by_their_names():
         name: Figure(kind) for name, kind in kinds.items()
     }
     assert guessed("val/iou/cat") == Figure("metric")
+
+
+def test_figures_as_plain_data_are_the_same_again():
+    figures = {"a": Figure("loss"), "b/cat": Figure("metric", "cat"), "c": Figure("training loss")}
+    document = json.loads(json.dumps(to_document(figures)))
+    assert document["b/cat"] == {"kind": "metric", "class": "cat"}
+    assert from_document(document) == figures
+
+
+@pytest.mark.slow
+def test_names_of_our_own_figures_tell_the_same_of_them(tmp_path):
+    run = gvt.run(
+        *("segment.scenes", "train.epochs=null", "train.steps=2", "data.batch_size=4"),
+        *("data.count=16", "data.held_out=8"),
+        *("evaluate.every=null", "evaluate.final=val", f"run.root={tmp_path}"),
+        quiet=True,
+    )
+    log = read_log(run.folder / "metrics.jsonl")
+    assert {figure.kind for figure in log.figures.values()} == {
+        *("training loss", "learning rate", "loss", "metric")
+    }
+    assert any(figure.of_class is not None for figure in log.figures.values())
+    assert {name: guessed(name, run.info.classes) for name in log.figures} == log.figures
