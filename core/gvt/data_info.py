@@ -25,7 +25,7 @@ class DataInfo:
 
     Attributes:
         classes: Names of the classes, in the order of their numbers.
-        image_shape: (C, H, W) of every image; None if sizes differ.
+        image_shape: (C, H, W) of every image; None if sizes differ, or there are no images.
         data_range: Range that real images are mapped to before a discriminator; filled in from the
             recipe.
         samples: Number of samples; filled in. None in checkpoints without it.
@@ -62,7 +62,7 @@ class DataInfo:
     """
 
     classes: tuple[str, ...]
-    image_shape: tuple[int, int, int] | None
+    image_shape: tuple[int, int, int] | None = None
     data_range: tuple[float, float] | None = None
     samples: int | None = None
     fingerprint: str | None = None
@@ -135,14 +135,14 @@ class DataInfo:
             values["reader"] = values["reader"].document()
         if "parts" in values:
             values["parts"] = {name: cls.of(part) for name, part in values["parts"].items()}
-        return cls(**{"image_shape": None, **values})
+        return cls(**values)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> DataInfo:
         """Return the information that a checkpoint holds; fields of later versions are dropped."""
         parts = {name: cls.from_document(of) for name, of in document.get("parts", {}).items()}
         values = {name: document[name] for name in _SAVED if name in document}
-        return cls(**{"image_shape": None, **values, "parts": parts})
+        return cls(**{**values, "parts": parts})
 
     def document(self) -> dict[str, Any]:
         """Return what checkpoints hold, as plain data."""

@@ -15,7 +15,13 @@ from gvt.batch import Frame, Record
 from gvt_registry import Registry, default_registry
 from gvt_registry.target import load_target
 
-__all__ = ["Destination", "Field", "Shown", "field_of"]
+__all__ = ["SUFFIXES", "Destination", "Field", "Shown", "field_of", "files_of_samples"]
+
+SUFFIXES = (".wav", ".gif", ".webp", ".png", ".txt")
+"""Suffixes of the files that fields show values in, in the order of a page."""
+
+MOST_PLAYED = 8
+"""Largest number of samples of a data set that are played or drawn by a field."""
 
 _IMAGE_FIELDS = "gvt.data.image_fields"
 _OWN = {
@@ -110,14 +116,17 @@ class Field:
     def files(self, value: Any, **about: Any) -> list[tuple[str, bytes]]:
         """Return files that show a value to people, each as its suffix and its content.
 
-        Suffixes are `.png`, `.gif`, `.webp`, `.wav` and `.txt`. The first file is the main one.
+        The suffixes are different ones of `.png`, `.gif`, `.webp`, `.wav` and `.txt`. The first
+        file is the main one. The others, such as the spectrogram of a sound, are shown beside it.
 
         Args:
-            value: The `value` of a `gvt.Shown`: of several samples.
+            value: The `value` of a `gvt.Shown`: of several samples, on any device.
             about: Its `about`.
         """
-        texts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        return [(".txt", "\n".join(map(str, texts)).encode() + b"\n")]
+        several = isinstance(value, Sequence | Tensor) and not isinstance(value, str)
+        texts = [str(v.tolist() if isinstance(v, Tensor) else v) for v in ([value], value)[several]]
+        gap = "\n\n" if any("\n" in text for text in texts) else "\n"
+        return [(".txt", f"{gap.join(texts)}\n".encode(errors="backslashreplace"))]
 
 
 @dataclass(frozen=True)
@@ -141,8 +150,48 @@ class Shown:
         return value if isinstance(value, Shown) else cls("image", value)
 
     def files(self) -> list[tuple[str, bytes]]:
-        """Return the files that show it, each as its suffix and its content."""
-        return field_of(self.field).files(self.value, **self.about)
+        """Return the files that show it, each as its suffix and its content, the main one first.
+
+        Raises:
+            ValueError: If the field returns no file, another suffix, or one of them twice.
+        """
+        files = field_of(self.field).files(self.value, **self.about)
+        suffixes = [suffix for suffix, _ in files]
+        if not files or len({*suffixes} & {*SUFFIXES}) < len(files):
+            raise ValueError(
+                f"field {self.field!r} shows {suffixes}, not each one of {SUFFIXES} once"
+            )
+        return files
+
+
+def files_of_samples(
+    values: Mapping[str, Sequence[Any]], words: Sequence[str]
+) -> list[tuple[str, bytes]]:
+    """Return files that show samples by their fields, each as the end of its name and its content.
+
+    `.txt` has a numbered line for each sample, with the fields that are texts. The other files, of
+    the first samples, end in their suffix, and in `_FIELD.SUFFIX` if an earlier field has it.
+
+    Args:
+        values: Values by field, one for each sample; None if a sample lacks it.
+        words: Text about each sample, such as its class.
+    """
+    lines = [[str(number), *filter(None, [text])] for number, text in enumerate(words, 1)]
+    files = {".txt": b""}
+    for key, of_samples in values.items():
+        rows = [row for row, value in enumerate(of_samples) if value is not None]
+        main, *others = _shown(key, [of_samples[row] for row in rows[:MOST_PLAYED]])
+        if main[0] == ".txt":
+            for row in rows:
+                lines[row].append(" ".join(_shown(key, [of_samples[row]])[0][1].decode().split()))
+        for suffix, content in others if main[0] == ".txt" else (main, *others):
+            files[f"_{key}{suffix}" if suffix in files else suffix] = content
+    files[".txt"] = "".join("  ".join(line) + "\n" for line in lines).encode()
+    return list(files.items())
+
+
+def _shown(key: str, values: Sequence[Any]) -> list[tuple[str, bytes]]:
+    return Shown(key, field_of(key).collate(values, Frame(), ())).files()
 
 
 def field_of(name: str) -> Field:
@@ -152,17 +201,14 @@ def field_of(name: str) -> Field:
         AmbiguousComponent: If two plugins offer it.
         BrokenComponent: If its code cannot be imported.
     """
-    made = _fields(default_registry())
-    if name not in made:
-        if name in _OWN:
-            made[name] = load_target(f"{_IMAGE_FIELDS}:{_OWN[name]}", f"field {name!r}")()
-        else:
-            target = default_registry().targets("gvt_fields").get(name)
-            made[name] = target.load()() if target else Field()
-    return made[name]
+    return _field_of(name, default_registry())
 
 
 @cache
-def _fields(registry: Registry) -> dict[str, Field]:
-    """Return the fields of a registry that have been used, by name."""
-    return {}
+def _field_of(name: str, registry: Registry) -> Field:
+    field = Field()
+    if name in _OWN:
+        field = load_target(f"{_IMAGE_FIELDS}:{_OWN[name]}", f"field {name!r}")()
+    elif target := registry.targets("gvt_fields").get(name):
+        field = target.load()()
+    return field

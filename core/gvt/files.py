@@ -12,12 +12,12 @@ import errno
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedRandom, BufferedReader, FileIO
 from pathlib import Path
 
-__all__ = ["attempting", "check_regular", "create", "make_folder_inside", "replacing"]
+__all__ = ["attempting", "check_regular", "create", "make_folder_inside", "replacing", "save_files"]
 
 UNFINISHED = ".unfinished."
 """Prefix of the name of a file that is not complete yet."""
@@ -75,6 +75,24 @@ def replacing(path: Path) -> Iterator[BufferedRandom]:
         sync_folder(path.parent)
     except OSError as error:
         raise NotSyncedError(error.errno, error.strerror, str(path)) from error
+
+
+def save_files(stem: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Write files whose paths begin with `stem`, and return their paths.
+
+    Args:
+        stem: Beginning of the paths; its folder exists.
+        files: The end of each name, such as `.png`, and its content.
+
+    Raises:
+        OSError: If one cannot be written.
+    """
+    paths = []
+    for end, content in files:
+        paths.append(stem.with_name(f"{stem.name}{end}"))
+        with replacing(paths[-1]) as file:
+            file.write(content)
+    return paths
 
 
 def create(path: Path) -> FileIO:

@@ -224,7 +224,7 @@ class Task(nn.Module):
 
         Sample i of a seed does not depend on the count.
         """
-        raise NotImplementedError(f"{type(self).__name__} makes no pictures of its own")
+        raise NotImplementedError(f"{type(self).__name__} makes no samples of its own")
 
     def pictures(self, seed: int, examples: Batch | None) -> dict[str, Tensor | Shown]:
         """Return sheets of images to look at, in [0, 1], or what another field shows, by name.

@@ -10,19 +10,23 @@ from gvt.cli import Output, debug_option, plugin_option
 from gvt.printable import emit
 
 
-@click.command(short_help="Generate images.")
+@click.command(short_help="Generate samples, such as images.")
 @click.argument("run", required=False)
 @click.option(
-    "-n", "--count", default=64, show_default=True, type=click.IntRange(1), help="Number of images."
+    "-n",
+    "--count",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of samples.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the latents.")
 @click.option(
     "-o",
     "--out",
-    default="samples.png",
-    show_default=True,
     type=Output(either=True),
-    help="A PNG for a grid of all images, or a folder for one PNG for each.",
+    help="One file for all samples, or a folder for one of each; samples.png for images, and the "
+    "suffix of their field for others, by default.",
 )
 @click.option(
     "--raw", is_flag=True, help="Use the weights as trained instead of their moving average."
@@ -30,17 +34,23 @@ from gvt.printable import emit
 @click.option("--device", default="auto", show_default=True, help="Device to compute on.")
 @plugin_option
 @debug_option
-def sample(run: str | None, count: int, seed: int, out: Path, raw: bool, device: str) -> None:
-    """Generate images with a checkpoint, or with the last one of a run folder.
+def sample(
+    run: str | None, count: int, seed: int, out: Path | None, raw: bool, device: str
+) -> None:
+    """Generate samples with a checkpoint, or with the last one of a run folder.
 
-    The default is the latest run. Image I of a seed does not depend on the count.
+    The default is the latest run. Sample I of a seed does not depend on the count.
     """
+    from gvt import Shown
     from gvt import sample as sample_checkpoint
-    from gvt_report.sheets import check_target, save_pictures
+    from gvt_report.sheets import save_sampled
 
-    check_target(out)
-    images = sample_checkpoint(run, count, seed, averaged=not raw, device=device)
-    emit(save_pictures(images, out))
+    def generate(number: int) -> Shown:
+        samples = sample_checkpoint(run, number, seed, averaged=not raw, device=device)
+        return Shown.of(samples)
+
+    for path in save_sampled(generate, count, out):
+        emit(path)
 
 
 @click.command(short_help="Write the report of a run, or compare several.")

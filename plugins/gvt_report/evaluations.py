@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 from gvt import Evaluation
+from gvt.fields import SUFFIXES
 from gvt.loop import BACKGROUND
 from gvt.vision.drawing import save_matrix
 
@@ -16,7 +18,8 @@ from .mistakes import save_mistakes
 def draw_evaluation(folder: Path, split: str, step: int | None, evaluation: Evaluation) -> None:
     """Draw `SPLIT_<name>.png` for each table, each plot of curves and each sheet of mistakes.
 
-    If a plot cannot be drawn, there is a warning, and the others are still drawn.
+    Mistakes without images are in `SPLIT_<name>.txt`, and in files as their fields show them. If a
+    plot cannot be drawn, there is a warning, and the others are still drawn.
 
     Args:
         folder: The folder of the files; nothing is drawn if it does not exist.
@@ -39,7 +42,9 @@ def draw_evaluation(folder: Path, split: str, step: int | None, evaluation: Eval
     share = " (of this process's share)" if evaluation.processes > 1 else ""
     for name, mistakes in evaluation.mistakes.items():
         with drawing(path := _picture(folder, split, name)):
-            path.unlink(missing_ok=True)
+            for earlier in folder.glob(f"{glob.escape(path.stem)}[._]*"):
+                if earlier.suffix in SUFFIXES:
+                    earlier.unlink()
             if mistakes:
                 save_mistakes(mistakes, classes, path, title=f"{heading}{share}: {name}")
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gvt import Evaluation, Run, Shown
+from gvt.fields import SUFFIXES
+from gvt.files import save_files
 from gvt.runs import RunFolder
 from gvt.vision.drawing import save_samples
 
@@ -14,7 +16,7 @@ from .drawing import drawing
 from .evaluations import draw_evaluation
 from .plots import charts_of, save_losses_plot, save_scatter
 from .report import write_report
-from .sheets import drop_sheets_after, save_progress, save_sheet, sheet_path
+from .sheets import drop_sheets_after, save_progress, sheet_stem
 from .summary import summarise
 
 SHOWN = 64
@@ -43,7 +45,7 @@ class Follower:
         """Draw training samples, and delete sheets of steps that a resumed run repeats."""
         drop_sheets_after(self._folder.samples, run.step)
         path = self._folder.data
-        if run.info is not None and not path.exists():
+        if run.info is not None and not any(path.with_suffix(s).exists() for s in SUFFIXES):
             with drawing(path):
                 save_samples(run.examples(SHOWN), run.info.classes, path)
 
@@ -52,18 +54,23 @@ class Follower:
         self._evaluations[split] = (step, evaluation)
 
     def draw(self, step: int, pictures: Mapping[str, Shown]) -> None:
-        """Save sheets, and the progress of the first image of the first sheet.
+        """Save what a task shows, and the progress of the first image of the first sheet.
 
         Args:
             step: Number of training steps.
-            pictures: Sheets by name, in [0, 1]: (N, C, H, W) or (rows, columns, C, H, W).
+            pictures: What is shown, by name.
         """
-        for name, sheet in pictures.items():
-            path = sheet_path(self._folder.samples, name, step)
-            with drawing(path):
-                save_sheet(sheet.value, path)
-        name, sheet = next(iter(pictures.items()))
-        self._followed = (name, (sheet.value.shape[-2], sheet.value.shape[-1]))
+        for name, shown in pictures.items():
+            stem = sheet_stem(self._folder.samples, name, step)
+            with drawing(stem):
+                files = shown.files()
+                with drawing(stem.with_name(stem.name + files[0][0])):
+                    stem.parent.mkdir(exist_ok=True)
+                    save_files(stem, files)
+        # On other sheets, the place of the first sample is not known.
+        for name, shown in [*pictures.items()][::-1]:
+            if shown.field == "image":
+                self._followed = (name, (shown.value.shape[-2], shown.value.shape[-1]))
         if time.monotonic() - self._progress_drawn_at > PROGRESS_SECONDS:
             self._draw_progress(step)
 

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from PIL import Image
 
 from gvt.files import replacing
-from gvt.runs import RunFolder
 
+from .media import pictures_of
 from .plots import COLORS, DASHES, RANKS, charts_of
-from .sheets import sheets
 from .summary import Number, Summary
-
-LARGEST_SIDE = 1600
-"""Maximum side in pixels; larger images are scaled down in the page, not in the folder."""
-
-SMALL_SIDE = 480
-"""Width in pixels to which narrower images are enlarged, by about an integer factor."""
 
 MISSING = "—"
 """Text for missing values."""
@@ -37,8 +26,8 @@ MOST_FILES = 12
 def write_report(runs: Sequence[Summary], path: Path) -> None:
     """Write one HTML file about a run, or about several side by side.
 
-    The page makes no requests: style, plots (SVG) and images (data URIs) are part of it. It states
-    what is missing because a run was killed, is still running or evaluates nothing.
+    The page makes no requests: style, plots (SVG), images and sounds (data URIs) are part of it. It
+    states what is missing because a run was killed, is still running or evaluates nothing.
 
     Args:
         runs: One or more runs.
@@ -48,7 +37,7 @@ def write_report(runs: Sequence[Summary], path: Path) -> None:
         OSError: If the file cannot be written.
     """
     names = _names(runs)
-    pictures, unreadable = _pictures(runs)
+    pictures, unreadable = pictures_of([run.folder for run in runs])
     page = {
         "runs": runs,
         "names": names,
@@ -62,6 +51,9 @@ def write_report(runs: Sequence[Summary], path: Path) -> None:
         "numbers": _numbers(runs, names, of_class=False),
         "numbers_of_classes": _numbers(runs, names, of_class=True),
         "pictures": pictures,
+        "has_others": any(
+            m.kind != "image" for _, of in pictures for p in of if p for m in p.media
+        ),
         "unreadable": [*unreadable, *(line for run in runs for line in run.unreadable)],
         "settings": _differences([run.settings for run in runs]),
         "environment": _differences([run.environment for run in runs]),
@@ -125,63 +117,6 @@ def _differences(runs: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]
     paths = dict.fromkeys(path for run in runs for path in run)
     rows = [(path, [run.get(path, MISSING) for run in runs]) for path in paths]
     return [(path, values) for path, values in rows if len(runs) == 1 or len(set(values)) > 1]
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """An image in the page; `width` and `height` are the size that it is shown in, in pixels."""
-
-    uri: str
-    width: int
-    height: int
-    enlarged: bool
-    note: str
-
-
-def _pictures(
-    runs: Sequence[Summary],
-) -> tuple[list[tuple[str, list[_Picture | None]]], list[tuple[str, str]]]:
-    """Return the image of each run by title, and the files that cannot be read, with the reason."""
-    pictures: dict[str, list[_Picture | None]] = {}
-    unreadable = []
-    for place, run in enumerate(runs):
-        for title, note, path in _picture_files(run.folder):
-            try:
-                picture = _picture(path, note)
-            except (OSError, Image.DecompressionBombError) as error:
-                unreadable.append((str(path), str(error)))
-            else:
-                pictures.setdefault(title, [None] * len(runs))[place] = picture
-    return list(pictures.items()), unreadable
-
-
-def _picture_files(folder: RunFolder) -> Iterator[tuple[str, str, Path]]:
-    """Yield the title, note and path of each image of a run, the most important first."""
-    last = {name: (step, path) for name, step, path in sheets(folder.samples)}
-    yield from ((name, f"step {step:,}", path) for name, (step, path) in last.items())
-    single = {"the first picture over the run": folder.progress}
-    single |= {p.stem.replace("_", " "): p for p in sorted(folder.evaluations.glob("*.png"))}
-    single |= {"losses of the phases": folder.scatter_plot, "training data": folder.data}
-    yield from ((title, "", path) for title, path in single.items() if path.is_file())
-
-
-def _picture(path: Path, note: str) -> _Picture:
-    """Return an image as a data URI.
-
-    Raises:
-        OSError: If the file is not an image, or is truncated.
-    """
-    with Image.open(path) as image:
-        image.load()
-        content, small = path.read_bytes(), image.copy()
-    if max(small.size) > LARGEST_SIDE:
-        small.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-        stream = io.BytesIO()
-        small.save(stream, "PNG")
-        content = stream.getvalue()
-    uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
-    scale = max(1, round(SMALL_SIDE / small.width))
-    return _Picture(uri, small.width * scale, small.height * scale, scale > 1, note)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int]]:

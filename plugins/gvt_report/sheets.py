@@ -1,99 +1,100 @@
-"""Sheets of images, and the progress of one image over the run."""
+"""What a task shows, in files, and the progress of one image over the run."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from gvt import UsageError
-from gvt.files import replacing
-from gvt.vision.drawing import PADDING, as_images, tiled
+from gvt import Shown, UsageError
+from gvt.fields import SUFFIXES
+from gvt.files import replacing, save_files
+from gvt.vision.drawing import PADDING, tiled
 
 MOST_MOMENTS = 100
 """Maximum number of images in `progress.png`, evenly spaced over the run."""
 
 
-def sheet_path(folder: Path, name: str, step: int) -> Path:
-    """Return the path of a sheet of a step."""
-    return folder / f"{name}_{step:08d}.png"
+def sheet_stem(folder: Path, name: str, step: int) -> Path:
+    """Return the path of the files of a step without their suffix."""
+    return folder / f"{name}_{step:08d}"
 
 
 def sheets(folder: Path) -> list[tuple[str, int, Path]]:
-    """Return the name, step and path of each sheet in a folder, sorted."""
-    return sorted((m[1], int(m[2]), p) for p in folder.glob("*.png") if (m := _SHEET(p.name)))
+    """Return the name, step and path of each file of a step in a folder, sorted."""
+    paths = (p for p in folder.glob("*") if p.suffix in SUFFIXES)
+    return sorted((m[1], int(m[2]), p) for p in paths if (m := _STEM(p.stem)))
 
 
 def drop_sheets_after(folder: Path, step: int) -> None:
-    """Delete the sheets of later steps, which a resumed run draws again."""
+    """Delete the files of later steps, which a resumed run writes again."""
     for _, later, path in sheets(folder):
         if later > step:
             path.unlink()
 
 
-def save_sheet(pictures: Tensor, path: Path) -> None:
-    """Write images in [0, 1], grey or colour, as one sheet; a single image without a frame.
+def save_sampled(generate: Callable[[int], Shown], count: int, path: Path | None) -> list[Path]:
+    """Generate samples, and write them as one file, or as `00000.png` and so on in a folder.
 
     Args:
-        pictures: (N, C, H, W) for a square sheet, or (rows, columns, C, H, W).
-        path: Path of the PNG.
-    """
-    columns = math.ceil(math.sqrt(len(pictures)))
-    if pictures.ndim == 5:
-        columns = pictures.shape[1]
-        pictures = pictures.flatten(0, 1)
-    path.parent.mkdir(exist_ok=True)
-    _save_tiles(as_images(pictures), columns, path)
-
-
-def save_pictures(pictures: Tensor, path: Path) -> Path:
-    """Write images (N, C, H, W) in [0, 1] as one sheet, or as `00000.png` and so on in a folder.
-
-    Args:
-        pictures: The images.
-        path: A file that ends in .png, or a folder, which is created if necessary.
+        generate: Returns a number of samples.
+        count: Number of samples.
+        path: A file with the suffix of the field, or a folder, which is created if necessary;
+            `samples` with that suffix by default.
 
     Returns:
-        The path.
+        The paths: the folder, or the file and those beside it, such as a spectrogram.
 
     Raises:
-        UsageError: If the path cannot be written to; see `check_target`.
+        UsageError: If the path cannot be written to; see `check_target`. A suffix of another field
+            is refused after one sample, before the others are generated.
     """
-    check_target(path)
-    if _is_sheet(path):
+    if path is not None:
+        check_target(path)
+    shown = generate(1 if path is not None and _is_file(path) else count)
+    if path is not None and _is_file(path):
+        suffix = shown.files()[0][0]
+        if path.suffix.lower() != suffix:
+            raise UsageError(f"{path}: name a file that ends in {suffix}, or a folder")
+        shown = generate(count) if count > 1 else shown
+    if path is None or _is_file(path):
+        (suffix, content), *others = shown.files()
+        path = path or Path(f"samples{suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_sheet(pictures, path)
-        return path
+        main = save_files(path.with_suffix(""), [(path.suffix, content)])
+        return main + save_files(path.with_suffix(""), others)
     path.mkdir(parents=True, exist_ok=True)
-    for number, image in enumerate(as_images(pictures)):
-        with replacing(path / f"{number:05d}.png") as file:
-            image.save(file, "PNG")
-    return path
+    for number in range(count):
+        one = replace(shown, value=shown.value[number : number + 1])
+        save_files(path / f"{number:05d}", one.files())
+    return [path]
 
 
 def check_target(path: Path) -> None:
-    """Check that `save_pictures` can write to a path, before images are generated.
+    """Check that `save_sampled` can write to a path, before anything is generated.
 
     Raises:
-        UsageError: If the suffix is that of another format, or the folder has older images.
+        UsageError: If no field has the suffix, or the folder has older samples.
     """
-    if _is_sheet(path):
+    if _is_file(path):
         return
     if path.is_dir():
         older = next((p.name for p in sorted(path.iterdir()) if _SINGLE(p.name)), None)
         if older is not None:
-            raise UsageError(f"{path}: has pictures already, such as {older}; name another folder")
+            raise UsageError(f"{path}: has samples already, such as {older}; name another folder")
     elif path.suffix or path.exists():
-        raise UsageError(f"{path}: name a file that ends in .png, or a folder")
+        *suffixes, last = SUFFIXES
+        ends = f"{', '.join(suffixes)} or {last}"
+        raise UsageError(f"{path}: name a file that ends in {ends}, or a folder")
 
 
-def _is_sheet(path: Path) -> bool:
-    return path.suffix.lower() == ".png" and not path.is_dir()
+def _is_file(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
 
 
 def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, until: int) -> None:
@@ -123,14 +124,10 @@ def save_progress(samples: Path, name: str, size: tuple[int, int], path: Path, u
         with Image.open(sheet_of_step) as sheet:
             edge = 0 if sheet.size == (width, height) else PADDING
             tiles.append(sheet.crop((edge, edge, edge + width, edge + height)))
-    _save_tiles(tiles, math.ceil(math.sqrt(len(tiles))), path)
-
-
-_SHEET = re.compile(r"([^.].*)_(\d{8,})\.png").fullmatch  # no unfinished file of a killed process
-_SINGLE = re.compile(r"\d{5,}\.png").fullmatch
-
-
-def _save_tiles(tiles: Sequence[Image.Image], columns: int, path: Path) -> None:
-    """Write images of one size in rows, with lines between them; a single image without."""
+    progress = tiles[0] if len(tiles) == 1 else tiled(tiles, math.ceil(math.sqrt(len(tiles))))
     with replacing(path) as file:
-        (tiles[0] if len(tiles) == 1 else tiled(tiles, columns)).save(file, "PNG")
+        progress.save(file, "PNG")
+
+
+_STEM = re.compile(r"([^.].*)_(\d{8,})").fullmatch  # no unfinished file of a killed process
+_SINGLE = re.compile(rf"\d{{5,}}({'|'.join(map(re.escape, SUFFIXES))})").fullmatch

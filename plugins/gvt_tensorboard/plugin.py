@@ -58,10 +58,10 @@ def gvt_evaluated(run: Any, step: int, split: str, evaluation: Evaluation) -> No
 
 @hookimpl
 def gvt_pictures_drawn(run: Any, step: int, pictures: Mapping[str, Any]) -> None:
-    """Write every sheet as one image."""
+    """Write what the task shows: images and animations, sounds, and texts."""
     if writer := _writers.get(run.folder):
-        for name, sheet in pictures.items():
-            writer.sheet(f"pictures/{name}", sheet.value, step)
+        for name, shown in pictures.items():
+            writer.files(f"pictures/{name}", shown.files(), step)
 
 
 @hookimpl

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+import io
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import indent
 
 import numpy as np
 from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
 
 from gvt.vision.drawing import save_matrix
-
-GREY = 0.5
-"""Grey value of the lines between the images of a sheet."""
 
 QUEUE = 1000
 """Number of events that may be queued; large, because losses arrive in batches of many steps."""
@@ -48,20 +46,22 @@ class EventWriter:
             for name, value in values.items():
                 self._writer.add_scalar(f"{prefix}{name}", value, step)
 
-    def sheet(self, name: str, pictures: Tensor, step: int) -> None:
-        """Write a sheet of images in [0, 1] as one image.
+    def files(self, name: str, files: Sequence[tuple[str, bytes]], step: int) -> None:
+        """Write files that show something: images and animations, sounds, and texts.
 
         Args:
-            name: Name of the image.
-            pictures: (rows, columns, C, H, W), or (N, C, H, W) for a square sheet; C is 1 or 3.
+            name: Name of the first file. Those of the others end in their suffix.
+            files: The suffix and the content of each.
             step: Number of training steps.
         """
-        arranged = pictures.ndim == 5
-        columns = pictures.shape[1] if arranged else math.ceil(math.sqrt(len(pictures)))
-        tiles = (pictures.flatten(0, 1) if arranged else pictures).float()
-        grid = make_grid(tiles, nrow=columns, pad_value=GREY)
-        # As bytes, because TensorBoard's writer truncates floats instead of rounding them.
-        self._writer.add_image(name, grid.mul(255).round().byte(), step)
+        for number, (suffix, content) in enumerate(files):
+            tag = f"{name} {suffix[1:]}" if number else name
+            if suffix == ".txt":
+                self.code(tag, content.decode(), step)
+            else:
+                encode = _sound if suffix == ".wav" else _image
+                summary = Summary(value=[encode(tag, content)])
+                self._writer._get_file_writer().add_summary(summary, step)
 
     def table(self, name: str, table: Tensor, step: int) -> None:
         """Write a (K, K) table of counts as one image, like that in the run folder.
@@ -90,3 +90,18 @@ class EventWriter:
     def close(self) -> None:
         """Write all remaining events, and end the thread."""
         self._writer.close()
+
+
+def _image(tag: str, content: bytes) -> Summary.Value:
+    """Return an image or an animation as it is, which TensorBoard shows like a browser."""
+    with Image.open(io.BytesIO(content)) as image:
+        size = {"width": image.width, "height": image.height}
+    encoded = Summary.Image(colorspace=3, encoded_image_string=content, **size)
+    return Summary.Value(tag=tag, image=encoded)
+
+
+def _sound(tag: str, content: bytes) -> Summary.Value:
+    """Return a WAV file as it is, with the numbers of its header."""
+    channels, rate = struct.unpack_from("<HI", content, content.index(b"fmt ") + 10)
+    about = {"num_channels": channels, "sample_rate": rate, "content_type": "audio/wav"}
+    return Summary.Value(tag=tag, audio=Summary.Audio(encoded_audio_string=content, **about))

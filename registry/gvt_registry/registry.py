@@ -125,7 +125,8 @@ class Registry:
 
     def _unknown(self, kind: str, name: str, names: list[str], origin: str) -> UnknownComponent:
         hint = nearest(name, names)
-        message = f"no {kind} is called {name!r}{hint}"
+        others = " and a ".join(o.component.kind for o in self.offers() if o.component.name == name)
+        message = f"no {kind} is called {name!r}{others and f', which is a {others}'}{hint}"
         if origin:
             message += f"; it was trained with {origin}: {_how_to_get(origin)}"
         elif not hint:

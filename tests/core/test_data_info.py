@@ -104,14 +104,14 @@ class Mixed(Oddly):
 @pytest.mark.parametrize(
     ("dataset", "absent"),
     [
-        (Counted(), ["data: 1 class has no training image: dog"]),
-        (Boxes(), ["data: 1 class has no training image: cell"]),
+        (Counted(), ["data: 1 class has no training sample: dog"]),
+        (Boxes(), ["data: 1 class has no training sample: cell"]),
         (Unlabelled(), []),
         (
             Mixed(),
             [
-                "data: 1 class has no training image of part pictures: dog",
-                "data: 1 class has no training image of part boxes: cell",
+                "data: 1 class has no training sample of part pictures: dog",
+                "data: 1 class has no training sample of part boxes: cell",
             ],
         ),
     ],
@@ -131,7 +131,7 @@ def test_a_warning_of_many_classes_names_the_first():
     with pytest.warns(UserWarning) as caught:
         warn_of_absent_classes(DataInfo.of(Many()))
     (line,) = (str(warning.message) for warning in caught)
-    assert line.startswith(r"data: 13 classes have no training image: class 1\x1b, class 2\x1b")
+    assert line.startswith(r"data: 13 classes have no training sample: class 1\x1b, class 2\x1b")
     assert line.endswith("and 3 more")
 
 

@@ -24,7 +24,7 @@ def _files_of(run: Run) -> str:
 
     assert run.folder is not None
     folder = RunFolder(run.folder)
-    sheets = sorted(folder.samples.glob("*.png"))
+    sheets = sorted(folder.samples.glob("[!.]*"))
     paths = {
         "samples": sheets[-1] if sheets else None,
         "progress": folder.progress,

@@ -10,6 +10,7 @@ from typing import Any
 from gvt.cli.listing import aligned
 from gvt.config import compose, load_recipe
 from gvt.config.injected import INJECTED, NETWORKS
+from gvt.config.networks import networks_of, section_of
 from gvt.config.parameters import Parameter, declaring, signature_of
 from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError, UsageError
@@ -72,14 +73,18 @@ def _component(offer: Offer) -> list[str]:
     target = offer.load()
     text = documentation(target)
     parameters, _ = signature_of(target)
-    injected = INJECTED.get(offer.component.kind, frozenset())
-    rows = [
-        (p.name, p.type_name, "required" if p.required else f"default {p.default!r}")
-        for p in parameters.values()
-        if p.name not in injected
-    ]
+    networks = networks_of(offer.component.kind, target)
+    hidden = {*INJECTED.get(offer.component.kind, ()), *networks}
+    needed = {
+        name: "required" if p.required else f"default {p.default!r}"
+        for name, p in parameters.items()
+    }
+    rows = [(n, p.type_name, needed[n]) for n, p in parameters.items() if n not in hidden]
     lines = [text, ""] if text else []
     lines += ["parameters", aligned(rows) if rows else "  none"]
+    if networks:
+        rows = [(section_of(name), kind, needed[name]) for name, kind in networks.items()]
+        lines += ["", "networks", aligned(rows)]
     return [*lines, *_size(offer, parameters)]
 
 
@@ -112,7 +117,8 @@ def _size(offer: Offer, parameters: Mapping[str, Parameter]) -> list[str]:
     """Return the parameter count of a network or head, built for an example of data."""
     arguments = {n: v for n, v in EXAMPLE.items() if n in parameters}
     required = {n for n, p in parameters.items() if p.required}
-    if offer.component.kind not in (*NETWORKS, "head") or not required <= arguments.keys():
+    kinds = (*NETWORKS, "network", "head")
+    if offer.component.kind not in kinds or not required <= arguments.keys():
         return []  # the example lacks an argument
     try:
         module = create(offer.component.kind, offer.component.name, **arguments)

@@ -59,7 +59,7 @@ def _data_sets() -> list[tuple[str, str]]:
             if missing or (not count and PATH_NAME in signature_of(dataset)[0]):
                 incomplete.setdefault(missing or (PATH_NAME,), []).append(name)
             else:
-                rows.append((f"data {name}", f"ready: {count:,} images ({dataset.splits[0]})"))
+                rows.append((f"data {name}", f"ready: {count:,} samples ({dataset.splits[0]})"))
         except (Exception, SystemExit) as error:  # a plugin's data set may raise anything
             label = f"cannot be opened: {type(error).__name__}: "
             rows.append((f"data {name}", f"{'' if isinstance(error, GvtError) else label}{error}"))

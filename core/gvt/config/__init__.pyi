@@ -1,6 +1,7 @@
 """Public names of `gvt.config`, each with its module; imported when first used."""
 
 from .compose import compose as compose, load_recipe as load_recipe, recipe_text as recipe_text
+from .networks import networks_of as networks_of
 from .parameters import (
     declaring as declaring,
     signature_of as signature_of,

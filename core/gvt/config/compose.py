@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from gvt.config import schema, sections, text
+from gvt.config.injected import NETWORKS
 from gvt.config.plain import plain
 from gvt.errors import ConfigError
 from gvt.printable import printable, quoted, shortened
@@ -82,21 +83,21 @@ def compose(
             f"{where}: a recipe must be a mapping with keys such as task, data, train"
         )
     apply_overrides(data, overrides)
-    _drop_removed_heads(data)
+    _drop_removed(data)
     unchanged = [name for name, section in original.items() if data.get(name) == section]
     return validate(data, where, keep=unchanged)
 
 
-def _drop_removed_heads(data: dict[str, Any]) -> None:
-    """Remove the heads that are null, and the weights of their losses."""
-    heads, task = data.get("heads"), data.get("task")
-    if not isinstance(heads, dict):
-        return
+def _drop_removed(data: dict[str, Any]) -> None:
+    """Remove the networks and heads that are null, and the weights of their losses."""
+    task = data.get("task")
     weights = task.get("weights") if isinstance(task, dict) else None
-    for name in [name for name, head in heads.items() if head is None]:
-        del heads[name]
-        if isinstance(weights, dict):
-            weights.pop(name, None)
+    for values in (data.get("networks"), data.get("heads")):
+        components = values if isinstance(values, dict) else {}
+        for name in [name for name, component in components.items() if component is None]:
+            del components[name]
+            if isinstance(weights, dict):
+                weights.pop(name, None)
 
 
 def recipe_text(recipe: str | os.PathLike[str], overrides: Sequence[str] = ()) -> str:
@@ -153,8 +154,10 @@ def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) ->
 
     Raises:
         ConfigError: If an override is malformed, its path leads through a value that is not a
-            mapping, or it removes a head that does not exist.
+            mapping, or it removes a network or a head that does not exist; or if a network has two
+            sections.
     """
+    _shorten(data)
     parsed = [parse_override(override) for override in overrides]
     # Names first, since setting one removes the parameters of the previous component.
     for keys, value in sorted(parsed, key=lambda item: item[0][-1] != "name"):
@@ -164,8 +167,20 @@ def apply_overrides(data: MutableMapping[str, Any], overrides: Sequence[str]) ->
         data["train"].pop(({"steps", "epochs"} - budgets).pop(), None)
 
 
+def _shorten(data: MutableMapping[str, Any]) -> None:
+    """Move networks to the sections of their names, such as `networks.generator` to `generator`."""
+    networks = data.get("networks")
+    for name in NETWORKS:
+        if isinstance(networks, MutableMapping) and name in networks:
+            if data.get(name) is not None:
+                raise ConfigError(f"networks.{name}: is given as {name}, too; remove one")
+            data[name] = networks.pop(name)
+
+
 def parse_override(override: str) -> tuple[list[str], Any]:
     """Return the keys of the path of an override, and its value.
+
+    Those of `networks.generator` are those of `generator`.
 
     Raises:
         ConfigError: If it is not `dotted.path=value`, or the value is not valid YAML.
@@ -174,6 +189,8 @@ def parse_override(override: str) -> tuple[list[str], Any]:
     keys = path.strip().split(".")
     if not separator or not all(keys):
         raise ConfigError(f"{quoted(override)}: an override must be section.key=value")
+    if keys[0] == "networks" and keys[1:2] and keys[1] in NETWORKS:
+        del keys[0]
     return keys, text.parse_value(path.strip(), value, f"override {quoted(override)}")
 
 
@@ -195,10 +212,11 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
         _set_named(section, keys, value)
         return
     names = [str(name) for name in section]
-    if keys[0] == "heads" and len(keys) == 2 and value is None and keys[1] not in names:
+    is_named = keys[0] in ("heads", "networks") and len(keys) == 2
+    if is_named and value is None and keys[1] not in names:
         # A mistyped name would remove nothing.
-        hint = nearest(keys[1], names) or f"; its heads: {', '.join(names) or 'none'}"
-        raise ConfigError(f"heads.{keys[1]}=null: the recipe has no such head{hint}")
+        hint = nearest(keys[1], names) or f"; its {keys[0]}: {', '.join(names) or 'none'}"
+        raise ConfigError(f"{'.'.join(keys)}=null: the recipe has no such {keys[0][:-1]}{hint}")
     if keys[-1] == "name" and section.get("name") not in (None, value):
         # Some sections also have keys that are not parameters of the component.
         kept = _KEPT_WHEN_RENAMED.get(keys[0], set()) if "schedule" not in keys else set()

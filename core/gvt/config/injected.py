@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 NETWORKS = ("generator", "discriminator", "backbone")
-"""Sections of a recipe that hold one network each. The networks are passed to the task."""
+"""Networks with a section of their own in a recipe, named after their kind.
+
+All others are in `networks`. Every network is passed to the task.
+"""
 
 _OF_IMAGES = ("image_shape", "image_channels", "data_range")
 _OF_CLASSES = ("num_classes", "background", "class_counts")
@@ -15,6 +18,7 @@ FACTS = (*_OF_DATA, "feature_info")
 INJECTED: dict[str, frozenset[str]] = {
     "dataset": frozenset({"split", "reader"}),
     **{network: frozenset(_OF_DATA) for network in NETWORKS},
+    "network": frozenset(FACTS),
     "head": frozenset(FACTS),
     "task": frozenset({*FACTS, *NETWORKS, "heads", "vocabularies"}),
     "optimizer": frozenset({"params"}),

@@ -1,8 +1,9 @@
 """Parameters whose values are components, such as a loss, named in a recipe.
 
-A parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Backbone`, `gvt.Head` or `gvt.Dataset`, alone
-or within other types as in `dict[str, gvt.Metric] | None`, takes `{name: ..., PARAMETER: ...}`, or
-only a name, from a recipe.
+A parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Generator`, `gvt.Discriminator`,
+`gvt.Backbone`, `gvt.Head` or `gvt.Dataset`, alone or within other types as in
+`dict[str, gvt.Generator] | None`, takes `{name: ..., PARAMETER: ...}`, or only a name, from a
+recipe. A network that is a parameter of the task has a section of its own instead.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gvt.errors import ConfigError
 from gvt_registry import AmbiguousComponent, UnknownComponent, default_registry, nearest
 from gvt_registry.choice import BLOCK_VARIABLE
 
-_TYPES = ("Loss", "Metric", "Backbone", "Head", "Dataset")
+_TYPES = ("Loss", "Metric", "Generator", "Discriminator", "Backbone", "Head", "Dataset")
 """Names of the types in `gvt.interfaces`. Importing these would import torch."""
 
 _LIBRARIES = {
@@ -41,8 +42,7 @@ def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]
         annotation: Type of a parameter.
         build: Called with the kind of a component, and its name and parameters.
     """
-    kind = _kind_of(annotation)
-    if kind is not None:
+    if kind := kind_of(annotation):
         return Annotated[Any, BeforeValidator(functools.partial(_build, build, kind))]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (None, typing.Literal, Callable) or not arguments:
@@ -107,7 +107,8 @@ def _build(build: Callable[[str, Mapping[str, Any]], Any], kind: str, value: Any
     return build(kind, value)
 
 
-def _kind_of(annotation: Any) -> str | None:
+def kind_of(annotation: Any) -> str | None:
+    """Return the kind of component that a type takes; None if it takes none."""
     name = getattr(annotation, "__qualname__", "")
     is_component = getattr(annotation, "__module__", "") == "gvt.interfaces" and name in _TYPES
     return name.lower() if is_component else None

@@ -16,7 +16,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from gvt.config.injected import INJECTED
 from gvt.config.named import taking_names, target_of
-from gvt.config.paths import PATH_NAME, RecipePath, expanded, items_in, with_paths_expanded
+from gvt.config.paths import PATH_NAME, RecipePath, items_in, with_paths_expanded
 from gvt.errors import ConfigError
 from gvt.printable import quoted
 from gvt_registry import nearest
@@ -229,16 +229,6 @@ def paths_in(where: str, value: Any, about: str = "") -> Iterator[tuple[str, str
             yield place, str(item), about
         elif isinstance(item, Unbuilt):
             yield from paths_in(place, item.parameters, _about(item.parameters) or about)
-
-
-def check_variables(where: str, component: Unbuilt) -> None:
-    """Check that the environment variables in the paths of a component are set.
-
-    Raises:
-        ConfigError: If one is not.
-    """
-    for place, path, about in paths_in(where, component):
-        expanded(place, path, about=about)
 
 
 def _about(parameters: Mapping[str, Any]) -> str:

@@ -15,8 +15,9 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from gvt.config.compose import validate
-from gvt.config.injected import INJECTED, NETWORKS
+from gvt.config.injected import INJECTED
 from gvt.config.named import library, target_of
+from gvt.config.networks import network_sections, networks_of
 from gvt.config.parameters import Parameter, convert, declaring, signature_of, with_components
 from gvt.config.schema import ComponentConfig, RunConfig
 from gvt.errors import ConfigError, GvtError
@@ -34,7 +35,7 @@ def sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
     return [
         ("task", "task", config.task),
         ("data", "dataset", config.data),
-        *((n, n, c) for n in NETWORKS if (c := getattr(config, n)) is not None),
+        *network_sections(config).values(),
         *((f"heads.{name}", "head", head) for name, head in config.heads.items()),
     ]
 
@@ -147,7 +148,7 @@ def _with(
         return {"name": name, **_with(defaults, kind, target_of(kind, name), settings, names)}
 
     declared, takes_any = signature_of(target)
-    excluded = {*parameters, *reserved, *INJECTED.get(kind, ())}
+    excluded = {*parameters, *reserved, *INJECTED.get(kind, ()), *networks_of(kind, target)}
     further = {
         name: value
         for name, value in defaults(target).items()

@@ -1,8 +1,8 @@
 """The schema of a recipe. A field is a key in YAML, and `section.key=value` on the command line.
 
-All further keys of `task`, `data`, `generator`, `discriminator`, `backbone`, `heads.*` and
-`optimizers.*` are parameters of the component that is named there. They are checked against its
-constructor.
+All further keys of `task`, `data`, `generator`, `discriminator`, `backbone`, `networks.*`,
+`heads.*` and `optimizers.*` are parameters of the component that is named there. They are checked
+against its constructor.
 """
 
 from __future__ import annotations
@@ -284,9 +284,11 @@ class RunConfig(Section):
         recipe: Name of the recipe, and of the parent of the run folder.
         task: Task that is learned.
         data: Data set that it is learned from.
-        generator: Generator, if the task takes one.
-        discriminator: Discriminator, if the task takes one.
-        backbone: Backbone, if the task takes one.
+        generator: The network of the task that is called so; short for `networks.generator`.
+        discriminator: Likewise.
+        backbone: Likewise.
+        networks: All other networks of the task by their names, which are those of the parameters
+            of its constructor; null removes one.
         heads: Heads by name; null removes one.
         optimizers: Optimisers, by the names that the phases of the task use.
         train: The training loop.
@@ -302,6 +304,7 @@ class RunConfig(Section):
     generator: ComponentConfig | None = None
     discriminator: ComponentConfig | None = None
     backbone: ComponentConfig | None = None
+    networks: dict[str, ComponentConfig] = {}
     heads: dict[str, HeadConfig] = {}
     optimizers: dict[str, OptimizerConfig]
     train: TrainConfig

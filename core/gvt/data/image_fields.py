@@ -20,7 +20,7 @@ from gvt.errors import DataError
 from gvt.fields import Destination, Field
 from gvt.geometry import boxes_to_original, maps_to_original
 
-_GREY = 0.5
+_GREY = 128
 """Value of the lines between the images of a sheet."""
 
 
@@ -55,18 +55,14 @@ class Image(Field):
         """Return images in [0, 1] as one sheet; a single image without a frame.
 
         Args:
-            value: (N, C, H, W) for a square sheet, or (rows, columns, C, H, W). With three channels
-                or more, the first three are red, green and blue. With fewer, the first is grey.
+            value: (N, C, H, W) for a square sheet, or (rows, columns, C, H, W).
             about: Nothing.
         """
         columns = math.ceil(math.sqrt(len(value)))
         if value.ndim == 5:
             columns, value = value.shape[1], value.flatten(0, 1)
-        shown = value[:, :3] if value.shape[1] >= 3 else value[:, :1]
-        grid = make_grid(shown.detach().float().cpu().clamp(0, 1), nrow=columns, pad_value=_GREY)
-        pixels = grid.mul(255).round().byte().permute(1, 2, 0).numpy()
         file = io.BytesIO()
-        Pillow.fromarray(pixels).save(file, "PNG")
+        sheet(as_rgb(value), columns).save(file, "PNG")
         return [(".png", file.getvalue())]
 
 
@@ -144,6 +140,22 @@ class Boxes(Field):
         """Return the axis-parallel hulls of the mapped corners, clipped to the image."""
         assert record.geometry is not None
         return boxes_to_original(value, record.geometry, record.size)
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W), clamped to [0, 1], as (N, 3, H, W) uint8 on the CPU.
+
+    With three channels or more, the first three are red, green and blue, and a fourth, such as
+    alpha or infrared, is not shown. With fewer, the first one is shown as grey.
+    """
+    rgb = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+    return rgb.detach().float().clamp(0, 1).mul(255).round().byte().cpu()
+
+
+def sheet(pixels: Tensor, columns: int) -> Pillow.Image:
+    """Return images (N, 3, H, W) uint8 in rows with lines between them; one without a frame."""
+    grid = make_grid(pixels, nrow=columns, pad_value=_GREY)
+    return Pillow.fromarray(grid.permute(1, 2, 0).numpy())
 
 
 def in_common_dtype(images: Sequence[Tensor], records: Sequence[Record]) -> list[Tensor]:

@@ -75,7 +75,9 @@ class Placement:
     def place(self, task: nn.Module) -> None:
         """Move a task to the device and memory format, and compile its networks if requested."""
         task.to(self.device)
-        task.to(memory_format=_FORMATS[self.memory_format])
+        for tensor in (*task.parameters(), *task.buffers()):
+            if tensor.ndim == 4:  # `Module.to` also converts weights of 3-D convolutions, and fails
+                tensor.data = tensor.data.to(memory_format=_FORMATS[self.memory_format])
         if self.compile:
             for network in _networks(task):
                 network.compile()

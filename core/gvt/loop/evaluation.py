@@ -40,7 +40,7 @@ class Mistake:
 
     Attributes:
         error: How wrong the prediction is, by the head's own measure.
-        image: (C, H, W) in [0, 1], on the CPU.
+        inputs: Inputs of the model by field, on the CPU; an image is without padding.
         prediction: The head's prediction, in pixels of the image; of boxes those that are sure
             enough.
         target: The targets, likewise.
@@ -48,7 +48,7 @@ class Mistake:
     """
 
     error: float
-    image: Tensor
+    inputs: dict[str, Any]
     prediction: Prediction
     target: dict[str, Any]
     source: str
@@ -162,11 +162,16 @@ def _truth(
     rows = _in_original(targets, batch)
     if not needs:
         return rows
-    inputs = [{key: batch.inputs[key][row] for key in needs} for row in range(len(batch))]
-    for of_sample, (height, width) in zip(inputs, batch.frame.sizes, strict=False):
-        if "image" in of_sample:
-            of_sample["image"] = of_sample["image"][:, :height, :width]
-    return [row | of_sample for row, of_sample in zip(rows, inputs, strict=True)]
+    return [target | _inputs(batch, row, needs) for row, target in enumerate(rows)]
+
+
+def _inputs(batch: Batch, row: int, keys: Collection[str]) -> dict[str, Any]:
+    """Return inputs of a sample, an image without its padding."""
+    values = {key: batch.inputs[key][row] for key in keys}
+    if "image" in values:
+        height, width = batch.frame.sizes[row]
+        values["image"] = values["image"][:, :height, :width]
+    return values
 
 
 def _in_original(targets: list[dict[str, Any]], batch: Batch) -> list[dict[str, Any]]:
@@ -203,8 +208,6 @@ def _add_mistakes(
     targets: list[dict[str, Any]],
 ) -> None:
     """Add the worst samples of a batch to those of each head, and keep the worst of all."""
-    if "image" not in batch.inputs:
-        return  # the sheet of mistakes shows images
     parts = [by_head(prediction) for prediction in predictions]
     for head, errors in task.errors(predictions, targets).items():
         name = short_name(head, parts[0], "mistakes")
@@ -227,14 +230,14 @@ def _wrong(
     values, rows = errors.topk(min(WORST, len(errors)))
     for error, row in zip(values.tolist(), rows.tolist(), strict=True):
         if error > least:  # before anything is copied from the device
-            height, width = batch.frame.sizes[row]
-            image = _copied(batch.images[row, :, :height, :width].float())
+            inputs = {k: _copied(v) for k, v in _inputs(batch, row, batch.inputs.keys()).items()}
             source = batch.records[row].source if batch.records else ""
-            prediction, target = (_kept(p[row], height, width) for p in (predictions, targets))
-            yield Mistake(error, image, prediction, target, source)
+            size = batch.frame.sizes[row] if batch.frame.sizes else (None, None)
+            prediction, target = (_kept(p[row], *size) for p in (predictions, targets))
+            yield Mistake(error, inputs, prediction, target, source)
 
 
-def _kept(values: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
+def _kept(values: Mapping[str, Any], height: int | None, width: int | None) -> dict[str, Any]:
     """Return what a sheet shows of a prediction or a target, without the padding of the batch.
 
     Scores of pixels, larger than the image by the number of classes, are not shown.

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from gvt.config import ComponentConfig, RunConfig
-from gvt.config.injected import INJECTED, NETWORKS
+from gvt.config.injected import INJECTED
+from gvt.config.networks import network_sections, networks_of, section_of
 from gvt.config.parameters import (
     Parameter,
     Unbuilt,
     check_parameters,
-    check_variables,
     components_in,
     construct,
     paths_in,
@@ -51,11 +51,12 @@ def validate_components(
         ConfigError: If a parameter does not fit, or the task takes other networks.
     """
     with built_for(checkpoint=trained_with is not None):
+        _check_networks(config, trained_with)
         for section, kind, component in sections(config):
             unbuilt = _checked(section, kind, component, trained_with)
             if trained_with is None:  # otherwise its paths may not be read
-                check_variables(section, unbuilt)
-    _check_networks(config)
+                for place, path, about in paths_in(section, unbuilt):
+                    expanded(place, path, about=about)  # an error if a variable is not set
     for key in ("split", "final"):
         if (split := getattr(config.evaluate, key)) is not None:
             check_split(f"evaluate.{key}", config, split)
@@ -190,32 +191,28 @@ def build_task(
     Raises:
         ConfigError: If parts do not fit together.
     """
-    available = dict(info.injected)
+    available, own = dict(info.injected), dict[str, Any]()
     parts = {n: part_of(f"heads.{n}", head, info) for n, head in config.heads.items()}
     if trained_with is None:
         for name, head in config.heads.items():
             _check_classes(f"heads.{name}", head, parts[name])
 
-    def build(
-        section: str, kind: str, component: ComponentConfig, of_part: Mapping[str, Any] = {}
-    ) -> Any:
+    def build(section: str, kind: str, of: ComponentConfig, *facts: Mapping[str, Any]) -> Any:
         with built_for(checkpoint=trained_with is not None):
-            unbuilt = _checked(section, kind, component, trained_with)
-            return _built(section, unbuilt, {**available, **of_part})
+            return _built(section, _checked(section, kind, of, trained_with), *facts)
 
-    for name in NETWORKS:
-        if (component := getattr(config, name)) is not None:
-            available[name] = build(name, name, component)
-    if "backbone" in available:
-        available["feature_info"] = _feature_info("backbone", available["backbone"])
+    for name, network in network_sections(config).items():
+        own[name] = build(*network, available)
+        if name == "backbone":
+            available["feature_info"] = _feature_info(name, own[name])
     if config.heads:
-        heads = {
-            name: build(f"heads.{name}", "head", head, parts[name].injected_classes)
+        own["heads"] = {
+            name: build(f"heads.{name}", "head", head, available | parts[name].injected_classes)
             for name, head in config.heads.items()
         }
         words = {n: w for n, head in config.heads.items() if (w := vocabulary_of(head, info))}
-        available |= {"heads": heads, "vocabularies": words}
-    task = build("task", "task", config.task)
+        own["vocabularies"] = words
+    task = build("task", "task", config.task, available, own)
     if not isinstance(task, Task):
         raise ConfigError(f"task: {config.task.name} built a {type(task).__name__}, no gvt.Task")
     return task
@@ -266,27 +263,27 @@ def vocabulary_of(head: HeadConfig, info: DataInfo) -> Vocabulary | None:
     return Vocabulary(head.learns_from, classes, numbers, len(info.classes))
 
 
-def _built(section: str, of: Unbuilt, available: Mapping[str, Any]) -> Any:
-    """Build a component and those in it, each with the available facts that it takes by name.
+def _built(section: str, of: Unbuilt, facts: Mapping[str, Any], own: Mapping[str, Any] = {}) -> Any:
+    """Build a component and those in it, each with the facts that it takes by name.
 
-    Heads in it are built for the backbone in it.
+    Heads in it are built for the backbone in it. `own` is passed to the component only.
     """
     declared, _ = signature_of(of.target)
-    if of.kind == "dataset" and "split" in available:
-        _check_has(section, of.name, _splits(of.target), available["split"])
+    if of.kind == "dataset" and "split" in facts:
+        _check_has(section, of.name, _splits(of.target), facts["split"])
     values: dict[str, Any] = {}
 
     def build(where: str, item: Any) -> Any:
-        return _built(where, item, available) if isinstance(item, Unbuilt) else item
+        return _built(where, item, facts) if isinstance(item, Unbuilt) else item
 
     for name in sorted(of.parameters, key=lambda name: name != "backbone"):
         values[name] = mapped(f"{section}.{name}", of.parameters[name], build)
         if name == "backbone" and values[name] is not None:
             info = _feature_info(f"{section}.{name}", values[name])
-            available = {**available, "feature_info": info}
-    facts = {n: v for n, v in available.items() if n in declared and n not in values}
-    _check_facts(section, of, declared, facts)
-    return construct(section, of.target, {**values, **facts})
+            facts = {**facts, "feature_info": info}
+    taken = {n: v for n, v in {**facts, **own}.items() if n in declared and n not in values}
+    _check_facts(section, of, declared, taken)
+    return construct(section, of.target, {**values, **taken})
 
 
 def _check_facts(
@@ -302,7 +299,7 @@ def _check_facts(
         annotation = declared["image_shape"].annotation
         if annotation is not Any and type(None) not in get_args(annotation):
             raise ConfigError(
-                f"{section}: {of.name} is built for images of one size, and these differ; "
+                f"{section}: {of.name} is built for images of one size, not of several or none; "
                 "give data.size"
             )
     if of.kind == "head" and facts.get("num_classes") == 0:
@@ -342,7 +339,7 @@ def create(kind: str, name: str, **parameters: Any) -> Any:
     """
     target = default_registry().find(kind, name).load()
     where, declared = f"{kind} {name}", signature_of(target)[0]
-    filled_in = INJECTED["backbone"] | INJECTED["dataset"]
+    filled_in = INJECTED["network"] | INJECTED["dataset"]
     facts = {n: v for n, v in parameters.items() if n in filled_in}
     taken = {n: v for n, v in parameters.items() if n not in facts or n in declared}
     checked = check_parameters(where, target, taken)
@@ -362,18 +359,27 @@ def _checked(
     section: str, kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
 ) -> Unbuilt:
     target = _find(kind, config, trained_with).load()
-    parameters = check_parameters(section, target, config.parameters, INJECTED[kind])
+    injected = INJECTED[kind] | networks_of(kind, target).keys()
+    parameters = check_parameters(section, target, config.parameters, injected)
     return Unbuilt(kind, config.name, target, parameters)
 
 
-def _check_networks(config: RunConfig) -> None:
-    """Check that the recipe has the networks that its task's constructor takes."""
-    declared, _ = signature_of(_find("task", config.task).load())
-    names = (*NETWORKS, "heads")
-    for name in names:
-        is_given = bool(getattr(config, name))
-        if is_given and name not in declared:
-            takes = ", ".join(n for n in names if n in declared) or "none"
-            raise ConfigError(f"{name}: task {config.task.name} takes none; it takes {takes}")
-        if name in declared and not is_given and declared[name].required:
-            raise ConfigError(f"{name}: is missing; task {config.task.name} needs it")
+def _check_networks(config: RunConfig, trained_with: Mapping[str, str] | None) -> None:
+    """Check that the recipe has the networks that its task's constructor takes.
+
+    Raises:
+        ConfigError: If one is missing, or the task does not take it.
+    """
+    target, task = _find("task", config.task, trained_with).load(), config.task.name
+    declared, _ = signature_of(target)
+    takes = {n: section_of(n) for n in (*networks_of("task", target), "heads") if n in declared}
+    given = [*network_sections(config), *(["heads"] if config.heads else [])]
+    for name in (n for n in given if n not in takes):
+        section, known = section_of(name), ", ".join(takes.values()) or "none"
+        hint = nearest(section, takes.values())
+        raise ConfigError(f"{section}: task {task} takes none; it takes {known}{hint}")
+    for name, section in takes.items():
+        if name in config.task.parameters:
+            raise ConfigError(f"task.{name}: is configured as {section}; move it there")
+        if declared[name].required and name not in given:
+            raise ConfigError(f"{section}: is missing; task {task} needs it")

@@ -8,7 +8,7 @@ from operator import attrgetter
 from gvt.config import RunConfig
 from gvt.config.injected import NETWORKS
 
-TRAINED = ("task", *NETWORKS, "heads", "optimizers", "init_from")
+TRAINED = ("task", *NETWORKS, "networks", "heads", "optimizers", "init_from")
 """Sections that determine the model of a checkpoint, besides `train`."""
 
 RESUMING = ("recipe", "data", *TRAINED, "train.seed", "train.accumulate", "train.ema")

@@ -29,7 +29,7 @@ def check_lessons(task: Task, info: DataInfo) -> None:
         for key in module.needs if learns else ():
             if key in lacks:
                 raise DataError(
-                    f"data: {name or 'the task'} needs {key} to learn from, and no image of the "
+                    f"data: {name or 'the task'} needs {key} to learn from, and no sample of the "
                     f"training split has any: {lacks[key]}"
                 )
 
@@ -45,4 +45,4 @@ def warn_of_absent_classes(info: DataInfo) -> None:
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         listed = ", ".join(map(printable, names[:MOST_NAMES])) + more
         are = "classes have" if len(names) > 1 else "class has"
-        warnings.warn(f"data: {len(names)} {are} no training image{where}: {listed}", stacklevel=2)
+        warnings.warn(f"data: {len(names)} {are} no training sample{where}: {listed}", stacklevel=2)

@@ -1,4 +1,4 @@
-"""Load the task of a checkpoint, and generate images with it."""
+"""Load the task of a checkpoint, and generate samples with it."""
 
 from __future__ import annotations
 
@@ -39,25 +39,26 @@ def sample(
 ) -> Tensor | Shown:
     """Generate samples with the task of a checkpoint.
 
-    Images are (N, C, H, W) float32 in [0, 1], on the CPU.
+    Images are (N, C, H, W) float32 in [0, 1], on the CPU. Samples of other fields are a `gvt.Shown`
+    with the task's values.
 
     Args:
         checkpoint: Path of the file, or of a run folder, for its last checkpoint; the latest run
             by default.
-        count: Number of images; image i of a seed does not depend on it.
+        count: Number of samples; sample i of a seed does not depend on it.
         seed: Seed of the latents.
         averaged: Whether to use the moving average of the weights, if there is one.
         device: Device to compute on.
 
     Raises:
-        UsageError: If the task does not generate images.
+        UsageError: If the task does not generate samples.
         CheckpointError: If the file is damaged.
     """
     _, path = find_checkpoint(checkpoint)
     task = load(path, averaged=averaged, device=device)
     try:
         with torch.no_grad():
-            shown = task.sample(count, seed)
-            return shown.cpu() if isinstance(shown, Tensor) else shown
+            sampled = task.sample(count, seed)
+            return sampled.cpu() if isinstance(sampled, Tensor) else sampled
     except NotImplementedError as error:
         raise UsageError(f"{path}: {error}; sampling needs a generative task") from error

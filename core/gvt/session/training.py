@@ -199,5 +199,5 @@ def _headline(config: RunConfig, dataset: Dataset, trainer: Trainer) -> str:
     processes = f" | {trainer.world.size} processes" if trainer.world.size > 1 else ""
     return (
         f"{config.recipe}: {trainer.placement.describe()} | {config.data.name}, {len(dataset):,} "
-        f"images, {where} | {count:,} parameters{processes}"
+        f"samples, {where} | {count:,} parameters{processes}"
     )

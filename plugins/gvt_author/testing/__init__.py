@@ -44,7 +44,8 @@ a static method `gvt_example(folder: Path)` of the component, which may write fi
 for example those of a data set. Without it, a rule that needs such parameters is skipped, with the
 reason. A head with targets that gvt does not know has a static method `gvt_targets(index: int)`,
 which returns the targets of an image by key. A network whose inputs are not images has a static
-method `gvt_inputs(count: int)`, which returns a tuple with the inputs of `count` samples.
+method `gvt_inputs(count: int)`, which returns a tuple with the inputs of `count` samples. A task
+gets small networks, or those in its example, such as `{"g_ab": {"name": "translator"}}`.
 
 A model that can be exported declares `exports = ("onnx",)`, which the rule `onnx` checks. A head
 that declares `padding_reach`, the number of pixels beyond the edge of an image that its layers see,

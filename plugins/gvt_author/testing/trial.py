@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gvt import Batch, MultiHead, Placement, Step, Task, seed_everything
-from gvt.config import signature_of
+from gvt.config import networks_of, signature_of
 from gvt_author.testing.check import Skipped
 from gvt_author.testing.stand_ins import (
     CLASSES,
@@ -29,11 +29,17 @@ from gvt_author.testing.stand_ins import (
     batch_of,
     own_targets,
 )
-from gvt_registry import Offer
+from gvt_registry import Offer, default_registry
 
 CPU = Placement(torch.device("cpu"))
 SHAPE: Shape = (3, 32, 32)
 """(C, H, W) of the images that a component is tried on, unless its example has another."""
+
+_TINY: dict[str, Callable[[Shape], nn.Module]] = {
+    "generator": TinyGenerator,
+    "discriminator": TinyDiscriminator,
+    "backbone": TinyBackbone,
+}
 
 _folders: list[TemporaryDirectory[str]] = []  # removed when the process ends
 
@@ -75,6 +81,8 @@ def build(offer: Offer, shape: Shape | None = None, facts: Mapping[str, Any] | N
     if offer.component.kind == "dataset":  # it is the source of the other parameters
         values = {"split": "train", **example(target)}
     declared, takes_any = signature_of(target)
+    if offer.component.kind == "task":
+        values |= _networks(target, values, shape)
     missing = [n for n, p in declared.items() if p.required and n not in values]
     if missing:
         raise Skipped(
@@ -83,6 +91,21 @@ def build(offer: Offer, shape: Shape | None = None, facts: Mapping[str, Any] | N
         )
     parameters = {n: v for n, v in values.items() if n in declared}
     return target(**parameters, **(example(target) if takes_any else {}))
+
+
+def _networks(
+    task: Callable[..., Any], values: Mapping[str, Any], shape: Shape
+) -> Iterator[tuple[str, Any]]:
+    """Yield the networks of a task by name: those that its example names, or tiny ones."""
+    declared, _ = signature_of(task)
+    for name, kind in networks_of("task", task).items():
+        settings = values.get(name)
+        if isinstance(settings, Mapping):
+            parameters = dict(settings)
+            offer = default_registry().find(kind, parameters.pop("name"))
+            yield name, build(offer, shape, parameters)
+        elif settings is None and kind in _TINY and declared[name].required:
+            yield name, _TINY[kind](shape)
 
 
 def built(offer: Offer, shape: Shape | None = None) -> Any:

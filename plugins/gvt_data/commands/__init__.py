@@ -40,12 +40,14 @@ def data() -> None:
 def show_data(recipe: str, overrides: tuple[str, ...], split: str, count: int, out: Path) -> None:
     """Draw samples of a recipe's data with their targets on one sheet.
 
+    Samples without images are written into files of the same name, such as data.txt and data.wav.
+
     Samples of the training split are drawn with augmentations, as the model sees them.
     """
     from .sheet import save_sheet_of
 
-    save_sheet_of(recipe, overrides, split, count, out)
-    emit(out)
+    for path in save_sheet_of(recipe, overrides, split, count, out):
+        emit(path)
 
 
 @data.command("check", short_help="Read all samples of a recipe's data once, and report problems.")

@@ -86,7 +86,7 @@ def _objection(splits: Mapping[str, Contents], errors: Errors, stops: bool, name
         return str(errors["train"])
     if "train" in splits and (lacks := splits["train"].info.lacks):
         kind, advice = next(iter(lacks.items()))
-        return f"{name}: no image of the training split has any {kind}: {advice}"
+        return f"{name}: no sample of the training split has any {kind}: {advice}"
     return ""
 
 

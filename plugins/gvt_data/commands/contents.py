@@ -33,8 +33,8 @@ class Contents:
         boxed: Number of samples with a target `boxes`, which may be empty.
         empty: Number of samples with an empty target `boxes`.
         remarks: Remarks on the image files.
-        sources: Source of the first sample with the same pixels, by their hash.
-        twins: Sources of samples with the same pixels: a later one and the first.
+        sources: Source of the first sample with the same image, or other inputs, by their hash.
+        twins: Sources of samples with the same image: a later one and the first.
     """
 
     info: DataInfo
@@ -60,12 +60,7 @@ class Contents:
     def add(self, sample: Sample) -> None:
         """Count one sample. If it raises an error, nothing is counted."""
         record, targets = sample.record, sample.targets
-        channels = sample.image.shape[0]
-        height, width = record.size
-        pixels = hashlib.blake2b(
-            repr(sample.image.shape).encode() + sample.image.contiguous().numpy().tobytes(),
-            digest_size=16,
-        ).digest()
+        content, layout = _digest(sample), _layout(sample)
         labels = targets.get("labels", targets.get("class"))
         indices = [] if labels is None else torch.as_tensor(labels).flatten().tolist()
         areas = _areas(targets.get("semantic"))
@@ -73,11 +68,13 @@ class Contents:
         sides = (boxes[:, 2:] - boxes[:, :2]).tolist()
 
         self.images += 1
-        self.sizes[f"{width}x{height}"] += 1
-        self.modes[record.mode or {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")] += 1
-        if pixels in self.sources:
-            self.twins.append((record.source, self.sources[pixels]))
-        self.sources.setdefault(pixels, record.source)
+        if layout is not None:
+            size, mode = layout
+            self.sizes[size] += 1
+            self.modes[mode] += 1
+        if content in self.sources:
+            self.twins.append((record.source, self.sources[content]))
+        self.sources.setdefault(content, record.source)
         self.unlabelled += not targets
         for index in indices:
             self.classes[class_name(index, self.info.classes)] += 1
@@ -116,6 +113,26 @@ def contents_of(dataset: Dataset, split: str) -> Contents:
             text = f"{split} {index}: {type(error).__name__}: {error}"
             contents.unreadable.append(" ".join(text.split()))
     return contents
+
+
+def _layout(sample: Sample) -> tuple[str, str] | None:
+    """Return the size and the colour mode of an image; None for a sample without one."""
+    if "image" not in sample.inputs:
+        return None
+    (height, width), channels = sample.record.size, sample.image.shape[0]
+    mode = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
+    return f"{width}x{height}", sample.record.mode or mode
+
+
+def _digest(sample: Sample) -> bytes:
+    """Return a hash of the image of a sample; of all inputs if it has none."""
+    values = [sample.image] if "image" in sample.inputs else [*sample.inputs.values()]
+    digest = hashlib.blake2b(digest_size=16)
+    for value in values:
+        is_tensor = isinstance(value, torch.Tensor)
+        digest.update(repr(value.shape if is_tensor else value).encode(errors="replace"))
+        digest.update(value.contiguous().numpy().tobytes() if is_tensor else b"")
+    return digest.digest()
 
 
 def class_name(index: int, classes: Sequence[str]) -> str:

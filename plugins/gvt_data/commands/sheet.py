@@ -11,7 +11,9 @@ from gvt.session import open_dataset, validate_components
 from gvt.vision.drawing import save_samples
 
 
-def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int, path: Path) -> int:
+def save_sheet_of(
+    recipe: str, overrides: Sequence[str], split: str, count: int, path: Path
+) -> list[Path]:
     """Draw samples of a split with their targets, those of `train` with augmentations.
 
     Args:
@@ -19,10 +21,10 @@ def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int,
         overrides: Settings as `key=value`.
         split: Split to draw.
         count: Largest number of samples.
-        path: PNG file to write.
+        path: PNG file to write. Samples without images are written beside it.
 
     Returns:
-        The number of samples on the sheet.
+        The paths of the files.
 
     Raises:
         ConfigError: If the recipe or a setting is invalid, or the split does not exist.
@@ -32,8 +34,7 @@ def save_sheet_of(recipe: str, overrides: Sequence[str], split: str, count: int,
     validate_components(config)
     dataset = open_dataset(config, split)
     batch = _first(dataset, config, split, min(count, len(dataset)))
-    save_samples(batch, DataInfo.of(dataset).classes, path)
-    return len(batch)
+    return save_samples(batch, DataInfo.of(dataset).classes, path)
 
 
 def _first(dataset: Dataset, config: RunConfig, split: str, count: int) -> Batch:

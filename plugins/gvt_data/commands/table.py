@@ -54,8 +54,9 @@ def _row(name: str, counts: Iterable[int]) -> Row:
 
 def _samples(splits: Splits) -> list[Row]:
     contents = splits.values()
+    of_images = not any(s.images and not s.sizes for s in contents)
     rows = [
-        _row("images", (s.images for s in contents)),
+        _row("images" if of_images else "samples", (s.images for s in contents)),
         _row("unreadable", (len(s.unreadable) for s in contents)),
     ]
     for kind in dict.fromkeys(kind for s in contents for kind in s.problems):
@@ -64,8 +65,9 @@ def _samples(splits: Splits) -> list[Row]:
         rows.append(_row(f"left out: {kind}", (s.info.left_out.get(kind, 0) for s in contents)))
     if any(s.info.passed_over for s in contents):
         rows.append(("passed over", *(counted(s.info.passed_over) or "none" for s in contents)))
-    rows.append(("sizes", *(_most_common(s.sizes) for s in contents)))
-    rows.append(("modes", *(_most_common(s.modes) for s in contents)))
+    if of_images:
+        rows.append(("sizes", *(_most_common(s.sizes) for s in contents)))
+        rows.append(("modes", *(_most_common(s.modes) for s in contents)))
     return rows
 
 

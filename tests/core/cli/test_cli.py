@@ -292,7 +292,7 @@ def test_doctor_lists_data_that_is_ready_and_missing_settings(call):
     _, out, _ = call("doctor")
     rows = [line.split("  ", 1) for line in out.splitlines() if line.startswith("data ")]
     about = {name: text.strip() for name, text in rows}
-    assert about["data mnist"] == "ready: 60,000 images (train)"
+    assert about["data mnist"] == "ready: 60,000 samples (train)"
     names, _, settings = about["data with a path"].partition(": ")
     assert {"coco", "image_folder", "imagenet", "voc"} <= {*names.split(", ")}
     assert settings == "give data.root=PATH"

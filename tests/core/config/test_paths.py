@@ -87,7 +87,9 @@ def test_a_variable_that_is_not_set_does_not_matter_where_a_checkpoint_has_the_w
 
 
 def test_a_variable_is_missed_before_any_data_is_read():
-    recipe = {**SETTINGS, "data": {"name": "mnist", "root": "${GVT_NOWHERE}"}}
+    data = {"name": "mnist", "root": "${GVT_NOWHERE}"}
+    networks = {"backbone": {"name": "small_cnn"}, "heads": {"digit": {"name": "classifier"}}}
+    recipe = {**SETTINGS, **networks, "data": data}
     with pytest.raises(ConfigError, match=r"^data\.root: the environment variable GVT_NOWHERE"):
         validate_components(compose(recipe))
 

@@ -63,7 +63,7 @@ def test_mistakes_are_the_wrong_ones_of_all_batches_the_worst_first():
     mistakes = evaluate(Nearest(), [first, second]).mistakes["mistakes"]
     assert [m.error for m in mistakes] == [2, 1, 1]
     assert [m.source for m in mistakes] == ["picture 0 of 2", "picture 1 of 3", "picture 1 of 2"]
-    assert mistakes[1].image.shape == (1, 3, 5)  # without the padding
+    assert mistakes[1].inputs["image"].shape == (1, 3, 5)  # without the padding
     assert int(mistakes[0].prediction["class"]) == 2
     assert int(mistakes[0].target["class"]) == 0
 
@@ -128,7 +128,7 @@ def test_what_is_no_number_is_as_wrong_as_can_be(monkeypatch):
 
 def test_a_mistake_does_not_hold_its_batch():
     (mistake,) = evaluate(Nearest(), [batch([0, 1, 2], [0, 1, 1])]).mistakes["mistakes"]
-    for tensor in (mistake.image, mistake.prediction["class"], mistake.target["class"]):
+    for tensor in (mistake.inputs["image"], mistake.prediction["class"], mistake.target["class"]):
         assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
 
 
@@ -173,7 +173,7 @@ def test_mistakes_of_pixels_are_without_padding_and_without_scores():
     targets = gvt.Targets({"semantic": torch.zeros(2, 4, 6, dtype=torch.int64)})
     found = evaluate(Dense(), [replace(one, targets=targets)])
     for mistake, size in zip(found.mistakes["mistakes"], [(3, 5), (4, 6)], strict=True):
-        assert mistake.image.shape[-2:] == size
+        assert mistake.inputs["image"].shape[-2:] == size
         assert list(mistake.prediction) == ["semantic"]
         assert mistake.prediction["semantic"].shape == mistake.target["semantic"].shape == size
         assert mistake.prediction["semantic"].sum() == 1

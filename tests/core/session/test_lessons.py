@@ -66,7 +66,7 @@ def run(of, folder):
 
 
 def test_a_head_is_not_trained_on_data_that_lacks_its_targets(tmp_path):
-    said = r"^data: heads\.cells needs boxes to learn from, and no image .*: left out: 4 crowd$"
+    said = r"^data: heads\.cells needs boxes to learn from, and no sample .*: left out: 4 crowd$"
     with pytest.raises(gvt.DataError, match=said):
         run(recipe({"name": "bare"}, cells=DETECTOR), tmp_path)
     assert not list(tmp_path.iterdir())
@@ -98,7 +98,7 @@ def test_data_check_fails_with_the_table(tmp_path):
 
     path = tmp_path / "mine.yaml"
     path.write_text(text.dump_yaml(recipe({"name": "bare"}, cells=DETECTOR)))
-    said = "^bare: no image of the training split has any boxes: left out: 4 crowd$"
+    said = "^bare: no sample of the training split has any boxes: left out: 4 crowd$"
     with pytest.raises(gvt.DataError, match=said) as caught:
         check(str(path), [])
     assert "left out: crowd" in caught.value.details

@@ -80,6 +80,7 @@ def test_what_made_the_networks_cannot_be_changed(run, section):
     changes = {
         "task": "task.weights={digit: 2}", "generator": "generator.name=dcgan",
         "discriminator": "discriminator.name=dcgan", "backbone": "backbone.name=other",
+        "networks": "networks.teacher.name=other",
         "heads": "heads.further.name=classifier", "optimizers": "optimizers.model.lr=1",
         "train": "train.steps=9", "init_from": "init_from=a.safetensors",
     }  # fmt: skip

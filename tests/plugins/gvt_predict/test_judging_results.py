@@ -90,7 +90,7 @@ def test_a_runs_own_predictions_get_its_own_figures(recipe, runs, tmp_path):
     for mistake, other in zip(worst, own_worst, strict=True):
         said, before = mistake.prediction, other.prediction
         assert torch.allclose(said["boxes"], before["boxes"], atol=1e-4)
-        assert torch.equal(mistake.image, other.image)
+        assert torch.equal(mistake.inputs["image"], other.inputs["image"])
         assert all(torch.equal(said[k], before[k]) for k in said.keys() & {"labels", "masks"})
 
 

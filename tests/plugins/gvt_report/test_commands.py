@@ -37,13 +37,14 @@ def test_report_of_one_run_is_in_its_folder_and_of_two_is_here(runs, call):
     ("words", "code", "said"),
     [
         (("sample", "-o", "runs/no/grid.png"), 2, "Folder 'runs/no' does not exist"),
-        (("sample", "nowhere", "-o", "a.txt"), 2, "a.txt: name a file that ends in .png"),
+        (("sample", "nowhere", "-o", "a.jpg"), 2, "a.jpg: name a file that ends in .wav, .gif"),
         (("report", "-o", "page.png"), 2, "'page.png' does not end in .html"),
         (("report", "-o", "folder.html"), 2, "File 'folder.html' is a directory"),
         (("report", "-o", "no/page.html"), 2, "Folder 'no' does not exist"),
         (("report", "a.txt"), 2, "'a.txt' is not a checkpoint of a run"),
         (("sample", "-n", "0"), 2, "0"),
-        (("sample", "-o", "grid.jpg"), 2, "ends in .png"),
+        (("sample", "-o", "grid.jpg"), 2, "ends in .wav"),
+        (("sample", "-o", "a.wav"), 2, "a.wav: name a file that ends in .png, or a folder"),
         (("report", "nowhere"), 2, "nowhere"),
     ],
 )

@@ -14,7 +14,11 @@ from gvt_report.evaluations import draw_evaluation
 
 CLASSES = ["cat", "dog"]
 MISTAKE = Mistake(
-    1.0, torch.zeros(1, 28, 28), {"class": torch.tensor(0)}, {"class": torch.tensor(1)}, "a.png"
+    1.0,
+    {"image": torch.zeros(1, 28, 28)},
+    {"class": torch.tensor(0)},
+    {"class": torch.tensor(1)},
+    "a.png",
 )
 TABLE = torch.tensor([[3, 1], [0, 2]])
 

@@ -22,7 +22,7 @@ def test_mistakes_of_different_sizes_stand_in_equal_cells(tmp_path):
     mistakes = [
         Mistake(
             1.0,
-            torch.rand(1, *size),
+            {"image": torch.rand(1, *size)},
             {"class": torch.tensor(0), "scores": torch.tensor([0.9, 0.1])},
             {"class": torch.tensor(1)},
             "somewhere",
@@ -36,7 +36,7 @@ def test_mistakes_of_different_sizes_stand_in_equal_cells(tmp_path):
 
 
 def test_a_title_stands_above_and_is_not_cut(tmp_path):
-    mistake = Mistake(1.0, torch.zeros(1, 28, 28), {"class": torch.tensor(0)}, {}, "")
+    mistake = Mistake(1.0, {"image": torch.zeros(1, 28, 28)}, {"class": torch.tensor(0)}, {}, "")
     save_mistakes([mistake], CLASSES, tmp_path / "plain.png")
     save_mistakes([mistake], CLASSES, tmp_path / "titled.png", title="val, step 1,200: mistakes")
     plain, titled = pixels(tmp_path / "plain.png"), pixels(tmp_path / "titled.png")
@@ -53,7 +53,9 @@ def test_a_title_stands_above_and_is_not_cut(tmp_path):
 def test_a_name_neither_breaks_the_picture_nor_raises(name, tmp_path):
     image, target = torch.zeros(1, 28, 28), {"class": torch.tensor(1)}
     for file, classes in (("odd.png", ["cat", name]), ("plain.png", CLASSES)):
-        save_mistakes([Mistake(1.0, image, target, target, "")], classes, tmp_path / file)
+        save_mistakes(
+            [Mistake(1.0, {"image": image}, target, target, "")], classes, tmp_path / file
+        )
     odd, plain = pixels(tmp_path / "odd.png"), pixels(tmp_path / "plain.png")
     assert odd.shape == plain.shape
     # "is " at the beginning of the second line: nothing of the first reaches into it.
@@ -65,7 +67,7 @@ def test_a_name_neither_breaks_the_picture_nor_raises(name, tmp_path):
 def test_a_sample_has_any_number_of_channels(channels, tmp_path):
     image = torch.zeros(channels, 28, 28)
     image[0] = 1
-    save_mistakes([Mistake(1.0, image, {}, {}, "")], CLASSES, tmp_path / "m.png")
+    save_mistakes([Mistake(1.0, {"image": image}, {}, {}, "")], CLASSES, tmp_path / "m.png")
     shown = [255, 255, 255] if channels < 3 else [255, 0, 0]
     assert pixels(tmp_path / "m.png")[PADDING + 56, PADDING + 56].tolist() == shown
 
@@ -76,7 +78,7 @@ def dense(size=(60, 60), prediction=None):
     truth[: size[0] // 2] = 1
     said = prediction or {"semantic": torch.zeros(size, dtype=torch.int64)}
     target = {"semantic": truth, "class": torch.tensor(1)}
-    return Mistake(1.0, torch.full((1, *size), 0.5), said, target, "")
+    return Mistake(1.0, {"image": torch.full((1, *size), 0.5)}, said, target, "")
 
 
 def tinted(number):
@@ -111,7 +113,7 @@ def boxed(score, label=0, box=(10.0, 20, 40, 50), size=(60, 60)):
     said = {"boxes": torch.tensor([box]), "labels": torch.tensor([label])}
     truth = {"boxes": torch.tensor([box]), "labels": torch.tensor([1 - label])}
     image = torch.full((1, *size), 0.5)
-    return Mistake(1.0, image, said | {"scores": torch.tensor([score])}, truth, "")
+    return Mistake(1.0, {"image": image}, said | {"scores": torch.tensor([score])}, truth, "")
 
 
 def test_predicted_boxes_stand_beside_the_truth_with_their_scores(tmp_path):
@@ -154,9 +156,27 @@ def test_boxes_that_are_none_are_left_out(tmp_path):
             "scores": torch.tensor([0.9, 0.8, nan, 0.7, 0.6])}  # fmt: skip
     plain = {key: value[[0, 4]] for key, value in said.items()}
     for name, known in (("all", said), ("plain", plain)):
-        mistake = Mistake(1.0, torch.zeros(1, 60, 60), known, plain, "")
+        mistake = Mistake(1.0, {"image": torch.zeros(1, 60, 60)}, known, plain, "")
         save_mistakes([mistake], CLASSES, tmp_path / f"{name}.png")
     everything, expected = pixels(tmp_path / "all.png"), pixels(tmp_path / "plain.png")
     side = SIDES[0] // 60 * 60
     assert (everything[:side] == expected[:side]).all()
     assert (expected[PADDING + 40, PADDING + 30] != 0).any()  # the wide one's upper edge
+
+
+def test_mistakes_without_images_are_lines_with_the_inputs_that_are_texts(tmp_path):
+    cat, dog = ({"class": torch.tensor(n)} for n in (0, 1))
+    said = dog | {"scores": torch.tensor([0.2, 0.8])}
+    mistakes = [
+        Mistake(2.0, {"text": "a line\nand one"}, said, cat, "a\n.txt"),
+        Mistake(1.0, {"text": "meow"}, {"value": torch.tensor(1.0)}, {}, "b.txt"),
+    ]
+    save_mistakes(mistakes, CLASSES, tmp_path / "v1.m.png", title="val: mistakes")
+    (path,) = tmp_path.iterdir()
+    assert path.name == "v1.m.txt"
+    assert path.read_text().splitlines() == [
+        "val: mistakes",
+        "",
+        r"1  a\n.txt: predicted dog (80%), is cat  a line and one",
+        "2  b.txt: predicted ?, is ?  meow",
+    ]

@@ -14,7 +14,8 @@ from PIL import Image
 
 import gvt
 from gvt.runs.folder import RunFolder
-from gvt_report.report import LARGEST_SIDE, write_report
+from gvt_report.media import LARGEST_SIDE
+from gvt_report.report import write_report
 from gvt_report.summary import summarise
 
 SECTIONS = {"metrics", "curves", "pictures", "configuration", "environment"}

@@ -148,8 +148,8 @@ def test_the_sheets_are_there_as_the_task_drew_them(gan):
 def test_sheets_of_any_arrangement_are_images(tmp_path):
     arranged, loose = torch.rand(2, 5, 3, 7, 9), torch.rand(5, 1, 7, 9, dtype=torch.bfloat16)
     writer = EventWriter(tmp_path, step=0)
-    writer.sheet("arranged", arranged, step=1)
-    writer.sheet("loose", loose, step=1)
+    writer.files("arranged", gvt.Shown.of(arranged).files(), step=1)
+    writer.files("loose", gvt.Shown.of(loose).files(), step=1)
     writer.close()
     found = events(tmp_path)
     sheet = picture(found.Images("arranged")[0])

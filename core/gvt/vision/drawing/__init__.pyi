@@ -13,7 +13,6 @@ from .samples import (
 from .tiles import (
     LONGEST_TITLE as LONGEST_TITLE,
     PADDING as PADDING,
-    as_images as as_images,
     caption as caption,
     tiled as tiled,
 )

@@ -15,10 +15,12 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from gvt.batch import IGNORED, Batch
-from gvt.files import replacing
+from gvt.data.image_fields import as_rgb
+from gvt.fields import files_of_samples
+from gvt.files import replacing, save_files
 from gvt.vision.drawing.legend import Item, with_legend
 from gvt.vision.drawing.overlay import Mark, draw_marks, paint_classes
-from gvt.vision.drawing.tiles import LONGEST_TITLE, PADDING, as_images, caption, tiled
+from gvt.vision.drawing.tiles import LONGEST_TITLE, PADDING, caption, tiled
 
 SIDES = (112, 320)
 """Smallest and largest side of a drawn sample, in pixels."""
@@ -26,8 +28,11 @@ SIDES = (112, 320)
 LINE, FONT = 14, 11
 
 
-def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
-    """Draw a batch with its targets as a sheet.
+def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> list[Path]:
+    """Draw a batch with its targets as a sheet, and return the paths of the files.
+
+    Samples without images are written as the fields of their inputs and targets show them, beside
+    the path: their texts and classes into `.txt`, sounds into `.wav`.
 
     Args:
         batch: The samples.
@@ -35,6 +40,12 @@ def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
         path: Path of the PNG.
     """
     targets = batch.targets.per_image(len(batch)) if batch.targets else [{}] * len(batch)
+    if "image" not in batch.inputs:
+        captions = [words_of(target, classes) for target in targets]
+        keys = dict.fromkeys(k for t in targets for k in t if k not in ("class", "labels"))
+        further = {key: [target.get(key) for target in targets] for key in keys}
+        files = files_of_samples({**batch.inputs, **further}, captions)
+        return save_files(path.with_suffix(""), files)
     tiles, per_pixel = [], ("semantic", "masks")
     for image, target, (height, width) in zip(
         batch.images, targets, batch.frame.sizes, strict=True
@@ -43,6 +54,7 @@ def save_samples(batch: Batch, classes: Sequence[str], path: Path) -> None:
         words = words_of(target, classes)
         tiles.append(sample_tile(image[:, :height, :width], cut, classes, [words]))
     save_tiles(tiles, targets, classes, path)
+    return [path]
 
 
 def sample_tile(
@@ -63,7 +75,8 @@ def sample_tile(
     scale = min(max(1, least // max(height, width)), greatest / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    drawn = as_images(image[None])[0].resize(size, resample)
+    pixels = as_rgb(image[None])[0].permute(1, 2, 0).numpy()
+    drawn = Image.fromarray(pixels).resize(size, resample)
     _annotate(drawn, known, classes, (height, width))
     return _captioned(drawn, [line for line in captions if line])
 

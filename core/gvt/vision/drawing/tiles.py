@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from PIL import Image
-from torch import Tensor
+import torch
+from PIL import Image, ImageOps
+from torchvision.transforms.v2.functional import pil_to_tensor
 
+from gvt.data.image_fields import sheet
 from gvt.printable import printable
 
 PADDING = 2
@@ -25,31 +26,8 @@ def caption(name: object, longest: int = LONGEST_NAME) -> str:
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
-def as_rgb(images: Tensor) -> Tensor:
-    """Return images (..., C, H, W) as (..., 3, H, W), a view of the same values.
-
-    With three channels or more, the first three are red, green and blue, and a fourth, such as
-    alpha or infrared, is not shown. With fewer, the first one is shown as grey.
-    """
-    channels = images.shape[-3]
-    if channels >= 3:
-        return images[..., :3, :, :]
-    return images[..., :1, :, :].expand(*images.shape[:-3], 3, -1, -1)
-
-
-def as_images(pictures: Tensor) -> list[Image.Image]:
-    """Return images (N, C, H, W), clamped to [0, 1], as 8-bit RGB images of Pillow."""
-    pixels = as_rgb(pictures).float().clamp(0, 1).mul(255).round().byte()
-    return [Image.fromarray(p) for p in pixels.permute(0, 2, 3, 1).cpu().numpy()]
-
-
 def tiled(tiles: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Return images of one size as one image, in rows with lines between them."""
-    rows = math.ceil(len(tiles) / columns)
-    width, height = tiles[0].width + PADDING, tiles[0].height + PADDING
-    size = (columns * width + PADDING, rows * height + PADDING)
-    sheet = Image.new("RGB", size, (128, 128, 128))
-    for index, tile in enumerate(tiles):
-        row, column = divmod(index, columns)
-        sheet.paste(tile, (PADDING + column * width, PADDING + row * height))
-    return sheet
+    """Return RGB images of one size as one image, in rows with lines around them."""
+    if len(tiles) == 1:
+        return ImageOps.expand(tiles[0], PADDING, (128, 128, 128))
+    return sheet(torch.stack([pil_to_tensor(tile) for tile in tiles]), columns)

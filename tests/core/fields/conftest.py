@@ -1,0 +1,24 @@
+"""A plugin file of this folder, loaded for the tests of one module."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import gvt.fields
+from gvt_registry import default_registry
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def load():
+    """Return what loads a plugin file of this folder, and remove it after the module."""
+    registry, loaded = default_registry(), []
+    yield lambda name: loaded.append(registry.plugins.load_file(HERE / name))
+    for plugin in loaded:
+        registry.plugins._plugins.remove(plugin)
+        registry.plugins._manager.unregister(name=plugin.name)
+        registry._collected.pop(plugin.name, None)
+        sys.modules.pop(plugin.name, None)
+    gvt.fields._field_of.cache_clear()
