@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from gvt import Batch, DataError, Frame, Opened, Prediction, Record
+from gvt import Batch, DataError, Frame, Opened, Prediction, Record, UsageError
 from gvt.device import explained_memory, keep_freed_memory
 from gvt.fields import field_of
 from gvt.predictions import by_head
@@ -34,7 +34,7 @@ class ValueJob:
         out: Output folder, if any.
 
     Raises:
-        UsageError: If an argument is wrong, or the folder has other files.
+        UsageError: If an argument is wrong, the folder has other files, or the field reads none.
         DataError: If a file cannot be read.
     """
 
@@ -47,9 +47,12 @@ class ValueJob:
         self.out = None if out is None else Path(out)
         if self.out is not None:
             check_folder(self.out)
-        self.sources: list[tuple[str, Any]] = field_of(field).read(
-            [str(argument) for argument in arguments], opened.info.reader
-        )
+        try:
+            self.sources: list[tuple[str, Any]] = field_of(field).read(
+                [str(argument) for argument in arguments], opened.info.reader
+            )
+        except NotImplementedError as error:
+            raise UsageError(f"{opened.config.recipe}: {error}") from error
         self._opened, self._field = opened, field
         self._batch_size = opened.config.section("predict", PredictConfig).batch_size
         self._writer = None if self.out is None else Writer(self.out, {}, opened.info, 0.0)
