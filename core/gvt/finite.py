@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from gvt.errors import NonFiniteError
-
 REMEDY = (
     "lower the learning rate, clip gradients (train.clip_norm=1) or use train.precision=float32"
 )
@@ -38,19 +36,16 @@ def infinite_places(task: nn.Module) -> dict[str, Tensor]:
     return {name: mask for name, mask in places.items() if bool(mask.any())}
 
 
-def check_weights(
+def infinite_weights(
     step: int, tensors: Mapping[str, Tensor], infinite: Mapping[str, Tensor] = {}
-) -> None:
-    """Check that all tensors of a checkpoint are finite.
+) -> tuple[int, str] | None:
+    """Return the step and a message if a tensor of a checkpoint is not finite.
 
     Args:
         step: The step after which it is saved, for the message.
         tensors: The tensors by name.
         infinite: Masks of the values that may be infinite, by name; none by default. A tensor
             whose shape has changed since may be infinite anywhere.
-
-    Raises:
-        NonFiniteError: If a tensor is not finite. The message names it and the step.
     """
     for name, tensor in tensors.items():
         if not _has_fractions(tensor):
@@ -61,7 +56,8 @@ def check_weights(
             allowed = places.to(broken.device) if places.shape == broken.shape else True
             broken = torch.isnan(tensor) | (broken & ~torch.as_tensor(allowed))
         if bool(broken.any()):
-            raise NonFiniteError(f"{name} is not finite after step {step}; {REMEDY}")
+            return step, f"{name} is not finite after step {step}; {REMEDY}"
+    return None
 
 
 def has_finite_losses(metrics: Mapping[str, float]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from gvt.batch import Batch
 from gvt.fields import Shown
@@ -76,12 +77,14 @@ class Step:
         part: Number of this micro-batch among all `parts` of the iteration.
         parts: Number of micro-batches of the iteration, over all processes.
         device: Device of the noise.
+        vote: `World.any` of a run whose networks are sharded.
 
     Attributes:
         index: The iteration, or the batch of a split, from 0.
         memo: Values that one phase passes to the next; dropped at the end of the iteration.
         pictures: Sheets like those of `Task.pictures`, of the samples of this iteration. They are
             drawn in steps that draw pictures.
+        ties: Zeros that the trainer adds to the losses of the phase; see `tie`.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Step:
         part: int = 0,
         parts: int = 1,
         device: Any = "cpu",
+        vote: Callable[[bool], bool] | None = None,
     ) -> None:
         self.index = index
         self.memo: dict[Hashable, Any] = {}
@@ -100,6 +104,8 @@ class Step:
         self._place = (seed, f"evaluate {split}" if split else "step", index)
         self._part, self._parts, self._device = part, parts, device
         self._draws = 0
+        self.ties: list[Tensor] = []
+        self._vote = vote
 
     def randn(self, count: int, *shape: int) -> Tensor:
         """Return (count, *shape) normal noise on the task's device.
@@ -113,6 +119,25 @@ class Step:
     def rand(self, count: int, *shape: int) -> Tensor:
         """Return (count, *shape) noise, uniform in [0, 1), drawn like that of `randn`."""
         return self._drawn(torch.rand, count, shape)
+
+    def any(self, flag: bool) -> bool:
+        """Return whether a flag is set in any process if networks are sharded, else the flag.
+
+        A sharded network (`train.shard`) has to be called by all processes or by none, and so has
+        its backward pass. A task that calls a network depending on the batch asks this first, in
+        all processes, and calls `tie` for what the network returned.
+        """
+        return flag if self._vote is None else self._vote(flag)
+
+    def tie(self, network: nn.Module, outputs: Any) -> None:
+        """Let a network take part in the backward pass even if no loss uses its outputs.
+
+        Only sharded networks need it. The gradients that it adds are zero.
+        """
+        if self._vote is not None:
+            tensors = [*tree_leaves(outputs), *network.parameters()]
+            learning = [t for t in tensors if isinstance(t, Tensor) and t.requires_grad]
+            self.ties += [t.reshape(-1)[:0].sum() for t in learning]
 
     def _drawn(self, draw: Callable[..., Tensor], count: int, shape: tuple[int, ...]) -> Tensor:
         generator = random_source(*self._place, self._draws)
@@ -197,6 +222,8 @@ class Task(nn.Module):
     ) -> tuple[list[Prediction], dict[str, tuple[Tensor, int]]]:
         """Return the predictions for a held-out batch, and its losses.
 
+        All processes of a run call it, each with its own batch, and as often as the others.
+
         Each loss is a mean, and is returned with the number of samples that it is over. Noise of
         `step`, and of torch's default generators, is the same in every evaluation of the split.
         """
@@ -231,7 +258,8 @@ class Task(nn.Module):
 
         A sheet is (N, C, H, W), or (rows, columns, C, H, W) if the arrangement matters. The same
         seed, weights and examples give the same images. An image keeps its place in the sheet
-        during the run, so that its progress can be followed.
+        during the run, so that its progress can be followed. All processes of a run call it; what
+        the first one returns is shown.
 
         Args:
             seed: Seed of the run.

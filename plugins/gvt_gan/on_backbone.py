@@ -67,6 +67,7 @@ class OnBackbone(Discriminator):
         self.heads = nn.ModuleDict(heads)
         self.weights = {name: weights.get(name, 1.0) for name in heads}
         self.data_range = (-1.0, 1.0) if data_range is None else data_range
+        self._is_sharded = False
         self.tells = tuple(dict.fromkeys(key for head in heads.values() for key in head.needs))
 
     @staticmethod
@@ -90,6 +91,8 @@ class OnBackbone(Discriminator):
         batch = Batch.of_images(between(self.data_range, (0.0, 1.0), images), targets=targets)
         features = self.backbone(batch.images)
         logits = self._logits(features, batch)
+        if self._is_sharded:  # every map gets a gradient, also where no head learns from it
+            logits = logits + sum(f.reshape(-1)[:0].sum() for f in features.values())
         losses: dict[str, Tensor] = {}
         for name, head in self.heads.items():
             lesson = taught(head, features, batch)
@@ -101,6 +104,13 @@ class OnBackbone(Discriminator):
                 for key, loss in head_losses.items()
             }
         return logits, losses
+
+    def shard(self, mesh: Any) -> None:
+        """Shard the backbone, not the heads: only some processes may have targets for them."""
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(self.backbone, mesh=mesh)
+        self._is_sharded = True
 
     def supervised(self) -> Task | None:
         """Return a task of the backbone and the further heads; None if there are none."""

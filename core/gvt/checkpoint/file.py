@@ -25,6 +25,7 @@ from gvt.checkpoint.document import (
     in_file_order,
     open_checked,
 )
+from gvt.device.sharding import local, whole
 from gvt.errors import CheckpointError
 from gvt.files import NotSyncedError, open_regular, replacing
 
@@ -36,11 +37,13 @@ _DTYPES = {
 _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
+def save(path: Path | None, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
     """Write a checkpoint. The previous file is kept until the new one is complete on disk.
 
+    If tensors are sharded, all processes call it, and gather them one by one.
+
     Args:
-        path: The file, in an existing folder.
+        path: The file, in an existing folder; None in a process that only gathers.
         tensors: Tensors by name. Those that share memory are written once.
         document: Plain data; `format`, `gvt` and `aliases` are added.
 
@@ -49,7 +52,11 @@ def save(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any])
     """
     unique, aliases = _split_aliases(tensors)
     table = {name: (_dtype(name, t), tuple(t.shape)) for name, t in unique.items()}
-    write(path, table, unique.__getitem__, {**document, "aliases": aliases})
+    if path is not None:
+        write(path, table, lambda n: whole(unique[n]), {**document, "aliases": aliases})
+        return
+    for name in in_file_order(table):
+        whole(unique[name])
 
 
 def write(
@@ -143,8 +150,11 @@ def _split_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], di
     aliases: dict[str, str] = {}
     names: dict[Any, str] = {}
     for name, tensor in tensors.items():
-        memory = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
-        if tensor.numel() and memory in names:
+        part = local(tensor)
+        # Not `data_ptr`, which is 0 in a process whose part is empty.
+        start = (part.untyped_storage().data_ptr(), part.storage_offset())
+        memory = (start, tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
+        if start[0] and memory in names:
             aliases[name] = names[memory]
         else:
             names[memory] = name

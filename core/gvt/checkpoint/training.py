@@ -11,6 +11,7 @@ from torch import Tensor
 from gvt.checkpoint import file
 from gvt.checkpoint.bounded import shortened
 from gvt.checkpoint.document import read_header
+from gvt.device.sharding import distributed_like
 from gvt.errors import CheckpointError
 from gvt.files import make_folder, remove_unfinished
 from gvt.finite import has_finite_losses
@@ -28,8 +29,9 @@ def load_weights(module: Any, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: If a name or a shape differs.
     """
-    check_fit(module.state_dict(), tensors, "the weights")
-    module.load_state_dict(tensors)
+    targets = module.state_dict()
+    check_fit(targets, tensors, "the weights")
+    module.load_state_dict({n: distributed_like(t, tensors[n]) for n, t in targets.items()})
 
 
 def check_fit(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str) -> None:

@@ -189,7 +189,8 @@ class TrainConfig(Section):
         precision: Precision of autocast. `auto` is bfloat16 on accelerators that support it, and
             on CPUs with instructions for it (AMX, AVX512_BF16) if the memory format is
             channels_last.
-        memory_format: Layout of images and convolution weights.
+        memory_format: Layout of images and convolution weights. `auto` is channels_last, except on
+            mps and with `shard`.
         compile: Whether networks are compiled with `torch.compile`; `auto` is off.
         deterministic: Whether to use deterministic algorithms only; an operation without one
             fails.
@@ -197,6 +198,8 @@ class TrainConfig(Section):
         pictures_every: Interval between sheets of samples; one is always drawn at the end.
         log_every: Steps between two readings of the losses from the device.
         keep: Number of numbered checkpoints to keep, besides the last and the best.
+        shard: Whether the processes of a run share the parameters, gradients and optimiser state
+            of its networks, each holding a part (FSDP2); without effect in a single process.
         timeout: Minutes that the processes of a run wait for each other before the run fails.
     """
 
@@ -218,6 +221,7 @@ class TrainConfig(Section):
     pictures_every: Cadence = None
     log_every: PositiveInt = 50
     keep: Annotated[int, Field(ge=0, le=MAX_KEPT)] = 0
+    shard: bool = False
     timeout: Annotated[float, Field(gt=0, le=10_000)] = 10.0
 
     def total_steps(self, steps_per_epoch: int) -> int:

@@ -79,7 +79,7 @@ class Placement:
             if tensor.ndim == 4:  # `Module.to` also converts weights of 3-D convolutions, and fails
                 tensor.data = tensor.data.to(memory_format=_FORMATS[self.memory_format])
         if self.compile:
-            for network in _networks(task):
+            for network in networks(task):
                 network.compile()
 
     def images(self, images: Tensor) -> Tensor:
@@ -219,7 +219,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _networks(task: nn.Module) -> Iterator[nn.Module]:
+def networks(task: nn.Module) -> Iterator[nn.Module]:
     """Yield the submodules of a task, and those in its dicts and lists of modules."""
     for child in task.children():
         if isinstance(child, nn.ModuleDict | nn.ModuleList):

@@ -2,9 +2,12 @@
 
 Gradients are averaged by one flat all-reduce per phase, as in StyleGAN3. The task is not wrapped
 in DDP, which would have to search for unused parameters, since a phase uses parts of the task.
+The gradients of sharded parameters (`gvt.device.sharding`) are averaged in the backward pass.
 
 Processes meet at a store of torch.distributed. A process that fails writes the reason there, so
 that the other processes can report it instead of a closed connection.
+
+Every method of `World` that exchanges data has to be called by all processes, in the same order.
 """
 
 from __future__ import annotations
@@ -12,18 +15,20 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from itertools import chain, product, repeat
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gvt.errors import GvtError, ProcessError
+from gvt.device.placement import Placement
+from gvt.device.sharding import is_sharded, shard_networks
+from gvt.errors import ConfigError, GvtError, ProcessError
 
 if TYPE_CHECKING:  # not in all builds of torch
     from torch.distributed.distributed_c10d import Store
@@ -35,6 +40,8 @@ GRACE_SECONDS = 5.0
 """Seconds that a process waits for the states of the others after one was lost."""
 
 _CONNECTION_PHRASES = ("gloo", "NCCL", "by peer", "imed out", "timeout", "onnection")
+T = TypeVar("T")
+
 _counter = itertools.count()
 _stores: list[Store] = []
 
@@ -60,6 +67,62 @@ class World:
         """Whether this is the first process, which writes the files of the run."""
         return self.rank == 0
 
+    @staticmethod
+    def current() -> World:
+        """Return the processes that compute together now, for a metric or a tool without a run."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return World()
+        return World(dist.get_rank(), dist.get_world_size())
+
+    def place(self, task: nn.Module, placement: Placement, shard: bool = False) -> None:
+        """Move a task to the device, with the weights of the first process; shard its networks.
+
+        Args:
+            task: The task.
+            placement: Device and memory format.
+            shard: Whether each process keeps only its share of the networks' parameters, if there
+                are several processes.
+
+        Raises:
+            ConfigError: If sharded weights would not be contiguous.
+        """
+        is_shared = shard and self.size > 1
+        if is_shared and placement.memory_format != "contiguous":
+            raise ConfigError("train.shard: sharded weights need train.memory_format=contiguous")
+        self.share(task.state_dict().values())
+        if is_shared:  # before the task is moved, which may be too large for one device
+            shard_networks(task, placement.device.type, self.size)
+        placement.place(task)
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Copy the tensors of the first process to all others, in place."""
+        if self.size > 1:
+            with self.together():
+                for tensor in tensors:
+                    dist.broadcast(tensor.data, src=0)
+
+    def reduce(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradient of each parameter that is not sharded by its mean over processes.
+
+        A missing gradient counts as zero. If it is missing in all processes it remains None, so
+        that an optimiser with weight decay does not change the parameter.
+        """
+        whole = [p for p in parameters if not is_sharded(p)] if self.size > 1 else []
+        if not whole:
+            return
+        counts = torch.tensor([float(p.grad is not None) for p in whole])
+        gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in whole)
+        flat = torch.cat([gradient.reshape(-1).to(torch.float32) for gradient in gradients])
+        with self.together():
+            dist.all_reduce(counts)
+            dist.all_reduce(flat)
+        means = torch.split(flat, [p.numel() for p in whole])
+        for parameter, mean, count in zip(whole, means, counts.tolist(), strict=True):
+            if count:
+                if parameter.grad is None:
+                    parameter.grad = torch.empty_like(parameter)
+                parameter.grad.copy_(mean.view(parameter.shape)).div_(self.size)
+
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process; the result is the same in all."""
         if self.size == 1:
@@ -69,39 +132,18 @@ class World:
             dist.all_reduce(votes)
         return bool(votes.item())
 
-    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over the processes.
-
-        A missing gradient counts as zero. If it is missing in all processes it remains None, so
-        that an optimiser with weight decay does not change the parameter.
-        """
-        if self.size == 1 or not parameters:
-            return
-        counts = torch.tensor([float(p.grad is not None) for p in parameters])
-        gradients = (torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)
-        flat = torch.cat([gradient.reshape(-1).to(torch.float32) for gradient in gradients])
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes by rank; they are pickled."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
         with self.together():
-            dist.all_reduce(counts)
-            dist.all_reduce(flat)
-        means = torch.split(flat, [p.numel() for p in parameters])
-        for parameter, mean, count in zip(parameters, means, counts.tolist(), strict=True):
-            if count:
-                if parameter.grad is None:
-                    parameter.grad = torch.empty_like(parameter)
-                parameter.grad.copy_(mean.view(parameter.shape)).div_(self.size)
-
-    def share_tensors(self, tensors: Iterable[Tensor]) -> None:
-        """Copy the tensors of the first process to all others, in place."""
-        if self.size > 1:
-            with self.together():
-                for tensor in tensors:
-                    dist.broadcast(tensor.data, src=0)
+            dist.all_gather_object(values, value)
+        return values
 
     def add(self, values: Mapping[str, float]) -> dict[str, float]:
         """Return the sums over the processes; a missing key counts as zero."""
-        if self.size == 1:
-            return dict(values)
-        rows = self._gather(dict(values))
+        rows = self.gather(dict(values))
         keys = dict.fromkeys(key for row in rows for key in row)
         return {key: sum(row.get(key, 0.0) for row in rows) for key in keys}
 
@@ -114,20 +156,21 @@ class World:
         Returns:
             The message, with the rank of its process; empty if there is no problem.
         """
-        if self.size == 1:
-            return problem[1] if problem else ""
-        if not self.any(problem is not None):
-            return ""
-        problems = self._gather(problem)
-        _, rank = min((entry[0], rank) for rank, entry in enumerate(problems) if entry)
-        return f"process {rank} of {self.size}: {problems[rank][1]}"
+        problems = [(p[0], rank, p[1]) for rank, p in enumerate(self.gather(problem)) if p]
+        _, rank, message = min(problems, default=(0, 0, ""))
+        return f"process {rank} of {self.size}: {message}" if message and self.size > 1 else message
 
-    def _gather(self, value: object) -> list[Any]:
-        """Return the values of all processes, by rank."""
-        values: list[Any] = [None] * self.size
-        with self.together():
-            dist.all_gather_object(values, value)
-        return values
+    def in_step(self, batches: Iterable[T], spare: T) -> Iterator[tuple[T, bool]]:
+        """Yield batches, and whether each is one of this process, as many in every process.
+
+        Args:
+            batches: The batches of this process.
+            spare: Batch for a process that has no more.
+        """
+        for batch in chain(batches, repeat(None)):
+            if not self.any(batch is not None):
+                return
+            yield (spare, False) if batch is None else (batch, True)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -218,11 +261,11 @@ def world(timeout: float = TIMEOUT) -> Iterator[World]:
     Raises:
         ProcessError: If not all processes join.
     """
-    if not _is_one_of_several():
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not dist.is_initialized():
         yield World()
         return
     is_new = not dist.is_initialized()
-    processes = _join(timeout) if is_new else World(dist.get_rank(), dist.get_world_size())
+    processes = _join(timeout) if is_new else World.current()
     try:
         yield processes
     except BaseException as error:
@@ -231,51 +274,6 @@ def world(timeout: float = TIMEOUT) -> Iterator[World]:
     finally:
         if is_new:
             dist.destroy_process_group()
-
-
-@contextmanager
-def first_enters(context: AbstractContextManager[object]) -> Iterator[None]:
-    """Enter a context in the first process only, while the others wait.
-
-    Raises:
-        ProcessError: In the other processes, if the first one fails to enter it or does not join.
-    """
-    if not _is_one_of_several():
-        with context:
-            yield
-        return
-    rank = dist.get_rank() if dist.is_initialized() else int(os.environ["RANK"])
-    with ExitStack() as stack:
-        if rank == 0:
-            try:
-                stack.enter_context(context)
-            except Exception as error:
-                _from_first(str(error) or type(error).__name__)
-                raise
-        reason = _from_first("" if rank == 0 else None)
-        if reason:
-            raise ProcessError(f"process 0 failed: {reason}")
-        yield
-
-
-def _is_one_of_several() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 or dist.is_initialized()
-
-
-def _from_first(text: str | None) -> str:
-    """Return the text that the first process passes; the others pass None."""
-    if dist.is_initialized():
-        texts = [text]
-        dist.broadcast_object_list(texts, src=0)
-        return str(texts[0])
-    store, key = _store(TIMEOUT), f"gvt/from_first/{next(_counter)}"
-    if text is not None:
-        store.set(key, text)
-        return text
-    try:
-        return str(store.get(key).decode())
-    except RuntimeError as error:
-        raise ProcessError(f"process 0 did not join within {TIMEOUT:g} minutes") from error
 
 
 def _join(timeout: float) -> World:

@@ -131,8 +131,12 @@ class MultiHead(Task):
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Return every head's weighted losses."""
         losses: dict[str, Tensor] = {}
-        for name, features, samples, targets in self._lessons(batch, self._features(batch)):
-            losses |= self._losses(name, self.heads[name](features, samples), targets)
+        features = self._features(batch)
+        for name, rows, samples, targets in self._lessons(batch, features, step):
+            outputs = self.heads[name](rows, samples)
+            step.tie(self.heads[name], outputs)
+            if targets is not None:
+                losses |= self._losses(name, outputs, targets)
         return losses
 
     def predict(self, batch: Batch) -> list[Prediction]:
@@ -154,10 +158,12 @@ class MultiHead(Task):
         features = self._features(batch)
         outputs = self._outputs(features, batch)
         losses: dict[str, tuple[Tensor, int]] = {}
-        for name, rows, samples, targets in self._lessons(batch, features):
+        for name, rows, samples, targets in self._lessons(batch, features, step):
             # If some samples lack targets, the head is run again on the others.
-            of_head = outputs[name] if samples is batch else self.heads[name](rows, samples)
-            for loss_name, loss in self._losses(name, of_head, targets).items():
+            is_partial = step.any(samples is not batch)
+            of_head = self.heads[name](rows, samples) if is_partial else outputs[name]
+            of_name = {} if targets is None else self._losses(name, of_head, targets)
+            for loss_name, loss in of_name.items():
                 losses[loss_name] = loss, len(samples)
         return self._predict(outputs), losses
 
@@ -230,12 +236,16 @@ class MultiHead(Task):
         return [dict(zip(by_head, p, strict=True)) for p in zip(*by_head.values(), strict=True)]
 
     def _lessons(
-        self, batch: Batch, features: Mapping[str, Tensor]
-    ) -> Iterator[tuple[str, Mapping[str, Tensor], Batch, Targets]]:
-        """Yield the heads that learn from a batch, each with the result of `taught`."""
+        self, batch: Batch, features: Mapping[str, Tensor], step: Step
+    ) -> Iterator[tuple[str, Mapping[str, Tensor], Batch, Targets | None]]:
+        """Yield the heads that learn from a batch, each with the result of `taught`.
+
+        If networks are sharded, a head that learns in another process only has no targets.
+        """
         for name, head in self._heads():
-            if lesson := taught(head, features, batch, self.vocabularies.get(name)):
-                yield name, *lesson
+            lesson = taught(head, features, batch, self.vocabularies.get(name))
+            if step.any(lesson is not None):
+                yield name, *(lesson or (features, batch, None))
 
     def _losses(self, name: str, outputs: Any, targets: Targets) -> dict[str, Tensor]:
         head: Any = self.heads[name]

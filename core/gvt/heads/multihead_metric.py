@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
+from gvt.device.processes import World
 from gvt.heads.vocabulary import Vocabulary
 from gvt.interfaces import Curves, Head, Metric, Prediction
 from gvt.predictions import short_name
@@ -45,7 +45,7 @@ class MultiHeadMetric:
 
     def compute(self) -> dict[str, Any]:
         """Return the metrics' values over everything added, by name; NaN without targets."""
-        judged_anywhere = _of_all_processes(self._judged)
+        judged_anywhere = set().union(*World.current().gather(self._judged))
         values: dict[str, Any] = {}
         for name, metric in self.metrics.items():
             figures = _computed(metric) if name in judged_anywhere else _unknown(metric)
@@ -84,15 +84,6 @@ def judged(
     if vocabulary is not None:
         of_head, truth = ([vocabulary.own(x) for x in part] for part in (of_head, truth))
     return rows, of_head, truth
-
-
-def _of_all_processes(names: set[str]) -> set[str]:
-    """Return the names that any process has."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return names
-    gathered: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(gathered, names)
-    return set().union(*gathered)
 
 
 def _computed(metric: Metric) -> Mapping[str, Any]:

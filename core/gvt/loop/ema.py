@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gvt.config.schema import EmaConfig
+from gvt.device.sharding import distributed_like, local
 from gvt.loop.trainable import check_names
 from gvt.task import Task
 
@@ -34,10 +35,13 @@ class Ema:
         check_names("train.ema.modules", task, self.modules)
         live = task.state_dict(keep_vars=True)
         prefixes = tuple(f"{m}." for m in self.modules)
-        self._live = {n: t for n, t in live.items() if n.startswith(prefixes)}
-        averaged = {n for n, t in self._live.items() if isinstance(t, nn.Parameter)}
-        self.tensors: dict[str, Tensor] = {n: t.detach().clone() for n, t in self._live.items()}
-        self._averages = [self.tensors[n] for n in averaged]
+        live = {n: t for n, t in live.items() if n.startswith(prefixes)}
+        averaged = {n for n, t in live.items() if isinstance(t, nn.Parameter)}
+        self.tensors: dict[str, Tensor] = {n: t.detach().clone() for n, t in live.items()}
+        # Each process averages its parts of sharded tensors.
+        self._live = {n: local(t) for n, t in live.items()}
+        self._local = {n: local(t) for n, t in self.tensors.items()}
+        self._averages = [self._local[n] for n in averaged]
         self._parameters = [self._live[n] for n in averaged]
         self._copied = [n for n in self._live if n not in averaged]
 
@@ -47,18 +51,18 @@ class Ema:
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
         for name in self._copied:
-            self.tensors[name].copy_(self._live[name])
+            self._local[name].copy_(self._live[name])
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Load saved averages."""
-        _copy(tensors, self.tensors)
+        _copy({n: distributed_like(t, tensors[n]) for n, t in self.tensors.items()}, self.tensors)
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Use the averages as weights of the task, inside the context."""
         weights = {n: t.detach().clone() for n, t in self._live.items()}
         try:
-            _copy(self.tensors, self._live)
+            _copy(self._local, self._live)
             yield
         finally:
             _copy(weights, self._live)

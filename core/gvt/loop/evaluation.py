@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from gvt.batch import Batch, Record
 from gvt.device.processes import World
+from gvt.device.sharding import sharded_modules
 from gvt.geometry import is_spatial, scores_of_pixels, to_canvas, to_original
 from gvt.interfaces import Curves, Prediction
 from gvt.loop.figures import Figure
@@ -99,6 +101,7 @@ def evaluate(
     *,
     seed: int = 0,
     split: str = "held out",
+    spare: Batch | None = None,
 ) -> Evaluation:
     """Evaluate a task, or predictions from elsewhere by its metrics, on held-out data.
 
@@ -115,6 +118,8 @@ def evaluate(
         seed: Seed of the random numbers of the evaluation, which depend on the split and the
             number of the batch, too.
         split: Name of the split.
+        spare: If the task is sharded, a batch for a process that has fewer than the others. It is
+            computed, since all processes have to call the networks, and not evaluated.
     """
     world = world or World()
     metric, device = task.metric(), next(task.parameters()).device
@@ -123,16 +128,21 @@ def evaluate(
     totals: dict[str, float] = defaultdict(float)
     counts: dict[str, float] = defaultdict(float)
     evaluation = Evaluation({}, processes=world.size, classes=tuple(classes))
+    vote = None if spare is None else world.any
+    pairs = zip(batches, repeat(True)) if spare is None else world.in_step(batches, spare)
     with evaluating(task):
-        for number, batch in enumerate(batches):
+        for number, (batch, is_own) in enumerate(pairs):
             losses: Mapping[str, tuple[Tensor, int]] = {}
             if results is None:
-                step = Step(world.rank + number * world.size, split=split, seed=seed, device=device)
+                place = world.rank + number * world.size
+                step = Step(place, split=split, seed=seed, device=device, vote=vote)
                 with seeded(derive(seed, "evaluate", split, step.index), device):
                     predictions, losses = task.evaluate(batch, step)
             else:
                 original = [results(record) for record in batch.records]
                 predictions = to_canvas(original, batch)
+            if not is_own:
+                continue
             if metric is not None and batch.targets is not None:
                 targets = batch.targets.per_image(len(batch))
                 for target, record in zip(targets, batch.records, strict=False):
@@ -198,6 +208,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for submodule, mode in modes:
             submodule.training = mode
+        for network in sharded_modules(module):
+            network.reshard()  # or it keeps what it gathered while the weights change
 
 
 def _add_mistakes(

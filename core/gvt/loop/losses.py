@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -48,6 +50,21 @@ class LossBuffer:
         flat = [loss.float() for losses in steps.values() for loss in losses.values()]
         values = iter(torch.stack(flat).tolist() if flat else [])
         return [(step, {name: next(values) for name in of}) for step, of in steps.items()]
+
+
+def mean_losses(
+    processes: Iterable[Sequence[tuple[int, Mapping[str, float]]]],
+) -> list[tuple[int, dict[str, float]]]:
+    """Return (step, losses), the mean of each loss over the processes that have it.
+
+    Args:
+        processes: The (step, losses) of each process.
+    """
+    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for step, losses in chain.from_iterable(processes):
+        for name, value in losses.items():
+            values[step][name].append(value)
+    return [(s, {n: sum(v) / len(v) for n, v in of.items()}) for s, of in sorted(values.items())]
 
 
 def check_single(name: str, loss: Tensor) -> None:

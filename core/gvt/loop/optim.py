@@ -16,6 +16,7 @@ from gvt.config.named import target_of
 from gvt.config.parameters import check_parameters, construct
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.device.placement import Placement
+from gvt.device.sharding import by_kind, clip_gradients, distributed_like, is_sharded
 from gvt.errors import ConfigError
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
 from gvt.task import Task
@@ -29,6 +30,9 @@ _UNSUPPORTED = {
     "SWALR": "it requires a training loop of its own",
 }
 
+# torch's errors for operations that have no form for sharded tensors.
+_UNSHARDED = ("DTensor", "placement", "sharding strategy")
+
 # torch has one fused kernel for a step of these, also on the CPU, where it took a ninth of the time
 # (Adam, 1.9 million parameters).
 _FUSED = {"Adam", "AdamW", "SGD"}
@@ -40,8 +44,9 @@ class Optimizer:
     """An optimiser with its gradient scaler and its schedule.
 
     The schedule is a function of the iteration. It has no state to save: resuming steps it
-    forward. Parameters are grouped by the factor of their learning rate. A factor is applied during
-    the step only, not to the rate that the schedule computes, so it works with every schedule.
+    forward. Parameters are grouped by the factor of their learning rate, and by whether they are
+    sharded. A factor is applied during the step only, not to the rate that the schedule computes,
+    so it works with every schedule.
 
     An optimiser of a plugin is built with `params`, a list of such groups: the parameters of each
     are `params`, and their names in the task `param_names`. It may split a group, and has to keep
@@ -69,11 +74,12 @@ class Optimizer:
     ) -> None:
         self.key, self.parameters, self.scaler = key, dict(parameters), scaler
         where = f"optimizers.{key}"
-        groups: dict[float, dict[str, nn.Parameter]] = defaultdict(dict)
+        groups: dict[tuple[float, bool], dict[str, nn.Parameter]] = defaultdict(dict)
         for name, parameter in self.parameters.items():
-            groups[of_longest_name(name, config.rates, 1.0)][name] = parameter
+            factor = of_longest_name(name, config.rates, 1.0)
+            groups[factor, is_sharded(parameter)][name] = parameter
         self.torch = _optimizer(where, list(groups.values()), config)
-        factors = {p: factor for factor, group in groups.items() for p in group.values()}
+        factors = {p: factor for (factor, _), group in groups.items() for p in group.values()}
         # One factor for each group, none for a group without parameters.
         self._factors = [{factors[p] for p in g["params"]} for g in self.torch.param_groups]
         if any(len(of_group) > 1 for of_group in self._factors):
@@ -85,15 +91,30 @@ class Optimizer:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
     def step(self, clip_norm: float | None, clip_value: float | None) -> None:
-        """Clip the gradients, and update the parameters that have one."""
+        """Clip the gradients, and update the parameters that have one.
+
+        Raises:
+            ConfigError: If torch cannot do so with sharded parameters.
+        """
         if all(p.grad is None for p in self.parameters.values()):
             return
+        try:
+            self._update(clip_norm, clip_value)
+        except (RuntimeError, AttributeError) as error:
+            if not any(phrase in str(error) for phrase in _UNSHARDED):
+                raise
+            what = f"optimizers.{self.key}: {type(self.torch).__name__}"
+            message = "cannot update sharded parameters; set train.shard=false"
+            raise ConfigError(f"{what} {message}") from error
+
+    def _update(self, clip_norm: float | None, clip_value: float | None) -> None:
         if clip_norm is not None or clip_value is not None:
             self.scaler.unscale_(self.torch)
         if clip_value is not None:
-            nn.utils.clip_grad_value_(self.parameters.values(), clip_value)
+            for kind in by_kind(self.parameters.values()):
+                nn.utils.clip_grad_value_(kind, clip_value)
         if clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters.values(), clip_norm)
+            clip_gradients(self.parameters.values(), clip_norm)
         self._add_late_momentum()
         self._step_at_scaled_rates()
         self.scaler.update()
@@ -215,6 +236,9 @@ def build_optimizers(
         modules, key = (*phase.trained, *phase.keeps_graph), phase.optimizer_key
         check_names(f"phase {phase.name}", task, modules)
         trained[key] |= {id(p) for p in trainable.of(phase.trained, math.inf)}
+        if phase.eager and any(map(is_sharded, trainable.of(modules, math.inf))):
+            message = "differentiates twice (eager), which sharded networks cannot"
+            raise ConfigError(f"phase {phase.name} {message}; set train.shard=false")
         if trainable.of(phase.trained, total_steps - 1):
             active.add(key)
     for key in (*configs, *trained):
@@ -304,6 +328,7 @@ def _optimizer(
         and not config.parameters.get("dampening")  # see `_add_late_momentum`
         and not _OTHER_KERNELS & config.parameters.keys()
         and all(p.device.type in _FUSED_ON and p.is_floating_point() for p in parameters)
+        and not any(map(is_sharded, parameters))
     ):
         injected["fused"] = True
     built = _construct(where, "optimizer", torch.optim.Optimizer, config, injected)
@@ -354,7 +379,8 @@ def _construct(
 
 
 def _like(parameter: Tensor, value: Any) -> Any:
-    """Return a tensor of a parameter's shape in its memory format, and anything else as it is."""
+    """Return a tensor of a parameter's shape as it is stored, and anything else as it is."""
     if isinstance(value, Tensor) and value.shape == parameter.shape:
+        value = distributed_like(parameter, value)
         return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
     return value

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from gvt.checkpoint.bounded import shortened
 from gvt.checkpoint.training import State, check_fit, load_weights, under
-from gvt.errors import CheckpointError, ConfigError
-from gvt.finite import check_weights
+from gvt.device.processes import World
+from gvt.device.sharding import local
+from gvt.errors import CheckpointError, ConfigError, NonFiniteError
+from gvt.finite import infinite_weights
 from gvt.loop.ema import Ema
 from gvt.loop.listener import Run
 from gvt.loop.optim import Optimizer
@@ -25,6 +27,7 @@ class TrainerState(Protocol):
         task: The task.
         optimizers: The optimisers by name.
         ema: The moving average of the weights, or None.
+        world: The processes of the run.
         infinite: Masks of the buffer elements that were infinite before training, by name.
     """
 
@@ -32,12 +35,14 @@ class TrainerState(Protocol):
     task: Task
     optimizers: dict[str, Optimizer]
     ema: Ema | None
+    world: World
     infinite: dict[str, Tensor]
 
 
 def capture(trainer: TrainerState) -> State:
-    """Return the state that resuming needs.
+    """Return the state that resuming needs; all processes call it.
 
+    Sharded tensors are not gathered here, but one by one when they are saved.
     Tensors are named `task/...`, `ema/...` and `optimizer/<key>/<parameter>/<field>`. No random
     states are included: every draw is a function of the seed and its place.
 
@@ -59,7 +64,9 @@ def capture(trainer: TrainerState) -> State:
     infinite = {
         f"{group}/{n}": mask for group in ("task", "ema") for n, mask in trainer.infinite.items()
     }
-    check_weights(run.step, tensors, infinite)
+    parts = {n: local(t) for n, t in tensors.items()}
+    if problem := trainer.world.earliest(infinite_weights(run.step, parts, infinite)):
+        raise NonFiniteError(problem)
     training = {
         "step": run.step,
         "epoch": run.epoch,

@@ -42,12 +42,10 @@ class Supervision:
         is_epoch = len(steps) >= run.steps_per_epoch
         if not is_epoch and len(steps) < run.step:
             return  # the run was resumed within the epoch, or everything was frozen at first
-        losses = set().union(*steps.values())
-        messages = self._task.untaught(losses)
-        for message in self._task.untaught(()) if is_epoch else ():
-            if not self._world.any(message not in messages):
-                warnings.warn(message, stacklevel=2)
-        if not self._world.any(bool(losses)):
+        losses = set().union(*self._world.gather(set().union(*steps.values())))
+        for message in self._task.untaught(losses) if is_epoch else ():
+            warnings.warn(message, stacklevel=2)
+        if not losses:
             raise DataError(f"no training sample has all targets to learn from: {self._reason()}")
 
     def _reason(self) -> str:

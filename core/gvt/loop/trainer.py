@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from gvt.batch import Batch
+from gvt.checkpoint import file
 from gvt.checkpoint.training import CheckpointFolder
 from gvt.config import Cadence, EvaluateConfig, OptimizerConfig, TrainConfig
 from gvt.data.loading import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
 from gvt.device.processes import World
+from gvt.device.sharding import sharded_modules
 from gvt.errors import ConfigError, Interrupted, NonFiniteError
 from gvt.fields import Shown
 from gvt.finite import first_infinite, infinite_places
@@ -25,7 +27,7 @@ from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import Evaluation, evaluate, evaluating
 from gvt.loop.listener import Event, Listener, P, Run, unless_asked_again
-from gvt.loop.losses import LossBuffer
+from gvt.loop.losses import LossBuffer, mean_losses
 from gvt.loop.norms import explained_norms
 from gvt.loop.optim import build_optimizers
 from gvt.loop.remedy import advising
@@ -48,6 +50,9 @@ class Trainer:
     schedules, the moving average, evaluation, checkpoints and the transfer of tensors. The task
     owns the modules and their losses.
 
+    All processes of a run call the methods of the trainer, and with it those of the task. Only the
+    first one has listeners and writes files.
+
     Args:
         task: The task to train.
         loader: The training batches.
@@ -58,7 +63,7 @@ class Trainer:
         open_split: Function that returns the batches of a held-out split, given its name.
         world: The processes of the run.
         listeners: Listeners that are called with each event of the run.
-        checkpoints: Folder for checkpoints; None saves none.
+        checkpoints: Folder for checkpoints, which the first process writes; None saves none.
         classes: Names of the classes, for metrics with a value for each class.
 
     Raises:
@@ -83,7 +88,8 @@ class Trainer:
         self.task, self.loader, self.train = task, loader, train
         self.placement, self.world = placement or Placement.resolve(), world or World()
         self.evaluation = evaluation or EvaluateConfig()
-        self.open_split, self.listeners, self.checkpoints = open_split, listeners, checkpoints
+        self.open_split, self.listeners = open_split, listeners
+        self.checkpoints = checkpoints if self.world.is_first else None
         self._classes = classes
         if (train.accumulate, train.seed) != (loader.order.accumulate, loader.order.seed):
             raise ConfigError("train: accumulate and seed differ from those of the loader")
@@ -94,10 +100,10 @@ class Trainer:
         self._pictures: dict[str, Tensor | Shown] = {}
         self._examples: Batch | None = None
         self._rehearsed = False
-        self.trainable = Trainable(task, train.unfreeze)
         self.infinite = infinite_places(task)
-        self.placement.place(task)
-        self.world.share_tensors(task.state_dict().values())
+        self.world.place(task, self.placement, train.shard)
+        self._sharded = sharded_modules(task)
+        self.trainable = Trainable(task, train.unfreeze)
         self.optimizers = build_optimizers(
             task, self.trainable, optimizers, self.run.total_steps, self.placement
         )
@@ -120,9 +126,10 @@ class Trainer:
         order, placement = self.loader.order, self.placement
         memory = explained_memory(placement, order.batch_size, self.train.accumulate)
         deterministic = deterministic_algorithms(self.train.deterministic)
-        checkpoints = self.checkpoints if self.world.is_first else None
-        advice = advising(run, checkpoints, self.train, placement.precision)
-        with memory, stop_requests() as stop, self._reporting(stop), advice, deterministic:
+        advice = advising(run, self.checkpoints, self.train, placement.precision)
+        # Networks that wait for a lost process report it.
+        joint = self.world.together() if self._sharded else nullcontext()
+        with memory, stop_requests() as stop, self._reporting(stop), advice, deterministic, joint:
             self.rehearse()
             run.stopped_early = out_of_patience(self.evaluation, run)
             self._notify(hookspecs.gvt_run_started)
@@ -145,6 +152,7 @@ class Trainer:
         size, count = self.world.size, len(micro_batches)
         parts, device = count * size, self.placement.device
         of_part = partial(Step, self.run.step, seed=self.train.seed, parts=parts, device=device)
+        of_part = partial(of_part, vote=self.world.any if self._sharded else None)
         steps = [of_part(part=part) for part in range(self.world.rank, parts, size)]
         for phase in self.task.phases:
             if phase.is_due(self.run.step):
@@ -167,13 +175,17 @@ class Trainer:
             self._supervision.note(index, losses, batch.targets)
             if losses:
                 self.record(phase.name, losses, share)
-                loss = torch.stack(tuple(losses.values())).sum() * share
+            if terms := (*losses.values(), *step.ties):
+                step.ties.clear()
+                loss = torch.stack(terms).sum() * share
                 if loss.requires_grad or not trainable.is_partial(index):
                     optimizer.backward(loss)
         if phase.keeps_graph:
             optimizer.drop_gradients_except(trained)  # the others only passed gradients on
-        self.world.average_gradients(trained)
+        self.world.reduce(trained)
         optimizer.step(self.train.clip_norm, self.train.clip_value)
+        for module in self._sharded:
+            module.reshard()  # what a forward pass without a backward pass gathered is old now
 
     def record(self, phase: str, losses: Mapping[str, Tensor], share: float = 1.0) -> None:
         """Log the losses of a phase.
@@ -239,11 +251,18 @@ class Trainer:
     # --- checkpoints, evaluation, pictures ----------------------------------------------------
 
     def save(self, is_best: bool = False) -> None:
-        """Save a checkpoint, after checking that losses and weights are finite."""
+        """Save a checkpoint, after checking that losses and weights are finite.
+
+        All processes call it. The first one has the folder of the checkpoints, and writes.
+        """
         self._synchronise()
-        if self.checkpoints is not None and self.world.is_first:
-            self.run.checkpoint = self.checkpoints.save(capture(self), is_best)
-            self._notify(hookspecs.gvt_checkpoint_saved, self.run.checkpoint)
+        if self.world.any(self.checkpoints is not None):
+            state = capture(self)
+            if self.checkpoints is None:
+                file.save(None, state[1], {})
+            else:
+                self.run.checkpoint = self.checkpoints.save(state, is_best)
+                self._notify(hookspecs.gvt_checkpoint_saved, self.run.checkpoint)
 
     def rehearse(self) -> None:
         """Evaluate one batch of each split, once, so that errors appear before training.
@@ -270,11 +289,9 @@ class Trainer:
         try:
             with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
                 first = [*islice(self.open_split(split), 1)]
-                if first and key == "evaluate.split":
-                    self._examples = first[0].select(torch.arange(min(EXAMPLES, len(first[0]))))
-                return evaluate(
-                    self.task, first, self.world, self._classes, seed=self.train.seed, split=split
-                ).metrics
+                if key == "evaluate.split" and (batch := first[0] if first else self._spare()):
+                    self._examples = batch.select(torch.arange(min(EXAMPLES, len(batch))))
+                return self._evaluation(first, split).metrics
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
@@ -282,40 +299,43 @@ class Trainer:
         assert self.open_split is not None  # `rehearse` has checked it
         self._synchronise()
         with self._averaged(), self.placement.autocast():
-            evaluation = evaluate(
-                self.task,
-                self.open_split(split),
-                self.world,
-                self._classes,
-                seed=self.train.seed,
-                split=split,
-            )
+            evaluation = self._evaluation(self.open_split(split), split)
         self.run.metrics |= evaluation.named(split)
         self._notify(hookspecs.gvt_evaluated, self.run.step, split, evaluation.metrics, evaluation)
         return evaluation
 
+    def _evaluation(self, batches: Iterable[Batch], split: str) -> Evaluation:
+        seed, spare = self.train.seed, self._spare()
+        return evaluate(
+            self.task, batches, self.world, self._classes, seed=seed, split=split, spare=spare
+        )
+
+    def _spare(self) -> Batch | None:
+        """Return a batch for a process without a held-out one, if the task is sharded."""
+        return self.loader.first(1) if self._sharded else None
+
     def _draw(self) -> None:
         self._synchronise()
-        if self.world.is_first:
-            with self._averaged(), evaluating(self.task), self.placement.autocast():
-                pictures = self.task.pictures(self.train.seed, self._examples) | self._pictures
-            self._pictures = {}  # frees memory on the device
-            if pictures:
-                shown = {name: Shown.of(value) for name, value in pictures.items()}
-                self._notify(hookspecs.gvt_pictures_drawn, self.run.step, shown)
+        with self._averaged(), evaluating(self.task), self.placement.autocast():
+            pictures = self.task.pictures(self.train.seed, self._examples) | self._pictures
+        self._pictures = {}  # frees memory on the device
+        if pictures:
+            shown = {name: Shown.of(value) for name, value in pictures.items()}
+            self._notify(hookspecs.gvt_pictures_drawn, self.run.step, shown)
 
     def _synchronise(self) -> None:
         """Check that the losses are finite, and make buffers the same in all processes."""
         self._read_losses()
-        self.world.share_tensors(self.task.buffers())
+        self.world.share(self.task.buffers())
 
     def _read_losses(self) -> None:
-        rows = self._losses.drain()
+        own_rows = self._losses.drain()
+        rows = mean_losses(self.world.gather(own_rows))
         if finite := [*takewhile(lambda row: all(map(math.isfinite, row[1].values())), rows)]:
             self.run.learning_rates = {k: o.learning_rate for k, o in self.optimizers.items()}
             self.run.metrics |= {f"train/{n}": v for n, v in finite[-1][1].items()}
             self._notify(hookspecs.gvt_losses_read, finite)
-        if problem := self.world.earliest(first_infinite(rows)):
+        if problem := self.world.earliest(first_infinite(own_rows)):
             raise NonFiniteError(problem)
 
     # --- listeners ----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from gvt.checkpoint.training import LAST
 from gvt.config import RunConfig, compose
 from gvt.config.compose import apply_overrides, parse_override
 from gvt.config.paths import expanded
-from gvt.device.processes import first_enters
+from gvt.device.processes import world
 from gvt.errors import UsageError
 from gvt.loop.listener import Run
 from gvt.printable import quoted
@@ -59,8 +60,12 @@ def resume(path: PathLike | None = None, *overrides: str, quiet: bool = False) -
         CheckpointError: If the checkpoint is damaged.
     """
     folder, checkpoint = _find_run(path, overrides)
-    # Locked before the checkpoint is read: another process might replace it.
-    with first_enters(sole_writer(folder.path, "trained")):
+    with ExitStack() as lock:
+        with world() as processes:
+            if processes.is_first:
+                lock.enter_context(sole_writer(folder.path, "trained"))
+            # The checkpoint is read once the folder is locked: another run might replace it.
+            processes.gather(None)
         if not checkpoint.exists():
             config = _changed(compose(folder.config), overrides, {})
             return train(config, folder=folder, quiet=quiet)

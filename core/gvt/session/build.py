@@ -89,9 +89,8 @@ def paths_of(config: RunConfig, trained_with: Mapping[str, str]) -> dict[str, st
 def placement_of(config: RunConfig, local_rank: int = 0) -> Placement:
     """Return the device, precision and memory format of a run, with `auto` resolved."""
     train = config.train
-    return Placement.resolve(
-        config.device, train.precision, train.memory_format, train.compile, local_rank
-    )
+    layout = "contiguous" if train.shard and train.memory_format == "auto" else train.memory_format
+    return Placement.resolve(config.device, train.precision, layout, train.compile, local_rank)
 
 
 def splits_of(config: RunConfig) -> tuple[str, ...]:

@@ -15,8 +15,16 @@ SMALL = ["data.classes=[3, 5]", "data.holdout=500", "train.steps=6", "device=cpu
 SMALL += ["train.precision=float32"]
 TASKS = {
     "classify.mnist": ["evaluate.batch_size=700", "train.ema={decay: 0.9}"],
-    "gan.mnist": ["generator.width=8", "discriminator.width=8", "task.critic_steps=2"],
+    "gan.mnist": [
+        "generator.width=8",
+        "discriminator.width=8",
+        "task.critic_steps=2",
+        "train.memory_format=contiguous",
+    ],
 }
+SHARDED = {"gan.mnist": ["train.shard=true"]}
+"""Further overrides of the run by two processes."""
+
 RECIPES = [pytest.param("classify.mnist", marks=pytest.mark.slow), "gan.mnist"]
 
 
@@ -39,7 +47,8 @@ def assert_close(one, other):
 @pytest.mark.usefixtures("undrawn_processes")
 def test_two_processes_equal_one_with_twice_the_batch(recipe, tmp_path):
     overrides = [*SMALL, *TASKS[recipe]]
-    done = torchrun("run", recipe, *overrides, "data.batch_size=16", f"run.root={tmp_path}/two")
+    several = [*overrides, *SHARDED.get(recipe, []), "data.batch_size=16"]
+    done = torchrun("run", recipe, *several, f"run.root={tmp_path}/two")
     assert done.returncode == 0, done.stderr
     alone = gvt.run(
         recipe, *overrides, "data.batch_size=32", f"run.root={tmp_path}/one", quiet=True
@@ -49,6 +58,9 @@ def test_two_processes_equal_one_with_twice_the_batch(recipe, tmp_path):
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["processes"] == 2
     assert done.stderr.count("2 processes") == 1
+    if recipe in SHARDED:
+        trained = gvt.load(folder / "checkpoints" / "last.safetensors", device="cpu")
+        assert trained.sample(2, seed=0).shape == (2, 1, 28, 28)
     if recipe == "classify.mnist":
         rows = [json.loads(r) for r in (folder / "metrics.jsonl").read_text().splitlines()]
         (accuracy,) = (r["test/accuracy"] for r in rows if "test/accuracy" in r)

@@ -11,6 +11,8 @@ from gvt.cli.describe import describe
 from gvt.session.build import offers_used, validate_components
 from gvt_registry import default_registry
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 PLUGIN = Path(__file__).parent / "two_domains.py"
 RECIPES = ("cycle.networks", "cycle.mappings")
 NETWORKS = ("g_ab", "g_ba", "d_a", "d_b")
