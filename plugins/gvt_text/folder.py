@@ -80,7 +80,7 @@ class TextFolder:
         self.reader = _reader(by_split["train"], vocabulary, length, reader)
         self.split = split
         self._texts = texts
-        self._tokens = torch.stack([self.reader.tokens(text.text).int() for text in texts])
+        self._tokens = self.reader.tokens(text.text for text in texts).int()
         labels = torch.tensor([names.index(text.label) for text in texts])
         self.info = DataInfo(
             names,

@@ -52,7 +52,7 @@ def influences(
     Raises:
         UsageError: If no head predicts a class.
     """
-    tokens = reader.tokens(text)
+    tokens = reader.tokens([text])[0]
     rows = (tokens != PADDING).nonzero().flatten()
     without = tokens.repeat(len(rows), 1)
     without[torch.arange(len(rows)), rows] = UNKNOWN
@@ -60,7 +60,7 @@ def influences(
     with placement.autocast():
         predictions = [by_head(prediction) for prediction in task.predict(batch)]
     found = {}
-    places = list(places_in(text))
+    places = places_in(text)
     for head, first in predictions[0].items():
         if "class" not in first:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ _FIRST = 2
 """Number of the most frequent word."""
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_BREAK = re.compile(r"<br\s*/?>")
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,18 @@ class TextReader:
         """Number of different tokens."""
         return len(self.words) + _FIRST
 
-    def tokens(self, text: str) -> Tensor:
-        """Return the numbers of the last words of a text, (length,) int64, padded at the front.
+    def tokens(self, texts: Iterable[str]) -> Tensor:
+        """Return the numbers of the last words of texts, (N, length) int64.
 
         A short text is padded at the front, so that the end of every text, where its conclusion
         is, has the same place.
         """
+        rows = [self._sequence(text) for text in texts]
+        return torch.tensor(rows, dtype=torch.int64).view(-1, self.length)
+
+    def _sequence(self, text: str) -> list[int]:
         numbers = [self._numbers.get(word, UNKNOWN) for word in words_in(text)[-self.length :]]
-        return torch.tensor([PADDING] * (self.length - len(numbers)) + numbers)
+        return [PADDING] * (self.length - len(numbers)) + numbers
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -90,15 +94,16 @@ class TextReader:
 
 def words_in(text: str) -> list[str]:
     """Return the words of a text, in lower case."""
-    # In lower case only now, since a letter may become two characters that are not one word.
-    return [word.lower() for word in _WORD.findall(_blanked(text))]
+    return _WORD.findall(_prepared(text))
 
 
-def places_in(text: str) -> Sequence[tuple[int, int]]:
+def places_in(text: str) -> list[tuple[int, int]]:
     """Return the start and the end of each word in a text."""
-    return [match.span() for match in _WORD.finditer(_blanked(text))]
+    return [match.span() for match in _WORD.finditer(_prepared(text))]
 
 
-def _blanked(text: str) -> str:
-    """Return a text of the same length with spaces instead of HTML's line breaks."""
-    return _BREAK.sub(lambda match: " " * len(match[0]), text)
+def _prepared(text: str) -> str:
+    """Return a text of the same length in lower case, with spaces for HTML's line breaks."""
+    # Turkish capital I with a dot is the only letter that is two characters in lower case.
+    lower = text.replace("\u0130", "i").lower()
+    return _BREAK.sub(lambda match: " " * len(match[0]), lower)

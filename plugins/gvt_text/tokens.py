@@ -39,4 +39,4 @@ class Tokens(Field):
             DataError: If a file cannot be read.
         """
         texts = TextReader.from_document(reader)
-        return [(name, texts.tokens(text)) for name, text in texts_of(arguments)]
+        return [(name, texts.tokens([text])[0]) for name, text in texts_of(arguments)]

@@ -15,14 +15,15 @@ from gvt_text.reader import TextReader, places_in, words_in
         ("It's GOOD, isn\u2019t it?", ["it's", "good", "isn\u2019t", "it"]),
         ("one<br /><br />two<BR>three", ["one", "two", "three"]),
         ("'quoted' snake_case 10/10 Größe", ["quoted", "snake", "case", "10", "10", "größe"]),
-        ("\u0130stanbul is one word", ["i\u0307stanbul", "is", "one", "word"]),
+        ("\u0130stanbul is one word", ["istanbul", "is", "one", "word"]),
         ("... !?", []),
         ("", []),
     ],
 )
 def test_words(text, words):
     assert words_in(text) == words
-    assert [text[start:end].lower() for start, end in places_in(text)] == words
+    marked = [text[start:end].replace("\u0130", "i").lower() for start, end in places_in(text)]
+    assert marked == words
 
 
 def test_the_vocabulary_has_the_most_frequent_words_by_name_among_equals():
@@ -34,10 +35,10 @@ def test_the_vocabulary_has_the_most_frequent_words_by_name_among_equals():
 
 def test_the_last_words_are_kept_and_short_texts_are_padded_at_the_front():
     reader = TextReader(("b", "a"), 3)
-    assert reader.tokens("a b a b b").tolist() == [3, 2, 2]
-    assert reader.tokens("A x").tolist() == [0, 3, 1]
-    assert reader.tokens("").tolist() == [0, 0, 0]
-    assert reader.tokens("a").dtype == torch.int64
+    tokens = reader.tokens(["a b a b b", "A x", ""])
+    assert tokens.tolist() == [[3, 2, 2], [0, 3, 1], [0, 0, 0]]
+    assert tokens.dtype == torch.int64
+    assert reader.tokens([]).shape == (0, 3) and reader.tokens([]).dtype == torch.int64
 
 
 def test_a_document_is_plain_data_and_makes_the_same_reader():
