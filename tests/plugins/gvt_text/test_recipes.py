@@ -73,5 +73,5 @@ def test_the_real_reviews():
     config = gvt.compose("text.imdb")
     data = gvt.create("dataset", "text_folder", split="train", **config.data.parameters)
     assert len(data) == 22_500 and len(data.info.reader["words"]) == 9_998
-    assert data.info.reader["words"][:3] == ("the", "and", "a")
+    assert data.info.reader["words"][:3] == ["the", "and", "a"]
     assert {int(data[n].inputs["tokens"].max()) < 10_000 for n in range(100)} == {True}
