@@ -101,6 +101,21 @@ class Field:
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be mapped back")
 
+    def read(self, arguments: Sequence[str], reader: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """Return the values that arguments of the command line stand for, each with its name.
+
+        It is called for predictions if the reader of the training data names this field.
+
+        Args:
+            arguments: Such as texts, and paths of files and folders.
+            reader: The document of the reader; see `gvt.DataInfo`.
+
+        Raises:
+            UsageError: If an argument is wrong.
+            DataError: If a file cannot be read.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not read from the command line")
+
     def files(self, value: Any, **about: Any) -> list[tuple[str, bytes]]:
         """Return files that show a value to people, each as its suffix and its content.
 

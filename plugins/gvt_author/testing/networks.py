@@ -73,6 +73,8 @@ def odd_sizes(offer: Offer) -> None:
 
 def _other_shape(offer: Offer, shape: tuple[int, int, int]) -> None:
     kind = offer.component.kind
+    if "image" not in getattr(offer.load(), "reads", ("image",)):
+        raise Skipped("it reads no images")
     if complaint(kind, tried(offer)):
         raise Skipped("it fails for images of the usual shape; see the rule 'shapes'")
     try:
