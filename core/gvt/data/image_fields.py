@@ -37,7 +37,7 @@ class Image(Field):
             DataError: If images differ in their number of channels; the message names two of them.
         """
         canvas = frame.canvas
-        return torch.stack([_padded(i, canvas, 0) for i in in_common_dtype(values, records)])
+        return torch.stack([_padded(i, canvas, 0) for i in _in_common_dtype(values, records)])
 
     def on_device(self, value: Any, place: Destination) -> Any:
         """Return images as float32 in [0, 1], in the memory format of the device."""
@@ -146,7 +146,7 @@ class Boxes(Field):
         return boxes_to_original(value, record.geometry, record.size)
 
 
-def in_common_dtype(images: Sequence[Tensor], records: Sequence[Record]) -> list[Tensor]:
+def _in_common_dtype(images: Sequence[Tensor], records: Sequence[Record]) -> list[Tensor]:
     """Return images of one dtype; float32 if their dtypes differ.
 
     Raises:
