@@ -92,7 +92,9 @@ def with_unrecorded(document: Mapping[str, Any]) -> dict[str, Any]:
     config = validate(document, "the checkpoint", keep=document)
     # Once a setting of the data, the share of mosaics, which followed all transforms.
     if share := (config.data.model_extra or {}).pop("mosaic", 0):
-        config.data.transforms.append(ComponentConfig(name="mosaic", p=share))
+        config.data.transforms.append(
+            ComponentConfig.model_validate({"name": "mosaic", "p": share})
+        )
     return _completed(config, unrecorded, GvtError).document()
 
 

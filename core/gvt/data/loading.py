@@ -16,7 +16,7 @@ from gvt.config.schema import DataConfig, TrainConfig
 from gvt.data.augmentation import BatchTransform, first_samples
 from gvt.data.order import Order, Place, equally_often
 from gvt.data.sources import Resident, Streamed
-from gvt.data.transforms import build_transforms, stages_of
+from gvt.data.transforms import Stage, build_transforms, stages_of
 from gvt.data_info import DataInfo
 from gvt.device.placement import Placement, usable_cores
 from gvt.device.processes import World, processes_here
@@ -77,10 +77,10 @@ class Loader:
         self.config = resolved(dataset, config, placement)
         transform = build_transforms("data.transforms", config.transforms)
         self._augmented = BatchTransform(config.batch_transforms, dataset)
-        self._dataset, self._augmentation = dataset, (transform, train.seed)
-        self._source = _source(dataset, self.config, placement, *self._augmentation)
+        self._source = _source(dataset, self.config, placement, transform, train.seed)
         self._held_out: dict[int, HeldOut] = {}
-        _check_samples(dataset, info.image_shape, transform)
+        if transform is not None:
+            _check_samples(dataset, info.image_shape, stages_of(transform))
 
     def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
         """Yield the micro-batches of each iteration from a step on, on the device, endlessly."""
@@ -111,11 +111,8 @@ class Loader:
 
     def first(self, count: int) -> Batch:
         """Return the first samples of the first epoch with their augmentation, as a batch."""
-        source = self._source
-        if isinstance(source, Streamed):  # without workers, for a single batch
-            source = Streamed(self._dataset, self._placement, 0, *self._augmentation)
         place = Place(0, 0, self.order.epoch(0)[:count])
-        batch = next(iter(source.batches([(place.epoch, place.indices)])))
+        batch = self._source.batch(place.epoch, place.indices)
         return self._augmented(batch, place, self.order)
 
 
@@ -189,17 +186,14 @@ def _weights(info: DataInfo, config: DataConfig) -> Tensor | None:
     return weights
 
 
-def _check_samples(
-    dataset: Dataset, size: Sequence[int] | None, transform: Callable[..., Any] | None
-) -> None:
+def _check_samples(dataset: Dataset, size: Sequence[int] | None, stages: list[Stage]) -> None:
     """Check transforms that compose samples, or keep a size, on a sample of each part of the data.
 
     Raises:
         ConfigError: If one cannot be composed, or an image no longer has the size (C, H, W) that
             models are built for and evaluated at.
     """
-    stages = stages_of(transform)
-    if transform is None or (size is None and len(stages) == 1):
+    if size is None and len(stages) == 1:
         return
     for first in first_samples(dataset):
         with seeded(0):
@@ -222,10 +216,9 @@ def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Data
         raise ConfigError(
             f"data.resident: {config.name} is not available as whole tensors; set it to false"
         )
-    reads = bool(config.transforms) or config.workers not in ("auto", 0)
-    if config.resident is True or (
-        config.resident == "auto" and not reads and _fits(dataset, placement)
-    ):
+    reads = config.transforms or config.workers not in ("auto", 0)
+    fits = config.resident == "auto" and not reads and _fits(dataset, placement)
+    if config.resident is True or fits:
         return config.model_copy(update={"resident": True, "workers": 0})
     spare = min(8, max(0, usable_cores() // processes_here() - 1))
     workers = spare if config.workers == "auto" else config.workers

@@ -54,10 +54,11 @@ class Resident:
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
         """Yield the batches of these keys, on the device."""
-        for _, indices in keys:
-            yield self._batch(indices)
+        for epoch, indices in keys:
+            yield self.batch(epoch, indices)
 
-    def _batch(self, indices: Tensor) -> Batch:
+    def batch(self, epoch: int, indices: Tensor) -> Batch:
+        """Return the batch of these indices, on the device; it is the same in each epoch."""
         rows = indices.to(self._placement.device)
         inputs, targets = (
             {k: field_of(k).on_device(v[rows], self._placement) for k, v in part.items()}
@@ -96,9 +97,20 @@ class Streamed:
     def batches(self, keys: Keys) -> Iterator[Batch]:
         """Yield the batches of these keys, on the device."""
         for batch in self._read(keys):
-            if isinstance(batch, GvtError):
-                raise batch
-            yield _on_device(batch, self._placement)
+            yield self._moved(batch)
+
+    def batch(self, epoch: int, indices: Tensor) -> Batch:
+        """Return the batch of these indices, on the device, read by this process.
+
+        Raises:
+            GvtError: If a sample cannot be read.
+        """
+        return self._moved(_collate_or_error([self._samples[epoch, i] for i in indices.tolist()]))
+
+    def _moved(self, batch: Batch | GvtError) -> Batch:
+        if isinstance(batch, GvtError):
+            raise batch
+        return _on_device(batch, self._placement)
 
     def _read(self, keys: Keys) -> Iterator[Any]:
         """Return an iterator over batches, whose workers start to read ahead.

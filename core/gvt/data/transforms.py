@@ -46,8 +46,6 @@ class SanitizeBoundingBoxes(v2.SanitizeBoundingBoxes):  # type: ignore[misc]  # 
 SAMPLES = "data.transforms"
 """Setting with the transforms of samples."""
 
-_MIXING = (v2.MixUp, v2.CutMix)
-
 Stage = Callable[[Sample, Callable[[], Sample]], Sample]
 """Transforms of a sample, which are also passed a function that returns another sample."""
 
@@ -76,7 +74,7 @@ def mixes(transform: Any) -> bool:
 
     One of a plugin then has the attribute `mixes`.
     """
-    is_mixing = isinstance(transform, _MIXING) or getattr(transform, "mixes", False)
+    is_mixing = isinstance(transform, v2.MixUp | v2.CutMix) or getattr(transform, "mixes", False)
     return is_mixing or any(map(mixes, getattr(transform, "transforms", ())))
 
 
@@ -102,12 +100,11 @@ def _through(
     compose: Stage | None, others: Sequence[Any], sample: Sample, another: Callable[[], Sample]
 ) -> Sample:
     """Return a sample that is composed with others, if at all, and then transformed."""
-    if compose is not None:
-        sample = compose(sample, another)
-        if not isinstance(sample, Sample):
-            name, kind = type(compose).__name__, type(sample).__name__
-            raise ConfigError(f"{SAMPLES}: {name} returned a {kind}, not a gvt.Sample")
-    return transform_sample(v2.Compose(others), sample) if others else sample
+    made: Any = sample if compose is None else compose(sample, another)
+    if not isinstance(made, Sample):
+        name, kind = type(compose).__name__, type(made).__name__
+        raise ConfigError(f"{SAMPLES}: {name} returned a {kind}, not a gvt.Sample")
+    return transform_sample(v2.Compose(others), made) if others else made
 
 
 def _built(
