@@ -90,11 +90,10 @@ def with_unrecorded(document: Mapping[str, Any]) -> dict[str, Any]:
     it raises the error.
     """
     config = validate(document, "the checkpoint", keep=document)
-    # Once a setting of the data, the share of mosaics, which followed all transforms.
+    # The share of mosaics was once a setting of the data; they follow all transforms.
     if share := (config.data.model_extra or {}).pop("mosaic", 0):
-        config.data.transforms.append(
-            ComponentConfig.model_validate({"name": "mosaic", "p": share})
-        )
+        mosaic = {"name": "mosaic", "p": share}
+        config.data.transforms.append(ComponentConfig(**mosaic))
     return _completed(config, unrecorded, GvtError).document()
 
 

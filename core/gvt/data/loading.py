@@ -112,8 +112,7 @@ class Loader:
     def first(self, count: int) -> Batch:
         """Return the first samples of the first epoch with their augmentation, as a batch."""
         place = Place(0, 0, self.order.epoch(0)[:count])
-        batch = self._source.batch(place.epoch, place.indices)
-        return self._augmented(batch, place, self.order)
+        return self._augmented(self._source.batch(0, place.indices), place, self.order)
 
 
 class HeldOut:
