@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gvt
+from gvt.checkpoint import file
 from gvt.config import DataConfig
 from gvt.geometry import mask_boxes
 from gvt_data.mosaic import GREY, KEPT, Mosaic
@@ -281,3 +282,43 @@ def test_a_picture_that_cannot_be_read_is_named():
 
     with pytest.raises(gvt.DataError, match=r"^sample 7: OSError: gone$"):
         groups(4, dataset=Broken(), transforms=[mosaic(1.0)], workers=0)
+
+
+SMALL = [
+    *("data.size=32", "data.digit_size=[10, 20]", "data.objects=[1, 2]", "data.count=12"),
+    *("data.held_out=4", "data.batch_size=4", "data.workers=0", "backbone.width=4"),
+    *("train.steps=4", "train.checkpoint_every=2", "train.keep=9", "train.pictures_every=null"),
+    *("evaluate.every=null", "evaluate.final=null", "evaluate.best=null", "device=cpu"),
+    "data.transforms=[{name: RandomHorizontalFlip}, {name: mosaic, p: 0.6}]",
+]
+
+
+def with_former_setting(checkpoint, path):
+    """Write a checkpoint as it was when the share of mosaics was a setting of the data."""
+    document, tensors = file.load(checkpoint)
+    for section in ("config", "resolved"):
+        data = document[section]["data"]
+        data["mosaic"] = data["transforms"].pop()["p"]
+    del document["components"]["transform:mosaic"]
+    file.save(path, tensors, document)
+
+
+def test_a_checkpoint_with_the_former_setting_goes_on_to_the_same_weights(tmp_path):
+    run = gvt.run("segment.scenes", *SMALL, f"run.root={tmp_path}", quiet=True)
+    _, expected = file.load(run.checkpoint)
+    with_former_setting(run.checkpoint.with_name("step_00000002.safetensors"), run.checkpoint)
+    opened = gvt.open(run.checkpoint)
+    assert [t.model_dump() for t in opened.config.data.transforms] == [FLIP, mosaic(0.6)]
+    assert opened.config.data.parameters.keys() == run.config.data.parameters.keys()
+    _, tensors = file.load(gvt.resume(run.folder, quiet=True).checkpoint)
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[key], expected[key]) for key in expected)
+    with_former_setting(run.checkpoint, run.checkpoint)
+    assert "mean_iou" in str(gvt.evaluate_checkpoint(run.checkpoint).metrics)
+
+
+def test_the_former_setting_in_a_recipe_is_one_line_that_says_what_to_write():
+    with pytest.raises(
+        gvt.ConfigError, match=r"^data\.mosaic: .*data\.transforms=\[\{name: mosaic\}\]$"
+    ):
+        gvt.run("segment.scenes", *SMALL, "data.mosaic=0.5", quiet=True)
