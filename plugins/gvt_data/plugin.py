@@ -1,4 +1,4 @@
-"""Plugin with the built-in data sets and `gvt data`."""
+"""Plugin with the built-in data sets, mosaics, and `gvt data`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def gvt_components() -> list[Component]:
-    """Register the data sets."""
+    """Register the data sets and the transform."""
     return [
         Component(
             "dataset",
@@ -97,6 +97,12 @@ def gvt_components() -> list[Component]:
             "cifar10",
             "gvt_data.torchvision_sets:CIFAR10",
             summary="CIFAR-10: 60,000 photographs of ten classes, 32x32 in colour; downloadable",
+        ),
+        Component(
+            "transform",
+            "mosaic",
+            "gvt_data.mosaic:Mosaic",
+            summary="Training samples composed of four, with their boxes, masks and classes",
         ),
     ]
 

@@ -19,7 +19,7 @@ from gvt.config.named import taking_names, target_of
 from gvt.config.paths import PATH_NAME, RecipePath, items_in, with_paths_expanded
 from gvt.errors import ConfigError
 from gvt.printable import quoted
-from gvt_registry import nearest
+from gvt_registry import default_registry, nearest
 
 _SIGNS = {
     "gt": ">",
@@ -192,6 +192,8 @@ def check_parameters(
         else:
             hint = nearest(name, configurable)
             hint = hint or f"; its parameters: {', '.join(configurable) or 'none'}"
+            if any(o.component.name == name for o in default_registry().offers("transform")):
+                hint = f"; it is a transform: data.transforms=[{{name: {name}}}]"
             raise ConfigError(f"{where}.{name}: {label} has no parameter {quoted(name)}{hint}")
     for name, parameter in configurable.items():
         if parameter.required and name not in checked:

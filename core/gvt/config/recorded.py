@@ -85,10 +85,16 @@ def with_unrecorded(document: Mapping[str, Any]) -> dict[str, Any]:
     Format 1 recorded only the parameters in the recipe; all others had their defaults. A component
     whose default has changed since gives the former one in `gvt_unrecorded`.
 
+    The former setting `data.mosaic` becomes a transform.
+
     A component that is not installed, or whose parameters do not fit, is left unchanged; building
     it raises the error.
     """
     config = validate(document, "the checkpoint", keep=document)
+    # The share of mosaics was once a setting of the data; they follow all transforms.
+    if share := (config.data.model_extra or {}).pop("mosaic", 0):
+        mosaic = {"name": "mosaic", "p": share}
+        config.data.transforms.append(ComponentConfig(**mosaic))
     return _completed(config, unrecorded, GvtError).document()
 
 

@@ -106,8 +106,6 @@ class DataConfig(ComponentConfig):
         range: Range that real images are mapped to before a discriminator sees them.
         transforms: Transforms of `torchvision.transforms.v2` or of plugins by name, for each
             training sample.
-        mosaic: Share of training samples that are composed of four samples, each after its own
-            transforms; for data with `boxes`, `masks` or `semantic`.
         batch_transforms: Transforms of whole training batches of images, on the device. `MixUp`
             and `CutMix` also mix the classes.
     """
@@ -119,7 +117,6 @@ class DataConfig(ComponentConfig):
     resident: bool | Literal["auto"] = "auto"
     range: tuple[float, float] | None = None
     transforms: list[ComponentConfig] = []
-    mosaic: Annotated[float, Field(ge=0, le=1)] = 0.0
     batch_transforms: list[ComponentConfig] = []
 
     @model_validator(mode="after")
@@ -130,11 +127,6 @@ class DataConfig(ComponentConfig):
             raise ValueError(
                 "resident=true keeps whole tensors, which cannot be transformed per sample; use "
                 "batch_transforms, or resident=false"
-            )
-        if self.resident is True and self.mosaic:
-            raise ValueError(
-                "resident=true keeps whole tensors, which mosaics cannot be composed of; use "
-                "resident=false"
             )
         if self.resident is True and self.workers not in ("auto", 0):
             raise ValueError("resident=true uses no workers; remove one of the two")

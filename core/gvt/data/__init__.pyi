@@ -1,5 +1,5 @@
 """Public names of `gvt.data`, each with its module; imported when first used."""
 
 from .loading import HeldOut as HeldOut, resolved as resolved
-from .objects import tidied as tidied
+from .objects import of_objects as of_objects, picked as picked, tidied as tidied
 from .sources import Streamed as Streamed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -13,10 +14,9 @@ from torch import Tensor
 from gvt.batch import Batch
 from gvt.config.schema import DataConfig, TrainConfig
 from gvt.data.augmentation import BatchTransform, first_samples
-from gvt.data.mosaic import check_mosaic
 from gvt.data.order import Order, Place, equally_often
 from gvt.data.sources import Resident, Streamed
-from gvt.data.transforms import build_transforms, mixes, transform_sample
+from gvt.data.transforms import Stage, build_transforms, stages_of
 from gvt.data_info import DataInfo
 from gvt.device.placement import Placement, usable_cores
 from gvt.device.processes import World, processes_here
@@ -76,20 +76,11 @@ class Loader:
         )
         self.config = resolved(dataset, config, placement)
         transform = build_transforms("data.transforms", config.transforms)
-        if transform is not None and mixes(transform):
-            raise ConfigError(
-                "data.transforms: MixUp and CutMix mix the samples of a batch; move them to "
-                "data.batch_transforms"
-            )
         self._augmented = BatchTransform(config.batch_transforms, dataset)
-        self._dataset, self._augmentation = dataset, (transform, train.seed, config.mosaic)
-        self._source = _source(dataset, self.config, placement, *self._augmentation)
+        self._source = _source(dataset, self.config, placement, transform, train.seed)
         self._held_out: dict[int, HeldOut] = {}
-        if transform is not None and info.image_shape is not None:
-            _check_size(dataset, info.image_shape, transform)
-        if config.mosaic:
-            for sample in first_samples(dataset):
-                check_mosaic(sample)
+        if transform is not None:
+            _check_samples(dataset, info.image_shape, stages_of(transform))
 
     def groups(self, start_step: int = 0) -> Generator[list[Batch]]:
         """Yield the micro-batches of each iteration from a step on, on the device, endlessly."""
@@ -120,12 +111,8 @@ class Loader:
 
     def first(self, count: int) -> Batch:
         """Return the first samples of the first epoch with their augmentation, as a batch."""
-        source = self._source
-        if isinstance(source, Streamed):  # without workers, for a single batch
-            source = Streamed(self._dataset, self._placement, 0, *self._augmentation)
         place = Place(0, 0, self.order.epoch(0)[:count])
-        batch = next(iter(source.batches([(place.epoch, place.indices)])))
-        return self._augmented(batch, place, self.order)
+        return self._augmented(self._source.batch(0, place.indices), place, self.order)
 
 
 class HeldOut:
@@ -165,11 +152,10 @@ def _source(
     placement: Placement,
     transform: Callable[..., Any] | None = None,
     seed: int = 0,
-    mosaic: float = 0.0,
 ) -> Resident | Streamed:
     if config.resident is True and isinstance(dataset, ResidentDataset):
         return Resident(dataset, placement)
-    return Streamed(dataset, placement, int(config.workers), transform, seed, mosaic)
+    return Streamed(dataset, placement, int(config.workers), transform, seed)
 
 
 def _weights(info: DataInfo, config: DataConfig) -> Tensor | None:
@@ -199,19 +185,23 @@ def _weights(info: DataInfo, config: DataConfig) -> Tensor | None:
     return weights
 
 
-def _check_size(dataset: Dataset, size: Sequence[int], transform: Callable[..., Any]) -> None:
-    """Check that transforms keep the image size that models are built for and evaluated at.
+def _check_samples(dataset: Dataset, size: Sequence[int] | None, stages: list[Stage]) -> None:
+    """Check transforms that compose samples, or keep a size, on a sample of each part of the data.
 
     Raises:
-        ConfigError: If they change it.
+        ConfigError: If one cannot be composed, or an image no longer has the size (C, H, W) that
+            models are built for and evaluated at.
     """
-    with seeded(0):
-        shape = tuple(transform_sample(transform, dataset[0]).image.shape)
-    if shape != size:
-        raise ConfigError(
-            f"data.transforms: they turn images {size} into {shape}, but evaluation "
-            "uses the former; use transforms that keep the size"
-        )
+    if size is None and len(stages) == 1:
+        return
+    for first in first_samples(dataset):
+        with seeded(0):
+            sample = reduce(lambda made, stage: stage(made, lambda: made), stages, first)
+        if size is not None and (shape := tuple(sample.image.shape)) != size:
+            raise ConfigError(
+                f"data.transforms: they turn images {size} into {shape}, but evaluation "
+                "uses the former; use transforms that keep the size"
+            )
 
 
 def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> DataConfig:
@@ -225,10 +215,9 @@ def resolved(dataset: Dataset, config: DataConfig, placement: Placement) -> Data
         raise ConfigError(
             f"data.resident: {config.name} is not available as whole tensors; set it to false"
         )
-    reads = bool(config.transforms or config.mosaic) or config.workers not in ("auto", 0)
-    if config.resident is True or (
-        config.resident == "auto" and not reads and _fits(dataset, placement)
-    ):
+    reads = config.transforms or config.workers not in ("auto", 0)
+    fits = config.resident == "auto" and not reads and _fits(dataset, placement)
+    if config.resident is True or fits:
         return config.model_copy(update={"resident": True, "workers": 0})
     spare = min(8, max(0, usable_cores() // processes_here() - 1))
     workers = spare if config.workers == "auto" else config.workers

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.ops import clip_boxes_to_image, remove_small_boxes
+from torchvision.ops import clip_boxes_to_image
 
 from gvt.fields import field_of
 from gvt.geometry import mask_boxes
@@ -37,12 +37,9 @@ def picked(targets: Mapping[str, Any], keep: Tensor) -> dict[str, Any]:
     return {**targets, **{key: value[keep] for key, value in of_objects(targets).items()}}
 
 
-def tight(boxes: Tensor, masks: Tensor) -> Tensor:
-    """Return which boxes (M, 4) fit their masks (M, H, W) within a pixel, (M,) bool."""
-    return ((boxes - mask_boxes(masks)).abs() <= _NEAR).all(dim=1)
-
-
-def tidied(targets: Mapping[str, Any], size: tuple[int, int], were_tight: Tensor) -> dict[str, Any]:
+def tidied(
+    targets: Mapping[str, Any], size: tuple[int, int], before: Mapping[str, Any] = {}
+) -> dict[str, Any]:
     """Return the targets with boxes clipped to the image, without objects that are not visible.
 
     A box that fitted its mask before, and still has an area, is fitted to its mask again, since a
@@ -53,17 +50,18 @@ def tidied(targets: Mapping[str, Any], size: tuple[int, int], were_tight: Tensor
     Args:
         targets: Targets of the image, including `boxes` (M, 4).
         size: (H, W) of the image.
-        were_tight: Whether each box fitted its mask before the transform, (M,) bool.
+        before: Targets of the same objects before the transform; without, no box is fitted.
     """
     boxes = clip_boxes_to_image(targets["boxes"], size)
     visible = torch.ones(len(boxes), dtype=torch.bool)
     if "masks" in targets:
         hulls = mask_boxes(targets["masks"]).to(boxes.dtype)
-        # Boxes without area stay empty: RandomIoUCrop removes objects so.
-        has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-        loose = (were_tight & has_area)[:, None] & ((boxes - hulls).abs() > _NEAR)
-        boxes = torch.where(loose, hulls, boxes)
+        if "masks" in before:
+            fitted = ((before["boxes"] - mask_boxes(before["masks"])).abs() <= _NEAR).all(dim=1)
+            # Boxes without area stay empty: RandomIoUCrop removes objects so.
+            fitted &= (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+            loose = fitted[:, None] & ((boxes - hulls).abs() > _NEAR)
+            boxes = torch.where(loose, hulls, boxes)
         visible = (hulls[:, 2:] > hulls[:, :2]).all(dim=1)
-    large = torch.zeros_like(visible)
-    large[remove_small_boxes(boxes, LEAST_SIDE)] = True
+    large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(dim=1)
     return picked({**targets, "boxes": boxes}, large & visible)

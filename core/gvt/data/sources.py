@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import multiprocessing
 import signal
 import traceback
@@ -19,14 +20,13 @@ from torch.utils.data import Dataset as TorchDataset
 
 from gvt.batch import Batch, Frame, Record, Sample, Targets
 from gvt.data.collate import collate
-from gvt.data.mosaic import composed
-from gvt.data.transforms import transform_sample
+from gvt.data.transforms import stages_of
 from gvt.device.placement import Placement, usable_cores
 from gvt.device.processes import local_rank, processes_here
 from gvt.errors import DataError, GvtError
 from gvt.fields import field_of
 from gvt.interfaces import Dataset
-from gvt.seeding import derive, random_source, seeded
+from gvt.seeding import derive, seeded
 
 Keys = Iterable[tuple[int, Tensor]]
 """The epoch and the sample indices, (N,) int64, of each batch."""
@@ -54,10 +54,11 @@ class Resident:
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
         """Yield the batches of these keys, on the device."""
-        for _, indices in keys:
-            yield self._batch(indices)
+        for epoch, indices in keys:
+            yield self.batch(epoch, indices)
 
-    def _batch(self, indices: Tensor) -> Batch:
+    def batch(self, epoch: int, indices: Tensor) -> Batch:
+        """Return the batch of these indices, on the device; it is the same in each epoch."""
         rows = indices.to(self._placement.device)
         inputs, targets = (
             {k: field_of(k).on_device(v[rows], self._placement) for k, v in part.items()}
@@ -78,8 +79,7 @@ class Streamed:
         placement: The device that batches are moved to.
         workers: Number of worker processes; 0 reads in this process.
         transform: Transform of each sample, as `build_transforms` returns it.
-        seed: Seed of the transforms and mosaics.
-        mosaic: Share of the samples that are mosaics of four.
+        seed: Seed of the transforms.
     """
 
     def __init__(
@@ -89,18 +89,28 @@ class Streamed:
         workers: int = 0,
         transform: Callable[..., Any] | None = None,
         seed: int = 0,
-        mosaic: float = 0.0,
     ) -> None:
-        self._samples = _SeededSamples(dataset, transform, seed, mosaic)
+        self._samples = _SeededSamples(dataset, transform, seed)
         self._placement, self._workers = placement, workers
         _check_cores(workers)
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
         """Yield the batches of these keys, on the device."""
         for batch in self._read(keys):
-            if isinstance(batch, GvtError):
-                raise batch
-            yield _on_device(batch, self._placement)
+            yield self._moved(batch)
+
+    def batch(self, epoch: int, indices: Tensor) -> Batch:
+        """Return the batch of these indices, on the device, read by this process.
+
+        Raises:
+            GvtError: If a sample cannot be read.
+        """
+        return self._moved(_collate_or_error([self._samples[epoch, i] for i in indices.tolist()]))
+
+    def _moved(self, batch: Batch | GvtError) -> Batch:
+        if isinstance(batch, GvtError):
+            raise batch
+        return _on_device(batch, self._placement)
 
     def _read(self, keys: Keys) -> Iterator[Any]:
         """Return an iterator over batches, whose workers start to read ahead.
@@ -143,11 +153,8 @@ class _LazyRecords(Sequence[Record]):
 class _SeededSamples(TorchDataset[Sample | GvtError]):
     """Samples by (epoch, index), each with its own random state."""
 
-    def __init__(
-        self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int, mosaic: float
-    ) -> None:
-        self._dataset, self._transform = dataset, transform
-        self._seed, self._mosaic = seed, mosaic
+    def __init__(self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int) -> None:
+        self._dataset, self._stages, self._seed = dataset, stages_of(transform), seed
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -156,35 +163,32 @@ class _SeededSamples(TorchDataset[Sample | GvtError]):
         """Return a sample, or its error: one raised in a worker would arrive as a traceback."""
         epoch, index = key
         try:
-            sample = self._read(index, epoch, index)
-            if not self._mosaic:
-                return sample
-            source = random_source(self._seed, "mosaic", epoch, index)
-            if float(torch.rand((), generator=source)) >= self._mosaic:
-                return sample
-            indices = torch.randint(len(self), (3,), generator=source).tolist()
-            more = [self._read(n, epoch, index, quarter) for quarter, n in enumerate(indices)]
-            return composed([sample, *more], source)
+            return self._read(len(self._stages) - 1, index, epoch, index)
         except GvtError as error:
             return error
 
-    def _read(self, index: int, *place: int) -> Sample:
-        """Return a sample after its transforms, which are seeded by a place.
+    def _read(self, stage: int, index: int, *place: int) -> Sample:
+        """Return a sample after the transforms up to a stage, which are seeded by a place.
 
         Raises:
             GvtError: If the sample cannot be read.
         """
+        # The numbers of the further samples of each stage are its own, and so are their places.
+        numbers = itertools.count(stage - 1, max(len(self._stages) - 1, 1))
+
+        def another() -> Sample:
+            index = int(torch.randint(len(self), ()))
+            return self._read(stage - 1, index, *place, next(numbers))
+
         try:
-            with seeded(derive(self._seed, "sample", *place)):
-                sample = self._dataset[index]
-                if self._transform is not None:
-                    sample = transform_sample(self._transform, sample)
+            with seeded(derive(self._seed, "mosaic" * stage or "sample", *place)):
+                sample = self._read(stage - 1, index, *place) if stage else self._dataset[index]
+                return self._stages[stage](sample, another)
         except GvtError:
             raise
         except Exception as error:
             line = " ".join(f"sample {index}: {type(error).__name__}: {error}".split())
             raise DataError(line, details=traceback.format_exc()) from error
-        return sample
 
 
 def _collate_or_error(samples: Sequence[Sample | GvtError]) -> Batch | GvtError:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
@@ -16,7 +16,7 @@ from gvt.batch import Sample
 from gvt.config.named import library, target_of
 from gvt.config.parameters import check_parameters, construct, signature_of
 from gvt.config.schema import ComponentConfig
-from gvt.data.objects import picked, tidied, tight
+from gvt.data.objects import picked, tidied
 from gvt.errors import ConfigError
 from gvt.fields import field_of
 from gvt.printable import printable
@@ -43,7 +43,11 @@ class SanitizeBoundingBoxes(v2.SanitizeBoundingBoxes):  # type: ignore[misc]  # 
         return super().transform(inpt, params)
 
 
-_MIXING = (v2.MixUp, v2.CutMix)
+SAMPLES = "data.transforms"
+"""Setting with the transforms of samples."""
+
+Stage = Callable[[Sample, Callable[[], Sample]], Sample]
+"""Transforms of a sample, which are also passed a function that returns another sample."""
 
 
 def build_transforms(
@@ -70,8 +74,37 @@ def mixes(transform: Any) -> bool:
 
     One of a plugin then has the attribute `mixes`.
     """
-    is_mixing = isinstance(transform, _MIXING) or getattr(transform, "mixes", False)
+    is_mixing = isinstance(transform, v2.MixUp | v2.CutMix) or getattr(transform, "mixes", False)
     return is_mixing or any(map(mixes, getattr(transform, "transforms", ())))
+
+
+def stages_of(transforms: v2.Compose | None) -> list[Stage]:
+    """Return the transforms of samples in stages, which begin with those that compose samples.
+
+    One that has the attribute `composes` is called with a `gvt.Sample` and a function that returns
+    another one, drawn at random, after the transforms of the stages before. It returns a sample.
+
+    Args:
+        transforms: Transforms, as `build_transforms` returns them.
+    """
+    groups: list[list[Any]] = [[None]]
+    for part in transforms.transforms if transforms else ():
+        if getattr(part, "composes", False):
+            groups.append([part])
+        else:
+            groups[-1].append(part)
+    return [partial(_through, compose, others) for compose, *others in groups]
+
+
+def _through(
+    compose: Stage | None, others: Sequence[Any], sample: Sample, another: Callable[[], Sample]
+) -> Sample:
+    """Return a sample that is composed with others, if at all, and then transformed."""
+    made: Any = sample if compose is None else compose(sample, another)
+    if not isinstance(made, Sample):
+        name, kind = type(compose).__name__, type(made).__name__
+        raise ConfigError(f"{SAMPLES}: {name} returned a {kind}, not a gvt.Sample")
+    return transform_sample(v2.Compose(others), made) if others else made
 
 
 def _built(
@@ -100,7 +133,11 @@ def _built(
                 # Masks are filled with 0, and everything else like images.
                 value = checked.get("fill", takes["fill"].default)
                 checked["fill"] = {tv_tensors.Mask: 0, "others": value or 0}
-            parts.append(_terminating(construct(place, target, {**checked, **injected})))
+            part = _terminating(construct(place, target, {**checked, **injected}))
+            if mixes(part) if where == SAMPLES else getattr(part, "composes", False):
+                right = "data.batch_transforms" if where == SAMPLES else SAMPLES
+                raise ValueError(f"it can only be in the list {right}; move it there")
+            parts.append(part)
         except ValueError as error:
             raise ConfigError(f"{place}: {name}: {error}") from error
     return parts
@@ -155,7 +192,9 @@ def transform_sample(transform: Callable[..., Any], sample: Sample) -> Sample:
     inputs = {**sample.inputs, **{key: plain.pop(key) for key in inputs}}
     targets = {**sample.targets, **plain}
     if rows is not None:
-        targets = _objects(sample.targets, plain, rows, size)
+        keep = torch.zeros(len(sample.targets["boxes"]), dtype=torch.bool)
+        before = picked(sample.targets, keep.index_fill(0, rows, True))
+        targets = tidied({**before, **plain}, size, before)
     return Sample(inputs, targets, replace(sample.record, geometry=None))
 
 
@@ -168,18 +207,6 @@ def _wrapped(values: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]
     """Return the spatial values of a sample as the tensor types that transforms expect."""
     fields = {key: field_of(key) for key in values}
     return {k: f.wrapped(values[k], size) for k, f in fields.items() if f.is_spatial}
-
-
-def _objects(
-    before: Mapping[str, Any], plain: Mapping[str, Any], rows: Tensor, size: tuple[int, int]
-) -> dict[str, Any]:
-    """Return all targets after transforms that kept these rows of the objects, (K,) int64."""
-    boxes = before["boxes"]
-    were_tight = keep = torch.zeros(len(boxes), dtype=torch.bool)
-    if "masks" in before:
-        were_tight = tight(boxes, before["masks"])
-    keep = keep.index_fill(0, rows, True)
-    return tidied({**picked(before, keep), **plain}, size, were_tight[rows])
 
 
 def _explained(error: TypeError, sample: Sample) -> ConfigError | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ from gvt_registry import Offer
 
 SIZES = ((32, 32), (24, 40), (40, 24), (32, 32))
 """(H, W) of the samples that are transformed."""
+
+OF_PARTS = tuple(key for key in TARGETS if key != "class")
+"""Targets that are valid for a part of an image, too."""
 
 
 @rule("transform", name="shapes")
@@ -66,12 +70,21 @@ def _modes(offer: Offer) -> tuple[str, ...]:
 
 def _first(offer: Offer, mode: str) -> Batch:
     """Return a batch of transformed samples, or a transformed batch."""
-    of_samples = mode == "transforms"
     transform = {"name": offer.component.name, **example(offer.load())}
     settings = {"name": "pictures", "batch_size": 4, "shuffle": False, "workers": 0}
     config = DataConfig.model_validate({**settings, "resident": False, mode: [transform]})
-    keys, sizes = (TARGETS, SIZES) if of_samples else (("class",), ())
-    return Loader(Pictures(SHAPE, keys, sizes=sizes), config, TrainConfig(steps=1), CPU).first(4)
+
+    def first(keys: Iterable[str], sizes: Sequence[tuple[int, int]] = ()) -> Batch:
+        pictures = Pictures(SHAPE, keys, sizes=sizes)
+        return Loader(pictures, config, TrainConfig(steps=1), CPU).first(4)
+
+    if mode == "batch_transforms":
+        return first(("class",))
+    if getattr(built(offer), "composes", False):
+        with suppress(ConfigError):  # it may refuse a class, which is not that of a part
+            return first(TARGETS, SIZES)
+        return first(OF_PARTS, SIZES)
+    return first(TARGETS, SIZES)
 
 
 def _right(offer: Offer, mode: str) -> Batch:
@@ -94,7 +107,7 @@ def _complaint(batch: Batch) -> str | None:
         return f"images came as {tuple(images.shape)} of {images.dtype}, expected (4, C, H, W)"
     if not images.isfinite().all():
         return "an image has a value that is not finite"
-    shares = targets["class"]
+    shares = targets["class"] if "class" in targets else torch.zeros(4)
     if shares.ndim == 2 and not torch.allclose(shares.sum(dim=1), torch.ones(4), atol=1e-4):
         return "the shares of the classes, (N, K), do not have the sum 1 for each image"
     keys = [key for key in ("boxes", "labels", "masks") if key in targets]

@@ -147,7 +147,7 @@ class BoxSet:
             targets["masks"] = self._masks_of(boxed, canvas)
         # `crop` may remove an object, and resizing may leave less than a pixel of it. A box of a
         # file may be larger than its mask, so no box is tightened.
-        targets = tidied(targets, canvas, torch.zeros(len(boxes), dtype=torch.bool))
+        targets = tidied(targets, canvas)
         truth = Truth(annotated.things, boxed.labels, boxed.size, masks)
         return Sample({"image": image}, targets, replace(record, id=annotated.id, truth=truth))
 

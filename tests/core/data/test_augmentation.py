@@ -93,7 +93,7 @@ def test_without_mixing_the_classes_stay_numbers():
     [
         (Plain(("semantic",)), {"batch_transforms": [MIXUP]}, "this data has semantic"),
         (Plain(()), {"batch_transforms": [EITHER]}, "this data has no classes of images"),
-        (Plain(), {"transforms": [MIXUP]}, r"move them to data\.batch_transforms"),
+        (Plain(), {"transforms": [MIXUP]}, r"MixUp: .* in the list data\.batch_transforms"),
         (Plain(), {"batch_transforms": [{**MIXUP, "num_classes": 3}]}, "filled in by gvt"),
         (Plain(), {"batch_transforms": [{**MIXUP, "alfa": 1}]}, r"transforms\[0\]\.alfa: .*alpha"),
         (
@@ -152,7 +152,11 @@ class Reordered(Plain):
             {"batch_transforms": [{"name": "GaussianNoise"}]},
             "this data has semantic",
         ),
-        ((Plain(("semantic",)), Plain()), {"mosaic": 0.5}, r"data\.mosaic: plain 0 has class"),
+        (
+            (Plain(("semantic",)), Plain()),
+            {"transforms": [{"name": "mosaic"}]},
+            "plain 0 has class",
+        ),
     ],
 )
 def test_every_part_of_mixed_data_is_looked_at_before_training(parts, settings, says):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import gvt
 from gvt.config.schema import ComponentConfig
-from gvt.data.objects import picked, tidied, tight
+from gvt.data.objects import picked, tidied
 from gvt.data.transforms import build_transforms, transform_sample
 from gvt.geometry import mask_boxes
 from gvt.seeding import random_source, seeded
@@ -197,7 +197,7 @@ def test_a_box_that_a_transform_took_away_does_not_come_back():
     masks[:, 2:8, 2:8] = 1
     boxes = torch.tensor([[0.0, 0, 0, 0], [0, 0, 10, 10]])
     targets = {"boxes": boxes, "labels": torch.arange(2), "masks": masks}
-    found = tidied(targets, (10, 10), torch.ones(2, dtype=torch.bool))
+    found = tidied(targets, (10, 10), {"boxes": mask_boxes(masks), "masks": masks})
     assert found["labels"].tolist() == [1]
     assert found["boxes"].tolist() == [[2, 2, 8, 8]]
 
@@ -262,9 +262,12 @@ def test_what_is_left_of_objects():
     masks[0, 2:5, 2:5] = masks[1, 9:, 5:9] = masks[2, 0, 0] = 1
     boxes = torch.tensor([[2.0, 2, 5, 5], [5, 9, 9, 12], [-3, -3, 0.5, 1], [1, 1, 4, 4]])
     targets = {"boxes": boxes, "labels": torch.arange(4), "masks": masks}
-    were = tight(boxes, masks)
-    assert were.tolist() == [True, False, False, False]
-    found = tidied(targets, (10, 10), torch.zeros(4, dtype=torch.bool))
+    wider = {**targets, "boxes": boxes + torch.tensor([-2.0, -2, 2, 2])}
+    # Only the first fitted its mask before, so only the first is fitted.
+    assert tidied(wider, (10, 10), targets)["boxes"].tolist() == [
+        *([2, 2, 5, 5], [3, 7, 10, 10], [0, 0, 2.5, 3])
+    ]
+    found = tidied(targets, (10, 10))
     # The third has half a pixel left, the fourth's mask is empty.
     assert found["boxes"].tolist() == [[2, 2, 5, 5], [5, 9, 9, 10]]
     assert found["labels"].tolist() == [0, 1]

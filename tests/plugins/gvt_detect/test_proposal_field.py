@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import gvt
+from gvt.config.named import target_of
 from gvt.config.schema import ComponentConfig
-from gvt.data.mosaic import check_mosaic
 from gvt.data.transforms import build_transforms, transform_sample
 from gvt.seeding import seeded
 
@@ -123,7 +123,8 @@ def test_a_sample_without_them_has_none_afterwards():
 def test_a_mosaic_refuses_them_in_one_line():
     with pytest.raises(gvt.ConfigError, match=r"1\.png has proposals, ") as error:
         given = sample(proposals=BOXES)
-        check_mosaic(
-            gvt.Sample({"image": given.image, "proposals": BOXES}, given.targets, given.record)
+        target_of("transform", "mosaic")()(
+            gvt.Sample({"image": given.image, "proposals": BOXES}, given.targets, given.record),
+            None,
         )
     assert "\n" not in str(error.value)

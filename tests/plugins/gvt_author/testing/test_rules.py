@@ -131,6 +131,7 @@ TABLE = {
     "schedule:shapes-negative": "the learning rate of step 11 is -0.01",
     "schedule:determinism": "the learning rate of step 1 is 0.1 in one run and 0.05 in another",
     "transform:shapes": "loses 'masks'; return all keys",
+    "transform:shapes-composed": "OnlyInputs returned a dict, not a gvt.Sample",
     "transform:shapes-finite": "an image has a value that is not finite",
     "transform:shapes-shares": "do not have the sum 1",
     "transform:determinism": "image differs for the same seed",
@@ -178,6 +179,7 @@ def test_a_right_component_breaks_no_rule(kind, of_wrong):
     [
         *("head:right-boxes", "head:right-dropout", "head:right-padding", "dataset:right-boxes"),
         *("network:right-pairs", "optimizer:right-split", "transform:right-mixing"),
+        "transform:right-composing",
     ],
 )
 def test_what_is_right_in_another_way_breaks_none(name, of_wrong):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from gvt import ConfigError, Sample
 from gvt_registry import Component, hookimpl
 
 
@@ -177,6 +180,36 @@ class Dim(v2.Transform):
         if not (isinstance(inpt, tv_tensors.Image) or type(inpt) is Tensor):
             return inpt
         return tv_tensors.wrap((inpt * params["keep"]).to(inpt.dtype), like=inpt)
+
+
+class Brighter:
+    """Take the brighter pixels of two samples of one size, for data without classes.
+
+    Args:
+        p: Probability that two samples are composed.
+    """
+
+    composes = True
+
+    def __init__(self, p: float = 0.5) -> None:
+        self.p = p
+
+    def __call__(self, sample: Sample, another: Callable[[], Sample]) -> Sample:
+        if "class" in sample.targets:
+            raise ConfigError("data.transforms: right-composing: two samples have two classes")
+        if (
+            float(torch.rand(())) >= self.p
+            or (image := another().image).shape != sample.image.shape
+        ):
+            return sample
+        return replace(sample, inputs={"image": image.maximum(sample.image)})
+
+
+class OnlyInputs(Brighter):
+    """Return a mapping in the place of a sample."""
+
+    def __call__(self, sample: Sample, another: Callable[[], Sample]) -> Any:
+        return super().__call__(sample, another).inputs
 
 
 class OnlyImage:
@@ -365,7 +398,9 @@ COMPONENTS = {
     "transform": {
         "right": Dim,
         "right-mixing": Mixes,
+        "right-composing": Brighter,
         "shapes": OnlyImage,
+        "shapes-composed": OnlyInputs,
         "shapes-finite": Grows,
         "shapes-shares": MixesTwice,
         "determinism": Unseeded,
