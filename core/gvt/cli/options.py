@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from gvt_registry.choice import ONLY_OPTION, names_in
 
 DEBUG_VARIABLE = "GVT_DEBUG"
 TRACE_OPTION = "--trace-plugins"
+
+_option = partial(click.option, expose_value=False)
 
 
 def is_debugging(arguments: list[str]) -> bool:
@@ -45,30 +48,24 @@ def apply_plugin_options(arguments: list[str]) -> None:
 
 def plugin_option(command: Any) -> Any:
     """Add the options `--plugin FILE`, `--only-plugins NAMES` and `--trace-plugins`."""
-    trace = click.option(TRACE_OPTION, is_flag=True, expose_value=False, help="Time hook calls.")
-    command = click.option(
-        ONLY_OPTION,
-        metavar="NAME,NAME",
-        expose_value=False,
-        help="Import only these installed plugins, and gvt's own tools.",
-    )(command)
-    return click.option(
+    trace = _option(TRACE_OPTION, is_flag=True, help="Time hook calls.")
+    text = "Import only these installed plugins, and gvt's own tools."
+    only = _option(ONLY_OPTION, metavar="NAME,NAME", help=text)
+    text = "Load a plugin from a Python file, which runs with your permissions."
+    file = _option(
         "--plugin",
-        "paths",
-        multiple=True,
         metavar="FILE.py",
+        multiple=True,
         callback=_load_plugins,
-        expose_value=False,
         is_eager=True,
-        help="Load a plugin from a Python file, which runs with your permissions.",
-    )(trace(command))
+        help=text,
+    )
+    return file(trace(only(command)))
 
 
 def debug_option(command: Any) -> Any:
     """Add the option `--debug` to a command."""
-    return click.option(
-        "--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors."
-    )(command)
+    return _option("--debug", is_flag=True, help="Show tracebacks of errors.")(command)
 
 
 def common_options(command: Any) -> Any:

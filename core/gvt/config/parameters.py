@@ -7,6 +7,7 @@ import json
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from gvt.config.injected import INJECTED
-from gvt.config.named import taking_names, target_of
+from gvt.config.named import Build, taking_names, target_of
 from gvt.config.paths import PATH_NAME, RecipePath, items_in, with_paths_expanded
 from gvt.errors import ConfigError
 from gvt.printable import quoted
@@ -242,47 +243,56 @@ def components_in(
     """Return the kind and name of each component in valid parameters."""
     components: list[tuple[str, str]] = []
 
-    def note(kind: str, component: Mapping[str, Any]) -> Mapping[str, Any]:
-        components.append((kind, component["name"]))
-        components.extend(components_in(target_of(kind, component["name"]), component))
-        return component
+    def note(kind: str, name: str, inner: Mapping[str, Any]) -> None:
+        components.append((kind, name))
+        components.extend(components_in(target_of(kind, name), inner))
 
     with_components(target, parameters, note)
     return components
 
 
 def with_components(
-    target: Callable[..., Any],
-    parameters: Mapping[str, Any],
-    change: Callable[[str, Mapping[str, Any]], Any],
+    target: Callable[..., Any], parameters: Mapping[str, Any], change: Build
 ) -> dict[str, Any]:
     """Return valid parameters, as plain data, in which components are replaced.
 
     Args:
         target: Class or function that the parameters are for.
         parameters: The parameters by name.
-        change: Called with the kind of a component, and its name and parameters.
+        change: Called with a component, for the value in its place.
 
     Raises:
         ConfigError: If a parameter is of another type.
     """
     changed = dict(parameters)
     for name, parameter in signature_of(target)[0].items():
-        annotation = taking_names(parameter.annotation, change)
-        if annotation is not parameter.annotation and changed.get(name) is not None:
-            try:
-                value = _adapter(annotation).validate_json(json.dumps(changed[name]), strict=True)
+        takes_names = taking_names(parameter.annotation, change) is not parameter.annotation
+        if takes_names and changed.get(name) is not None:
+            value = convert(name, parameter.annotation, changed[name], change)
+            with suppress(TypeError):  # objects from code have no names
                 changed[name] = json.loads(json.dumps(value))
-            except ValidationError as error:
-                text = _message(error.errors(include_url=False)[0])
-                raise ConfigError(f"{name}: {text}, not {quoted(changed[name])}") from error
-            except TypeError:  # objects from code have no names
-                continue
     return changed
 
 
-def convert(where: str, annotation: Any, value: Any) -> Any:
+def _component(kind: str, name: str, parameters: Mapping[str, Any]) -> Any:
+    """Build a loss or a metric from its name and parameters; leave other components unbuilt.
+
+    Raises:
+        ConfigError: If it does not exist, or a parameter does not fit; `convert` prepends the
+            place.
+    """
+    target = target_of(kind, name)
+    injected = INJECTED.get(kind, frozenset())
+    checked = check_parameters("", target, parameters, injected)
+    if injected or waits(checked) or any(paths_in("", checked)):
+        return Unbuilt(kind, name, target, checked)
+    return construct("", target, checked)
+
+
+def convert(where: str, annotation: Any, value: Any, build: Build = _component) -> Any:
     """Return a value from YAML, converted to the type of an annotation.
+
+    Components in it are built by `build`.
 
     Raises:
         ConfigError: If it is of another type.
@@ -290,7 +300,7 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
     if annotation is Any:
         return value
     try:
-        adapter = _adapter(taking_names(annotation, _component))
+        adapter = _adapter(taking_names(annotation, build))
     except (PydanticSchemaGenerationError, PydanticUserError):
         return value  # a type that data cannot represent: the constructor checks it
     try:
@@ -311,23 +321,6 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
         ) from error
     except TypeError:  # not plain data: an object from code
         return value
-
-
-def _component(kind: str, settings: Mapping[str, Any]) -> Any:
-    """Build a loss or a metric from its name and parameters; leave other components unbuilt.
-
-    Raises:
-        ConfigError: If it does not exist, or a parameter does not fit; `convert` prepends the
-            place.
-    """
-    parameters = dict(settings)
-    name = parameters.pop("name")
-    target = target_of(kind, name)
-    injected = INJECTED.get(kind, frozenset())
-    checked = check_parameters("", target, parameters, injected)
-    if injected or waits(checked) or any(paths_in("", checked)):
-        return Unbuilt(kind, name, target, checked)
-    return construct("", target, checked)
 
 
 def waits(value: Any) -> bool:
