@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -14,18 +13,12 @@ from gvt.printable import emit
 from gvt_registry import default_registry
 from gvt_registry.choice import ONLY_OPTION, names_in
 
-DEBUG_VARIABLE = "GVT_DEBUG"
 TRACE_OPTION = "--trace-plugins"
 
 _option = partial(click.option, expose_value=False)
 
 
-def is_debugging(arguments: list[str]) -> bool:
-    """Return whether tracebacks are shown."""
-    return "--debug" in arguments or bool(os.environ.get(DEBUG_VARIABLE))
-
-
-def _load_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[str, ...]) -> None:
+def _load_files(ctx: click.Context, option: click.Parameter, paths: tuple[str, ...]) -> None:
     for path in paths:
         default_registry().plugins.load_file(path)
 
@@ -53,12 +46,7 @@ def plugin_option(command: Any) -> Any:
     only = _option(ONLY_OPTION, metavar="NAME,NAME", help=text)
     text = "Load a plugin from a Python file, which runs with your permissions."
     file = _option(
-        "--plugin",
-        metavar="FILE.py",
-        multiple=True,
-        callback=_load_plugins,
-        is_eager=True,
-        help=text,
+        "--plugin", metavar="FILE.py", multiple=True, callback=_load_files, is_eager=True, help=text
     )
     return file(trace(only(command)))
 
@@ -89,12 +77,8 @@ class Output(click.Path):
     """
 
     def __init__(self, suffix: str = "", *, either: bool = False) -> None:
-        super().__init__(
-            file_okay=bool(suffix) or either,
-            dir_okay=not suffix or either,
-            writable=True,
-            path_type=Path,
-        )
+        is_file, is_folder = bool(suffix) or either, not suffix or either
+        super().__init__(file_okay=is_file, dir_okay=is_folder, writable=True, path_type=Path)
         self._suffix = suffix
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:

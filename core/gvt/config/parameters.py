@@ -17,7 +17,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from gvt.config.injected import INJECTED
 from gvt.config.named import Build, taking_names, target_of
-from gvt.config.paths import PATH_NAME, RecipePath, items_in, with_paths_expanded
+from gvt.config.paths import PATH_NAME, RecipePath, expanded, items_in, mapped
 from gvt.errors import ConfigError
 from gvt.printable import quoted
 from gvt_registry import nearest
@@ -209,10 +209,15 @@ def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, An
         ConfigError: If it raises an error of Python or torch for its arguments, or a path has an
             environment variable that is not set.
     """
-    about = _about(arguments)
-    arguments = {n: with_paths_expanded(f"{where}.{n}", v, about) for n, v in arguments.items()}
+
+    def expand(place: str, item: Any) -> Any:
+        if not isinstance(item, RecipePath | PurePath):
+            return item
+        path = expanded(place, str(item), about=_about(arguments))
+        return type(item)(path) if isinstance(item, PurePath) else path
+
     try:
-        return target(**arguments)
+        return target(**mapped(where, dict(arguments), expand))
     except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         # torch raises the first three: for 0 groups, and for sizes that exceed any memory.
         label = getattr(target, "__name__", str(target))

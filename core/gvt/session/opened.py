@@ -99,8 +99,7 @@ class Opened:
         document, tensors = checkpoint_file.load(self.checkpoint, of_run=True)
         document["config"] = with_unrecorded(document["config"])
         self.origin = document
-        config = validate(document["config"], str(self.checkpoint), keep=document["config"])
-        task = build_task(config, self.info, document["components"])
+        task = build_task(self.config, self.info, document["components"])
         averages = under("ema/", tensors) if self.is_averaged else {}
         load_weights(task, under("task/", tensors) | averages)
         task.origin = document
