@@ -63,6 +63,7 @@ MEASURED = (
     Measured("gvt run classify.mnist", ("test/accuracy",)),
     Measured("gvt run classify.mnist heads.digit.hidden=[64]", ("test/accuracy",)),
     Measured("gvt run gan.mnist"),
+    Measured("gvt run text.imdb", ("test/accuracy",)),
     Measured("gvt run segment.membrane", MEMBRANE),
     Measured("gvt run segment.scenes", ("test/mean_iou",)),
     Measured(

@@ -57,6 +57,20 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.fixture(autouse=True)
+def _own_plugin_files():
+    """Remove the plugin files that a test has loaded, such as by `gvt --plugin` in this process."""
+    registry = default_registry()
+    plugins = registry.plugins
+    before = {id(plugin) for plugin in plugins._plugins}
+    yield
+    for plugin in [p for p in plugins._plugins if p.path and id(p) not in before]:
+        plugins._plugins.remove(plugin)
+        plugins._manager.unregister(name=plugin.name)
+        registry._collected.pop(plugin.name, None)
+        sys.modules.pop(plugin.name, None)
+
+
+@pytest.fixture(autouse=True)
 def _own_path(monkeypatch):
     """Forget the folders of the plugin files that a test loaded."""
     monkeypatch.setattr(sys, "path", [*sys.path])

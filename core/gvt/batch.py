@@ -75,7 +75,8 @@ class Frame:
     """Sizes of the images of a batch in pixels.
 
     Attributes:
-        sizes: (H, W) of each image without padding; empty for samples without images.
+        sizes: (H, W) of each image without padding; empty for samples without images. A single
+            size is that of all images in a deployed model, where their number is a symbol.
         canvas: (H, W) of all images with padding.
     """
 

@@ -34,8 +34,10 @@ class DataInfo:
         background: Whether pixels of no class are `len(classes)` in `semantic`. Otherwise every
             pixel is of a class, or 255.
         class_counts: Samples of each class, counted from `labels`.
-        reader: How image files become images: the document of the `gvt.PictureReader`. Other
-            files are read the same way for predictions.
+        reader: How files become inputs, as plain data: the document of the `gvt.PictureReader`, or
+            a document with `field`, the name of the field that reads it, and what was fitted on the
+            training data, such as a vocabulary. Other files are read the same way for predictions.
+            Data sets and networks with a parameter `reader` get the one of the training data.
         category_ids: The number of each class in COCO files; 1 and on without it.
         parts: For mixed data, the information about each part by its name. `classes` has those of
             all parts, samples are numbered by it, and each record names its `part`.
@@ -172,13 +174,14 @@ class DataInfo:
             return self.image_shape[0]
         if self.reader is None or self.channels is not None:
             return self.channels
-        return int(self.reader["channels"])
+        return self.reader.get("channels")
 
     @property
     def injected(self) -> dict[str, Any]:
         """The values that constructors get by the names of their parameters."""
         of_images = {"image_shape": self.image_shape, "image_channels": self.image_channels}
-        return {**of_images, "data_range": self.data_range, **self.injected_classes}
+        more = {"data_range": self.data_range, "reader": self.reader}
+        return {**of_images, **more, **self.injected_classes}
 
     @property
     def injected_classes(self) -> dict[str, Any]:

@@ -55,10 +55,13 @@ class Field:
         is_dense: Whether the values of a batch are one tensor, and otherwise a list.
         is_spatial: Whether the value is in pixels of the image, so that it is transformed with the
             image, and mapped back to the original image.
+        varying: The axes of a batch of inputs, besides the first, whose lengths differ from batch
+            to batch, each with a name such as `height`; the same name stands for the same length.
     """
 
     is_dense: ClassVar[bool] = False
     is_spatial: ClassVar[bool] = False
+    varying: ClassVar[Mapping[int, str]] = {}
 
     def collate(self, values: Sequence[Any], frame: Frame, records: Sequence[Record]) -> Any:
         """Return the values of a batch: a tensor if the field is dense, and otherwise a list.
@@ -97,6 +100,21 @@ class Field:
         `record.geometry` is not None.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be mapped back")
+
+    def read(self, arguments: Sequence[str], reader: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """Return the values that arguments of the command line stand for, each with its name.
+
+        It is called for predictions if the reader of the training data names this field.
+
+        Args:
+            arguments: Such as texts, and paths of files and folders.
+            reader: The document of the reader; see `gvt.DataInfo`.
+
+        Raises:
+            UsageError: If an argument is wrong.
+            DataError: If a file cannot be read.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not read from the command line")
 
     def files(self, value: Any, **about: Any) -> list[tuple[str, bytes]]:
         """Return files that show a value to people, each as its suffix and its content.

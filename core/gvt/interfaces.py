@@ -122,10 +122,12 @@ class Backbone(nn.Module):
     Attributes:
         feature_info: (channels, stride) of each map, from the finest to the coarsest.
         reads: Inputs of a batch that are passed to `forward`, in this order.
+        image_size: (H, W) of the images in pixels, for a backbone that takes a single size.
     """
 
     feature_info: FeatureInfo
     reads: tuple[str, ...] = ("image",)
+    image_size: tuple[int, int] | None = None
 
     def forward(self, images: Tensor, /, *more: Any) -> dict[str, Tensor]:
         """Return feature maps, NCHW, for images (N, C, H, W) in [0, 1], or for what it reads."""
@@ -138,11 +140,18 @@ class Head(nn.Module):
     A head is built as `target(feature_info, num_classes, ...)`. Its outputs do not depend on train
     or eval mode, except for those of batch norm and dropout.
 
+    A head implements `tensors`, and then its task can be exported, or `predict`, or both.
+
     Attributes:
         needs: Target keys that a sample must have for this head to learn from it.
+        predicts: The keys of its predictions, such as `("class", "scores")`, in their order. `()`
+            means that they are read from a prediction, and the head has no deployed form.
+        reads: Inputs of the batch that it uses besides the features, such as `("proposals",)`.
     """
 
     needs: tuple[str, ...] = ()
+    predicts: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Any:
         """Return any tree of tensors. It is computed once, and must not use `batch.targets`."""
@@ -153,19 +162,31 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def predict(self, outputs: Any) -> list[Prediction]:
-        """Return one prediction per image, in pixels of the padded canvas."""
-        raise NotImplementedError
+        """Return one prediction per image, in pixels of the padded canvas.
+
+        By default these are the rows of `tensors`. A head whose predictions vary in length, such
+        as a detector, implements it.
+        """
+        tensors = self.tensors(outputs)
+        rows = zip(*tensors.values(), strict=True)
+        return [dict(zip(tensors, row, strict=True)) for row in rows]
+
+    def tensors(self, outputs: Any) -> dict[str, Tensor]:
+        """Return the predictions for a batch by the keys of `predicts`, as tensors.
+
+        The first axis is that of the samples: `scores` (N, K), `semantic` (N, H, W). What varies
+        in length is filled up at the end to a fixed length D, with -1 in `labels` and 0 elsewhere:
+        `boxes` (N, D, 4), `labels` (N, D), `scores` (N, D), `masks` (N, D, H, W).
+
+        It is computed by operations that `torch.export` supports, without loops over the samples,
+        unless the class says that it cannot be exported. In a deployed model `batch.frame.sizes`
+        has one entry, the size (H, W) of all images.
+        """
+        raise NotImplementedError(f"{type(self).__name__} implements neither tensors nor predict")
 
     def metric(self) -> Metric | None:
         """Return a new metric over (predictions, targets), or None if there is none."""
         return None
-
-    def tensors(self, outputs: Any) -> dict[str, Tensor]:
-        """Return the outputs of a deployed head by field, such as `scores` (N, K).
-
-        They are computed by operations that can be exported.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no deployed form")
 
     def decide(self, scores: Tensor) -> Prediction:
         """Return the prediction for an image from the scores of its pixels, (K, H, W).

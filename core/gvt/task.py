@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any, Protocol
 
@@ -158,20 +158,38 @@ class TrainingLoop(Protocol):
 
 @dataclass(frozen=True)
 class Deployed:
-    """The form in which a task is exported.
+    """The form in which a task is exported: a module from tensors to tensors.
 
     Attributes:
-        module: Maps the inputs, in their order, to a tuple of tensors, the outputs in their order.
-        inputs: The field of each input, by name.
-        outputs: The field of each output, by name. Of several heads they are `HEAD/KEY`.
-        dynamic: The axes of inputs and outputs that vary, by their names, each with a symbol: the
-            same symbol stands for the same length.
+        module: Maps the inputs to a tuple of tensors: `module(*inputs)`, both in the order of the
+            names below. It has the weights of the task, and its mode: call `task.eval()` before.
+        inputs: The field of each input, by name. An `image` is (N, C, H, W) float32 in [0, 1],
+            without padding.
+        outputs: The field of each output, by name: `KEY` of the predictions of the only head, or
+            `HEAD/KEY`. Shapes are those of `Head.tensors`, in pixels of the input.
+        dynamic: The axes of each input whose lengths may vary, by its name, each with a symbol,
+            such as `{"image": {0: "batch", 2: "height", 3: "width"}}`. The same symbol stands for
+            the same length.
+        shapes: The shape of one sample of inputs that no data set has, such as latents, by name.
     """
 
     module: nn.Module
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     dynamic: Mapping[str, Mapping[int, str]]
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def dynamic_shapes(self, examples: Sequence[Tensor]) -> Any:
+        """Return the parameter `dynamic_shapes` of `torch.export.export` and `torch.onnx.export`.
+
+        Args:
+            examples: A value of each input, in their order, to export the module with. No axis
+                that varies should be shorter than 2 there, also not in the maps of the module.
+        """
+        shapes: Any = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]
+        for name, example in zip(self.inputs, examples, strict=True):
+            shapes[example] = dict.fromkeys(self.dynamic.get(name, ()), torch.export.Dim.DYNAMIC)
+        return shapes.dynamic_shapes(self.module, tuple(examples))
 
 
 class Task(nn.Module):
@@ -212,6 +230,14 @@ class Task(nn.Module):
         A prediction is `{head: Prediction}`, or the `Prediction` itself for a task without heads.
         """
         raise NotImplementedError(f"{type(self).__name__} makes no predictions")
+
+    def predicts(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of a prediction by head, "" for a task without heads.
+
+        A head without keys does not declare them, and {} is a task that declares none. Then they
+        are read from a prediction.
+        """
+        return {}
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
         """Return the prediction of a head, "" for a task without heads, from scores (K, H, W)."""
@@ -269,7 +295,11 @@ class Task(nn.Module):
         return {}
 
     def deployed(self) -> Deployed:
-        """Return the form in which the task is exported: tensors in, tensors out."""
+        """Return the form in which the task is exported: tensors in, tensors out.
+
+        Raises:
+            NotImplementedError: If it has none; says why.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no deployed form")
 
     def training_step(self, trainer: TrainingLoop, micro_batches: Sequence[Batch]) -> None:

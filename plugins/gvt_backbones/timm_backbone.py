@@ -104,7 +104,7 @@ class Timm(Backbone):
         channels = image_shape[0] if image_shape else image_channels or 3
         if gvt.restoring():
             pretrained, weights = False, None
-        self.network, self._only_size = create(
+        self.network, self.image_size = create(
             model, channels, image_shape and image_shape[1:], output_stride, pretrained, weights
         )
         config, strides = config_of(model), strides_of(self.network)
@@ -114,11 +114,11 @@ class Timm(Backbone):
             self.network.prune_intermediate_layers(self._levels, prune_norm=True)
         side = -(-64 // strides[-1]) * strides[-1]
         usual = [(side, side), config["input_size"][1:]]
-        maps, size = self._probed(channels, [self._only_size] if self._only_size else usual)
+        maps, size = self._probed(channels, [self.image_size] if self.image_size else usual)
         stride_of = {FINAL: strides[-1], **{_name(n): s for n, s in enumerate(strides)}}
         names = [*map(_name, self._levels), *([FINAL] if final else [])]
         self.feature_info = {n: (maps[n].shape[1], stride_of[n]) for n in names}
-        self._divisor = strides[-1] if self._only_size else self._required_multiple(maps, size)
+        self._divisor = strides[-1] if self.image_size else self._required_multiple(maps, size)
         leave_out(self.network, parameters_behind(maps[name] for name in names))
         if weights is not None:
             check_all_there(self.network, weights, model)
@@ -140,13 +140,14 @@ class Timm(Backbone):
         """
         height, width = images.shape[-2:]
         down, right = -height % self._divisor, -width % self._divisor
-        if self._only_size not in (None, (height + down, width + right)):
+        if self.image_size not in (None, (height + down, width + right)):
             raise ValueError(
-                f"{self._name} is built for images of {_written(self._only_size)} pixels, and "
+                f"{self._name} is built for images of {_written(self.image_size)} pixels, and "
                 f"these have {_written((height, width))}; give data.size"
             )
         images = self.normalise(images)
-        if not (down or right):
+        # An exported program has no branch on sizes; without padding, nothing is cut off below.
+        if self._divisor == 1 or not (torch.compiler.is_exporting() or down or right):
             return self._maps(images, self._levels)
         maps = self._maps(F.pad(images, (0, right, 0, down)), self._levels)
         for name, (_, stride) in self.feature_info.items():

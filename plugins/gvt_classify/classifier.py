@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from gvt import Loss, Metric, PassedTo, StackedMetric, Targets
+from gvt import Batch, Loss, Metric, PassedTo, StackedMetric, Targets
 
 from .dense import DenseHead
 
@@ -29,14 +29,19 @@ class Classifier(DenseHead):
         loss: Loss of logits (N, num_classes) and class indices (N,), or shares (N, num_classes);
             cross entropy by default.
         metrics: Further metrics by name, of predicted and true class indices, (N,) each.
+        one_logit: Whether two classes have one logit, that of the second class against the first.
+            The cross entropy is then the binary cross entropy.
         **dense: Parameters of `DenseHead`.
 
     Raises:
         ValueError: If the class weights do not fit the data, parameters of the cross entropy are
-            combined with another loss, or the weights do not fit.
+            combined with another loss, `one_logit` is set for other than two classes, or the
+            weights do not fit.
     """
 
     needs = ("class",)
+    predicts = ("class", "scores")
+    exports = ("torch",)
 
     def __init__(
         self,
@@ -47,9 +52,13 @@ class Classifier(DenseHead):
         class_counts: tuple[int, ...] | None = None,
         loss: Loss | None = None,
         metrics: dict[str, Metric] | None = None,
+        one_logit: bool = False,
         **dense: Annotated[Any, PassedTo(DenseHead)],
     ) -> None:
-        super().__init__(feature_info, num_classes, **dense)
+        if one_logit and num_classes != 2:
+            raise ValueError(f"one_logit is for two classes, and the data has {num_classes}")
+        super().__init__(feature_info, 1 if one_logit else num_classes, **dense)
+        self.num_classes, self.one_logit = num_classes, one_logit
         if loss is not None and (class_weights is not None or label_smoothing):
             raise ValueError(
                 "class_weights and label_smoothing are for the cross entropy; set them in loss"
@@ -61,6 +70,11 @@ class Classifier(DenseHead):
         self.register_buffer("class_weights", factors, persistent=False)
         self.class_weights: Tensor | None
 
+    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Return logits (N, num_classes); with `one_logit`, that of the first class is 0."""
+        logits = super().forward(features, batch)
+        return F.pad(logits, (1, 0)) if self.one_logit else logits
+
     def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Return the mean `cross_entropy`, computed in float32, or the value of `loss`."""
         truth = targets["class"]
@@ -71,11 +85,9 @@ class Classifier(DenseHead):
         )
         return {"cross_entropy": value}
 
-    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return for each image its `class` () and `scores` (num_classes,), which sum to 1."""
-        scores = outputs.float().softmax(dim=1)
-        best = outputs.argmax(dim=1)
-        return [{"class": c, "scores": s} for c, s in zip(best, scores, strict=True)]
+    def tensors(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Return `class` (N,) and `scores` (N, num_classes), which sum to 1 for each image."""
+        return {"class": outputs.argmax(dim=1), "scores": outputs.float().softmax(dim=1)}
 
     def metric(self) -> StackedMetric:
         """Return `accuracy`, `precision`, `recall`, `f1` and the table `confusion`.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 import gvt
 from gvt import Batch, Dropout, Head, PathText
-from gvt.vision.padding import pooled, seen_frame
+from gvt.vision.padding import is_padded, pooled, seen_frame, without_padding
 
 
 class DenseHead(Head):
@@ -23,8 +24,10 @@ class DenseHead(Head):
         feature_info: The (channels, stride) of each feature map, the coarsest last.
         num_classes: Number of classes.
         hidden: Widths of hidden dense layers, with ReLU.
-        grid: Side of the grid that the map is averaged to before it is flattened; 1 is global
-            average pooling. A map of that size is not changed. Padding is left out.
+        grid: Side of the grid that the map is pooled to before it is flattened; 1 is global
+            pooling. A map of that size is not changed. Padding is left out.
+        pool: `mean` averages the map to the grid; `max` takes the maximum, such as for texts, where
+            one word may decide.
         dropout: Share of the last dense layer's inputs dropped in training.
         weights: A safetensors file written by `gvt import`, for the weights of the last layer;
             requires `hidden=[]` and `grid=1`. It is not read when a checkpoint is loaded.
@@ -47,10 +50,12 @@ class DenseHead(Head):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         weights: PathText | None = None,
         ignore_padding: bool = True,
+        pool: Literal["mean", "max"] = "mean",
     ) -> None:
         super().__init__()
         self.feature, (channels, self.stride) = list(feature_info.items())[-1]
-        self.num_classes, self.grid, self.ignore_padding = num_classes, grid, ignore_padding
+        self.num_classes, self.grid, self.pool = num_classes, grid, pool
+        self.ignore_padding = ignore_padding
         layers: list[nn.Module] = [nn.Flatten()]
         width = channels * grid * grid
         for next_width in hidden:
@@ -67,10 +72,15 @@ class DenseHead(Head):
 
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """Return logits (N, num_classes)."""
-        frame = seen_frame(batch.frame, self.ignore_padding)
-        feature = pooled(features[self.feature], self.stride, frame, self.grid)
-        logits: Tensor = self.layers(feature)
+        logits: Tensor = self.layers(self._pooled(features[self.feature], batch))
         return logits
+
+    def _pooled(self, feature: Tensor, batch: Batch) -> Tensor:
+        frame = seen_frame(batch.frame, self.ignore_padding)
+        if self.pool == "mean":
+            return pooled(feature, self.stride, frame, self.grid)
+        parts = without_padding(feature, self.stride, frame) if is_padded(frame) else [feature]
+        return torch.cat([F.adaptive_max_pool2d(part, self.grid) for part in parts])
 
 
 def load_classifier(path: Path, layer: nn.Linear) -> None:

@@ -33,6 +33,8 @@ class MultiLabelClassifier(DenseHead):
     """
 
     needs = ("labels",)
+    predicts = ("labels", "scores")
+    exports = ("torch",)
 
     def __init__(
         self,
@@ -69,9 +71,16 @@ class MultiLabelClassifier(DenseHead):
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
         """Return for each image its `labels` (M,) and `scores` (num_classes,)."""
         return [
-            {"labels": (scores > self.threshold).nonzero().flatten(), "scores": scores}
-            for scores in outputs.float().sigmoid()
+            {**prediction, "labels": prediction["labels"][prediction["labels"] >= 0]}
+            for prediction in super().predict(outputs)
         ]
+
+    def tensors(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Return `labels` (N, num_classes), ascending with -1 at the end, and `scores`."""
+        scores = outputs.float().sigmoid()
+        numbers = torch.arange(self.num_classes, device=scores.device)
+        labels = numbers.where(scores > self.threshold, self.num_classes).sort(dim=1).values
+        return {"labels": labels.masked_fill(labels == self.num_classes, -1), "scores": scores}
 
     def metric(self) -> Metric:
         """Return `mean_average_precision`, `precision`, `recall`, `f1`: means over the classes.

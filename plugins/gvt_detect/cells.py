@@ -58,8 +58,9 @@ def without_padding(
         stride: Pixels of the image to a cell of the map.
         frame: Sizes of the images.
     """
-    parts, sizes = feature.split(1), frame.sizes
-    if not padding.is_padded(frame):
+    if padding.is_padded(frame):
+        parts, sizes = feature.split(1), frame.sizes
+    else:
         parts, sizes = (feature,), (frame.canvas,)
     rows, columns = feature.shape[-2:]
     outputs = []

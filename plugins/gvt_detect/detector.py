@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gvt import Head, Metric
 
-from .detections import Selection, detections
+from .detections import Selection, detections, detections_of_batch
 
 
 class Detector(Head):
@@ -22,7 +22,6 @@ class Detector(Head):
 
     Attributes:
         losses: Names of the losses that can have a weight.
-        candidates: Most boxes of a class in non-maximum suppression.
 
     Raises:
         ValueError: If `weights` names an unknown loss.
@@ -30,8 +29,8 @@ class Detector(Head):
 
     padding_reach = 0
     needs: tuple[str, ...] = ("boxes", "labels")
+    predicts: tuple[str, ...] = ("boxes", "labels", "scores")
     losses: tuple[str, ...] = ()
-    candidates: int = 1000
 
     def __init__(
         self,
@@ -56,9 +55,36 @@ class Detector(Head):
 
         return mistakes(predictions, targets)
 
-    def _best(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> dict[str, Any]:
-        """Return one image's `detections` with the parameters of this head."""
-        return detections(boxes, scores, size, self.selection, self.candidates)
-
     def _weighted(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self.weights.get(name, 1.0) * loss for name, loss in losses.items()}
+
+
+class OneStage(Detector):
+    """Base class of detectors that score boxes all over the image, and select the best of them.
+
+    Attributes:
+        candidates: Most boxes of a class in non-maximum suppression.
+    """
+
+    exports = ("torch",)
+    candidates: int = 1000
+
+    def scored(self, outputs: Any) -> tuple[Tensor, Tensor]:
+        """Return boxes (N, A, 4) in pixels, and the scores of their classes (N, A, K).
+
+        Scores are 0 for boxes in the padding.
+        """
+        raise NotImplementedError
+
+    def predict(self, outputs: Any) -> list[dict[str, Any]]:
+        """Return the `boxes`, `labels` and `scores` of each image, by descending score."""
+        return [
+            detections(boxes, scores, size, self.selection, self.candidates)
+            for boxes, scores, size in zip(*self.scored(outputs), outputs.sizes, strict=True)
+        ]
+
+    def tensors(self, outputs: Any) -> dict[str, Tensor]:
+        """Return `boxes` (N, D, 4), `labels` (N, D) and `scores` (N, D) of the D best boxes."""
+        boxes, scores = self.scored(outputs)
+        (size,) = outputs.sizes
+        return detections_of_batch(boxes, scores, size, self.selection, self.candidates)

@@ -14,6 +14,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_pool
 
 from gvt import Batch, PassedTo, Targets
 
+from .detections import sizes_of
 from .maps import check_sizes
 from .proposing import Proposer, proposals_of
 from .regions import RegionDetector, RegionSettings
@@ -62,6 +63,8 @@ class FastRCNN(RegionDetector):
             an unknown loss.
     """
 
+    reads = ("proposals",)
+
     def __init__(
         self,
         feature_info: Mapping[str, tuple[int, int]],
@@ -95,7 +98,7 @@ class FastRCNN(RegionDetector):
         check_sizes(map_sizes, self.strides, batch.frame.canvas)
         maps = {name: features[name].float() for name in self.roi_heads.box_roi_pool.featmap_names}
         proposals = proposals_of(batch, self.proposer, self.proposals)
-        return Outputs(maps, proposals, list(batch.frame.sizes))
+        return Outputs(maps, proposals, sizes_of(batch.frame, len(batch)))
 
     def loss(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
         """Return the losses `classification` and `box`, weighted."""

@@ -20,7 +20,7 @@ from gvt import Batch, PassedTo, Targets
 
 from .cells import without_padding
 from .detections import Selection, inside
-from .detector import Detector
+from .detector import OneStage
 from .maps import check_sizes, chosen
 from .places import Places, of_truth, places_of
 from .rpn import full_precision
@@ -56,7 +56,7 @@ class Outputs(NamedTuple):
     sizes: tuple[tuple[int, int], ...]
 
 
-class FCOS(Detector):
+class FCOS(OneStage):
     """FCOS on any backbone: anchor-free detection in one stage, built from torchvision's layers.
 
     Tian et al. 2019, https://arxiv.org/abs/1904.01355, with the authors' later improvements
@@ -161,16 +161,11 @@ class FCOS(Detector):
         losses = self._losses(outputs, torch.stack(labels), torch.cat(matched_boxes))
         return self._weighted(losses)
 
-    def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return the `boxes`, `labels` and `scores` of each image, by descending score."""
+    def scored(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        """Return the box of each point (N, A, 4), and the scores of its classes (N, A, K)."""
         scores = (outputs.logits.sigmoid() * outputs.centerness.sigmoid()[..., None]).sqrt()
         boxes = self.box_coder.decode(outputs.deltas, outputs.places.boxes)
-        return [
-            self._best(image_boxes[within], image_scores[within], size)
-            for image_boxes, image_scores, within, size in zip(
-                boxes, scores, outputs.inside, outputs.sizes, strict=True
-            )
-        ]
+        return boxes, scores.masked_fill(~outputs.inside[..., None], 0)
 
     def _losses(self, outputs: Outputs, labels: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Return the losses, divided by the number of points with an object.

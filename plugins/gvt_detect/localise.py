@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torchvision.ops import box_convert, clip_boxes_to_image, generalized_box_iou_loss
+from torchvision.ops import box_convert, generalized_box_iou_loss
 
 from gvt import Batch, Dropout, Head, Metric, Targets
 
 from .cells import map_to_look_at, pooled
+from .detections import scales
 from .localisation_metric import LocalisationMetric, mislocalised, the_object
 from .rpn import full_precision
 from .types import Share
@@ -59,6 +60,8 @@ class Localise(Head):
     """
 
     needs = ("boxes", "labels")
+    predicts = ("boxes", "labels", "scores")
+    exports = ("torch",)
     padding_reach = 0
 
     def __init__(
@@ -115,18 +118,13 @@ class Localise(Head):
         classification = F.cross_entropy(outputs.logits[rows], labels)
         return {"classification": (1 - self.weight) * classification, "box": self.weight * box}
 
-    def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return `boxes` (1, 4) in pixels, `labels` (1,) and `scores` (1,) of each image."""
-        scores, labels = outputs.logits.softmax(dim=1).max(dim=1)
-        corners = box_convert(outputs.boxes, "cxcywh", "xyxy") * _scales(outputs)
-        return [
-            {
-                "boxes": clip_boxes_to_image(corners[[row]], size),
-                "labels": labels[[row]],
-                "scores": scores[[row]],
-            }
-            for row, size in enumerate(outputs.sizes)
-        ]
+    def tensors(self, outputs: Outputs) -> dict[str, Tensor]:
+        """Return `boxes` (N, 1, 4) in pixels, `labels` (N, 1) and `scores` (N, 1)."""
+        scores, labels = outputs.logits.softmax(dim=1).max(dim=1, keepdim=True)
+        limits = scales(outputs.sizes, outputs.boxes)
+        corners = box_convert(outputs.boxes, "cxcywh", "xyxy") * limits
+        boxes = corners.clamp(min=0).minimum(limits)
+        return {"boxes": boxes[:, None], "labels": labels, "scores": scores}
 
     def metric(self) -> Metric:
         """Return `accuracy`, `iou` and `localised`."""
@@ -149,11 +147,5 @@ class Localise(Head):
                 labels.append(image_labels[index])
                 boxes = torch.cat([boxes, image_boxes[index][None].float()])
         indices = torch.tensor(rows, dtype=torch.int64, device=device)
-        truth = box_convert(boxes, "xyxy", "cxcywh") / _scales(outputs)[indices]
+        truth = box_convert(boxes, "xyxy", "cxcywh") / scales(outputs.sizes, boxes)[indices]
         return indices, torch.stack(labels) if labels else indices, truth
-
-
-def _scales(outputs: Outputs) -> Tensor:
-    """Return the factors from relative coordinates to pixels of each image, (N, 4)."""
-    height, width = outputs.boxes.new_tensor(outputs.sizes).T
-    return torch.stack([width, height, width, height], dim=1)

@@ -46,6 +46,7 @@ class MaskRCNN(FasterRCNN):
     """
 
     needs = ("boxes", "labels", "masks")
+    predicts = (*FasterRCNN.predicts, "masks")
     losses = (*FasterRCNN.losses, "mask")
 
     def __init__(

@@ -52,7 +52,7 @@ def places_of(
         rows, columns = torch.meshgrid(y, x, indexing="ij")
         points = torch.stack([columns.flatten(), rows.flatten()], dim=1)
         boxes = torch.cat([points - stride / 2, points + stride / 2], dim=1)
-        limits = [points.new_full((len(points),), limit) for limit in (least, most)]
+        limits = [torch.full_like(points[:, 0], limit) for limit in (least, most)]
         levels.append(Places(points, boxes, *limits))
     return Places(*(torch.cat(parts) for parts in zip(*levels, strict=True)))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torchvision import tv_tensors
@@ -20,6 +20,7 @@ class ProposalField(Field):
     """Proposals (P, 4) float32 xyxy, in pixels of the image."""
 
     is_spatial = True
+    varying: ClassVar[Mapping[int, str]] = {1: "proposals"}
 
     def wrapped(self, value: Any, size: tuple[int, int]) -> Any:
         """Return the proposals in a type that no transform takes for that of objects."""

@@ -12,6 +12,8 @@ from torchvision.ops import clip_boxes_to_image
 
 from gvt import Batch, ConfigError, DataError
 
+from .detections import sizes_of
+
 Proposer = Literal["selective_search", "selective_search_quality", "windows"]
 """`selective_search` (Uijlings et al. 2013) in its fast form, `selective_search_quality`, its
 thorough form, which takes several times as long, or `windows`, the same for all images of a
@@ -50,9 +52,8 @@ def proposals_of(batch: Batch, proposer: Proposer, most: int) -> list[Tensor]:
         DataError: If the proposals of the data are not (P, 4) for each image.
     """
     proposals = []
-    for image, size, data in zip(
-        batch.images, batch.frame.sizes, _data_proposals(batch), strict=True
-    ):
+    sizes = sizes_of(batch.frame, len(batch))
+    for image, size, data in zip(batch.images, sizes, _data_proposals(batch), strict=True):
         boxes = data
         if boxes is None:
             boxes = proposals_in(image[:, : size[0], : size[1]], proposer, most)

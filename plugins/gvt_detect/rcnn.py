@@ -12,10 +12,10 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder
 
-from gvt import Backbone, Batch, PassedTo, Phase, Step, Task
+from gvt import Backbone, Batch, Deployed, Frame, PassedTo, Phase, Step, Task
 
 from .crops import crops
-from .detections import Selection, detections
+from .detections import Selection, detections, filled_up
 from .metrics import DetectionMetric, mistakes
 from .proposing import Proposer, proposals_of
 from .rcnn_examples import Examples, sampled
@@ -146,6 +146,25 @@ class RCNN(Task):
                     predictions.append(self._detections(torch.cat(vectors), boxes, image))
         return predictions
 
+    def predicts(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of the predictions."""
+        return {"": ("boxes", "labels", "scores")}
+
+    def deployed(self) -> Deployed:
+        """Return the task with proposals as an input, (N, P, 4) in pixels; zeros are left out.
+
+        It cannot be exported as a graph, since crops are classified image by image.
+        """
+        return Deployed(
+            _OfProposals(self),
+            {key: key for key in ("image", "proposals")},
+            {key: key for key in ("boxes", "labels", "scores")},
+            {
+                "image": {0: "batch", 2: "height", 3: "width"},
+                "proposals": {0: "batch", 1: "proposals"},
+            },
+        )
+
     def evaluate(
         self, batch: Batch, step: Step
     ) -> tuple[list[dict[str, Any]], dict[str, tuple[Tensor, int]]]:
@@ -233,6 +252,20 @@ class RCNN(Task):
             (image.shape[-2], image.shape[-1]),
             self.selection,
         )
+
+
+class _OfProposals(nn.Module):
+    """R-CNN as a function of images and proposals."""
+
+    def __init__(self, task: RCNN) -> None:
+        super().__init__()
+        self.task = task
+
+    def forward(self, images: Tensor, proposals: Tensor) -> tuple[Tensor, ...]:
+        """Return boxes (N, D, 4), labels (N, D) and scores (N, D), labels filled up with -1."""
+        batch = Batch({"image": images, "proposals": proposals}, Frame.of(images))
+        predictions = self.task.predict(batch)
+        return (*filled_up(predictions, self.task.selection.max_detections).values(),)
 
 
 class _LabelledMetric(DetectionMetric):

@@ -15,7 +15,7 @@ from torchvision.ops import generalized_box_iou_loss
 
 from gvt import Targets
 
-from .detections import Selection
+from .detections import Selection, filled_up
 from .detector import Detector
 from .maps import chosen, region_pooler
 from .rpn import full_precision
@@ -144,6 +144,13 @@ class RegionDetector(Detector):
             nms_thresh=1.0 if soft else settings.nms,
             detections_per_img=None if soft else settings.max_detections,
         )
+
+    def tensors(self, outputs: Any) -> dict[str, Tensor]:
+        """Return `boxes` (N, D, 4), `labels` (N, D) and `scores` (N, D) of the D best boxes.
+
+        It cannot be exported, since proposals and regions are selected image by image.
+        """
+        return filled_up(self.predict(outputs), self.settings.max_detections)
 
     def region_losses(
         self, outputs: Any, regions: Regions, truth: list[dict[str, Tensor]]

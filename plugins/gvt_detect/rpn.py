@@ -21,7 +21,7 @@ from torchvision.models.detection.rpn import (
 from gvt import Frame
 from gvt.vision.padding import blanked, seen_frame
 
-from .detections import inside
+from .detections import inside, sizes_of
 from .maps import check_sizes
 from .types import Share
 
@@ -134,6 +134,7 @@ class ProposalNetwork(RegionProposalNetwork):
         Raises:
             ConfigError: If a map covers more than the image.
         """
+        images = sizes_of(frame, len(maps[0]))
         sizes = [feature.shape[-2:] for feature in maps]
         check_sizes(sizes, self.strides, frame.canvas)
         device = maps[0].device
@@ -146,11 +147,10 @@ class ProposalNetwork(RegionProposalNetwork):
             counts = [logits[0].numel() for logits in objectness]
             flat, flat_deltas = concat_box_prediction_layers(objectness, deltas)
             anchors = self._grid(sizes, device)
-            count = len(frame.sizes)
-            boxes = self.box_coder.decode(flat_deltas.detach(), [anchors] * count)
-        within = inside((anchors[:, :2] + anchors[:, 2:]) / 2, frame.sizes)
-        boxes = boxes.view(count, -1, 4)
-        return Proposals(flat, flat_deltas, anchors, within, boxes, counts, list(frame.sizes))
+            boxes = self.box_coder.decode(flat_deltas.detach(), [anchors] * len(images))
+        within = inside((anchors[:, :2] + anchors[:, 2:]) / 2, images)
+        boxes = boxes.view(len(images), -1, 4)
+        return Proposals(flat, flat_deltas, anchors, within, boxes, counts, images)
 
     def kept(self, outputs: Proposals, training: bool) -> list[Tensor]:
         """Return the proposals of each image, (M, 4) clipped to it, the most likely first.

@@ -21,7 +21,7 @@ from gvt import Batch, PassedTo, Targets
 from gvt.vision.padding import blanked, seen_frame
 
 from .detections import Selection, inside
-from .detector import Detector
+from .detector import OneStage
 from .maps import check_sizes, of_each_stride
 from .rpn import full_precision
 from .types import Share
@@ -54,7 +54,7 @@ class Outputs(NamedTuple):
     sizes: tuple[tuple[int, int], ...]
 
 
-class SSD(Detector):
+class SSD(OneStage):
     """Single Shot MultiBox Detector on any backbone, built from torchvision's layers.
 
     Liu et al. 2016, https://arxiv.org/abs/1512.02325. The feature maps may differ in width;
@@ -182,19 +182,12 @@ class SSD(Detector):
         count = max(sum(map(len, target_deltas)), 1)
         return self._weighted({"classification": classification / count, "box": box / count})
 
-    def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return the `boxes`, `labels` and `scores` of each image, by descending score."""
+    def scored(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        """Return the changed default boxes (N, A, 4), and the scores of the classes (N, A, K)."""
         scores = outputs.logits.softmax(dim=2)[..., 1:]
-        return [
-            self._best(
-                self.box_coder.decode_single(deltas[within], outputs.boxes[within]),
-                class_scores[within],
-                size,
-            )
-            for deltas, class_scores, within, size in zip(
-                outputs.deltas, scores, outputs.inside, outputs.sizes, strict=True
-            )
-        ]
+        defaults = outputs.boxes.expand_as(outputs.deltas).flatten(0, 1)
+        boxes = self.box_coder.decode_single(outputs.deltas.flatten(0, 1), defaults)
+        return boxes.view_as(outputs.deltas), scores.masked_fill(~outputs.inside[..., None], 0)
 
     def _classification(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """Return the summed cross entropy of all positives and the hardest negatives.

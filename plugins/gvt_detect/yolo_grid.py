@@ -15,8 +15,8 @@ from torchvision.ops import box_convert
 from gvt import Batch, Dropout, PassedTo, Targets
 
 from .cells import map_to_look_at, pooled
-from .detections import Selection
-from .detector import Detector
+from .detections import Selection, scales
+from .detector import OneStage
 from .rpn import full_precision
 
 LEAK = 0.1
@@ -53,7 +53,7 @@ class Objects(NamedTuple):
     labels: Tensor
 
 
-class YOLOGrid(Detector):
+class YOLOGrid(OneStage):
     """YOLO, version 1, on any backbone (Redmon et al. 2016, https://arxiv.org/abs/1506.02640).
 
     A grid of S x S cells covers each image without its padding, so predictions do not depend on
@@ -139,7 +139,10 @@ class YOLOGrid(Detector):
             cells = self.last(hidden.float())
         if cells.ndim == 4:
             cells = cells.permute(0, 2, 3, 1)
-        return Outputs(cells.reshape(len(cells), self.grid, self.grid, -1), batch.frame.sizes)
+        return Outputs(
+            cells.reshape(-1, self.grid, self.grid, self.boxes * 5 + self.num_classes),
+            batch.frame.sizes,
+        )
 
     def loss(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
         """Return the paper's `coordinates`, `confidence`, `no_object` and `classes`, weighted."""
@@ -159,8 +162,8 @@ class YOLOGrid(Detector):
         }
         return {name: loss / len(boxes) for name, loss in losses.items()}
 
-    def predict(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return the `boxes`, `labels` and `scores` of each image, by descending score.
+    def scored(self, outputs: Outputs) -> tuple[Tensor, Tensor]:
+        """Return all boxes (N, S * S * B, 4), and the scores of their classes.
 
         A score is the confidence of a box times the class probability of its cell.
         """
@@ -170,15 +173,8 @@ class YOLOGrid(Detector):
         scores = confidence[..., None] * probability[:, :, None]
         shares = _shares(boxes, self.grid)
         shares[..., :2] += self._corners_of_cells(shares) / self.grid
-        corners = box_convert(shares, "cxcywh", "xyxy")
-        return [
-            self._best(
-                image_boxes.flatten(0, 1) * image_boxes.new_tensor([size[1], size[0]] * 2),
-                score.flatten(0, 1),
-                size,
-            )
-            for image_boxes, score, size in zip(corners, scores, outputs.sizes, strict=True)
-        ]
+        corners = box_convert(shares, "cxcywh", "xyxy").flatten(1, 2)
+        return corners * scales(outputs.sizes, corners)[:, None], scores.flatten(1, 2)
 
     def _initialise_boxes(self) -> None:
         """Initialise the boxes in the middle of their cells, from small to large.

@@ -29,6 +29,8 @@ class Realness(Head):
     """
 
     needs = ("real",)
+    predicts = ("real", "scores")
+    exports = ("torch",)
     padding_reach = 0
     gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"ignore_padding": False}
 
@@ -60,10 +62,10 @@ class Realness(Head):
         truth = _stacked(targets["real"]).to(outputs.device, torch.float32)
         return {"binary_cross_entropy": F.binary_cross_entropy_with_logits(outputs.float(), truth)}
 
-    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return for each image `real` (), 1 or 0, and `scores` (), the probability of real."""
+    def tensors(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Return `real` (N,), 1 or 0, and `scores` (N,), the probability of real."""
         scores = outputs.float().sigmoid()
-        return [{"real": (s > 0.5).long(), "scores": s} for s in scores]
+        return {"real": (scores > 0.5).long(), "scores": scores}
 
     def metric(self) -> StackedMetric:
         """Return `accuracy`, the share of correct predictions."""

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from gvt import (
     Batch,
+    Deployed,
     Discriminator,
     Generator,
     Metric,
@@ -65,6 +66,8 @@ class GAN(Task):
             discriminator does not predict classes, the discriminator takes images of another range,
             or it predicts other targets and `together` is set.
     """
+
+    exports = ("torch",)
 
     def __init__(
         self,
@@ -125,6 +128,25 @@ class GAN(Task):
         """Return the discriminator's predictions of other targets for each image."""
         task = supervised(self.discriminator)
         return super().predict(batch) if task is None else task.predict(batch)
+
+    def predicts(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of the discriminator's predictions of other targets, by head."""
+        task = supervised(self.discriminator)
+        return {} if task is None else task.predicts()
+
+    def deployed(self) -> Deployed:
+        """Return the generator: latents, and classes if it is conditional, to images in [0, 1].
+
+        Its inputs are `latent` (N, *latent_shape) float32, normal noise, and `class` (N,) int64.
+        """
+        inputs = ("latent", "class") if self.classes else ("latent",)
+        return Deployed(
+            _Generated(self),
+            {name: name for name in inputs},
+            {"image": "image"},
+            {name: {0: "batch"} for name in inputs},
+            {"latent": self.generator.latent_shape},
+        )
 
     def decide(self, head: str, scores: Tensor) -> dict[str, Any]:
         """Return the decision of a further head of the discriminator on scores (K, H, W)."""
@@ -279,6 +301,19 @@ class GAN(Task):
         if low == high:
             return _cross_entropy(logits, low)
         return _cross_entropy(logits, low + (high - low) * step.rand(len(logits)))
+
+
+class _Generated(nn.Module):
+    """The generator of a task, with images in [0, 1]."""
+
+    def __init__(self, task: GAN) -> None:
+        super().__init__()
+        self.generator = task.generator
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor]:
+        """Return images (N, C, H, W) for latents, and classes if it is conditional."""
+        images = self.generator(*inputs).float()
+        return (between(self.generator.image_range, (0.0, 1.0), images).clamp(0, 1),)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor | float) -> Tensor:

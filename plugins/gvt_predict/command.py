@@ -16,7 +16,7 @@ _ANSWER = b"\nfinishing this image; press again to stop at once\n"
 _IS_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=").match
 
 
-@click.command(short_help="Run a trained model on your own images.")
+@click.command(short_help="Run a trained model on your own images, or texts.")
 @click.argument("trained")
 @click.argument("words", nargs=-1, required=True, metavar="FILES_OR_FOLDERS... [KEY=VALUE]...")
 @click.option(
@@ -37,17 +37,19 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
     objects of at least predict.score, and predictions.json with all objects as COCO results. It
     always gets predictions.jsonl, one line for each image.
 
+    If the model reads texts, FILES are sentences in quotation marks, text files, or folders.
+
     KEY=VALUE changes predict.tile, predict.overlap, predict.flips, predict.score,
     predict.batch_size or device; for a recipe, any setting.
     """
     from gvt import DataError, Interrupted
     from gvt.loop import stop_requests
-    from gvt_predict.predict import Job
+    from gvt_predict.predict import open_job
     from gvt_predict.result import text_of
 
     overrides = [w for w in words if _IS_OVERRIDE(w) and not Path(w).exists()]
     files = [w for w in words if w not in overrides]
-    job = Job(trained, files, overrides, out, averaged=not raw, writes_places=True)
+    job = open_job(trained, files, overrides, out, averaged=not raw, writes_places=True)
     total, done, broken = len(job.sources), 0, 0
     with stop_requests(_ANSWER) as request:
         for predicted in job:
@@ -60,7 +62,7 @@ def predict(trained: str, words: tuple[str, ...], out: Path | None, raw: bool) -
             if job.out is None and Screen.of(sys.stdout).was_left:
                 return  # the reader closed the pipe, as in `| head`
             if request.made and done < total:
-                raise Interrupted(f"stopped after {done} of {total} images")
+                raise Interrupted(f"stopped after {done} of {total} {job.noun}")
     if job.out is not None and broken < total:
         emit(f"written to {job.out}", err=True)
     if broken:

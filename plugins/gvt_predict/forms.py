@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from torch import Tensor
-
-from gvt import Prediction, UsageError
-from gvt.geometry import is_spatial, scores_of_pixels
-from gvt.predictions import by_head
+from gvt import DataInfo, UsageError
 from gvt.vision.drawing import MOST_CLASSES
 
 
@@ -19,8 +14,9 @@ class Form:
     """The form of a head's predictions.
 
     Attributes:
-        key: `class` or `labels` for images, `semantic` or `masks` for pixels, `boxes` for objects.
-        channels: Number of scores of an image, of a pixel, or of an object.
+        key: `class` or `labels` for whole samples, `semantic` or `masks` for pixels, `boxes` for
+            objects.
+        channels: Number of scores of a sample, of a pixel, or of an object.
     """
 
     key: str
@@ -37,33 +33,45 @@ class Form:
         return self.key == "boxes"
 
 
-def forms_of(prediction: Prediction) -> dict[str, Form]:
-    """Return the form of each head's prediction by the head's name.
+def forms_of(keys: Mapping[str, Sequence[str]], info: DataInfo) -> dict[str, Form]:
+    """Return the form of each head's predictions by the head's name.
+
+    Args:
+        keys: Keys of a prediction by head, as `gvt.Task.predicts` returns them.
+        info: Information about the data.
 
     Raises:
-        UsageError: If a prediction is neither for an image, nor for pixels, nor for objects.
+        UsageError: If a prediction is neither for a sample, nor for pixels, nor for objects, or has
+            more classes of pixels than a PNG can have.
     """
-    parts = by_head(prediction)
-    return {h: _form(f"head {h}: " if len(parts) > 1 else "", p) for h, p in parts.items()}
+    return {h: _form(f"head {h}: " if len(keys) > 1 else "", k, info) for h, k in keys.items()}
 
 
-def _form(place: str, part: Mapping[str, Any]) -> Form:
-    scores = part.get("scores")
-    dense = scores_of_pixels(part)
-    if dense is not None:
-        if len(dense) > MOST_CLASSES:
-            raise UsageError(
-                f"{place}has {len(dense)} classes of pixels, but the PNG of a mask can have at "
-                f"most {MOST_CLASSES}"
-            )
-        return Form("semantic" if "semantic" in part else "masks", len(dense))
-    if isinstance(scores, Tensor) and scores.ndim == 1:
-        if {"boxes", "labels"} <= part.keys():
-            return Form("boxes", 1)
-        for key in ("class", "labels"):
-            if key in part and not is_spatial(part):
-                return Form(key, len(scores))
+def _form(place: str, keys: Sequence[str], info: DataInfo) -> Form:
+    count = len(info.classes)
+    # The first one counts: objects have labels and may have masks, and masks have labels, too.
+    for key, others in _FORMS.items():
+        if {key, "scores", *others} <= {*keys}:
+            if key == "boxes":
+                return Form(key, 1)
+            form = Form(key, count + (info.background and key == "semantic"))
+            if form.is_dense and form.channels > MOST_CLASSES:
+                raise UsageError(
+                    f"{place}has {form.channels} classes of pixels, but the PNG of a mask can have "
+                    f"at most {MOST_CLASSES}"
+                )
+            return form
     raise UsageError(
-        f"{place}predictions of {', '.join(part) or 'nothing'} cannot be written; supported are "
+        f"{place}predictions of {', '.join(keys) or 'nothing'} cannot be written; supported are "
         "scores for the classes of the image, for those of each pixel, or for boxes with labels"
     )
+
+
+_FORMS: dict[str, tuple[str, ...]] = {
+    "semantic": (),
+    "boxes": ("labels",),
+    "masks": ("labels",),
+    "class": (),
+    "labels": (),
+}
+"""The keys that decide on a form, with those that it needs besides `scores`."""

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from gvt import DataError, Prediction
+from gvt import DataError, Opened, Prediction
 from gvt import open as open_trained
 from gvt.device import keep_freed_memory
 from gvt.printable import printable
@@ -19,6 +19,7 @@ from gvt_predict.objects import Objects
 from gvt_predict.predictor import Predictor
 from gvt_predict.result import Predicted, summary_of
 from gvt_predict.settings import PredictConfig
+from gvt_predict.values import ValueJob
 from gvt_predict.writing import Writer, Written, check_folder
 
 CHANGEABLE = ("predict", "device")
@@ -72,7 +73,8 @@ def predict(
 
     Args:
         trained: Run folder, checkpoint, or recipe with pretrained weights.
-        files: Image files, and folders to search for images.
+        files: Image files, and folders to search for images. For a model of texts: texts, text
+            files, and folders of them.
         overrides: Overrides such as `predict.flips=true` or `device=cpu`; for a recipe, any.
         out: Folder for the files above. Without it, masks are returned.
         averaged: Whether to use the moving average of the weights, if there is one.
@@ -87,11 +89,19 @@ def predict(
         OutOfMemoryError: If a tile does not fit into the memory of the device.
     """
     paths = [files] if isinstance(files, str | os.PathLike) else files
-    return list(Job(trained, paths, overrides, out, averaged=averaged))
+    return list(open_job(trained, paths, overrides, out, averaged=averaged))
 
 
-class Job:
-    """Prediction of image files, one at a time; all checks are made on construction.
+def open_job(
+    trained: PathLike,
+    files: Sequence[PathLike],
+    overrides: Sequence[str] = (),
+    out: PathLike | None = None,
+    *,
+    averaged: bool = True,
+    writes_places: bool = False,
+) -> Job | ValueJob:
+    """Return the prediction of images, or of what the field of the model's input reads.
 
     Args:
         trained: As for `predict`.
@@ -100,20 +110,36 @@ class Job:
         out: As for `predict`.
         averaged: As for `predict`.
         writes_places: Whether masks and objects are written to `DEFAULT_FOLDER` without `out`.
+    """
+    opened = open_trained(trained, *overrides, changeable=CHANGEABLE, averaged=averaged)
+    if field := (opened.info.reader or {}).get("field"):
+        return ValueJob(opened, field, files, out)
+    return Job(opened, files, out, writes_places=writes_places)
+
+
+class Job:
+    """Prediction of image files, one at a time; all checks are made on construction.
+
+    Args:
+        opened: The model.
+        files: As for `predict`.
+        out: As for `predict`.
+        writes_places: Whether masks and objects are written to `DEFAULT_FOLDER` without `out`.
 
     Attributes:
+        noun: What is predicted, for messages.
         sources: Image files.
         out: Output folder, if any.
     """
 
+    noun: ClassVar[str] = "images"
+
     def __init__(
         self,
-        trained: PathLike,
+        opened: Opened,
         files: Sequence[PathLike],
-        overrides: Sequence[str] = (),
         out: PathLike | None = None,
         *,
-        averaged: bool = True,
         writes_places: bool = False,
     ) -> None:
         self.out = None if out is None else Path(out)
@@ -121,7 +147,6 @@ class Job:
         self.sources = find_pictures(paths, self.out)
         if self.out is not None:
             check_folder(self.out)
-        opened = open_trained(trained, *overrides, changeable=CHANGEABLE, averaged=averaged)
         settings = opened.config.section("predict", PredictConfig)
         keep_freed_memory(opened.placement.device)
         self._predictor = Predictor(opened, settings)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gvt import IGNORED, Opened, OutOfMemoryError, Prediction, UsageError
 from gvt.device import deterministic_algorithms, explained_memory
+from gvt_predict.forms import forms_of
 from gvt_predict.merging import merged
 from gvt_predict.objects import Objects, objects_in
 from gvt_predict.reader import reader_of
@@ -22,7 +23,8 @@ from gvt_predict.settings import PredictConfig
 from gvt_predict.tiles import Box, Scores, blended, grid
 
 PROBE = 256
-"""Side in pixels of the image that probes the heads, if the model takes any size."""
+"""Side in pixels of the image that probes heads that do not declare what they predict, if the
+model takes any size."""
 
 TILE_OF_PIXELS, TILE_OF_OBJECTS = 512, 1024
 """Default sides of tiles; detection needs more context than pixel classification."""
@@ -51,16 +53,9 @@ class Predictor:
     def __init__(self, opened: Opened, settings: PredictConfig) -> None:
         self._opened, self._settings = opened, settings
         self._scorer = Scorer(opened.task, opened.placement, settings.flips)
-        shape = opened.info.image_shape
-        if opened.info.reader is not None or shape is None:
-            reader = reader_of(opened, own_size=False)
-            shape = (reader.channels, *(reader.size or (PROBE, PROBE)))
-        try:
-            self.forms = self._scorer.forms(shape)
-        except NotImplementedError as error:
-            raise UsageError(
-                f"{opened.config.recipe}: {error}, so there is nothing to predict"
-            ) from error
+        declared = opened.task.predicts()
+        is_declared = bool(declared) and all(declared.values())
+        self.forms = forms_of(declared if is_declared else self._probed(), opened.info)
         reader = reader_of(opened, own_size=self.is_drawn)
         # In a narrow image, tiles are narrow, too. Cropping would cut off their ends, and
         # stretching would change the proportions of objects.
@@ -69,6 +64,20 @@ class Predictor:
         self._of_tiles = replace(reader, fit="pad") if is_of_objects and is_lossy else reader
         self.reader = self._of_tiles if reader.fit == "crop" else reader
         self._tile = self._sides(settings.tile)
+
+    def _probed(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of the predictions of each head for a black image."""
+        opened = self._opened
+        shape = opened.info.image_shape
+        if opened.info.reader is not None or shape is None:
+            reader = reader_of(opened, own_size=False)
+            shape = (reader.channels, *(reader.size or (PROBE, PROBE)))
+        try:
+            return self._scorer.keys(shape)
+        except NotImplementedError as error:
+            raise UsageError(
+                f"{opened.config.recipe}: {error}, so there is nothing to predict"
+            ) from error
 
     @property
     def is_dense(self) -> bool:
@@ -136,18 +145,16 @@ class Predictor:
     def _predict(self, image: Image.Image, source: str) -> dict[str, Prediction | Objects]:
         gathered: _Gathered = {}
         size = (image.height, image.width)
-        maps = {
-            head: np.full(size, IGNORED, np.uint8)
-            if form.key == "semantic"
-            else np.zeros((form.channels, *size), np.bool_)
-            for head, form in self.forms.items()
-            if form.is_dense
-        }
+        maps: dict[str, Any] = {}
         for box, scores, inside in self._parts(image, source, gathered):
             place = (..., slice(box.top, box.bottom), slice(box.left, box.right))
             for head, pixel_scores in scores.items():
                 key = self.forms[head].key
                 classes = self._opened.task.decide(head, pixel_scores)[key].cpu()
+                if head not in maps and key == "semantic":
+                    maps[head] = np.full(size, IGNORED, np.uint8)
+                elif head not in maps:
+                    maps[head] = np.zeros((len(classes), *size), np.bool_)
                 if inside is not None:
                     classes = classes.masked_fill(~inside, 0 if key == "masks" else IGNORED)
                 maps[head][place] = classes.numpy()

@@ -27,8 +27,8 @@ class Predicted:
     """The result for one image.
 
     Attributes:
-        path: Image file.
-        size: Upright (H, W) of the image; None if it could not be read.
+        path: Image file; for other inputs, the name that their field gives them.
+        size: Upright (H, W) of the image; None if it could not be read, and for other inputs.
         prediction: For the whole image `class` () with scores (K,), or `labels` (M,) with scores
             (K,); for pixels `semantic` (H, W) uint8, 255 for pixels without a prediction, or
             `masks` (K, H, W) bool, unless they were written to a folder; for objects `boxes`
@@ -41,7 +41,7 @@ class Predicted:
         error: Error message if the image could not be read or predicted, else empty.
     """
 
-    path: Path
+    path: Path | str
     size: tuple[int, int] | None = None
     prediction: Prediction = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
@@ -115,14 +115,17 @@ def value_of(number: int, classes: int, background: bool) -> int:
 
 def text_of(predicted: Predicted) -> str:
     """Return the result for an image as text: the file, its size, and the predictions."""
-    name, (height, width) = printable(predicted.path), predicted.size or (0, 0)
+    name = printable(predicted.path)
+    if predicted.size is not None:
+        height, width = predicted.size
+        name += f"  {width}x{height}"
     parts: Mapping[str, Any] = predicted.summary.get("heads", {})
     lines = [f"{head}: {line}" for head, part in parts.items() for line in _lines(part)]
     if not parts:
         lines = [*_lines(predicted.summary)]
         if len(lines) == 1:
-            return f"{name}  {width}x{height}  {lines[0]}"
-    return "\n".join([f"{name}  {width}x{height}", *(f"  {line}" for line in lines)])
+            return f"{name}  {lines[0]}"
+    return "\n".join([name, *(f"  {line}" for line in lines)])
 
 
 def _lines(part: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gvt import Batch, Frame, Placement, Prediction, Record, Task
 from gvt.predictions import by_head
-from gvt_predict.forms import Form, forms_of
+from gvt_predict.forms import Form
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 """Dimensions along which each copy of an image is flipped; classes use the first two copies."""
@@ -30,14 +30,20 @@ class Scorer:
         self._task, self._placement, self._flips = task, placement, flips
         self._least = _coarsest_stride(task)
 
-    def forms(self, shape: tuple[int, int, int]) -> dict[str, Form]:
-        """Return the form of each head's predictions, from a black image (C, H, W).
+    def keys(self, shape: tuple[int, int, int]) -> dict[str, tuple[str, ...]]:
+        """Return the keys of each head's predictions, those for a black image (C, H, W).
+
+        It is for tasks that do not declare them. Scores that are one number are left out.
 
         Raises:
-            UsageError: If a form cannot be written.
             NotImplementedError: If the task makes no predictions.
         """
-        return forms_of(self._predictions(torch.zeros(1, *shape, dtype=torch.uint8), "probe")[0])
+        black = torch.zeros(1, *shape, dtype=torch.uint8)
+        parts = by_head(self._predictions(black, "probe")[0])
+        return {
+            head: tuple(k for k, v in part.items() if k != "scores" or torch.as_tensor(v).ndim)
+            for head, part in parts.items()
+        }
 
     def __call__(
         self, images: Sequence[Tensor], forms: Mapping[str, Form], source: str

@@ -56,6 +56,7 @@ class DenseHead(Head):
     """
 
     padding_reach = 0
+    exports = ("torch",)
     gvt_unrecorded: ClassVar[Mapping[str, Any]] = {"ignore_padding": False}
 
     def __init__(
@@ -76,6 +77,7 @@ class DenseHead(Head):
         _check_classes(mode, self.channels)
         self.foreground = 0 if background else 1
         self.needs = ("masks", "labels") if mode == "multilabel" else ("semantic",)
+        self.predicts = (*self.needs, "scores")
         self.losses = {"cross_entropy": CrossEntropy()} if losses is None else losses
         self.weights = weights or {}
         if not self.losses:
@@ -135,6 +137,15 @@ class DenseHead(Head):
 
     def predict(self, outputs: dict[str, Tensor]) -> list[dict[str, Any]]:
         """Return the result of `decide` for each image's `scores` (C, H, W), probabilities."""
+        return [self.decide(image_scores) for image_scores in self._scores(outputs)]
+
+    def tensors(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return `semantic` (N, H, W), or `masks` and `labels`, with `scores` (N, C, H, W)."""
+        decided = torch.vmap(self.decide)(self._scores(outputs))
+        return {key: decided[key] for key in self.predicts}
+
+    def _scores(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Return the probabilities of each pixel's classes, (N, C, H, W)."""
         logits = outputs["logits"].float()
         scores = logits.softmax(dim=1) if self.mode == "multiclass" else logits.sigmoid()
         if self.mode == "multilabel":
@@ -142,7 +153,7 @@ class DenseHead(Head):
         if self.mode == "binary":
             both = (1 - scores, scores) if self.foreground else (scores, 1 - scores)
             scores = torch.cat(both, dim=1)
-        return [self.decide(image_scores) for image_scores in scores]
+        return scores
 
     def decide(self, scores: Tensor) -> dict[str, Any]:
         """Return the most likely class of each pixel; for multilabel all classes above 0.5."""
@@ -200,7 +211,8 @@ class DenseHead(Head):
 
 def resized(maps: Tensor, size: Sequence[int], mode: str = "bilinear") -> Tensor:
     """Resize maps (N, C, h, w) to (H, W); maps of this size are returned as they are."""
-    if tuple(maps.shape[-2:]) == tuple(size):
+    # An exported program has no branch on sizes; resizing to the same size changes nothing.
+    if not torch.compiler.is_exporting() and tuple(maps.shape[-2:]) == tuple(size):
         return maps
     corners = None if mode == "nearest" else False
     return F.interpolate(maps, size=tuple(size), mode=mode, align_corners=corners)

@@ -5,12 +5,13 @@
 For each name of `RUNS` two files are written, which no later version of gvt may change:
 
 - `NAME.safetensors`, the checkpoint of a run in the middle of an epoch, and
-- `NAME.npz`, plain arrays: `images`, what `outputs` computes for them (`output:...`), the losses of
-  the ten steps after the checkpoint (`loss:...`, float64), and with which `torch`, `capability` and
-  number of `threads` all this was computed.
+- `NAME.npz`, plain arrays: `images`, for texts their tokens, what `outputs` computes for them
+  (`output:...`), the losses of the ten steps after the checkpoint (`loss:...`, float64), and with
+  which `torch`, `capability` and number of `threads` all this was computed.
 
 Files that are there are kept: make those of another format or family into another folder. Those in
-`format1` were made by commit 3d7cab2, the last one to write checkpoints of format 1.
+`format1` were made by commit 3d7cab2, the last one to write checkpoints of format 1. `texts.csv` is
+the data of `classifier_text`, found in the folder where make.py and the tests run.
 """
 
 from __future__ import annotations
@@ -236,22 +237,39 @@ RUNS: dict[str, tuple[str, list[str]]] = {
             "train.ema.decay=0.9",
         ],
     ),
+    "classifier_text": (
+        "text.folder",
+        [
+            "data={name: text_folder, root: texts.csv, batch_size: 8, length: 12, vocabulary: 12,"
+            " test: 0.25}",
+            "backbone={name: text_cnn, embedding: 8, filters: 8, width: 2}",
+            "heads.topic={name: classifier, pool: max, hidden: [8], one_logit: true}",
+            SCHEDULE,
+            "train.ema={decay: 0.9}",
+        ],
+    ),
 }
 """By name the recipe and what is changed of it."""
 
 
+def batch_of(images: np.ndarray) -> gvt.Batch:
+    """Return images (N, C, H, W) uint8, or tokens (N, L), as a batch."""
+    values = torch.from_numpy(images)
+    if values.ndim == 2:
+        return gvt.Batch({"tokens": values})
+    return gvt.Batch.of_images(values.float() / 255)
+
+
 def outputs(task: gvt.Task, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what a task computes for images (N, C, H, W) uint8, as arrays by name."""
-    batch_images = torch.from_numpy(images).float() / 255
-    height, width = images.shape[-2:]
-    frame = gvt.Frame(((height, width),) * len(images), (height, width))
+    """Return what a task computes for the inputs that `batch_of` takes, as arrays by name."""
+    batch = batch_of(images)
     arrays: dict[str, np.ndarray] = {}
     with torch.no_grad():
         if hasattr(task, "generator"):
             arrays["sample"] = task.sample(4, 0).numpy()
-            arrays["realness"] = task.discriminator(batch_images * 2 - 1).numpy()
+            arrays["realness"] = task.discriminator(batch.images * 2 - 1).numpy()
         else:
-            predictions = task.predict(gvt.Batch({"image": batch_images}, frame))
+            predictions = task.predict(batch)
             for number, prediction in enumerate(predictions):
                 parts = by_head(prediction)
                 arrays |= {
@@ -301,9 +319,10 @@ def make(name: str, target: Path) -> None:
 
 
 def _held_out(config: gvt.RunConfig) -> list[np.ndarray]:
-    """Return the first two test images of a run's data, (C, H, W) uint8."""
+    """Return the first two test images of a run's data, (C, H, W) uint8, or tokens (L,)."""
     dataset = build_dataset(config, "test")
-    return [np.asarray(dataset[number].image) for number in range(2)]
+    inputs = [dataset[number].inputs for number in range(2)]
+    return [np.asarray(of_sample.get("tokens", of_sample.get("image"))) for of_sample in inputs]
 
 
 def main() -> None:
@@ -311,6 +330,7 @@ def main() -> None:
     target = Path(sys.argv[1]).resolve()
     target.mkdir(parents=True, exist_ok=True)
     here = tempfile.mkdtemp()
+    shutil.copy(Path(__file__).parent / "texts.csv", here)
     os.chdir(here)  # runs go into `runs`, so that no path is in them
     try:
         for name in sys.argv[2:] or RUNS:

@@ -49,6 +49,12 @@ class Reader(_Section):
     channels: Literal[1, 3]
 
 
+class FieldReader(_Section):
+    """The document of a reader that belongs to a field."""
+
+    field: Name
+
+
 class Data(_Section):
     """The fields of `gvt.DataInfo` that are saved."""
 
@@ -59,7 +65,7 @@ class Data(_Section):
     fingerprint: str | None = None
     background: bool = False
     class_counts: list[Count] | None = None
-    reader: Reader | None = None
+    reader: Reader | FieldReader | None = None
     category_ids: list[int] | None = None
     parts: dict[str, Data] = {}
     channels: Side | None = None

@@ -19,6 +19,7 @@ FURTHER = {
     "gvt_commands": "commands",
     "gvt_sections": "sections of recipes",
     "gvt_names": "names of gvt",
+    "gvt_fields": "fields of samples",
 }
 """What a plugin offers besides components, by hook."""
 

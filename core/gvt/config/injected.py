@@ -10,13 +10,13 @@ All others are in `networks`. Every network is passed to the task.
 
 _OF_IMAGES = ("image_shape", "image_channels", "data_range")
 _OF_CLASSES = ("num_classes", "background", "class_counts")
-_OF_DATA = (*_OF_IMAGES, *_OF_CLASSES)
+_OF_DATA = (*_OF_IMAGES, *_OF_CLASSES, "reader")
 
 FACTS = (*_OF_DATA, "feature_info")
 """Parameters whose values follow from the data or the backbone."""
 
 INJECTED: dict[str, frozenset[str]] = {
-    "dataset": frozenset({"split"}),
+    "dataset": frozenset({"split", "reader"}),
     **{network: frozenset(_OF_DATA) for network in NETWORKS},
     "network": frozenset(FACTS),
     "head": frozenset(FACTS),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ class Image(Field):
 
     is_dense = True
     is_spatial = True
+    varying: ClassVar[Mapping[int, str]] = {2: "height", 3: "width"}
 
     def collate(self, values: Sequence[Any], frame: Frame, records: Sequence[Record]) -> Tensor:
         """Return images (N, C, H, W) in a common dtype; copying uint8 costs a quarter of float32.

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from gvt.batch import Batch, Targets
 from gvt.errors import DataError
+from gvt.heads.deployed import DeployedHeads
 from gvt.heads.multihead_metric import MultiHeadMetric, judged
 from gvt.heads.vocabulary import Vocabulary
 from gvt.interfaces import Backbone, Head, Metric, Prediction
 from gvt.predictions import short_name
-from gvt.task import Phase, Step, Task
+from gvt.task import Deployed, Phase, Step, Task
 
 _TAKEN = frozenset({*dir(nn.ModuleDict()), *dir(nn.ParameterDict())})
 """Names of attributes of the containers of heads."""
@@ -142,6 +143,20 @@ class MultiHead(Task):
     def predict(self, batch: Batch) -> list[Prediction]:
         """Return one prediction an image, `{head: {key: value}}`."""
         return self._predict(self._outputs(self._features(batch), batch))
+
+    def predicts(self) -> dict[str, tuple[str, ...]]:
+        """Return the keys of the predictions of each head; () of one that does not declare them."""
+        return {name: getattr(head, "predicts", ()) for name, head in self._heads()}
+
+    def deployed(self) -> Deployed:
+        """Return the backbone with its heads: what they read in, and what they predict out.
+
+        Raises:
+            NotImplementedError: If a head has no deployed form; names it.
+        """
+        module = DeployedHeads(self.backbone, dict(self._heads()), self.vocabularies)
+        dynamic = {name: module.dynamic(name) for name in module.inputs}
+        return Deployed(module, module.inputs, module.outputs, dynamic)
 
     def decide(self, head: str, scores: Tensor) -> Prediction:
         """Return the prediction of a head from the scores of pixels (K, H, W)."""

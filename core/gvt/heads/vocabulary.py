@@ -57,8 +57,12 @@ class Vocabulary:
         rows = [*self.numbers, *range(self.total, len(scores))]
         return scores[torch.tensor(rows, device=scores.device)]
 
-    def outside(self, prediction: Prediction) -> Prediction:
+    def outside(self, prediction: Prediction, axis: int = 0) -> Prediction:
         """Return the prediction of an image with the class numbers of all parts.
+
+        Args:
+            prediction: The prediction, or the tensors of a batch.
+            axis: The axis of the classes in its scores; 1 for a batch.
 
         Raises:
             ConfigError: If pixels may have several labels.
@@ -74,7 +78,8 @@ class Vocabulary:
             for key, value in prediction.items()
         }
         if _scores_classes(prediction):
-            result["scores"] = self._spread(prediction["scores"])
+            rows = prediction["scores"].movedim(axis, 0)
+            result["scores"] = self._spread(rows).movedim(0, axis)
         return result
 
     def named(self, figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def _scores_classes(known: Mapping[str, Any]) -> bool:
 
 
 def _renumbered(value: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
-    """Return class numbers mapped to others; the last one is the background, `IGNORED` stays."""
-    table = torch.full((max(IGNORED, *before) + 1,), IGNORED)
-    table[list(before)] = torch.tensor(list(after))
+    """Return class numbers mapped to others; the last is the background, `IGNORED` and -1 stay."""
+    table = torch.full((max(IGNORED, *before) + 2,), IGNORED)
+    table[[*before, -1]] = torch.tensor([*after, -1])
     return table.to(value.device)[value.long()]

@@ -120,7 +120,9 @@ def _check_has(where: str, data: str, splits: Sequence[str], split: str) -> None
         )
 
 
-def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Dataset:
+def open_dataset(
+    config: RunConfig, split: str, reader: Mapping[str, Any] | None = None, *, quiet: bool = False
+) -> Dataset:
     """Open one split of the data.
 
     Warnings name what is easily overlooked in its image files; see `gvt.PictureReader.notes_on`.
@@ -128,13 +130,14 @@ def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Datas
     Args:
         config: Configuration of the run.
         split: Name of the split.
+        reader: Document of the reader of the training data; None to open the training data itself.
         quiet: Whether to leave out these warnings.
 
     Raises:
         DataError: If the data is absent, damaged or empty.
         ConfigError: If a parameter does not fit, or there is no such split.
     """
-    dataset = build_dataset(config, split)
+    dataset = build_dataset(config, split, reader)
     if len(dataset) == 0:
         takes_root = "root" in signature_of(type(dataset))[0]
         lacks_root = takes_root and config.data.parameters.get("root") is None
@@ -148,11 +151,13 @@ def open_dataset(config: RunConfig, split: str, *, quiet: bool = False) -> Datas
     return dataset
 
 
-def build_dataset(config: RunConfig, split: str) -> Dataset:
-    """Build one split of the data, which may be empty, without warnings."""
+def build_dataset(
+    config: RunConfig, split: str, reader: Mapping[str, Any] | None = None
+) -> Dataset:
+    """Build one split of the data as `open_dataset` does; it may be empty, without warnings."""
     unbuilt = _checked("data", "dataset", config.data)
     try:
-        return _built("data", unbuilt, {"split": split})  # type: ignore[no-any-return]
+        return _built("data", unbuilt, {"split": split, "reader": reader})  # type: ignore[no-any-return]
     except DataError as error:
         if hint := _elsewhere(unbuilt):
             raise DataError(f"{error}; {hint}", details=error.details) from error

@@ -198,7 +198,7 @@ def _evaluated(opened: Opened, split: str) -> Evaluation:
 
     config, placement, classes = opened.config, opened.placement, opened.info.classes
     batch_size = config.evaluate.batch_size or config.data.batch_size
-    dataset = open_dataset(config, split)
+    dataset = open_dataset(config, split, opened.info.reader)
     check_classes(dataset, classes)
     with (
         explained_memory(placement, batch_size, 1),

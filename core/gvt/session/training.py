@@ -81,10 +81,11 @@ def _build(
     config: RunConfig, placement: Placement, processes: World, state: State | None
 ) -> tuple[Trainer, dict[str, Any], tuple[str, list[str]]]:
     """Return the trainer, the document of its checkpoints, and the first lines of the display."""
-    dataset = open_dataset(config, "train")
+    before = DataInfo.from_document(state[0]["data"]) if state else None
+    dataset = open_dataset(config, "train", before.reader if before else None)
     info = DataInfo.of(dataset, config.data.range)
-    if state is not None:
-        info.check_same(DataInfo.from_document(state[0]["data"]))
+    if before is not None:
+        info.check_same(before)
     if processes.is_first:
         warn_of_absent_classes(info)
     seed_everything(derive(config.train.seed, "networks"))
@@ -93,7 +94,7 @@ def _build(
     notes = [] if state or config.init_from is None else _initialise(task, config.init_from)
     loader = Loader(dataset, config.data, config.train, placement, processes)
     resolved = _resolved(config, placement, loader)
-    opened = cache(partial(open_dataset, resolved))
+    opened = cache(partial(open_dataset, resolved, reader=info.reader))
     trainer = Trainer(
         task,
         loader,

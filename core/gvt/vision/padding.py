@@ -49,7 +49,7 @@ def inside(feature: Tensor, stride: int, frame: Frame) -> Tensor:
         stride: Pixels of the image to a cell of the map.
         frame: Sizes of the images.
     """
-    cells = torch.zeros(len(feature), 1, *feature.shape[-2:], dtype=torch.bool)
+    cells = torch.full((feature.shape[0], 1, *feature.shape[-2:]), not is_padded(frame))
     for row, of_image in enumerate(without_padding(cells, stride, frame)):
         cells[row, :, : of_image.shape[2], : of_image.shape[3]] = True
     return cells.to(feature.device)
@@ -78,7 +78,6 @@ def pooled(feature: Tensor, stride: int, frame: Frame, side: int) -> Tensor:
         side: Cells along each side.
     """
     parts = without_padding(feature, stride, frame) if is_padded(frame) else [feature]
-    sizes = (side, side)
-    return torch.cat(
-        [p if p.shape[-2:] == sizes else F.adaptive_avg_pool2d(p, side) for p in parts]
-    )
+    # An exported program has no branch on sizes; pooling to the same size changes nothing.
+    kept = None if torch.compiler.is_exporting() else (side, side)
+    return torch.cat([p if p.shape[-2:] == kept else F.adaptive_avg_pool2d(p, side) for p in parts])

@@ -20,7 +20,8 @@ The docstring of its function describes a rule. The rules and the kinds that the
 | shapes | optimizer, schedule, transform, exporter, explainer |
 | colours | generator, discriminator, backbone |
 | odd-sizes | generator, discriminator, backbone, head |
-| onnx | generator, discriminator, backbone |
+| deployed | task, head |
+| exports | task, generator, discriminator, backbone, head |
 | accelerator, gradients | task, generator, discriminator, backbone, network, head, loss |
 | bfloat16, state, deep-copy | task, generator, discriminator, backbone, network, head, loss |
 | learning-rate | optimizer |
@@ -47,9 +48,11 @@ which returns the targets of an image by key. A network whose inputs are not ima
 method `gvt_inputs(count: int)`, which returns a tuple with the inputs of `count` samples. A task
 gets small networks, or those in its example, such as `{"g_ab": {"name": "translator"}}`.
 
-A model that can be exported declares `exports = ("onnx",)`, which the rule `onnx` checks. A head
-that declares `padding_reach`, the number of pixels beyond the edge of an image that its layers see,
-is checked by the rule `padding-reach`.
+A component that can be exported declares the formats, `exports = ("torch", "onnx")` for
+`torch.export` and ONNX, which the rule `exports` checks. Heads and tasks are exported in their
+deployed form, which the rule `deployed` compares with the predictions. A head that declares
+`padding_reach`, the number of pixels beyond the edge of an image that its layers see, is checked by
+the rule `padding-reach`.
 """
 
 from gvt_author.testing.check import Check, Failed, Skipped

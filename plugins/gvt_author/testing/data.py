@@ -137,17 +137,20 @@ def _count(dataset: Any) -> int:
 
 
 def _tensors(sample: Sample) -> dict[str, Tensor]:
-    return {"image": sample.image} | {k: torch.as_tensor(v) for k, v in sample.targets.items()}
+    values = {**sample.inputs, **sample.targets}.items()
+    return {key: torch.as_tensor(value) for key, value in values if not isinstance(value, str)}
 
 
 def _tensors_of_batch(batch: Batch) -> dict[str, Tensor]:
     targets = batch.targets or Targets({})
-    return dict(leaves({"images": batch.images, **targets.dense, **targets.ragged}))
+    return dict(leaves({**batch.inputs, **targets.dense, **targets.ragged}))
 
 
 def _image_complaint(sample: Any, shape: tuple[int, ...] | None) -> str | None:
     if not isinstance(sample, Sample) or not isinstance(sample.record, Record):
         return f"it is a {type(sample).__name__}; expected a gvt.Sample with a gvt.Record"
+    if "image" not in sample.inputs:
+        return None if sample.inputs else "it has no inputs, such as an image"
     image = sample.image
     if image.ndim != 3 or (shape is not None and tuple(image.shape) != tuple(shape)):
         return f"its image came as {tuple(image.shape)}, expected {shape or '(C, H, W)'}"
@@ -163,7 +166,7 @@ def _image_complaint(sample: Any, shape: tuple[int, ...] | None) -> str | None:
 
 def _target_complaint(sample: Sample, classes: int, background: bool) -> str | None:
     targets: Mapping[str, Any] = sample.targets
-    height, width = sample.image.shape[1:]
+    height, width = sample.image.shape[1:] if "image" in sample.inputs else (0, 0)
     forms: dict[str, tuple[int, ...]] = {"semantic": (height, width), "class": ()}
     for key, form in forms.items():
         if key in targets and tuple(torch.as_tensor(targets[key]).shape) != form:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from io import BytesIO
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gvt import Placement
 from gvt.device import available
-from gvt.loop import evaluating
 from gvt_author.testing.check import Failed, Skipped, error_line, rule
 from gvt_author.testing.shapes import complaint
 from gvt_author.testing.training import check_finite, phases
-from gvt_author.testing.trial import Trial, build, leaves, tried, usual_shape
+from gvt_author.testing.trial import build, tried, usual_shape
 from gvt_registry import Offer
 
 NETWORKS = ("generator", "discriminator", "backbone")
@@ -79,6 +73,8 @@ def odd_sizes(offer: Offer) -> None:
 
 def _other_shape(offer: Offer, shape: tuple[int, int, int]) -> None:
     kind = offer.component.kind
+    if "image" not in getattr(offer.load(), "reads", ("image",)):
+        raise Skipped("it reads no images")
     if complaint(kind, tried(offer)):
         raise Skipped("it fails for images of the usual shape; see the rule 'shapes'")
     try:
@@ -98,43 +94,6 @@ def _other_shape(offer: Offer, shape: tuple[int, int, int]) -> None:
             f"images of {_written(shape)}: {problem}; support them, or raise a ValueError that "
             "states the supported shapes"
         )
-
-
-@rule(*NETWORKS)
-def onnx(offer: Offer) -> None:
-    """If it declares `exports = ("onnx",)`, its ONNX model computes the same."""
-    if "onnx" not in getattr(offer.load(), "exports", ()):
-        raise Skipped("it declares no ONNX export")
-    for package in ("onnx", "onnxscript"):
-        if find_spec(package) is None:
-            raise Skipped(f"ONNX export needs the package {package}: pip install 'gvt[onnx]'")
-    trial = tried(offer)
-    inputs = _inputs(offer.component.kind, trial)
-    with evaluating(trial.component):
-        expected = [value for _, value in leaves(trial.component(inputs))]
-        outputs = _through_onnx(trial.component, inputs)
-    for ours, theirs in zip(expected, outputs, strict=True):
-        if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4):
-            gap = float((ours - theirs).abs().max())
-            raise Failed(f"the output of the ONNX model differs by up to {gap:.2g}")
-
-
-def _through_onnx(network: nn.Module, inputs: Tensor) -> list[Tensor]:
-    from onnx import load_model_from_string
-    from onnx.reference import ReferenceEvaluator
-
-    file = BytesIO()
-    program: Any = torch.onnx.export(network, (inputs,), dynamo=True, verbose=False)
-    program.save(file)
-    evaluator = ReferenceEvaluator(load_model_from_string(file.getvalue()))
-    outputs = evaluator.run(None, {evaluator.input_names[0]: inputs.numpy()})
-    return [torch.from_numpy(value) for value in outputs]
-
-
-def _inputs(kind: str, trial: Trial) -> Tensor:
-    if kind == "generator":
-        return torch.randn(2, *trial.component.latent_shape)
-    return trial.batch().images[:2]
 
 
 def _written(shape: tuple[int, int, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -11,6 +12,7 @@ from gvt import (
     Batch,
     ConfigError,
     DataInfo,
+    Frame,
     Head,
     MultiHead,
     Task,
@@ -18,6 +20,7 @@ from gvt import (
     seed_everything,
 )
 from gvt.data import Streamed
+from gvt.fields import field_of
 from gvt_author.testing.check import Failed, Skipped, error_line, rule
 from gvt_author.testing.data import samples
 from gvt_author.testing.stand_ins import (
@@ -29,7 +32,7 @@ from gvt_author.testing.stand_ins import (
     own_targets,
 )
 from gvt_author.testing.training import check_finite, phases
-from gvt_author.testing.trial import CPU, SHAPE, build, built, usual_shape
+from gvt_author.testing.trial import CPU, SHAPE, build, built, own_inputs, usual_shape
 from gvt_registry import Offer, default_registry
 
 
@@ -66,6 +69,8 @@ def learners(offer: Offer) -> None:
         raise Skipped("its samples are wrong; see the rule 'shapes'") from failed
     indices = torch.arange(min(4, len(dataset)))
     batch = next(Streamed(dataset, CPU).batches([(0, indices)]))
+    if "image" not in batch.inputs:
+        raise Skipped("its samples have no images for a backbone of the kit")
     backbone = TinyBackbone((batch.images.shape[1], *batch.frame.canvas))
     facts = {"feature_info": backbone.feature_info, **DataInfo.of(dataset).injected_classes}
     for partner in default_registry().offers("head"):
@@ -107,7 +112,13 @@ def _above(backbone: Backbone, head: Offer, shape: Shape) -> str:
     made = own_targets(above)
     if not set(keys) <= {*TARGETS, *made(0)}:
         return ""
-    return _trying(backbone, above, batch_of(Pictures(shape, keys, own=made), CPU))
+    batch = batch_of(Pictures(shape, keys, own=made), CPU)
+    if "image" not in (reads := getattr(backbone, "reads", ("image",))):
+        if any(field_of(key).is_spatial for key in keys):
+            return ""  # it needs an image plane
+        inputs = dict(zip(reads, own_inputs(backbone, batch), strict=True))
+        batch = replace(batch, inputs=inputs, frame=Frame())
+    return _trying(backbone, above, batch)
 
 
 def _carries(batch: Batch, keys: tuple[str, ...]) -> bool:

@@ -14,6 +14,7 @@ _MODULES = (
     "listing",
     "declared",
     "networks",
+    "deployed",
     "learning",
     "padding",
     "data",

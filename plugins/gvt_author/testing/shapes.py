@@ -44,7 +44,7 @@ def _backbone(trial: Trial) -> str | None:
     declared = getattr(trial.component, "feature_info", None)
     if not isinstance(declared, Mapping) or not declared:
         return "it has no feature_info, a dict with the (channels, stride) of each map"
-    features = trial.component(trial.batch().images)
+    features = trial.component(*own_inputs(trial.component, trial.batch()))
     if not isinstance(features, Mapping) or list(features) != list(declared):
         came = list(features) if isinstance(features, Mapping) else type(features).__name__
         return f"it returns {came}, but declares the maps {list(declared)}, in this order"
@@ -54,6 +54,8 @@ def _backbone(trial: Trial) -> str | None:
         size = tuple(features[name].shape[-2:])
         if problem := is_tensor(f"map {name!r}", features[name], (N, channels, *size)):
             return problem
+        if "image" not in getattr(trial.component, "reads", ("image",)):
+            continue
         for side, pixels in zip(size, trial.shape[1:], strict=True):
             # Valid convolutions lose some pixels at the border, and wide padding adds one.
             if not ceil(pixels / stride) / 2 < side <= ceil(pixels / stride) + 1:

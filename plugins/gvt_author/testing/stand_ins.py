@@ -61,7 +61,7 @@ class TinyBackbone(Backbone):
 class TinyHead(Head):
     """One dense layer on the coarsest map, with cross entropy."""
 
-    needs = ("class",)
+    needs = predicts = ("class",)
 
     def __init__(self, feature_info: Mapping[str, tuple[int, int]]) -> None:
         super().__init__()
@@ -77,9 +77,9 @@ class TinyHead(Head):
         """Return the cross entropy."""
         return {"cross_entropy": F.cross_entropy(outputs.float(), targets["class"])}
 
-    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return the classes."""
-        return [{"class": number} for number in outputs.argmax(dim=1)]
+    def tensors(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Return the classes, (N,)."""
+        return {"class": outputs.argmax(dim=1)}
 
 
 class TinyGenerator(Generator):

@@ -42,9 +42,8 @@ def written(offer: Offer) -> None:
         raise Failed("it has no attribute suffix, such as '.onnx'; see gvt.Exporter")
     seed_everything(0)
     module = _Logits().eval()
-    batches = {"images": {0: "N"}, "logits": {0: "N"}, "probabilities": {0: "N"}}
     outputs = {"logits": "class", "probabilities": "class"}
-    deployed = Deployed(module, {"images": "image"}, outputs, batches)
+    deployed = Deployed(module, {"images": "image"}, outputs, {"images": {0: "N"}})
     inputs = torch.rand(3, *SHAPE)
     with TemporaryDirectory(prefix="gvt-export-") as folder, torch.no_grad():
         path = Path(folder, f"model{exporter.suffix}")

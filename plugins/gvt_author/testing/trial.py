@@ -221,7 +221,7 @@ def _task(kind: str, component: Any, shape: Shape) -> Task:
     judges: dict[str, Callable[[Any, Batch, Step], Tensor]] = {
         "generator": _of_latents,
         "discriminator": _of_images,
-        "backbone": _of_images,
+        "backbone": _of_inputs,
         "network": _of_inputs,
     }
     return Probe(component, judges[kind])

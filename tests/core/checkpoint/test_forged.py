@@ -148,6 +148,7 @@ def test_a_section_that_is_missing_or_of_another_type(run, forged, section, valu
         (("data", "parts"), {"a": {}}),
         (("data", "reader"), {}),
         (("data", "reader"), {"channels": 7}),
+        (("data", "reader"), {"field": 7}),
         (("environment", "plugins"), {"a": {"sha256": []}}),
         (("components", "task:heads"), 1),
         (("resolved", "train", "precision"), None),

@@ -1,5 +1,6 @@
 """`gvt eval`, and all commands on all recipes."""
 
+import itertools
 import json
 import os
 import shutil
@@ -154,6 +155,9 @@ def little_data(recipe, folder):
         return [f"data.classes={classes}", "data.holdout=30", "evaluate.final=val"]
     if name == "scenes":
         return ["data.count=12", "data.held_out=4"]
+    if name in ("image_folder", "text_folder"):
+        root = texts_in(folder) if name == "text_folder" else pictures_in(folder / "photos", 12)
+        return [f"data.root={root}", "data.val=0.4"]
     if "${GVT_DATA}" in recipe_text(recipe):
         if "GVT_DATA" not in os.environ:
             pytest.skip("GVT_DATA, the real data, is not set")
@@ -161,10 +165,18 @@ def little_data(recipe, folder):
             whole = Path(os.environ["GVT_DATA"]) / "bccd" / "BCCD"
             return [f"data.root={little_cells(whole, folder / 'BCCD')}", "data.size=[120, 160]"]
         return ["data.val=[29]"]  # one whole image
-    if name == "image_folder":
-        return [f"data.root={pictures_in(folder / 'photos', 12)}", "data.val=0.4"]
     example = target.gvt_example(folder / "example")
     return [f"data.{n}={json.dumps(value)}" for n, value in example.items() if n not in given]
+
+
+def texts_in(folder):
+    """Write a few texts of two classes for training and for testing; return their folder."""
+    folder /= "texts"
+    for split, name in itertools.product(("train", "test"), ("neg", "pos")):
+        (folder / split / name).mkdir(parents=True)
+        for number in range(6):
+            (folder / split / name / f"{number}.txt").write_text(f"a {name} text, number {number}")
+    return folder
 
 
 @pytest.mark.slow_for_most_recipes
@@ -194,7 +206,7 @@ def test_every_verb_works_on_every_recipe(recipe, call, tmp_path):
     boxes = LEFT_OUT if recipe in OF_CELLS else {}
     bad = [f"{split}: box without area: {box}" for split, box in boxes.items()]
     assert [line for line in done.stdout.splitlines() if " without area: " in line] == bad
-    assert (tmp_path / "data.png").exists()
+    assert (tmp_path / ("data.txt" if recipe.startswith("text.") else "data.png")).exists()
 
 
 def commands_of(group, *path):

@@ -13,9 +13,14 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def load():
-    """Return what loads a plugin file of this folder, and remove it after the module."""
+    """Return a function that loads a plugin file; its components are removed after the module."""
     registry, loaded = default_registry(), []
-    yield lambda name: loaded.append(registry.plugins.load_file(HERE / name))
+
+    def load_file(name):
+        loaded.append(registry.plugins.load_file(HERE / name))
+        return loaded[-1].module
+
+    yield load_file
     for plugin in loaded:
         registry.plugins._plugins.remove(plugin)
         registry.plugins._manager.unregister(name=plugin.name)

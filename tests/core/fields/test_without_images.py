@@ -73,27 +73,9 @@ class Present(gvt.Head):
         )
 
 
-class Denoiser(gvt.Task):
-    """Removes noise from images; its held-out loss needs noise, too."""
-
-    phases = (gvt.Phase("denoise", trains="network"),)
-
-    def __init__(self):
-        super().__init__()
-        self.network = nn.Conv2d(1, 1, 3, padding=1)
-        self.shown = []
-
-    def forward(self, phase, batch, step):
-        noise = step.randn(len(batch), *batch.images.shape[1:])
-        level = torch.rand(len(batch), 1, 1, 1)  # from torch's default generator
-        return {"mse": functional.mse_loss(self.network(batch.images + level * noise), noise)}
-
-    def evaluate(self, batch, step):
-        return [], {"mse": (self("denoise", batch, step)["mse"], len(batch))}
-
-    def pictures(self, seed, examples):
-        self.shown.append(examples)
-        return {} if examples is None else {"before": examples.images}
+@pytest.fixture(scope="module")
+def noise(load):
+    return load("noise.py")
 
 
 def trainer(task, dataset=None, **settings):
@@ -128,24 +110,15 @@ def test_data_without_an_input_of_the_backbone_is_one_line():
         task.predict(gvt.Batch.of_images(torch.zeros(2, 1, 4, 4)))
 
 
-class Squares(Words):
-    """Images that have a bright square."""
-
-    def __getitem__(self, index):
-        image = torch.zeros(1, 8, 8)
-        image[:, 2:6, index % 3 : index % 3 + 4] = 1
-        return gvt.Sample({"image": image}, {}, gvt.Record(f"square {index}", (8, 8)))
-
-
 def evaluated(task, seed=0, split="val"):
     images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     batches = [gvt.Batch.of_images(images), gvt.Batch.of_images(images)]
     return gvt.evaluate(task, batches, seed=seed, split=split).metrics["loss/mse"]
 
 
-def test_a_held_out_loss_with_noise_is_the_same_in_every_evaluation():
+def test_a_held_out_loss_with_noise_is_the_same_in_every_evaluation(noise):
     torch.manual_seed(0)
-    task = Denoiser()
+    task = noise.Denoiser()
     state = torch.get_rng_state()
     first = evaluated(task)
     assert torch.equal(torch.get_rng_state(), state)
@@ -154,10 +127,10 @@ def test_a_held_out_loss_with_noise_is_the_same_in_every_evaluation():
     assert len({first, evaluated(task, seed=1), evaluated(task, split="test")}) == 3
 
 
-def test_the_noise_of_a_batch_depends_on_its_number():
+def test_the_noise_of_a_batch_depends_on_its_number(noise):
     losses = []
 
-    class Noting(Denoiser):
+    class Noting(noise.Denoiser):
         def evaluate(self, batch, step):
             losses.append(float(self("denoise", batch, step)["mse"]))
             return super().evaluate(batch, step)
@@ -166,13 +139,13 @@ def test_the_noise_of_a_batch_depends_on_its_number():
     assert losses[0] != losses[1]
 
 
-def test_a_run_with_noise_resumes_bitwise_and_shows_held_out_samples():
+def test_a_run_with_noise_resumes_bitwise_and_shows_held_out_samples(noise):
     def states(stop):
         torch.manual_seed(0)
-        made = trainer(Denoiser(), Squares(), steps=40, pictures_every=20)
+        made = trainer(noise.Denoiser(), noise.Bars(), steps=40, pictures_every=20)
         if stop:
             torch.manual_seed(0)
-            half = trainer(Denoiser(), Squares(), steps=20)
+            half = trainer(noise.Denoiser(), noise.Bars(), steps=20)
             half.fit()
             document, tensors = capture(half)
             restore(made, (document, {n: t.clone() for n, t in tensors.items()}))
@@ -184,7 +157,7 @@ def test_a_run_with_noise_resumes_bitwise_and_shows_held_out_samples():
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert loss == resumed_loss
     examples = made.task.shown[-1]
-    expected = Squares("val")[0].image
+    expected = noise.Bars("val")[0].image
     assert len(examples) == 16 and torch.equal(examples.images[0], expected)
 
 
@@ -204,7 +177,7 @@ def test_tasks_with_the_signatures_of_before_are_refused_when_they_are_defined()
                 return {}
 
 
-def test_a_metric_gets_the_inputs_that_it_needs_without_padding():
+def test_a_metric_gets_the_inputs_that_it_needs_without_padding(noise):
     shapes = []
 
     class Brightness:
@@ -219,7 +192,7 @@ def test_a_metric_gets_the_inputs_that_it_needs_without_padding():
         def compute(self):
             return torch.tensor(float(len(shapes)))
 
-    class Judged(Denoiser):
+    class Judged(noise.Denoiser):
         def evaluate(self, batch, step):
             return [{"class": torch.tensor(0)}] * len(batch), {}
 

@@ -301,3 +301,16 @@ def test_a_checkpoint_needs_no_weights_file(tmp_path):
     assert gvt.resume(run.folder, "train.steps=3", quiet=True).step == 3
     with pytest.raises(gvt.ConfigError, match="there is no file"):
         gvt.create("backbone", "timm", model="test_resnet", weights=str(weights))
+
+
+def test_an_exported_vision_transformer_takes_images_of_any_size():
+    backbone = gvt.create("backbone", "timm", model="test_vit", image_shape=(3, 64, 64))
+    head = gvt.create("head", "classifier", feature_info=backbone.feature_info, num_classes=3)
+    form = gvt.MultiHead(backbone, {"head": head}).eval().deployed()
+    example = (torch.rand(2, 3, 64, 96),)
+    shapes = form.dynamic_shapes(example)
+    program = torch.export.export(form.module, example, dynamic_shapes=shapes).module()
+    for size in ((70, 101), (96, 64)):
+        images = torch.rand(3, 3, *size)
+        for found, expected in zip(program(images), form.module(images), strict=True):
+            torch.testing.assert_close(found, expected)

@@ -272,3 +272,37 @@ def test_the_best_checkpoint_is_kept_and_is_the_best(tmp_path):
     assert saved["step"] == best
     assert saved["best"] == {"value": accuracies[best], "step": best}
     assert saved["metrics"]["test/accuracy"] == accuracies[best]
+
+
+@pytest.mark.parametrize("grid", [1, 2])
+def test_the_maximum_of_a_map_leaves_out_the_padding(grid):
+    options = {"feature_info": {"a": (4, 8)}, "num_classes": 3, "grid": grid, "pool": "max"}
+    head = gvt.create("head", "classifier", **options)
+    features = torch.rand(2, 4, 6, 6)
+    features[1, :, :, 4:] = 9
+    frame = gvt.Frame(((48, 48), (48, 32)), (48, 48))
+    logits = head({"a": features}, gvt.Batch({"image": torch.zeros(2, 3, 48, 48)}, frame))
+    for row, part in enumerate((features[:1], features[1:, :, :, :4])):
+        alone = head({"a": part}, gvt.Batch.of_images(torch.zeros(1, 3, 48, part.shape[3] * 8)))
+        torch.testing.assert_close(logits[row : row + 1], alone)
+        width = part.shape[3] // grid
+        cells = part.unfold(2, 6 // grid, 6 // grid).unfold(3, width, width)
+        torch.testing.assert_close(alone, head.layers(cells.amax(dim=(-1, -2))))
+
+
+def test_one_logit_is_the_binary_cross_entropy():
+    options = {"feature_info": {"a": (4, 8)}, "num_classes": 2, "one_logit": True}
+    head = gvt.create("head", "classifier", **options)
+    assert sum(p.numel() for p in head.parameters()) == 5
+    features = torch.rand(3, 4, 2, 2)
+    outputs = head({"a": features}, gvt.Batch.of_images(torch.zeros(3, 3, 16, 16)))
+    logit = head.layers(features.mean(dim=(2, 3)))[:, 0]
+    truth = torch.tensor([0, 1, 1])
+    loss = head.loss(outputs, gvt.Targets({"class": truth}))["cross_entropy"]
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logit, truth.float())
+    torch.testing.assert_close(loss, expected)
+    for prediction, odds in zip(head.predict(outputs), logit, strict=True):
+        torch.testing.assert_close(prediction["scores"][1], odds.sigmoid())
+        assert int(prediction["class"]) == int(odds > 0)
+    with pytest.raises(gvt.ConfigError, match="one_logit is for two classes, and the data has 3"):
+        gvt.create("head", "classifier", **{**options, "num_classes": 3})

@@ -307,3 +307,19 @@ def test_a_run_warns_of_a_head_that_no_picture_teaches(tmp_path):
     says = "real images: the discriminator learned nothing in a whole epoch: no sample has real"
     with pytest.warns(UserWarning, match=says):
         gvt.run(recipe, *settings, quiet=True)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_the_deployed_form_is_the_generator_with_images_as_samples_are(conditional):
+    task = GAN(generator(conditional), discriminator(), data_range=(-1.0, 1.0)).eval()
+    form = task.deployed()
+    assert list(form.inputs) == (["latent", "class"] if conditional else ["latent"])
+    assert form.outputs == {"image": "image"}
+    assert form.shapes == {"latent": task.generator.latent_shape}
+    inputs = [task._latents(5, seed=3)]
+    inputs += [task._in_turn(5)] if conditional else []
+    with torch.no_grad():
+        (images,) = form.module(*inputs)
+        torch.testing.assert_close(images, task.sample(5, seed=3))
+    assert task.predicts() == {"digit": ("class", "scores")}
+    assert GAN(generator(False), discriminator(())).predicts() == {}

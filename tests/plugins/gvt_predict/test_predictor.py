@@ -11,7 +11,9 @@ from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
 from gvt.session.build import build_task
 from gvt.session.opened import Opened
+from gvt_predict.forms import Form, forms_of
 from gvt_predict.predictor import Predictor
+from gvt_predict.scoring import Scorer
 from gvt_predict.settings import PredictConfig
 
 SHARP = {"name": "shade", "weights": 500.0}
@@ -309,3 +311,33 @@ def test_heads_that_see_no_more_than_the_training_keep_its_crop(predictor):
     reader = gvt.PictureReader(size=(60, 60))
     assert predictor({"a": {"name": "whole"}}, reader=reader).reader == reader
     assert predictor({"a": SHARP, "b": THINGS}, reader=reader).reader == reader
+
+
+def test_a_task_that_declares_what_it_predicts_is_not_tried_before(predictor, pixels, monkeypatch):
+    monkeypatch.setattr(pixels.Shade, "predicts", ("semantic", "scores"), raising=False)
+    monkeypatch.setattr(pixels.Whole, "predicts", ("class", "scores"), raising=False)
+    monkeypatch.setattr(Scorer, "keys", None)
+    heads = {"a": SHARP, "b": {"name": "whole"}}
+    task = predictor(heads, reader=gvt.PictureReader())
+    assert task.forms == {"a": Form("semantic", 3), "b": Form("class", 3)}
+    said = task(picture(20, 30), "it")
+    assert said["a"]["semantic"].shape == (20, 30)
+    assert said["b"]["scores"].shape == (3,)
+
+
+def test_forms_need_keys_and_the_number_of_classes_alone():
+    info = DataInfo(("a", "b"), None, background=True)
+    keys = {
+        "semantic": ("semantic", "scores"),
+        "boxes": ("boxes", "labels", "scores", "masks"),
+        "masks": ("masks", "labels", "scores"),
+        "class": ("class", "scores"),
+        "labels": ("labels", "scores"),
+    }
+    forms = forms_of(keys, info)
+    assert {name: form.key for name, form in forms.items()} == {name: name for name in keys}
+    assert [form.channels for form in forms.values()] == [3, 1, 2, 2, 2]
+    assert [name for name, form in forms.items() if form.is_dense] == ["semantic", "masks"]
+    for without_scores in (("class",), ("boxes", "scores"), ()):
+        with pytest.raises(gvt.UsageError, match="cannot be written"):
+            forms_of({"": without_scores}, info)

@@ -264,3 +264,23 @@ def test_it_learns(name):
     found = gvt.evaluate(task, [held_out], classes=["dark", "bright"]).metrics
     assert found["mean_iou"] > 0.8  # deeplab draws at stride 4
     assert found["iou/bright"] > 0.75
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_deployed_form_decides_like_a_prediction(mode):
+    count, background = MODES[mode]
+    backbone = TinyBackbone((3, 32, 32))
+    head = head_of(
+        "fcn", backbone.feature_info, num_classes=count, background=background, mode=mode
+    )
+    task = gvt.MultiHead(backbone, {"head": head}).eval()
+    form = task.deployed()
+    assert list(form.outputs) == [*head.needs, "scores"]
+    images = torch.rand(3, 3, 37, 50)
+    with torch.no_grad():
+        tensors = dict(zip(form.outputs, form.module(images), strict=True))
+        predictions = task.predict(gvt.Batch.of_images(images))
+    for row, prediction in enumerate(predictions):
+        assert prediction["head"].keys() == tensors.keys()
+        for key, value in prediction["head"].items():
+            torch.testing.assert_close(tensors[key][row], value)

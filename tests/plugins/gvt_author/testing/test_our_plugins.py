@@ -13,9 +13,17 @@ def _is_run_elsewhere(check):
     return check.component.startswith("recipe:") and check.rule == "runs"
 
 
+def _is_long(check):
+    is_export = check.rule == "exports" and check.component.startswith("head:")
+    return is_export and check.component not in QUICK_EXPORTS
+
+
 OURS = [plugin.name for plugin in default_registry().plugins if plugin.distribution == "gvt"]
 # Running each recipe for two steps is the least of what cli/test_verbs.py does with all of them.
 CHECKS = [c for name in OURS for c in checks(name) if not _is_run_elsewhere(c)]
+
+# Exported in a second or less; the others take several.
+QUICK_EXPORTS = {f"head:{name}" for name in ("classifier", "multilabel", "fcn", "realness")}
 
 # Data sets whose files cannot be generated: torchvision compares their MD5.
 UNTRIED = {"dataset:cifar10"}
@@ -27,7 +35,13 @@ def test_none_of_ours_is_left_out():
 
 
 @pytest.mark.slow_for_most_recipes
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(check, marks=[pytest.mark.slow] if _is_long(check) else [], id=check.id)
+        for check in CHECKS
+    ],
+)
 def test_our_plugins_conform(check):
     try:
         check()

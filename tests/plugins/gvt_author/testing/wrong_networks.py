@@ -276,6 +276,51 @@ class Counted(Head):
         return [{"count": count} for count in outputs]
 
 
+class CountedTensors(Counted):
+    """Has a deployed form, and no prediction besides."""
+
+    predicts = ("count",)
+    exports = ("torch",)
+
+    def predict(self, outputs):
+        return super(Counted, self).predict(outputs)
+
+    def tensors(self, outputs):
+        return {"count": outputs}
+
+
+class CountsOneMore(CountedTensors):
+    """Counts otherwise where it is deployed."""
+
+    def predict(self, outputs):
+        return [{"count": count + 1} for count in outputs]
+
+
+class ReturnsMore(CountedTensors):
+    """Declares what it does not predict."""
+
+    predicts = ("count", "scores")
+
+    def predict(self, outputs):
+        return [{"count": count} for count in outputs]
+
+    def tensors(self, outputs):
+        return {"count": outputs, "scores": outputs}
+
+
+class Branching(CountedTensors):
+    """Branches on a value, which no export can follow."""
+
+    def tensors(self, outputs):
+        return {"count": outputs if outputs.mean() > 0 else outputs.clone()}
+
+
+class OfNoFormat(CountedTensors):
+    """Declares a format that does not exist."""
+
+    exports = ("tarot",)
+
+
 class AnotherInTraining(Counted):
     """A loss that evaluation does not have."""
 
@@ -524,7 +569,7 @@ class DicedDreams(Dreams):
 def gvt_components() -> list[Component]:
     components = [
         ("generator", "right", Blank),
-        ("generator", "right-onnx", Exported),
+        ("generator", "right-exports", Exported),
         ("generator", "right-large", LargeOnly),
         ("generator", "docstring", NoDocstring),
         ("generator", "parameters", Undocumented),
@@ -539,7 +584,7 @@ def gvt_components() -> list[Component]:
         ("generator", "resume", Counting),
         ("generator", "determinism", OwnDice),
         ("generator", "deep-copy", Closure),
-        ("generator", "onnx", ClaimsOnnx),
+        ("generator", "exports", ClaimsOnnx),
         ("generator", "accelerator", OnOneDevice),
         ("discriminator", "shapes", Column),
         ("backbone", "right", OnePlane),
@@ -566,6 +611,11 @@ def gvt_components() -> list[Component]:
         ("head", "partners", OneMapOnly),
         ("head", "shapes-losses", Vector),
         ("head", "neighbour", InItsPlace),
+        ("head", "right-exports", CountedTensors),
+        ("head", "deployed", CountsOneMore),
+        ("head", "deployed-keys", ReturnsMore),
+        ("head", "exports-branching", Branching),
+        ("head", "exports-format", OfNoFormat),
         ("head", "neighbour-noting", Noting),
         ("head", "neighbour-moving", Moving),
         ("head", "neighbour-peeking", Peeking),
