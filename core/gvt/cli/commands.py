@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from gvt.loop.listener import Run
 
 
-def _files_of(run: Run) -> str:
-    """Return a line with the path of each kind of file that a run has written."""
+def _report(run: Run) -> None:
+    """Print the path of each kind of file that a run has written.
+
+    Output that cannot be printed is not an error here.
+    """
     from gvt.runs.folder import RunFolder
 
-    assert run.folder is not None
+    Screen.of(sys.stdout).essential = False
+    if run.folder is None:  # only the first of several processes has one
+        return
     folder = RunFolder(run.folder)
     sheets = sorted(folder.samples.glob("[!.]*"))
     paths = {
@@ -33,14 +38,7 @@ def _files_of(run: Run) -> str:
         "metrics": folder.metrics,
         "checkpoint": run.checkpoint,
     }
-    return "\n".join(f"{n:<11}{p}" for n, p in paths.items() if p is not None and p.exists())
-
-
-def _report(run: Run) -> None:
-    """Print the files of a run; output that cannot be printed is not an error here."""
-    Screen.of(sys.stdout).essential = False
-    if run.folder is not None:  # only the first of several processes has one
-        emit(_files_of(run))
+    emit("\n".join(f"{n:<11}{p}" for n, p in paths.items() if p is not None and p.exists()))
 
 
 @click.command(short_help="Train a recipe.")

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-from typing import Any
 
 import torch
 
@@ -54,9 +53,11 @@ def _data_sets() -> list[tuple[str, str]]:
         name = offer.component.name
         try:
             dataset = offer.load()
-            missing = _required(dataset)
+            parameters, _ = signature_of(dataset)
+            required = (name for name, parameter in parameters.items() if parameter.required)
+            missing = tuple(name for name in required if name not in INJECTED["dataset"])
             count = 0 if missing else len(dataset(split=dataset.splits[0]))
-            if missing or (not count and PATH_NAME in signature_of(dataset)[0]):
+            if missing or (not count and PATH_NAME in parameters):
                 incomplete.setdefault(missing or (PATH_NAME,), []).append(name)
             else:
                 rows.append((f"data {name}", f"ready: {count:,} samples ({dataset.splits[0]})"))
@@ -69,9 +70,3 @@ def _data_sets() -> list[tuple[str, str]]:
         settings = ", ".join(f"data.{name}" for name in missing)
         rows.append(("data with settings", f"{', '.join(names)}: give {settings}"))
     return rows
-
-
-def _required(dataset: Any) -> tuple[str, ...]:
-    """Return the names of the parameters of a data set that a recipe has to give."""
-    parameters, _ = signature_of(dataset)
-    return tuple(n for n, p in parameters.items() if p.required and n not in INJECTED["dataset"])

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--out", type=Output(), help="Folder to write the metrics and plots to.")
 @common_options
 def evaluate(
-    run: str | None,
-    overrides: tuple[str, ...],
-    split: str | None,
-    raw: bool,
-    out: Path | None,
+    run: str | None, overrides: tuple[str, ...], split: str | None, raw: bool, out: Path | None
 ) -> None:
     """Evaluate a checkpoint, or the last one of a run folder; the latest run by default.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from functools import cache
 from typing import Any, NoReturn
 
 import click
@@ -13,7 +14,7 @@ import click
 from gvt.cli.commands import COMMANDS
 from gvt.cli.extension import Extension, extend
 from gvt.cli.offered import Offer, commands_of_plugins, is_own, merge
-from gvt.cli.options import apply_plugin_options, common_options, is_debugging
+from gvt.cli.options import apply_plugin_options, common_options
 from gvt.cli.plugins import plugin as plugin_commands
 from gvt.printable import emit, on_one_line
 from gvt.screen import screens
@@ -88,7 +89,8 @@ for command in (*COMMANDS, plugin_commands):
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    warnings.showwarning = _warning_printer()
+    print_once = cache(_print_warning)
+    warnings.showwarning = lambda message, *_, **__: print_once(" ".join(str(message).split()))
     with screens() as output:
         code = _exit_code(sys.argv[1:])
         output.flush()  # it may still hold what plugins have printed
@@ -98,7 +100,7 @@ def main() -> NoReturn:
 
 
 def _exit_code(arguments: list[str]) -> int:
-    debugging = is_debugging(arguments)
+    debugging = "--debug" in arguments or bool(os.environ.get("GVT_DEBUG"))
     try:
         code = cli.main(arguments, prog_name="gvt", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -147,17 +149,9 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
     return _print_line(f"error: {' '.join(message.split())} See '{command} --help'.", 2)
 
 
-def _warning_printer() -> Callable[..., None]:
-    """Return a replacement of `warnings.showwarning` that prints each text once, on one line."""
-    printed: set[str] = set()
-
-    def print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-        text = " ".join(str(message).split())
-        if text not in printed:
-            printed.add(text)
-            emit(f"warning: {text}", err=True)
-
-    return print_warning
+def _print_warning(text: str) -> None:
+    """Print a warning on one line of standard error."""
+    emit(f"warning: {text}", err=True)
 
 
 def _print_line(line: str, code: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,12 @@ from gvt.printable import emit
 from gvt_registry import default_registry
 from gvt_registry.choice import ONLY_OPTION, names_in
 
-DEBUG_VARIABLE = "GVT_DEBUG"
 TRACE_OPTION = "--trace-plugins"
 
-
-def is_debugging(arguments: list[str]) -> bool:
-    """Return whether tracebacks are shown."""
-    return "--debug" in arguments or bool(os.environ.get(DEBUG_VARIABLE))
+_option = partial(click.option, expose_value=False)
 
 
-def _load_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[str, ...]) -> None:
+def _load_files(ctx: click.Context, option: click.Parameter, paths: tuple[str, ...]) -> None:
     for path in paths:
         default_registry().plugins.load_file(path)
 
@@ -45,30 +41,19 @@ def apply_plugin_options(arguments: list[str]) -> None:
 
 def plugin_option(command: Any) -> Any:
     """Add the options `--plugin FILE`, `--only-plugins NAMES` and `--trace-plugins`."""
-    trace = click.option(TRACE_OPTION, is_flag=True, expose_value=False, help="Time hook calls.")
-    command = click.option(
-        ONLY_OPTION,
-        metavar="NAME,NAME",
-        expose_value=False,
-        help="Import only these installed plugins, and gvt's own tools.",
-    )(command)
-    return click.option(
-        "--plugin",
-        "paths",
-        multiple=True,
-        metavar="FILE.py",
-        callback=_load_plugins,
-        expose_value=False,
-        is_eager=True,
-        help="Load a plugin from a Python file, which runs with your permissions.",
-    )(trace(command))
+    trace = _option(TRACE_OPTION, is_flag=True, help="Time hook calls.")
+    text = "Import only these installed plugins, and gvt's own tools."
+    only = _option(ONLY_OPTION, metavar="NAME,NAME", help=text)
+    text = "Load a plugin from a Python file, which runs with your permissions."
+    file = _option(
+        "--plugin", metavar="FILE.py", multiple=True, callback=_load_files, is_eager=True, help=text
+    )
+    return file(trace(only(command)))
 
 
 def debug_option(command: Any) -> Any:
     """Add the option `--debug` to a command."""
-    return click.option(
-        "--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors."
-    )(command)
+    return _option("--debug", is_flag=True, help="Show tracebacks of errors.")(command)
 
 
 def common_options(command: Any) -> Any:
@@ -92,12 +77,8 @@ class Output(click.Path):
     """
 
     def __init__(self, suffix: str = "", *, either: bool = False) -> None:
-        super().__init__(
-            file_okay=bool(suffix) or either,
-            dir_okay=not suffix or either,
-            writable=True,
-            path_type=Path,
-        )
+        is_file, is_folder = bool(suffix) or either, not suffix or either
+        super().__init__(file_okay=is_file, dir_okay=is_folder, writable=True, path_type=Path)
         self._suffix = suffix
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:

@@ -53,9 +53,7 @@ def list_plugins() -> None:
 def table() -> str:
     """Return the table of all plugins, and their warnings."""
     registry = default_registry()
-    by_plugin: dict[str, list[Offer]] = {}
-    for offer in registry.offers():  # first, since it finds the plugins whose hooks fail
-        by_plugin.setdefault(offer.plugin, []).append(offer)
+    offers = registry.offers()  # first, since it finds the plugins whose hooks fail
     plugins = list(registry.plugins)
     if not plugins:
         return "there are no plugins"
@@ -64,7 +62,7 @@ def table() -> str:
     rows: list[tuple[str, ...]] = [HEADINGS]
     for plugin, state in zip(plugins, states[1:], strict=True):
         # A problem is not wrapped, so that it can be searched for.
-        text = plugin.problem or _offers(plugin, by_plugin.get(plugin.name, []))
+        text = plugin.problem or _offers(plugin, offers)
         lines = [text] if plugin.problem else wrap(text, max(width, LEAST))
         rows += [(*state, lines[0]), *((*EMPTY, line) for line in lines[1:])]
     return "\n\n".join([aligned(rows, indent=""), *warnings_of(plugins)])
@@ -72,22 +70,27 @@ def table() -> str:
 
 def _state(plugin: Plugin) -> tuple[str, ...]:
     """Return a plugin's row of the table, without the last column."""
-    imported = plugin.state != "blocked"
     return (
         plugin.name,
         plugin.path.name if plugin.path else plugin.distribution,
         plugin.version or "-",
         "-" if plugin.api is None else str(plugin.api),
         plugin.state,
-        f"{plugin.load_seconds * 1000:.0f}" if imported else "-",
+        "-" if plugin.state == "blocked" else f"{plugin.load_seconds * 1000:.0f}",
     )
 
 
 def _offers(plugin: Plugin, offers: list[Offer]) -> str:
-    """Return what a plugin offers: for each kind the name of one component, or a count."""
+    """Return what a plugin offers: for each kind the name of one component, or a count.
+
+    Args:
+        plugin: The plugin.
+        offers: The components of all plugins, by kind.
+    """
     parts = []
-    for kind, group in groupby(offers, key=lambda offer: offer.component.kind):
-        names = [offer.component.name for offer in group]
+    components = [offer.component for offer in offers if offer.plugin == plugin.name]
+    for kind, group in groupby(components, key=lambda component: component.kind):
+        names = [component.name for component in group]
         plural = f"{kind}es" if kind.endswith("s") else f"{kind}s"
         parts.append(f"{kind} {names[0]}" if len(names) == 1 else f"{len(names)} {plural}")
     plugins = default_registry().plugins

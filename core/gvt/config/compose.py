@@ -18,13 +18,12 @@ from gvt.errors import ConfigError
 from gvt.printable import printable, quoted, shortened
 from gvt_registry import default_registry, nearest
 
-_KEPT_WHEN_RENAMED = {
-    "data": set(schema.DataConfig.model_fields) - {"name"},
-    "optimizers": set(schema.OptimizerConfig.model_fields) - {"name"},
-    "heads": set(schema.HeadConfig.model_fields) - {"name"},
+_MODELS: dict[str, type[schema.ComponentConfig]] = {
+    "data": schema.DataConfig,
+    "heads": schema.HeadConfig,
+    "optimizers": schema.OptimizerConfig,
 }
-_BY_DOTTED_NAME = (("train", "unfreeze"), ("optimizers", "*", "rates"))
-"""Sections whose keys are names of submodules, which may contain dots."""
+"""Models of the sections that also have keys which are not parameters of their component."""
 
 
 def load_recipe(recipe: str | os.PathLike[str]) -> tuple[str, str, str]:
@@ -195,9 +194,10 @@ def parse_override(override: str) -> tuple[list[str], Any]:
 
 
 def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
-    depth_of_names = _depth_of_names(keys)
-    if depth_of_names:
-        keys = [*keys[:depth_of_names], ".".join(keys[depth_of_names:])]
+    submodule: list[str] = []  # in some sections keys are names of submodules, with dots
+    match keys:
+        case ["train", "unfreeze", *submodule] | ["optimizers", _, "rates", *submodule]:
+            keys = [*keys[: -len(submodule)], ".".join(submodule)] if submodule else keys
     section: Any = data
     for depth, key in enumerate(keys[:-1]):
         if section.get(key) is None:
@@ -208,7 +208,7 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
                 f"{'.'.join(keys)}: {'.'.join(keys[: depth + 1])} is {quoted(section)}, which has "
                 "no keys"
             )
-    if depth_of_names:
+    if submodule:
         _set_named(section, keys, value)
         return
     names = [str(name) for name in section]
@@ -218,20 +218,10 @@ def _set(data: MutableMapping[str, Any], keys: list[str], value: Any) -> None:
         hint = nearest(keys[1], names) or f"; its {keys[0]}: {', '.join(names) or 'none'}"
         raise ConfigError(f"{'.'.join(keys)}=null: the recipe has no such {keys[0][:-1]}{hint}")
     if keys[-1] == "name" and section.get("name") not in (None, value):
-        # Some sections also have keys that are not parameters of the component.
-        kept = _KEPT_WHEN_RENAMED.get(keys[0], set()) if "schedule" not in keys else set()
-        for parameter in set(section) - kept:
+        model = _MODELS.get("" if "schedule" in keys else keys[0], schema.ComponentConfig)
+        for parameter in set(section) - set(model.model_fields) | {"name"}:
             del section[parameter]
     section[keys[-1]] = value
-
-
-def _depth_of_names(keys: Sequence[str]) -> int:
-    """Return the index of the key at which the name of a submodule begins; 0 if none does."""
-    for section in _BY_DOTTED_NAME:
-        pairs = zip(keys, section, strict=False)
-        if len(keys) > len(section) and all(pattern in (key, "*") for key, pattern in pairs):
-            return len(section)
-    return 0
 
 
 def _set_named(section: MutableMapping[str, Any], keys: Sequence[str], value: Any) -> None:

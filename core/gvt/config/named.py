@@ -35,12 +35,16 @@ _LIBRARIES = {
 """Module, base class and suffix of the classes that can be named as well as those of plugins."""
 
 
-def taking_names(annotation: Any, build: Callable[[str, Mapping[str, Any]], Any]) -> Any:
+Build = Callable[[str, str, dict[str, Any]], Any]
+"""Called with the kind, the name and the parameters of a component in a recipe."""
+
+
+def taking_names(annotation: Any, build: Build) -> Any:
     """Return a type in which components are built from their names; without any, the same object.
 
     Args:
         annotation: Type of a parameter.
-        build: Called with the kind of a component, and its name and parameters.
+        build: Called with a component, for the value in its place.
     """
     if kind := kind_of(annotation):
         return Annotated[Any, BeforeValidator(functools.partial(_build, build, kind))]
@@ -99,12 +103,13 @@ def target_of(kind: str, name: str) -> Callable[..., Any]:
     return classes[name]
 
 
-def _build(build: Callable[[str, Mapping[str, Any]], Any], kind: str, value: Any) -> Any:
+def _build(build: Build, kind: str, value: Any) -> Any:
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         raise ValueError(f"should name a {kind}, as in {{name: ...}}")
-    return build(kind, value)
+    parameters = dict(value)
+    return build(kind, parameters.pop("name"), parameters)
 
 
 def kind_of(annotation: Any) -> str | None:

@@ -7,6 +7,7 @@ import json
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -15,8 +16,8 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from gvt.config.injected import INJECTED
-from gvt.config.named import taking_names, target_of
-from gvt.config.paths import PATH_NAME, RecipePath, items_in, with_paths_expanded
+from gvt.config.named import Build, taking_names, target_of
+from gvt.config.paths import PATH_NAME, RecipePath, expanded, items_in, mapped
 from gvt.errors import ConfigError
 from gvt.printable import quoted
 from gvt_registry import default_registry, nearest
@@ -210,10 +211,15 @@ def construct(where: str, target: Callable[..., Any], arguments: Mapping[str, An
         ConfigError: If it raises an error of Python or torch for its arguments, or a path has an
             environment variable that is not set.
     """
-    about = _about(arguments)
-    arguments = {n: with_paths_expanded(f"{where}.{n}", v, about) for n, v in arguments.items()}
+
+    def expand(place: str, item: Any) -> Any:
+        if not isinstance(item, RecipePath | PurePath):
+            return item
+        path = expanded(place, str(item), about=_about(arguments))
+        return type(item)(path) if isinstance(item, PurePath) else path
+
     try:
-        return target(**arguments)
+        return target(**mapped(where, dict(arguments), expand))
     except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         # torch raises the first three: for 0 groups, and for sizes that exceed any memory.
         label = getattr(target, "__name__", str(target))
@@ -244,47 +250,56 @@ def components_in(
     """Return the kind and name of each component in valid parameters."""
     components: list[tuple[str, str]] = []
 
-    def note(kind: str, component: Mapping[str, Any]) -> Mapping[str, Any]:
-        components.append((kind, component["name"]))
-        components.extend(components_in(target_of(kind, component["name"]), component))
-        return component
+    def note(kind: str, name: str, inner: Mapping[str, Any]) -> None:
+        components.append((kind, name))
+        components.extend(components_in(target_of(kind, name), inner))
 
     with_components(target, parameters, note)
     return components
 
 
 def with_components(
-    target: Callable[..., Any],
-    parameters: Mapping[str, Any],
-    change: Callable[[str, Mapping[str, Any]], Any],
+    target: Callable[..., Any], parameters: Mapping[str, Any], change: Build
 ) -> dict[str, Any]:
     """Return valid parameters, as plain data, in which components are replaced.
 
     Args:
         target: Class or function that the parameters are for.
         parameters: The parameters by name.
-        change: Called with the kind of a component, and its name and parameters.
+        change: Called with a component, for the value in its place.
 
     Raises:
         ConfigError: If a parameter is of another type.
     """
     changed = dict(parameters)
     for name, parameter in signature_of(target)[0].items():
-        annotation = taking_names(parameter.annotation, change)
-        if annotation is not parameter.annotation and changed.get(name) is not None:
-            try:
-                value = _adapter(annotation).validate_json(json.dumps(changed[name]), strict=True)
+        takes_names = taking_names(parameter.annotation, change) is not parameter.annotation
+        if takes_names and changed.get(name) is not None:
+            value = convert(name, parameter.annotation, changed[name], change)
+            with suppress(TypeError):  # objects from code have no names
                 changed[name] = json.loads(json.dumps(value))
-            except ValidationError as error:
-                text = _message(error.errors(include_url=False)[0])
-                raise ConfigError(f"{name}: {text}, not {quoted(changed[name])}") from error
-            except TypeError:  # objects from code have no names
-                continue
     return changed
 
 
-def convert(where: str, annotation: Any, value: Any) -> Any:
+def _component(kind: str, name: str, parameters: Mapping[str, Any]) -> Any:
+    """Build a loss or a metric from its name and parameters; leave other components unbuilt.
+
+    Raises:
+        ConfigError: If it does not exist, or a parameter does not fit; `convert` prepends the
+            place.
+    """
+    target = target_of(kind, name)
+    injected = INJECTED.get(kind, frozenset())
+    checked = check_parameters("", target, parameters, injected)
+    if injected or waits(checked) or any(paths_in("", checked)):
+        return Unbuilt(kind, name, target, checked)
+    return construct("", target, checked)
+
+
+def convert(where: str, annotation: Any, value: Any, build: Build = _component) -> Any:
     """Return a value from YAML, converted to the type of an annotation.
+
+    Components in it are built by `build`.
 
     Raises:
         ConfigError: If it is of another type.
@@ -292,7 +307,7 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
     if annotation is Any:
         return value
     try:
-        adapter = _adapter(taking_names(annotation, _component))
+        adapter = _adapter(taking_names(annotation, build))
     except (PydanticSchemaGenerationError, PydanticUserError):
         return value  # a type that data cannot represent: the constructor checks it
     try:
@@ -313,23 +328,6 @@ def convert(where: str, annotation: Any, value: Any) -> Any:
         ) from error
     except TypeError:  # not plain data: an object from code
         return value
-
-
-def _component(kind: str, settings: Mapping[str, Any]) -> Any:
-    """Build a loss or a metric from its name and parameters; leave other components unbuilt.
-
-    Raises:
-        ConfigError: If it does not exist, or a parameter does not fit; `convert` prepends the
-            place.
-    """
-    parameters = dict(settings)
-    name = parameters.pop("name")
-    target = target_of(kind, name)
-    injected = INJECTED.get(kind, frozenset())
-    checked = check_parameters("", target, parameters, injected)
-    if injected or waits(checked) or any(paths_in("", checked)):
-        return Unbuilt(kind, name, target, checked)
-    return construct("", target, checked)
 
 
 def waits(value: Any) -> bool:

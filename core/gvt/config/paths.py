@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
@@ -67,22 +66,6 @@ def expanded(where: str, text: str, *, about: str = "") -> str:
 
     path = _VARIABLE.sub(variable, text)
     return os.path.expanduser(path) if path.startswith("~/") else path  # noqa: PTH111
-
-
-def with_paths_expanded(where: str, value: Any, about: str = "") -> Any:
-    """Return the value of a parameter with all paths in it expanded; see `expanded`.
-
-    Raises:
-        ConfigError: If a variable is not set.
-    """
-
-    def change(place: str, item: Any) -> Any:
-        if not isinstance(item, RecipePath | PurePath):
-            return item
-        path = expanded(place, str(item), about=about)
-        return type(item)(path) if isinstance(item, PurePath) else path
-
-    return mapped(where, value, change)
 
 
 def mapped(where: str, value: Any, change: Callable[[str, Any], Any]) -> Any:

@@ -147,9 +147,7 @@ def _with(
             within it, and keys of the configuration.
     """
 
-    def inner(kind: str, component: Mapping[str, Any]) -> dict[str, Any]:
-        settings = dict(component)
-        name = settings.pop("name")
+    def inner(kind: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         names = {*reserved, "name"}
         return {"name": name, **_with(defaults, kind, target_of(kind, name), settings, names)}
 

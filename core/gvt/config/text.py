@@ -18,6 +18,7 @@ from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.tokens import BlockMappingStartToken, BlockSequenceStartToken, DocumentEndToken
 
 from gvt.errors import ConfigError
@@ -45,7 +46,7 @@ _STRUCTURE = "\n,:[{!"
 _WORD = re.compile(r"[-+.\w]+")
 """Matches a plain text that may be a number, a boolean or null."""
 
-_RESERVED = re.compile(r"(?P<sign>[*&!|>@%`,\]}]|---(?=\s|$)|\.\.\.(?=\s|$)|[-?:](?=\s|$))")
+_RESERVED = re.compile(r"[*&!|>@%`,\]}]|---(?=\s|$)|\.\.\.(?=\s|$)|[-?:](?=\s|$)")
 _KEY = re.compile(r":\s")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
@@ -57,7 +58,9 @@ def parse_yaml(text: str, where: str) -> Any:
         ConfigError: If it is not valid YAML, a key occurs twice, it has a tag such as `!!set`, or
             it is too large, also by its aliases, or nested too deeply. The message names the line.
     """
-    return _load(_reader(), text, where)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    return _load(yaml, text, where)
 
 
 def parse_value(path: str, text: str, where: str) -> Any:
@@ -87,10 +90,13 @@ def parse_value(path: str, text: str, where: str) -> Any:
         )
     if bare == "~":
         raise ConfigError(f"{where}: write null for no value, and ~/ for the home folder")
-    if match := _RESERVED.match(bare):
-        raise ConfigError(f"{where}: a value that begins with {match[0]!r} {_hint(path, bare)}")
-    if _KEY.search(bare):
-        raise ConfigError(f"{where}: a value that contains ': ' {_hint(path, bare)}")
+    reserved = _RESERVED.match(bare)
+    if reserved or _KEY.search(bare):
+        problem = f"begins with {reserved[0]!r}" if reserved else "contains ': '"
+        override = shlex.quote(f"{path}={json.dumps(bare, ensure_ascii=False)}")
+        raise ConfigError(
+            f"{where}: a value that {problem} has to be quoted: {shortened(override)}"
+        )
     value = parse_yaml(bare, where) if _WORD.fullmatch(bare) else text
     return text if isinstance(value, str) else value
 
@@ -105,7 +111,7 @@ def dump_yaml(data: Any) -> str:
     yaml = YAML(typ="rt")
     yaml.width = 1 << 30  # folding a long quoted string can add a space to it
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(type(None), _plain_null)
+    yaml.representer.add_representer(type(None), SafeRepresenter.represent_none)
     stream = io.StringIO()
     yaml.dump(data, stream)
     return stream.getvalue()
@@ -199,12 +205,6 @@ def _refused(problem: str, node: Node) -> ComposerError:
     return ComposerError(None, None, problem, node.start_mark)
 
 
-def _reader() -> YAML:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = _Constructor
-    return yaml
-
-
 def _load(yaml: YAML, text: str, where: str) -> Any:
     if len(text) > MAX_SIZE or sum(map(text.count, _STRUCTURE)) > MAX_NODES:
         raise ConfigError(
@@ -213,12 +213,13 @@ def _load(yaml: YAML, text: str, where: str) -> Any:
     yaml.Composer, yaml.max_depth = _Composer, MAX_DEPTH
     try:
         return yaml.load(text)
-    except MarkedYAMLError as error:
-        where += f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        problem = str(error.problem or error.context).partition(", if necessary")[0]
-        raise _not_valid(where, problem) from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise _not_valid(where, str(error).partition("\n")[0] or type(error).__name__) from error
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, MarkedYAMLError):
+            where += f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            problem = str(error.problem or error.context).partition(", if necessary")[0]
+        line = printable(shortened(" ".join(problem.split())))
+        raise ConfigError(f"{where}: not valid YAML: {line}") from error
 
 
 def _check_nothing_left(text: str, where: str) -> None:
@@ -228,7 +229,7 @@ def _check_nothing_left(text: str, where: str) -> None:
         ConfigError: If there is a comment or a document marker after or inside the value.
     """
     end = 0
-    for token in _reader().scan(text):
+    for token in YAML(typ="safe", pure=True).scan(text):
         rest = text[end : token.start_mark.index]
         if isinstance(token, BlockMappingStartToken | BlockSequenceStartToken):
             rest = text  # `"a": 1`, which in an override has to be {a: 1}
@@ -239,18 +240,3 @@ def _check_nothing_left(text: str, where: str) -> None:
                 f"{where}: unexpected {quoted(rest.strip())}; an override is a single value"
             )
         end = max(end, token.end_mark.index)
-
-
-def _hint(path: str, text: str) -> str:
-    """Return the end of a message: the override, quoted for YAML and for the shell."""
-    override = shlex.quote(f"{path}={json.dumps(text, ensure_ascii=False)}")
-    return f"has to be quoted: {shortened(override)}"
-
-
-def _not_valid(where: str, problem: str) -> ConfigError:
-    line = printable(shortened(" ".join(problem.split())))
-    return ConfigError(f"{where}: not valid YAML: {line}")
-
-
-def _plain_null(representer: Any, _: None) -> Any:
-    return representer.represent_scalar("tag:yaml.org,2002:null", "null")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -98,26 +99,18 @@ def _changed(
         UsageError: If an override changes a setting that is fixed for a run.
     """
     after = compose(began, overrides)
-    paths = paths_of(after, components)
-    # Weights files and the root of the data may have moved.
-    movable = {p for p in paths if not p.startswith("data.") or p.endswith(".root")} | {*MOVABLE}
-    moves = [o for o in overrides if _moves(o, movable, began.document())]
+    paths = paths_of(began, components)
+    # Weights files and the root of the data may have moved; what had no value cannot.
+    movable = {p for p in paths if not p.startswith("data.") or p.endswith(".root")}
+    movable |= {p for p in MOVABLE if attrgetter(p)(began) is not None}
+    settings = ((o, *parse_override(o)) for o in overrides)
+    moves = [o for o, keys, value in settings if value is not None and ".".join(keys) in movable]
     if changed := first_change(RESUMING, compose(began, moves), after):
         raise UsageError(
             f"{changed}: cannot be changed when a run is resumed; start a new run with "
             "init_from=CHECKPOINT"
         )
     return after
-
-
-def _moves(override: str, movable: Collection[str], document: Any) -> bool:
-    """Return whether an override changes the value of a movable setting that has one."""
-    keys, value = parse_override(override)
-    if value is None or ".".join(keys) not in movable:
-        return False
-    for key in keys:
-        document = document.get(key) if isinstance(document, Mapping) else None
-    return document is not None
 
 
 def _find_run(name: PathLike | None, overrides: Sequence[str]) -> tuple[RunFolder, Path]:

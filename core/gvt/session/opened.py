@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -99,8 +99,7 @@ class Opened:
         document, tensors = checkpoint_file.load(self.checkpoint, of_run=True)
         document["config"] = with_unrecorded(document["config"])
         self.origin = document
-        config = validate(document["config"], str(self.checkpoint), keep=document["config"])
-        task = build_task(config, self.info, document["components"])
+        task = build_task(self.config, self.info, document["components"])
         averages = under("ema/", tensors) if self.is_averaged else {}
         load_weights(task, under("task/", tensors) | averages)
         task.origin = document
@@ -171,7 +170,16 @@ def open_checkpoint(
     """Open a checkpoint or a run as `open` does, but not a recipe."""
     opened = Opened.of_checkpoint(path, averaged=averaged)
     assert opened.origin is not None
-    opened.config = _overridden(opened.config, overrides, changeable)
+    before, opened.config = opened.config, compose(opened.config, overrides)
+    fixed: Iterable[str] = OPENING
+    instead = "leave it out"
+    if changeable is not None:
+        fixed = [name for name in type(opened.config).model_fields if name not in changeable]
+        instead = f"only {' and '.join(changeable)} can be set"
+    if changed := first_change(fixed, before, opened.config):
+        raise UsageError(
+            f"{changed}: the networks are those of the checkpoint, trained as they were; {instead}"
+        )
     validate_components(opened.config, opened.origin["components"], training=False)
     return opened
 
@@ -185,24 +193,3 @@ def pinned(document: Mapping[str, Any]) -> RunConfig:
     resolved = document["resolved"]["train"]
     config["train"] = {**config["train"], **{name: resolved[name] for name in PINNED}}
     return validate(config, "the checkpoint", keep=config)
-
-
-def _overridden(
-    before: RunConfig, overrides: Sequence[str], changeable: Collection[str] | None
-) -> RunConfig:
-    """Return the configuration of a checkpoint with overrides.
-
-    Raises:
-        UsageError: If one changes a section that is fixed.
-    """
-    config = compose(before, overrides)
-    fixed: Iterable[str] = OPENING
-    instead = "leave it out"
-    if changeable is not None:
-        fixed = [name for name in type(config).model_fields if name not in changeable]
-        instead = f"only {' and '.join(changeable)} can be set"
-    if changed := first_change(fixed, before, config):
-        raise UsageError(
-            f"{changed}: the networks are those of the checkpoint, trained as they were; {instead}"
-        )
-    return config
