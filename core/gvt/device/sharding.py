@@ -87,9 +87,8 @@ def shard_networks(task: nn.Module, device: str, processes: int) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device, (processes,))
-    named = [p for _, p in task.named_parameters(remove_duplicate=False)]
-    names = Counter(map(id, named))
-    ignored = {p for p in named if p.ndim == 0 or names[id(p)] > 1}
+    names = Counter(p for _, p in task.named_parameters(remove_duplicate=False))
+    ignored = {p for p, count in names.items() if p.ndim == 0 or count > 1}
     for network in networks(task):
         own: Any = getattr(network, "shard", None)
         if own is not None:

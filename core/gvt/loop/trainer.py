@@ -20,9 +20,9 @@ from gvt.data.loading import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
 from gvt.device.processes import World
 from gvt.device.sharding import sharded_modules
-from gvt.errors import ConfigError, Interrupted, NonFiniteError
+from gvt.errors import ConfigError, Interrupted
 from gvt.fields import Shown
-from gvt.finite import first_infinite, infinite_places
+from gvt.finite import first_infinite, infinite_places, raise_earliest
 from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import Evaluation, evaluate, evaluating
@@ -90,7 +90,6 @@ class Trainer:
         self.evaluation = evaluation or EvaluateConfig()
         self.open_split, self.listeners = open_split, listeners
         self.checkpoints = checkpoints if self.world.is_first else None
-        self._classes = classes
         if (train.accumulate, train.seed) != (loader.order.accumulate, loader.order.seed):
             raise ConfigError("train: accumulate and seed differ from those of the loader")
         per_epoch = loader.order.steps_per_epoch
@@ -103,6 +102,11 @@ class Trainer:
         self.infinite = infinite_places(task)
         self.world.place(task, self.placement, train.shard)
         self._sharded = sharded_modules(task)
+        # A batch for a process without a held-out one, which has to call sharded networks, too.
+        self._spare = loader.first(1) if self._sharded else None
+        self._evaluator = partial(
+            evaluate, task, world=self.world, classes=classes, seed=train.seed, spare=self._spare
+        )
         self.trainable = Trainable(task, train.unfreeze)
         self.optimizers = build_optimizers(
             task, self.trainable, optimizers, self.run.total_steps, self.placement
@@ -149,15 +153,14 @@ class Trainer:
 
     def run_phases(self, micro_batches: Sequence[Batch]) -> None:
         """Train one iteration: each phase in turn, over all micro-batches."""
-        size, count = self.world.size, len(micro_batches)
-        parts, device = count * size, self.placement.device
-        of_part = partial(Step, self.run.step, seed=self.train.seed, parts=parts, device=device)
-        of_part = partial(of_part, vote=self.world.any if self._sharded else None)
+        index, size, device = self.run.step, self.world.size, self.placement.device
+        parts, vote = len(micro_batches) * size, self.world.any if self._sharded else None
+        of_part = partial(Step, index, seed=self.train.seed, parts=parts, device=device, vote=vote)
         steps = [of_part(part=part) for part in range(self.world.rank, parts, size)]
         for phase in self.task.phases:
-            if phase.is_due(self.run.step):
+            if phase.is_due(index):
                 self._run_phase(phase, micro_batches, steps)
-        if self.world.is_first and self._draws_at(self.run.step + 1):
+        if self.world.is_first and self._draws_at(index + 1):
             self._pictures = steps[0].pictures
 
     def _run_phase(self, phase: Phase, micro_batches: Sequence[Batch], steps: list[Step]) -> None:
@@ -173,8 +176,7 @@ class Trainer:
             with self.placement.autocast(phase.precision), self.placement.eager(phase.eager):
                 losses = self.task(phase.name, batch, step)
             self._supervision.note(index, losses, batch.targets)
-            if losses:
-                self.record(phase.name, losses, share)
+            self.record(phase.name, losses, share)
             if terms := (*losses.values(), *step.ties):
                 step.ties.clear()
                 loss = torch.stack(terms).sum() * share
@@ -289,9 +291,9 @@ class Trainer:
         try:
             with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
                 first = [*islice(self.open_split(split), 1)]
-                if key == "evaluate.split" and (batch := first[0] if first else self._spare()):
+                if key == "evaluate.split" and (batch := next(iter(first), self._spare)):
                     self._examples = batch.select(torch.arange(min(EXAMPLES, len(batch))))
-                return self._evaluation(first, split).metrics
+                return self._evaluator(first, split=split).metrics
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
@@ -299,20 +301,10 @@ class Trainer:
         assert self.open_split is not None  # `rehearse` has checked it
         self._synchronise()
         with self._averaged(), self.placement.autocast():
-            evaluation = self._evaluation(self.open_split(split), split)
+            evaluation = self._evaluator(self.open_split(split), split=split)
         self.run.metrics |= evaluation.named(split)
         self._notify(hookspecs.gvt_evaluated, self.run.step, split, evaluation.metrics, evaluation)
         return evaluation
-
-    def _evaluation(self, batches: Iterable[Batch], split: str) -> Evaluation:
-        seed, spare = self.train.seed, self._spare()
-        return evaluate(
-            self.task, batches, self.world, self._classes, seed=seed, split=split, spare=spare
-        )
-
-    def _spare(self) -> Batch | None:
-        """Return a batch for a process without a held-out one, if the task is sharded."""
-        return self.loader.first(1) if self._sharded else None
 
     def _draw(self) -> None:
         self._synchronise()
@@ -329,14 +321,13 @@ class Trainer:
         self.world.share(self.task.buffers())
 
     def _read_losses(self) -> None:
-        own_rows = self._losses.drain()
-        rows = mean_losses(self.world.gather(own_rows))
+        processes = self.world.gather(self._losses.drain())
+        rows = mean_losses(processes)
         if finite := [*takewhile(lambda row: all(map(math.isfinite, row[1].values())), rows)]:
             self.run.learning_rates = {k: o.learning_rate for k, o in self.optimizers.items()}
             self.run.metrics |= {f"train/{n}": v for n, v in finite[-1][1].items()}
             self._notify(hookspecs.gvt_losses_read, finite)
-        if problem := self.world.earliest(first_infinite(own_rows)):
-            raise NonFiniteError(problem)
+        raise_earliest([*map(first_infinite, processes)])
 
     # --- listeners ----------------------------------------------------------------------------
 
