@@ -16,7 +16,7 @@ from gvt.config.named import target_of
 from gvt.config.parameters import check_parameters, construct
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.device.placement import Placement
-from gvt.device.sharding import by_kind, clip_gradients, distributed_like, is_sharded
+from gvt.device.sharding import clip_gradients, distributed_like, is_sharded
 from gvt.errors import ConfigError
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
 from gvt.task import Task
@@ -109,21 +109,15 @@ class Optimizer:
     def _update(self, clip_norm: float | None, clip_value: float | None) -> None:
         if clip_norm is not None or clip_value is not None:
             self.scaler.unscale_(self.torch)
-        if clip_value is not None:
-            for kind in by_kind(self.parameters.values()):
-                nn.utils.clip_grad_value_(kind, clip_value)
-        if clip_norm is not None:
-            clip_gradients(self.parameters.values(), clip_norm)
+            clip_gradients(self.parameters.values(), clip_norm, clip_value)
         self._add_late_momentum()
         self._step_at_scaled_rates()
         self.scaler.update()
 
     def drop_gradients_except(self, trained: Sequence[nn.Parameter]) -> None:
         """Set the gradients of all parameters but these to None."""
-        kept = {id(p) for p in trained}
-        for parameter in self.parameters.values():
-            if id(parameter) not in kept:
-                parameter.grad = None
+        for parameter in {*self.parameters.values()}.difference(trained):
+            parameter.grad = None
 
     def zero_grad(self) -> None:
         """Set all gradients to None."""

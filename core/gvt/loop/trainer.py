@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from itertools import islice, takewhile
 from typing import Concatenate
@@ -112,6 +112,7 @@ class Trainer:
             task, self.trainable, optimizers, self.run.total_steps, self.placement
         )
         self.ema = None if train.ema is None else Ema(task, train.ema)
+        self._averaged = nullcontext if self.ema is None else self.ema.swapped_in
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -125,10 +126,9 @@ class Trainer:
             DataError: If no sample of an epoch has the targets to learn from.
             OutOfMemoryError: If a step does not fit into the device's memory.
         """
-        run = self.run
+        run, placement = self.run, self.placement
         self.task.train()
-        order, placement = self.loader.order, self.placement
-        memory = explained_memory(placement, order.batch_size, self.train.accumulate)
+        memory = explained_memory(placement, self.loader.order.batch_size, self.train.accumulate)
         deterministic = deterministic_algorithms(self.train.deterministic)
         advice = advising(run, self.checkpoints, self.train, placement.precision)
         # Networks that wait for a lost process report it.
@@ -141,7 +141,7 @@ class Trainer:
                 while not run.is_complete:
                     micro_batches = next(groups)
                     seed = derive(self.train.seed, "loop", run.step, self.world.rank)
-                    seed_everything(seed, self.placement.device)
+                    seed_everything(seed, placement.device)
                     self.trainable.set_modes(run.step)
                     with explained_norms(micro_batches):
                         self.task.training_step(self, micro_batches)
@@ -277,8 +277,7 @@ class Trainer:
         self._rehearsed = True
         best, metrics = self.evaluation.best, dict[str, float]()
         for key in ("final", "split"):  # "split" is last, since `best` is one of its metrics
-            split = getattr(self.evaluation, key)
-            if split is not None:
+            if (split := getattr(self.evaluation, key)) is not None:
                 metrics = self._rehearsed_on(f"evaluate.{key}", split)
         # A loss may be missing here: the first samples of mixed data are all of one part.
         if best is not None and best not in metrics and not best.startswith("loss/"):
@@ -340,7 +339,10 @@ class Trainer:
 
     @contextmanager
     def _reporting(self, stop: StopRequest) -> Iterator[None]:
-        """Set the outcome of the run at its end, and call the listeners."""
+        """Set the outcome of the run at its end, and call every listener, even if one raises.
+
+        The first error of a listener is raised, unless the run has failed.
+        """
         error: BaseException | None = None
         try:
             yield
@@ -352,21 +354,14 @@ class Trainer:
         finally:
             self.trainable.release()
             stop.steps_are_over()
-            self._notify_end(error)
-
-    def _notify_end(self, error: BaseException | None) -> None:
-        """Call every listener, even if one raises; then raise the first error of a listener."""
-        event = Event.of(hookspecs.gvt_run_ended, self.run, self.run.outcome, error)
-        errors = []
-        for listener in self.listeners:
-            try:
-                with unless_asked_again():
-                    listener.hear(event)
-            except Exception as listener_error:
-                errors.append(listener_error)
-        self.run.loader = None  # it may hold the whole data set
-        if errors and error is None:
-            raise errors[0]
-
-    def _averaged(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.ema is None else self.ema.swapped_in()
+            event = Event.of(hookspecs.gvt_run_ended, self.run, self.run.outcome, error)
+            errors = []
+            for listener in self.listeners:
+                try:
+                    with unless_asked_again():
+                        listener.hear(event)
+                except Exception as listener_error:
+                    errors.append(listener_error)
+            self.run.loader = None  # it may hold the whole data set
+            if errors and error is None:
+                raise errors[0]
