@@ -23,15 +23,9 @@ SUFFIXES = (".wav", ".gif", ".webp", ".png", ".txt")
 MOST_PLAYED = 8
 """Largest number of samples of a data set that are played or drawn by a field."""
 
-_IMAGE_FIELDS = "gvt.data.image_fields"
-_OWN = {
-    "image": "Image",
-    "class": "Class",
-    "semantic": "Semantic",
-    "boxes": "Boxes",
-    "masks": "Masks",
-}
-"""The fields of images by their classes; all other keys of gvt itself are plain fields."""
+_OF_IMAGES = ("image", "class", "semantic", "boxes", "masks")
+"""The fields of images, `Image`, `Class` and so on in `gvt.data.image_fields`; all other keys of
+gvt itself are plain fields."""
 
 
 class Destination(Protocol):
@@ -210,8 +204,8 @@ def field_of(name: str) -> Field:
 @cache
 def _field_of(name: str, registry: Registry) -> Field:
     field = Field()
-    if name in _OWN:
-        field = load_target(f"{_IMAGE_FIELDS}:{_OWN[name]}", f"field {name!r}")()
+    if name in _OF_IMAGES:
+        field = load_target(f"gvt.data.image_fields:{name.title()}", f"field {name!r}")()
     elif target := registry.targets("gvt_fields").get(name):
         field = target.load()()
     return field

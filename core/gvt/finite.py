@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from gvt.errors import NonFiniteError
+
 REMEDY = (
     "lower the learning rate, clip gradients (train.clip_norm=1) or use train.precision=float32"
 )
@@ -26,14 +28,29 @@ def first_infinite(rows: Sequence[tuple[int, Mapping[str, float]]]) -> tuple[int
     return None
 
 
+def raise_earliest(problems: Sequence[tuple[int, str] | None]) -> None:
+    """Raise the earliest problem of several processes, if there is one.
+
+    Args:
+        problems: Step and message of the problem of each process by rank; None if it has none.
+
+    Raises:
+        NonFiniteError: The problem, with the rank of its process if there are several.
+    """
+    by_step = [(problem[0], rank, problem[1]) for rank, problem in enumerate(problems) if problem]
+    if by_step:
+        _, rank, message = min(by_step)
+        origin = f"process {rank} of {len(problems)}: " if len(problems) > 1 else ""
+        raise NonFiniteError(f"{origin}{message}")
+
+
 def infinite_places(task: nn.Module) -> dict[str, Tensor]:
     """Return masks of the infinite values in buffers of a task, such as attention masks, by name.
 
     Called before training, it distinguishes constants from statistics that become infinite.
     """
     buffers = task.named_buffers(remove_duplicate=False)
-    places = {name: torch.isinf(b) for name, b in buffers if _has_fractions(b)}
-    return {name: mask for name, mask in places.items() if bool(mask.any())}
+    return {name: mask for name, b in buffers if bool((mask := torch.isinf(b)).any())}
 
 
 def infinite_weights(
@@ -48,8 +65,6 @@ def infinite_weights(
             whose shape has changed since may be infinite anywhere.
     """
     for name, tensor in tensors.items():
-        if not _has_fractions(tensor):
-            continue
         broken = ~torch.isfinite(tensor)
         places = infinite.get(name)
         if places is not None:
@@ -66,7 +81,3 @@ def has_finite_losses(metrics: Mapping[str, float]) -> bool:
     Other metrics may be NaN, such as those of a class that does not occur.
     """
     return all(math.isfinite(value) for name, value in metrics.items() if "/loss/" in name)
-
-
-def _has_fractions(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()

@@ -39,7 +39,6 @@ _LARGEST = 2**48
 
 _MOST_DIMENSIONS = 64
 _LONGEST_NAME = 1000
-_PART = 1 << 20
 _NO_MATCH = "its header does not match its checksum"
 _IS_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
 
@@ -169,9 +168,7 @@ def check_data(path: Path) -> bool:
     with open_checked(path) as (file, header):
         if header.data_sha256 is None:
             return False
-        digest = hashlib.sha256()
-        while part := file.read(_PART):
-            digest.update(part)
+        digest = hashlib.file_digest(file, "sha256")
     check_hash(path, header, digest.hexdigest())
     return True
 

@@ -54,9 +54,9 @@ def save(path: Path | None, tensors: Mapping[str, Tensor], document: Mapping[str
     table = {name: (_dtype(name, t), tuple(t.shape)) for name, t in unique.items()}
     if path is not None:
         write(path, table, lambda n: whole(unique[n]), {**document, "aliases": aliases})
-        return
-    for name in in_file_order(table):
-        whole(unique[name])
+    else:
+        for name in in_file_order(table):
+            whole(unique[name])
 
 
 def write(

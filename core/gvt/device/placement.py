@@ -162,7 +162,9 @@ def keep_freed_memory(device: torch.device) -> bool:
     Nothing is done on accelerators, without glibc (musl, macOS, Windows), or if malloc is
     configured in the environment (`MALLOC_...` or `GLIBC_TUNABLES`).
     """
-    if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or _malloc_is_set():
+    is_set = any(name.startswith("MALLOC_") for name in os.environ)
+    is_set |= "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
+    if device.type != "cpu" or platform.libc_ver()[0] != "glibc" or is_set:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     is_trimming_off = mallopt(_M_TRIM_THRESHOLD, _NEVER) == 1
@@ -196,7 +198,9 @@ def explained_memory(placement: Placement, batch_size: int, accumulate: int) -> 
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        phrases = ("out of memory", "DefaultCPUAllocator: can't allocate memory", "_ALLOC_FAILED")
+        is_typed = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not is_typed and not any(phrase in str(error) for phrase in phrases):
             raise
         raise OutOfMemoryError(
             f"out of memory on {placement.device}: lower data.batch_size (now {batch_size}) and "
@@ -204,19 +208,6 @@ def explained_memory(placement: Placement, batch_size: int, accumulate: int) -> 
             "evaluate.batch_size, or use train.precision=bfloat16 (now "
             f"{placement.precision}) or data.resident=false"
         ) from error
-
-
-def _malloc_is_set() -> bool:
-    """Return whether malloc is configured in the environment."""
-    tuned = "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
-    return tuned or any(name.startswith("MALLOC_") for name in os.environ)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    phrases = ("out of memory", "DefaultCPUAllocator: can't allocate memory", "_ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        phrase in str(error) for phrase in phrases
-    )
 
 
 def networks(task: nn.Module) -> Iterator[nn.Module]:

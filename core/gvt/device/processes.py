@@ -147,19 +147,6 @@ class World:
         keys = dict.fromkeys(key for row in rows for key in row)
         return {key: sum(row.get(key, 0.0) for row in rows) for key in keys}
 
-    def earliest(self, problem: tuple[int, str] | None) -> str:
-        """Return the message of the earliest problem in any process; it is the same in all.
-
-        Args:
-            problem: Step and message of the problem in this process, if there is one.
-
-        Returns:
-            The message, with the rank of its process; empty if there is no problem.
-        """
-        problems = [(p[0], rank, p[1]) for rank, p in enumerate(self.gather(problem)) if p]
-        _, rank, message = min(problems, default=(0, 0, ""))
-        return f"process {rank} of {self.size}: {message}" if message and self.size > 1 else message
-
     def in_step(self, batches: Iterable[T], spare: T) -> Iterator[tuple[T, bool]]:
         """Yield batches, and whether each is one of this process, as many in every process.
 
@@ -261,10 +248,7 @@ def world(timeout: float = TIMEOUT) -> Iterator[World]:
     Raises:
         ProcessError: If not all processes join.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not dist.is_initialized():
-        yield World()
-        return
-    is_new = not dist.is_initialized()
+    is_new = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
     processes = _join(timeout) if is_new else World.current()
     try:
         yield processes
@@ -277,40 +261,28 @@ def world(timeout: float = TIMEOUT) -> Iterator[World]:
 
 
 def _join(timeout: float) -> World:
-    """Join the process group that torchrun describes in the environment."""
+    """Join the process group that torchrun describes in the environment.
+
+    Raises:
+        ProcessError: If not all processes join.
+    """
     from torch.distributed.distributed_c10d import PrefixStore
-
-    store = _store(timeout)
-    prefix = f"gvt/run/{next(_counter)}"  # each run of this process has keys of its own
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    try:
-        # The default backend is gloo for the CPU, and the one that fits for an accelerator.
-        dist.init_process_group(
-            store=PrefixStore(f"{prefix}/group", store),
-            rank=rank,
-            world_size=size,
-            timeout=timedelta(minutes=timeout),
-        )
-    except RuntimeError as error:
-        raise _join_error(timeout, error) from error
-    return World(rank, size, PrefixStore(f"{prefix}/reasons", store), timeout)
-
-
-def _store(timeout: float) -> Store:
-    """Return the store of all processes, which all runs of this process share."""
     from torch.distributed.rendezvous import rendezvous
 
-    if not _stores:
-        try:
-            store, _, _ = next(rendezvous("env://", timeout=timedelta(minutes=timeout)))
-        except RuntimeError as error:
-            raise _join_error(timeout, error) from error
-        _stores.append(store)
-    _stores[0].set_timeout(timedelta(minutes=timeout))
-    return _stores[0]
-
-
-def _join_error(timeout: float, error: Exception) -> ProcessError:
-    size = os.environ["WORLD_SIZE"]
-    first_line = str(error).partition("\n")[0]
-    return ProcessError(f"not all {size} processes joined within {timeout:g} minutes: {first_line}")
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    limit = timedelta(minutes=timeout)
+    prefix = f"gvt/run/{next(_counter)}"  # each run of this process has keys of its own
+    try:
+        if not _stores:  # all runs of this process share one
+            _stores.append(next(rendezvous("env://", timeout=limit))[0])
+        store = _stores[0]
+        store.set_timeout(limit)
+        # The default backend is gloo for the CPU, and the one that fits for an accelerator.
+        group = PrefixStore(f"{prefix}/group", store)
+        dist.init_process_group(store=group, rank=rank, world_size=size, timeout=limit)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise ProcessError(
+            f"not all {size} processes joined within {timeout:g} minutes: {reason}"
+        ) from error
+    return World(rank, size, PrefixStore(f"{prefix}/reasons", store), timeout)

@@ -46,23 +46,27 @@ def distributed_like(target: Any, tensor: Tensor) -> Tensor:
     return distribute_tensor(tensor.detach(), mesh, placements, src_data_rank=None)
 
 
-def by_kind(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Return the parameters that are not sharded and those that are, without an empty list."""
-    return [[*kind] for _, kind in groupby(sorted(parameters, key=is_sharded), is_sharded)]
-
-
-def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> None:
-    """Scale gradients so that their norm, over all parameters and processes, has a largest value.
+def clip_gradients(
+    parameters: Iterable[nn.Parameter], norm: float | None, value: float | None = None
+) -> None:
+    """Clip the elements of gradients, then scale all together so that their norm is limited.
 
     Args:
         parameters: Parameters, whose gradients are already means over the processes.
-        largest: Largest norm.
+        norm: Largest norm, over all parameters and processes; None for no limit.
+        value: Largest absolute value of an element; None for no limit.
     """
-    kinds = by_kind(p for p in parameters if p.grad is not None)
+    updated = sorted((p for p in parameters if p.grad is not None), key=is_sharded)
+    kinds = [[*kind] for _, kind in groupby(updated, is_sharded)]  # they cannot be mixed
+    if value is not None:
+        for kind in kinds:
+            nn.utils.clip_grad_value_(kind, value)
+    if norm is None:
+        return
     norms = [whole(nn.utils.get_total_norm([p.grad for p in kind])) for kind in kinds]  # type: ignore[misc]
     for kind in kinds:
         total = norms[0] if len(norms) == 1 else torch.stack(norms).norm()
-        nn.utils.clip_grads_with_norm_(kind, largest, total)
+        nn.utils.clip_grads_with_norm_(kind, norm, total)
 
 
 def sharded_modules(module: nn.Module) -> list[Any]:
@@ -87,9 +91,8 @@ def shard_networks(task: nn.Module, device: str, processes: int) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device, (processes,))
-    named = [p for _, p in task.named_parameters(remove_duplicate=False)]
-    names = Counter(map(id, named))
-    ignored = {p for p in named if p.ndim == 0 or names[id(p)] > 1}
+    names = Counter(p for _, p in task.named_parameters(remove_duplicate=False))
+    ignored = {p for p, count in names.items() if p.ndim == 0 or count > 1}
     for network in networks(task):
         own: Any = getattr(network, "shard", None)
         if own is not None:

@@ -43,15 +43,14 @@ class Ema:
         self._local = {n: local(t) for n, t in self.tensors.items()}
         self._averages = [self._local[n] for n in averaged]
         self._parameters = [self._live[n] for n in averaged]
-        self._copied = [n for n in self._live if n not in averaged]
+        self._buffers = {n: t for n, t in self._local.items() if n not in averaged}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Update the averages with the weights after a step, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay)
-        for name in self._copied:
-            self._local[name].copy_(self._live[name])
+        _copy(self._live, self._buffers)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Load saved averages."""

@@ -168,11 +168,22 @@ def evaluate(
 def _truth(
     targets: list[dict[str, Any]], batch: Batch, needs: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Return the truth in pixels of the original images, with the inputs that the metric needs."""
-    rows = _in_original(targets, batch)
-    if not needs:
-        return rows
-    return [target | _inputs(batch, row, needs) for row, target in enumerate(rows)]
+    """Return the truth in pixels of the original images, with the inputs that the metric needs.
+
+    The truth is that of the data set (`Record.truth`), or the target mapped back.
+    """
+    rows = []
+    is_mapped = any(map(is_spatial, targets))
+    for row, target in enumerate(targets):
+        truth = target
+        if is_mapped:
+            record, device = batch.records[row], batch.images.device
+            original = {} if record.truth is None else record.truth()
+            rest = {k: v for k, v in target.items() if k not in original}
+            mapped = to_original([rest], [record])[0]
+            truth = mapped | {k: v.to(device) for k, v in original.items()}
+        rows.append(truth | _inputs(batch, row, needs))
+    return rows
 
 
 def _inputs(batch: Batch, row: int, keys: Collection[str]) -> dict[str, Any]:
@@ -182,19 +193,6 @@ def _inputs(batch: Batch, row: int, keys: Collection[str]) -> dict[str, Any]:
         height, width = batch.frame.sizes[row]
         values["image"] = values["image"][:, :height, :width]
     return values
-
-
-def _in_original(targets: list[dict[str, Any]], batch: Batch) -> list[dict[str, Any]]:
-    """Return the truth in pixels of the original images: the data set's own, or mapped back."""
-    if not any(map(is_spatial, targets)):
-        return targets
-    rows = []
-    for target, record in zip(targets, batch.records, strict=True):
-        truth = {} if record.truth is None else record.truth()
-        mapped = to_original([{k: v for k, v in target.items() if k not in truth}], [record])[0]
-        device = batch.images.device
-        rows.append(mapped | {k: v.to(device) for k, v in truth.items()})
-    return rows
 
 
 @contextmanager
@@ -225,28 +223,25 @@ def _add_mistakes(
         name = short_name(head, parts[0], "mistakes")
         worst = mistakes.get(name, [])
         least = worst[-1].error if len(worst) == WORST else 0.0
-        more = _wrong(batch, [p[head] for p in parts], targets, errors, least)
+        # NaN counts as the largest error.
+        on_cpu = errors.float().cpu().nan_to_num(nan=float("inf"))
+        values, rows = on_cpu.topk(min(WORST, len(on_cpu)))
+        more = [
+            _mistake(batch, row, error, parts[row][head], targets[row])
+            for error, row in zip(values.tolist(), rows.tolist(), strict=True)
+            if error > least  # before anything is copied from the device
+        ]
         mistakes[name] = sorted([*worst, *more], key=lambda mistake: -mistake.error)[:WORST]
 
 
-def _wrong(
-    batch: Batch,
-    predictions: list[Prediction],
-    targets: list[dict[str, Any]],
-    errors: Tensor,
-    least: float,
-) -> Iterator[Mistake]:
-    """Yield the worst samples of a batch, each with an error above the least."""
-    # NaN counts as the largest error.
-    errors = errors.float().cpu().nan_to_num(nan=float("inf"))
-    values, rows = errors.topk(min(WORST, len(errors)))
-    for error, row in zip(values.tolist(), rows.tolist(), strict=True):
-        if error > least:  # before anything is copied from the device
-            inputs = {k: _copied(v) for k, v in _inputs(batch, row, batch.inputs.keys()).items()}
-            source = batch.records[row].source if batch.records else ""
-            size = batch.frame.sizes[row] if batch.frame.sizes else (None, None)
-            prediction, target = (_kept(p[row], *size) for p in (predictions, targets))
-            yield Mistake(error, inputs, prediction, target, source)
+def _mistake(
+    batch: Batch, row: int, error: float, prediction: Prediction, target: dict[str, Any]
+) -> Mistake:
+    """Return a sample of a batch with its wrong prediction, copied to the CPU."""
+    inputs = {k: _copied(v) for k, v in _inputs(batch, row, batch.inputs.keys()).items()}
+    size = batch.frame.sizes[row] if batch.frame.sizes else (None, None)
+    source = batch.records[row].source if batch.records else ""
+    return Mistake(error, inputs, _kept(prediction, *size), _kept(target, *size), source)
 
 
 def _kept(values: Mapping[str, Any], height: int | None, width: int | None) -> dict[str, Any]:

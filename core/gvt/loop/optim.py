@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -16,7 +16,7 @@ from gvt.config.named import target_of
 from gvt.config.parameters import check_parameters, construct
 from gvt.config.schema import ComponentConfig, OptimizerConfig
 from gvt.device.placement import Placement
-from gvt.device.sharding import by_kind, clip_gradients, distributed_like, is_sharded
+from gvt.device.sharding import clip_gradients, distributed_like, is_sharded
 from gvt.errors import ConfigError
 from gvt.loop.trainable import Trainable, check_names, of_longest_name
 from gvt.task import Task
@@ -74,12 +74,11 @@ class Optimizer:
     ) -> None:
         self.key, self.parameters, self.scaler = key, dict(parameters), scaler
         where = f"optimizers.{key}"
+        factors = {p: of_longest_name(n, config.rates, 1.0) for n, p in parameters.items()}
         groups: dict[tuple[float, bool], dict[str, nn.Parameter]] = defaultdict(dict)
-        for name, parameter in self.parameters.items():
-            factor = of_longest_name(name, config.rates, 1.0)
-            groups[factor, is_sharded(parameter)][name] = parameter
+        for name, parameter in parameters.items():
+            groups[factors[parameter], is_sharded(parameter)][name] = parameter
         self.torch = _optimizer(where, list(groups.values()), config)
-        factors = {p: factor for (factor, _), group in groups.items() for p in group.values()}
         # One factor for each group, none for a group without parameters.
         self._factors = [{factors[p] for p in g["params"]} for g in self.torch.param_groups]
         if any(len(of_group) > 1 for of_group in self._factors):
@@ -110,21 +109,15 @@ class Optimizer:
     def _update(self, clip_norm: float | None, clip_value: float | None) -> None:
         if clip_norm is not None or clip_value is not None:
             self.scaler.unscale_(self.torch)
-        if clip_value is not None:
-            for kind in by_kind(self.parameters.values()):
-                nn.utils.clip_grad_value_(kind, clip_value)
-        if clip_norm is not None:
-            clip_gradients(self.parameters.values(), clip_norm)
+            clip_gradients(self.parameters.values(), clip_norm, clip_value)
         self._add_late_momentum()
         self._step_at_scaled_rates()
         self.scaler.update()
 
     def drop_gradients_except(self, trained: Sequence[nn.Parameter]) -> None:
         """Set the gradients of all parameters but these to None."""
-        kept = {id(p) for p in trained}
-        for parameter in self.parameters.values():
-            if id(parameter) not in kept:
-                parameter.grad = None
+        for parameter in {*self.parameters.values()}.difference(trained):
+            parameter.grad = None
 
     def zero_grad(self) -> None:
         """Set all gradients to None."""
@@ -267,19 +260,16 @@ def check_optimizer(key: str, config: OptimizerConfig) -> None:
     Raises:
         ConfigError: If there is no optimiser or schedule of that name, or an argument is wrong.
     """
-    where = f"optimizers.{key}"
-    built = _optimizer(where, [{"weight": nn.Parameter(torch.zeros(1, 1))}], config)
-    schedule = _schedule(where, built, resolved_schedule(config, total_steps=config.warmup + 3))
-    if schedule is not None:
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                for _ in range(config.warmup + 2):
-                    schedule.step()
-        except (ArithmeticError, ValueError, TypeError) as error:
-            raise ConfigError(f"{where}.schedule: {type(error).__name__}: {error}") from error
+    dummy, scaler = {"weight": nn.Parameter(torch.zeros(1, 1))}, torch.amp.GradScaler(enabled=False)
+    optimizer = Optimizer(key, dummy, config, config.warmup + 3, scaler)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            optimizer.advance(config.warmup + 2)
+    except (ArithmeticError, ValueError, TypeError) as error:
+        raise ConfigError(f"optimizers.{key}.schedule: {type(error).__name__}: {error}") from error
 
 
-def check_rates(key: str, rates: Iterable[str], task: nn.Module, trained: Collection[int]) -> None:
+def check_rates(key: str, rates: Collection[str], task: nn.Module, trained: set[int]) -> None:
     """Check that an optimiser trains a parameter of every name in its `rates`.
 
     Args:
@@ -291,9 +281,8 @@ def check_rates(key: str, rates: Iterable[str], task: nn.Module, trained: Collec
     Raises:
         ConfigError: If the task has no such name, or the optimiser does not train it.
     """
-    names = list(rates)
-    check_names(f"optimizers.{key}.rates", task, names, parameters=True)
-    for name in names:
+    check_names(f"optimizers.{key}.rates", task, rates, parameters=True)
+    for name in rates:
         if not any(
             id(p) in trained and f"{n}.".startswith(f"{name}.")
             for n, p in task.named_parameters(remove_duplicate=False)

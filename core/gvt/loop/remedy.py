@@ -62,17 +62,13 @@ def advise(run: Run, checkpoints: CheckpointFolder, train: TrainConfig, precisio
     if checkpoint != checkpoints.last:
         folder = str(run.folder)
         command = command.replace(shell_quoted(folder), shell_quoted(str(checkpoint)), 1)
-    run.resume_command = f"{command} {_setting(train, precision)}"
+    setting = "train.precision=float32"
+    if precision == "float32":
+        setting = f"train.clip_norm={1 if train.clip_norm is None else train.clip_norm / 10:g}"
+    run.resume_command = f"{command} {setting}"
     return f"continue from step {step} with: {run.resume_command}"
 
 
 def shell_quoted(word: str) -> str:
     """Return a command-line argument, quoted for the shell of this system."""
     return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)
-
-
-def _setting(train: TrainConfig, precision: str) -> str:
-    """Return an override that makes training more stable."""
-    if precision != "float32":
-        return "train.precision=float32"
-    return f"train.clip_norm={1 if train.clip_norm is None else train.clip_norm / 10:g}"

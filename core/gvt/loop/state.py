@@ -11,8 +11,8 @@ from gvt.checkpoint.bounded import shortened
 from gvt.checkpoint.training import State, check_fit, load_weights, under
 from gvt.device.processes import World
 from gvt.device.sharding import local
-from gvt.errors import CheckpointError, ConfigError, NonFiniteError
-from gvt.finite import infinite_weights
+from gvt.errors import CheckpointError, ConfigError
+from gvt.finite import infinite_weights, raise_earliest
 from gvt.loop.ema import Ema
 from gvt.loop.listener import Run
 from gvt.loop.optim import Optimizer
@@ -65,8 +65,7 @@ def capture(trainer: TrainerState) -> State:
         f"{group}/{n}": mask for group in ("task", "ema") for n, mask in trainer.infinite.items()
     }
     parts = {n: local(t) for n, t in tensors.items()}
-    if problem := trainer.world.earliest(infinite_weights(run.step, parts, infinite)):
-        raise NonFiniteError(problem)
+    raise_earliest(trainer.world.gather(infinite_weights(run.step, parts, infinite)))
     training = {
         "step": run.step,
         "epoch": run.epoch,

@@ -67,7 +67,7 @@ class Trainable:
         """Return whether a submodule or parameter is frozen at a step."""
         return any(begins > step for begins in self._begins.values())
 
-    def reach(self, modules: tuple[str, ...], step: int) -> None:
+    def reach(self, modules: tuple[str, ...], step: float) -> None:
         """Require gradients for the parameters of submodules that a step trains, and no others."""
         key = (modules, bisect_right(self._changes, step))
         if key != self._reached:
@@ -78,9 +78,8 @@ class Trainable:
 
     def release(self) -> None:
         """Require gradients for all trainable parameters, as before the run."""
-        for parameter in self.parameters.values():
-            parameter.requires_grad_(True)
-        self._reached = None
+        self._reached = None  # something else may have changed it since
+        self.reach(("",), math.inf)
 
     def _parameters_of(self, modules: tuple[str, ...], stage: int) -> list[nn.Parameter]:
         step = self._changes[stage - 1] if stage else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from itertools import islice, takewhile
 from typing import Concatenate
@@ -20,9 +20,9 @@ from gvt.data.loading import Loader
 from gvt.device.placement import Placement, deterministic_algorithms, explained_memory
 from gvt.device.processes import World
 from gvt.device.sharding import sharded_modules
-from gvt.errors import ConfigError, Interrupted, NonFiniteError
+from gvt.errors import ConfigError, Interrupted
 from gvt.fields import Shown
-from gvt.finite import first_infinite, infinite_places
+from gvt.finite import first_infinite, infinite_places, raise_earliest
 from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import Evaluation, evaluate, evaluating
@@ -90,7 +90,6 @@ class Trainer:
         self.evaluation = evaluation or EvaluateConfig()
         self.open_split, self.listeners = open_split, listeners
         self.checkpoints = checkpoints if self.world.is_first else None
-        self._classes = classes
         if (train.accumulate, train.seed) != (loader.order.accumulate, loader.order.seed):
             raise ConfigError("train: accumulate and seed differ from those of the loader")
         per_epoch = loader.order.steps_per_epoch
@@ -103,11 +102,17 @@ class Trainer:
         self.infinite = infinite_places(task)
         self.world.place(task, self.placement, train.shard)
         self._sharded = sharded_modules(task)
+        # A batch for a process without a held-out one, which has to call sharded networks, too.
+        self._spare = loader.first(1) if self._sharded else None
+        self._evaluator = partial(
+            evaluate, task, world=self.world, classes=classes, seed=train.seed, spare=self._spare
+        )
         self.trainable = Trainable(task, train.unfreeze)
         self.optimizers = build_optimizers(
             task, self.trainable, optimizers, self.run.total_steps, self.placement
         )
         self.ema = None if train.ema is None else Ema(task, train.ema)
+        self._averaged = nullcontext if self.ema is None else self.ema.swapped_in
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -121,10 +126,9 @@ class Trainer:
             DataError: If no sample of an epoch has the targets to learn from.
             OutOfMemoryError: If a step does not fit into the device's memory.
         """
-        run = self.run
+        run, placement = self.run, self.placement
         self.task.train()
-        order, placement = self.loader.order, self.placement
-        memory = explained_memory(placement, order.batch_size, self.train.accumulate)
+        memory = explained_memory(placement, self.loader.order.batch_size, self.train.accumulate)
         deterministic = deterministic_algorithms(self.train.deterministic)
         advice = advising(run, self.checkpoints, self.train, placement.precision)
         # Networks that wait for a lost process report it.
@@ -137,7 +141,7 @@ class Trainer:
                 while not run.is_complete:
                     micro_batches = next(groups)
                     seed = derive(self.train.seed, "loop", run.step, self.world.rank)
-                    seed_everything(seed, self.placement.device)
+                    seed_everything(seed, placement.device)
                     self.trainable.set_modes(run.step)
                     with explained_norms(micro_batches):
                         self.task.training_step(self, micro_batches)
@@ -149,15 +153,14 @@ class Trainer:
 
     def run_phases(self, micro_batches: Sequence[Batch]) -> None:
         """Train one iteration: each phase in turn, over all micro-batches."""
-        size, count = self.world.size, len(micro_batches)
-        parts, device = count * size, self.placement.device
-        of_part = partial(Step, self.run.step, seed=self.train.seed, parts=parts, device=device)
-        of_part = partial(of_part, vote=self.world.any if self._sharded else None)
+        index, size, device = self.run.step, self.world.size, self.placement.device
+        parts, vote = len(micro_batches) * size, self.world.any if self._sharded else None
+        of_part = partial(Step, index, seed=self.train.seed, parts=parts, device=device, vote=vote)
         steps = [of_part(part=part) for part in range(self.world.rank, parts, size)]
         for phase in self.task.phases:
-            if phase.is_due(self.run.step):
+            if phase.is_due(index):
                 self._run_phase(phase, micro_batches, steps)
-        if self.world.is_first and self._draws_at(self.run.step + 1):
+        if self.world.is_first and self._draws_at(index + 1):
             self._pictures = steps[0].pictures
 
     def _run_phase(self, phase: Phase, micro_batches: Sequence[Batch], steps: list[Step]) -> None:
@@ -173,8 +176,7 @@ class Trainer:
             with self.placement.autocast(phase.precision), self.placement.eager(phase.eager):
                 losses = self.task(phase.name, batch, step)
             self._supervision.note(index, losses, batch.targets)
-            if losses:
-                self.record(phase.name, losses, share)
+            self.record(phase.name, losses, share)
             if terms := (*losses.values(), *step.ties):
                 step.ties.clear()
                 loss = torch.stack(terms).sum() * share
@@ -275,8 +277,7 @@ class Trainer:
         self._rehearsed = True
         best, metrics = self.evaluation.best, dict[str, float]()
         for key in ("final", "split"):  # "split" is last, since `best` is one of its metrics
-            split = getattr(self.evaluation, key)
-            if split is not None:
+            if (split := getattr(self.evaluation, key)) is not None:
                 metrics = self._rehearsed_on(f"evaluate.{key}", split)
         # A loss may be missing here: the first samples of mixed data are all of one part.
         if best is not None and best not in metrics and not best.startswith("loss/"):
@@ -289,9 +290,9 @@ class Trainer:
         try:
             with self.placement.autocast(), deterministic_algorithms(self.train.deterministic):
                 first = [*islice(self.open_split(split), 1)]
-                if key == "evaluate.split" and (batch := first[0] if first else self._spare()):
+                if key == "evaluate.split" and (batch := next(iter(first), self._spare)):
                     self._examples = batch.select(torch.arange(min(EXAMPLES, len(batch))))
-                return self._evaluation(first, split).metrics
+                return self._evaluator(first, split=split).metrics
         except NotImplementedError as error:
             raise ConfigError(f"{key}: {error}, so it cannot be evaluated") from error
 
@@ -299,20 +300,10 @@ class Trainer:
         assert self.open_split is not None  # `rehearse` has checked it
         self._synchronise()
         with self._averaged(), self.placement.autocast():
-            evaluation = self._evaluation(self.open_split(split), split)
+            evaluation = self._evaluator(self.open_split(split), split=split)
         self.run.metrics |= evaluation.named(split)
         self._notify(hookspecs.gvt_evaluated, self.run.step, split, evaluation.metrics, evaluation)
         return evaluation
-
-    def _evaluation(self, batches: Iterable[Batch], split: str) -> Evaluation:
-        seed, spare = self.train.seed, self._spare()
-        return evaluate(
-            self.task, batches, self.world, self._classes, seed=seed, split=split, spare=spare
-        )
-
-    def _spare(self) -> Batch | None:
-        """Return a batch for a process without a held-out one, if the task is sharded."""
-        return self.loader.first(1) if self._sharded else None
 
     def _draw(self) -> None:
         self._synchronise()
@@ -329,14 +320,13 @@ class Trainer:
         self.world.share(self.task.buffers())
 
     def _read_losses(self) -> None:
-        own_rows = self._losses.drain()
-        rows = mean_losses(self.world.gather(own_rows))
+        processes = self.world.gather(self._losses.drain())
+        rows = mean_losses(processes)
         if finite := [*takewhile(lambda row: all(map(math.isfinite, row[1].values())), rows)]:
             self.run.learning_rates = {k: o.learning_rate for k, o in self.optimizers.items()}
             self.run.metrics |= {f"train/{n}": v for n, v in finite[-1][1].items()}
             self._notify(hookspecs.gvt_losses_read, finite)
-        if problem := self.world.earliest(first_infinite(own_rows)):
-            raise NonFiniteError(problem)
+        raise_earliest([*map(first_infinite, processes)])
 
     # --- listeners ----------------------------------------------------------------------------
 
@@ -349,7 +339,10 @@ class Trainer:
 
     @contextmanager
     def _reporting(self, stop: StopRequest) -> Iterator[None]:
-        """Set the outcome of the run at its end, and call the listeners."""
+        """Set the outcome of the run at its end, and call every listener, even if one raises.
+
+        The first error of a listener is raised, unless the run has failed.
+        """
         error: BaseException | None = None
         try:
             yield
@@ -361,21 +354,14 @@ class Trainer:
         finally:
             self.trainable.release()
             stop.steps_are_over()
-            self._notify_end(error)
-
-    def _notify_end(self, error: BaseException | None) -> None:
-        """Call every listener, even if one raises; then raise the first error of a listener."""
-        event = Event.of(hookspecs.gvt_run_ended, self.run, self.run.outcome, error)
-        errors = []
-        for listener in self.listeners:
-            try:
-                with unless_asked_again():
-                    listener.hear(event)
-            except Exception as listener_error:
-                errors.append(listener_error)
-        self.run.loader = None  # it may hold the whole data set
-        if errors and error is None:
-            raise errors[0]
-
-    def _averaged(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.ema is None else self.ema.swapped_in()
+            event = Event.of(hookspecs.gvt_run_ended, self.run, self.run.outcome, error)
+            errors = []
+            for listener in self.listeners:
+                try:
+                    with unless_asked_again():
+                        listener.hear(event)
+                except Exception as listener_error:
+                    errors.append(listener_error)
+            self.run.loader = None  # it may hold the whole data set
+            if errors and error is None:
+                raise errors[0]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gvt.files import attempting, replacing
+from gvt.files import attempting, save_files
 from gvt.interfaces import Curves
 from gvt.loop.evaluation import Evaluation
 from gvt.loop.figures import to_document
@@ -42,13 +42,11 @@ def save_evaluation(
     with attempting(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with attempting(path):
-            with replacing(path) as file:
-                file.write(_formatted(head, evaluation).encode())
-            paths.append(path)
+            paths = save_files(folder / split, [(".json", _formatted(head, evaluation))])
     return paths
 
 
-def _formatted(head: Mapping[str, Any], evaluation: Evaluation) -> str:
+def _formatted(head: Mapping[str, Any], evaluation: Evaluation) -> bytes:
     """Return readable JSON, with a line for each figure, row of a table and curve."""
     figures = to_document({name: evaluation.figure(name) for name in evaluation.metrics})
     sections = {
@@ -60,7 +58,7 @@ def _formatted(head: Mapping[str, Any], evaluation: Evaluation) -> str:
     text = json.dumps(_strict(head), indent=2, allow_nan=False).removesuffix("\n}")
     for name, parts in sections.items():
         text += f',\n  "{name}": {_object(parts, 2)}'
-    return text + "\n}\n"
+    return (text + "\n}\n").encode()
 
 
 def _curves(curves: Curves) -> str:

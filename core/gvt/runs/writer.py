@@ -43,10 +43,8 @@ class Writer:
         if self.host == socket.gethostname() and os.name == "posix":
             try:
                 os.kill(self.process, 0)  # sends nothing
-            except ProcessLookupError:
-                return True
-            except PermissionError:
-                pass
+            except OSError as error:
+                return isinstance(error, ProcessLookupError)  # else it is another user's
         return False
 
 
