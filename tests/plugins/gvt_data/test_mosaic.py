@@ -303,6 +303,7 @@ def with_former_setting(checkpoint, path):
     file.save(path, tensors, document)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_the_former_setting_goes_on_to_the_same_weights(tmp_path):
     run = gvt.run("segment.scenes", *SMALL, f"run.root={tmp_path}", quiet=True)
     _, expected = file.load(run.checkpoint)
