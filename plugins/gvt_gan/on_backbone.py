@@ -44,7 +44,8 @@ class OnBackbone(Discriminator):
             data, or [-1, 1] without data.
 
     Raises:
-        ValueError: If a weight does not belong to a further head.
+        ValueError: If a weight does not belong to a further head, or the backbone reads anything
+            but images.
     """
 
     def __init__(
@@ -61,6 +62,11 @@ class OnBackbone(Discriminator):
             raise ValueError(
                 f"weights for {', '.join(unknown)}; the further heads are "
                 f"{', '.join(sorted(heads)) or 'none'}"
+            )
+        if (reads := tuple(getattr(backbone, "reads", ("image",)))) != ("image",):
+            raise ValueError(
+                f"a discriminator sees images, and {type(backbone).__name__} reads "
+                f"{', '.join(reads)}; use another backbone"
             )
         self.backbone = backbone
         self.realness = realness or Realness(backbone.feature_info)

@@ -20,7 +20,7 @@ def sample(inputs, targets=None, source="a"):
 
 
 def tokens(*numbers, **targets):
-    return sample({"tokens": torch.tensor(numbers)}, targets)
+    return sample({"notes": torch.tensor(numbers)}, targets)
 
 
 class Padded(gvt.Field):
@@ -36,26 +36,26 @@ class Padded(gvt.Field):
 def plugin_field(monkeypatch):
     """Offer a field `tokens`, as a plugin does, in a registry that is otherwise empty."""
     registry = Registry()
-    target = Target("field", "tokens", ())
+    target = Target("field", "notes", ())
     monkeypatch.setattr(Target, "load", lambda self: Padded)
-    monkeypatch.setattr(registry, "targets", lambda hook: {"tokens": target})
+    monkeypatch.setattr(registry, "targets", lambda hook: {"notes": target})
     monkeypatch.setattr("gvt.fields.default_registry", lambda: registry)
 
 
 def test_a_key_that_nobody_offers_is_a_list_that_moves_to_the_device():
     batch = collate([tokens(1, 2), tokens(3), sample({})])
-    assert [None if t is None else t.tolist() for t in batch.inputs["tokens"]] == [
+    assert [None if t is None else t.tolist() for t in batch.inputs["notes"]] == [
         [1, 2],
         [3],
         None,
     ]
-    moved = field_of("tokens").on_device([torch.ones(1), {"a": torch.ones(2)}, "text", None], CPU)
+    moved = field_of("notes").on_device([torch.ones(1), {"a": torch.ones(2)}, "text", None], CPU)
     assert moved[1]["a"].tolist() == [1, 1] and moved[2:] == ["text", None]
 
 
 def test_the_field_of_a_plugin_collates_its_key(plugin_field):
     batch = collate([tokens(1, 2), tokens(3)])
-    assert batch.inputs["tokens"].tolist() == [[1, 2], [3, 0]]
+    assert batch.inputs["notes"].tolist() == [[1, 2], [3, 0]]
 
 
 def test_the_length_of_a_batch_is_that_of_its_samples(plugin_field):
@@ -63,19 +63,19 @@ def test_the_length_of_a_batch_is_that_of_its_samples(plugin_field):
     assert len(batch) == 3
     assert batch.frame == gvt.Frame()
     chosen = batch.select(torch.tensor([2, 0]))
-    assert chosen.inputs["tokens"].tolist() == [[3], [1]]
+    assert chosen.inputs["notes"].tolist() == [[3], [1]]
     assert chosen.targets["label"] == [1, 0]
 
 
 def test_a_batch_or_a_sample_without_images_says_so():
-    with pytest.raises(gvt.DataError, match="the batch has no image; its inputs are tokens"):
+    with pytest.raises(gvt.DataError, match="the batch has no image; its inputs are notes"):
         _ = collate([tokens(1)]).images
     with pytest.raises(gvt.DataError, match="a has no image; its inputs are none"):
         _ = sample({}).image
 
 
 def test_a_dense_input_that_some_samples_lack_is_an_error_that_names_one(plugin_field):
-    with pytest.raises(gvt.DataError, match="b has no tokens, and other samples of its batch have"):
+    with pytest.raises(gvt.DataError, match="b has no notes, and other samples of its batch have"):
         collate([tokens(1), sample({}, source="b")])
 
 

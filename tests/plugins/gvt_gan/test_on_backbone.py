@@ -29,7 +29,16 @@ def images(count=6):
     return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-@pytest.mark.parametrize("name", [o.component.name for o in default_registry().offers("backbone")])
+BACKBONES = {o.component.name: o for o in default_registry().offers("backbone")}
+OF_IMAGES = [name for name, offer in BACKBONES.items() if offer.load().reads == ("image",)]
+
+
+def test_a_backbone_of_texts_is_refused():
+    with pytest.raises(ValueError, match="sees images, and TextCNN reads tokens"):
+        OnBackbone(build(BACKBONES["text_cnn"]))
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_any_installed_backbone_judges_images(name):
     torch.manual_seed(0)
     offer = default_registry().find("backbone", name)
