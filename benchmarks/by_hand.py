@@ -39,7 +39,8 @@ class ByHand(ABC):
         order: Order,
     ) -> None:
         self.task, self.config = task, config
-        self.images, targets = dataset.tensors()
+        inputs, targets = dataset.tensors()
+        self.images = inputs["image"]
         self.labels = targets["class"]
         channels_last = placement.memory_format == "channels_last"
         self.layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -55,7 +55,8 @@ class Plain:
             decoder_channels=WIDTHS,
         ).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, fused=True)
-        self.images, targets = dataset.tensors()
+        inputs, targets = dataset.tensors()
+        self.images = inputs["image"]
         self.truth = targets["semantic"]
         self.batches = _batches(order)
         self.precision = getattr(torch, precision)

@@ -8,19 +8,22 @@ from pathlib import Path
 
 from torch import Tensor
 
+from gvt import Shown
+
 from .haar import BANDS, energies
 
 
-def note(path: Path, step: int, pictures: Mapping[str, Tensor]) -> None:
+def note(path: Path, step: int, pictures: Mapping[str, Shown]) -> None:
     """Append a line of JSON with the step, and the energy share of each detail band by sheet.
 
     Args:
         path: The file.
         step: The step at which the pictures were drawn.
-        pictures: Sheets by name, (N, C, H, W) or (rows, columns, C, H, W).
+        pictures: Sheets of images by name.
     """
     line: dict[str, object] = {"step": step}
-    for name, sheet in pictures.items():
+    for name, shown in pictures.items():
+        sheet: Tensor = shown.value  # (N, C, H, W) or (rows, columns, C, H, W)
         images = sheet.flatten(0, 1) if sheet.ndim == 5 else sheet
         totals = energies(images).mean(dim=(0, 2))
         shares = (totals / totals.sum().clamp(min=1e-12)).tolist()

@@ -72,7 +72,7 @@ def test_a_run_of_the_generator_is_followed(tmp_path):
 
 def test_shares_are_of_the_whole_energy(tmp_path):
     stripes = torch.tensor([0.0, 1.0]).repeat(3, 1, 4, 2)
-    note(tmp_path / "notes.jsonl", 7, {"stripes": stripes})
+    note(tmp_path / "notes.jsonl", 7, {"stripes": gvt.Shown.of(stripes)})
     (line,) = [json.loads(line) for line in (tmp_path / "notes.jsonl").open()]
     assert line == {"step": 7, "stripes": {"horizontal": 0, "vertical": 0.5, "diagonal": 0}}
 

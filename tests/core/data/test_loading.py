@@ -323,7 +323,7 @@ class Plain:
     def __len__(self):
         return 8
     def __getitem__(self, index):
-        return gvt.Sample(torch.zeros(1, 2, 2), {}, gvt.Record(str(index), (2, 2)))
+        return gvt.Sample({"image": torch.zeros(1, 2, 2)}, {}, gvt.Record(str(index), (2, 2)))
 
 source = Streamed(Plain(), gvt.Placement.resolve("cpu"), 1)
 batches = source.batches((0, torch.arange(2)) for _ in range(9))

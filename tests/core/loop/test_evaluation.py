@@ -138,6 +138,7 @@ def test_where_all_is_right_there_are_no_mistakes():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("drawn")
 def test_several_heads_have_each_their_own(tmp_path):
     run = gvt.run(
         *("classify.mnist", "train.steps=2", "data.holdout=500", "evaluate.final=null"),
