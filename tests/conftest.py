@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 import gvt
+import gvt.fields
 from gvt.cli.main import main
 from gvt_registry import default_registry
 from gvt_registry.plugins import RUN_HOOKS
@@ -56,9 +58,9 @@ def pytest_xdist_make_scheduler(config, log):
     return WorkStealingScheduling(config, log)
 
 
-@pytest.fixture(autouse=True)
+@contextmanager
 def _own_plugin_files():
-    """Remove the plugin files that a test has loaded, such as by `gvt --plugin` in this process."""
+    """Remove the plugin files that are loaded inside, such as by `gvt --plugin` in this process."""
     registry = default_registry()
     plugins = registry.plugins
     before = {id(plugin) for plugin in plugins._plugins}
@@ -68,6 +70,24 @@ def _own_plugin_files():
         plugins._manager.unregister(name=plugin.name)
         registry._collected.pop(plugin.name, None)
         sys.modules.pop(plugin.name, None)
+        gvt.fields._field_of.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _plugin_files_of_a_test():
+    with _own_plugin_files():
+        yield
+
+
+@pytest.fixture(scope="module")
+def load_plugin():
+    """Return a function that loads a plugin file.
+
+    One that a fixture of the module loads is removed after the module, and one that a test loads
+    after the test.
+    """
+    with _own_plugin_files():
+        yield default_registry().plugins.load_file
 
 
 @pytest.fixture(autouse=True)

@@ -26,11 +26,7 @@ def plugin(tmp_path):
     plugins, name = default_registry().plugins, f"names_{tmp_path.name}".replace("-", "_")
     file = tmp_path / f"{name}.py"
     file.write_text(PLUGIN.replace("NAME", name))
-    loaded = plugins.load_file(file)
-    yield loaded
-    plugins._plugins.remove(loaded)
-    plugins._manager.unregister(name=name)
-    sys.modules.pop(name, None)
+    return plugins.load_file(file)
 
 
 def test_a_plugin_adds_a_name(plugin):

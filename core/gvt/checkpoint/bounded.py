@@ -15,7 +15,6 @@ MOST_VALUES = 1_000_000
 MOST_DIGITS = 40
 """Characters of a number; gvt writes at most 25, with the exponent."""
 
-
 SHOWN = 80
 """Characters of a text from a file that a message shows."""
 

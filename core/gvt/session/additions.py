@@ -15,9 +15,9 @@ from gvt.config.parameters import signature_of
 from gvt.config.recorded import with_defaults
 from gvt.config.schema import HeadConfig
 from gvt.data_info import DataInfo
-from gvt.errors import CheckpointError, ConfigError, NonFiniteError, UsageError
+from gvt.errors import CheckpointError, ConfigError, UsageError
 from gvt.files import make_folder
-from gvt.finite import infinite_places, infinite_weights
+from gvt.finite import infinite_places, infinite_weights, raise_earliest
 from gvt.heads.multihead import MultiHead
 from gvt.interfaces import Head
 from gvt.session.build import create, offers_used, part_of, vocabulary_of
@@ -133,8 +133,7 @@ def save(task: Task, path: PathLike) -> Path:
     # Buffers may be infinite by design; statistics of normalisation layers may not.
     places = infinite_places(task).items()
     constant = {f"task/{n}": mask for n, mask in places if not n.endswith(_STATISTICS)}
-    if problem := infinite_weights(training["step"], tensors, constant):
-        raise NonFiniteError(problem[1])
+    raise_earliest([infinite_weights(training["step"], tensors, constant)])
     try:
         make_folder(target.parent)
     except OSError as error:

@@ -65,7 +65,7 @@ _KINDS = {
     ),
     "transform": _Kind(
         "Black and white pixels at random places",
-        "Digit classifier that bears noise",
+        "Digit classifier for noisy images",
         has_test=False,
     ),
     "exporter": _Kind("Programs of torch.export", "Digit classifier to export"),

@@ -9,7 +9,6 @@ import torch
 import gvt
 from gvt.cli.describe import describe
 from gvt.session.build import offers_used, validate_components
-from gvt_registry import default_registry
 
 pytestmark = pytest.mark.usefixtures("drawn")
 
@@ -19,13 +18,9 @@ NETWORKS = ("g_ab", "g_ba", "d_a", "d_b")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plugin():
+def plugin(load_plugin):
     """Load the plugin for the tests of this file."""
-    plugins = default_registry().plugins
-    loaded = plugins.load_file(PLUGIN)
-    yield loaded
-    plugins._plugins.remove(loaded)
-    plugins._manager.unregister(name=loaded.name)
+    return load_plugin(PLUGIN)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from gvt.geometry import to_original
 from gvt.session.build import open_dataset
 from gvt_predict.coco_results import Results, results_of
 from gvt_predict.judging_results import judge_predictions
-from gvt_registry import default_registry
 
 pytestmark = pytest.mark.usefixtures("drawn")
 
@@ -22,15 +20,9 @@ RECIPES = ("squares.boxes", "squares.masks", "squares.several")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def squares():
+def squares(load_plugin):
     """Offer the plugin, for this module."""
-    plugins = default_registry().plugins
-    plugin = plugins.load_file(SQUARES)
-    yield
-    plugins._plugins.remove(plugin)
-    plugins._manager.unregister(name=plugin.name)
-    default_registry()._collected.pop(plugin.name, None)
-    sys.modules.pop(plugin.name, None)
+    load_plugin(SQUARES)
 
 
 @pytest.fixture(scope="module")

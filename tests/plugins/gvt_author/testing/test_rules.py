@@ -1,7 +1,6 @@
 """Every rule can fail: a component that is wrong in one way breaks that one rule and no other."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,34 +9,17 @@ import gvt_author.testing
 from gvt_author.testing import Failed, Skipped, checks, report
 from gvt_author.testing.check import RULES, Check
 from gvt_author.testing.networks import OTHERS
-from gvt_registry import UsageError, default_registry
+from gvt_registry import UsageError
 
 WRONG = [Path(__file__).with_name(f"wrong_{name}.py") for name in ("networks", "data", "others")]
 
 
 @pytest.fixture(scope="module")
-def load():
-    """Return what loads a plugin file, which is there until this module's tests are over."""
-    plugins = default_registry().plugins
-    loaded = []
-
-    def add(file):
-        loaded.append(plugins.load_file(file))
-        return loaded[-1]
-
-    yield add
-    present = {id(plugin) for plugin in plugins._plugins}  # a test removes those that it loads
-    for plugin in (plugin for plugin in loaded if id(plugin) in present):
-        plugins._plugins.remove(plugin)
-        plugins._manager.unregister(name=plugin.name)
-        default_registry()._collected.pop(plugin.name, None)
-        sys.modules.pop(plugin.name, None)
-
-
-@pytest.fixture(scope="module")
-def of_wrong(load):
+def of_wrong(load_plugin):
     """Return the checks of each component of the wrong plugins."""
-    plugins = [load(file) for file in WRONG]  # both first: recipes of one use data of the other
+    plugins = [
+        load_plugin(file) for file in WRONG
+    ]  # both first: recipes of one use data of the other
     found = {}
     for check in (check for plugin in plugins for check in checks(plugin.name)):
         found.setdefault(check.component, []).append(check)
@@ -259,11 +241,11 @@ def gvt_commands():
         ("run", RUN, "gvt_evaluated raised RuntimeError: cannot follow val"),
     ],
 )
-def test_a_plugin_that_is_wrong_as_a_whole(rule, source, says, load, tmp_path):
+def test_a_plugin_that_is_wrong_as_a_whole(rule, source, says, load_plugin, tmp_path):
     name = f"wrong_{tmp_path.name.replace('-', '_')}"
     file = tmp_path / f"{name}.py"
     file.write_text(source)
-    load(file)
+    load_plugin(file)
     failed, _ = outcomes(checks(name))
     assert list(failed) == [rule]
     assert re.search(says, failed[rule])
@@ -291,11 +273,11 @@ def __getattr__(name):  # pydantic is imported with the first recipe
 """
 
 
-def test_a_follower_of_runs_has_its_section_the_data_and_examples(load, tmp_path):
+def test_a_follower_of_runs_has_its_section_the_data_and_examples(load_plugin, tmp_path):
     name = f"pulse_{tmp_path.name.replace('-', '_')}"
     file = tmp_path / f"{name}.py"
     file.write_text(SECTION.replace("NAME", name))
-    load(file)
+    load_plugin(file)
     failed, passed = outcomes(checks(name))
     assert not failed and "run" in passed
 
@@ -316,7 +298,7 @@ def test_the_table_in_the_docstring_lists_the_rules_by_kind(of_wrong):
     assert all(rule.description.endswith(".") for rule in RULES)
 
 
-def test_the_report_has_a_line_for_each_component_and_one_for_each_failure(load, tmp_path):
+def test_the_report_has_a_line_for_each_component_and_one_for_each_failure(load_plugin, tmp_path):
     file = tmp_path / "wrong_once.py"
     file.write_text(
         '''
@@ -330,7 +312,7 @@ def gvt_components():
     return Component("dataset", "wrong_once", build, summary="Nothing")
 '''
     )
-    load(file)
+    load_plugin(file)
     lines = []
     assert report("wrong_once", lines.append) is False
     assert [line.split()[0] for line in lines[:2]] == ["plugin:wrong_once", "dataset:wrong_once"]
