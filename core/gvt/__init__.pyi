@@ -54,6 +54,7 @@ from .interfaces import (
     MixedDataset as MixedDataset,
     Prediction as Prediction,
     ResidentDataset as ResidentDataset,
+    Weighting as Weighting,
 )
 from .loop.evaluation import Evaluation as Evaluation, Mistake as Mistake, evaluate as evaluate
 from .loop.listener import Listener as Listener, Run as Run

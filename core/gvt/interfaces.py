@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Record, Sample, Targets
@@ -207,6 +208,62 @@ class Head(nn.Module):
         return None
 
 
+class Weighting(nn.Module):
+    """Base class of weightings: how the losses of several heads train what the heads share.
+
+    A weighting changes the losses (`forward`), or combines the gradients that the heads have in the
+    shared parameters (`weights`). By default losses are summed, and so are their gradients.
+
+    Args:
+        cosines_every: Steps between two logs of the cosines between the heads' gradients, as
+            `cosine/HEAD/HEAD`. In such a step each head has a backward pass of its own.
+
+    Attributes:
+        uses_gradients: Whether `weights` is called, so that each head has a backward pass of its
+            own in every step.
+        observes_losses: Whether `observe` is called after every step.
+        heads: Names of the heads.
+    """
+
+    uses_gradients: bool = False
+    observes_losses: bool = False
+
+    def __init__(self, cosines_every: PositiveInt | None = None) -> None:
+        super().__init__()
+        self.cosines_every = cosines_every
+        self.heads: list[str] = []
+
+    def add_head(self, name: str) -> None:
+        """Add a head, and what is learned for it."""
+        self.heads.append(name)
+
+    def remove_head(self, name: str) -> None:
+        """Remove a head, and what is learned for it."""
+        self.heads.remove(name)
+
+    def forward(self, head: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the losses of a head that are minimised, for its losses in a micro-batch."""
+        return losses
+
+    def weights(self, heads: Sequence[str], gram: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the weight of each head's gradient in the shared parameters, (K,).
+
+        Args:
+            heads: Names of the K heads with a gradient in this step.
+            gram: (K, K) float64 on the CPU, the scalar products of their gradients, which are
+                averaged over the micro-batches and the processes.
+            generator: Source of random numbers, the same in all processes.
+        """
+        return gram.new_ones(len(heads))
+
+    def observe(self, losses: Mapping[str, float]) -> None:
+        """Called after each step with the mean loss of each head that had one, as returned above.
+
+        Means are over the micro-batches and the processes. What is kept for the next step has to
+        be in buffers or parameters, so that checkpoints hold it.
+        """
+
+
 @dataclass(frozen=True)
 class Curves:
     """A curve for each class, such as precision over recall.
@@ -244,7 +301,8 @@ class Metric(Protocol):
 class Loss(Protocol):
     """A function of outputs and targets that returns one number, such as the losses of `torch.nn`.
 
-    A constructor's parameter of this type, or of `Metric`, is a component that a recipe names.
+    A constructor's parameter of this type, of `Metric` or of `Weighting` is a component that a
+    recipe names.
     """
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:

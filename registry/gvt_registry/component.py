@@ -10,7 +10,7 @@ from gvt_registry.target import load_target
 
 KINDS = (
     "recipe", "task", "dataset", "generator", "discriminator", "backbone", "network", "head",
-    "loss", "metric", "optimizer", "schedule", "transform", "exporter", "explainer",
+    "loss", "metric", "weighting", "optimizer", "schedule", "transform", "exporter", "explainer",
 )  # fmt: skip
 """The kinds of component."""
 

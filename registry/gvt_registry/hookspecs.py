@@ -65,6 +65,15 @@ def gvt_fields() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 
 @hookspec
+def gvt_adapt_data(data: Any) -> Any:
+    """Return data of another form as a data set of one split; None if the form is not known.
+
+    Called by `gvt.fit` for data that lacks what `gvt.Dataset` requires, such as a data set of
+    torch. The first answer is used.
+    """
+
+
+@hookspec
 def gvt_run_started(run: Any) -> None:
     """Called once, before the first step of a run or a resumed run, when all is built."""
 

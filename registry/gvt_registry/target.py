@@ -76,8 +76,6 @@ def checked_targets(hook: str, answer: Any) -> Iterator[tuple[str, str]]:
         if not (isinstance(name, str) and name.isidentifier() and not name.startswith("_")):
             raise GvtError(f"{hook}: {name!r} is not a name that can be used in Python")
         if not (isinstance(place, str) and place.strip(":") == place != ""):
-            raise GvtError(
-                f"{hook}: target {place!r} of {name!r} is not of the form "
-                "'package.module:attribute'"
-            )
+            form = "'package.module:attribute'"
+            raise GvtError(f"{hook}: target {place!r} of {name!r} is not of the form {form}")
         yield name, place

@@ -1,7 +1,7 @@
 """Parameters whose values are components, such as a loss, named in a recipe.
 
-A parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Generator`, `gvt.Discriminator`,
-`gvt.Backbone`, `gvt.Head` or `gvt.Dataset`, alone or within other types as in
+A parameter of the type `gvt.Loss`, `gvt.Metric`, `gvt.Weighting`, `gvt.Generator`,
+`gvt.Discriminator`, `gvt.Backbone`, `gvt.Head` or `gvt.Dataset`, alone or within other types as in
 `dict[str, gvt.Generator] | None`, takes `{name: ..., PARAMETER: ...}`, or only a name, from a
 recipe. A network that is a parameter of the task has a section of its own instead.
 """
@@ -22,7 +22,9 @@ from gvt.errors import ConfigError
 from gvt_registry import AmbiguousComponent, UnknownComponent, default_registry, nearest
 from gvt_registry.choice import BLOCK_VARIABLE
 
-_TYPES = ("Loss", "Metric", "Generator", "Discriminator", "Backbone", "Head", "Dataset")
+_TYPES = (
+    "Loss", "Metric", "Weighting", "Generator", "Discriminator", "Backbone", "Head", "Dataset",
+)  # fmt: skip
 """Names of the types in `gvt.interfaces`. Importing these would import torch."""
 
 _LIBRARIES = {
