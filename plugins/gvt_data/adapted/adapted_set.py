@@ -25,7 +25,7 @@ from .sources import Lists, Source
 from .survey import Survey, spread, surveyed, with_progress
 from .targets import parsed
 
-MOST_READ = 5000
+MOST_READ = 2000
 """Largest number of samples that are read at opening to find the classes of a data set of torch."""
 
 
@@ -210,6 +210,7 @@ class AdaptedSet:
             fingerprint=digest.hexdigest()[:16],
             background=background,
             reader=self.reader.document() if self._channels in (1, 3) else None,
+            category_ids=table.numbers,
             channels=self._channels if shape is None else None,
             labels=indices,
             object_counts=None if counts is None else tuple(counts),
@@ -247,8 +248,9 @@ def _read(source: Source, names: Names | None) -> tuple[Sequence[Any] | None, Su
         DataError: If a sample cannot be read, or too many would have to be read.
     """
     count = len(source)
-    if source.is_augmented:
-        survey, labels = surveyed(source, spread(count)), source.labels()
+    labels = source.labels()
+    if source.is_augmented and (labels is not None or count > MOST_READ):
+        survey = surveyed(source, spread(count))
         if labels is not None and survey.classes == {n: labels[n] for n in spread(count)}:
             return labels, survey, False
         if count > MOST_READ:

@@ -36,10 +36,12 @@ class ClassTable:
     Attributes:
         classes: Names of the classes.
         indices: Class index of each label.
+        numbers: The numbers of the classes, if they were named by number, such as those of COCO.
     """
 
     classes: tuple[str, ...]
     indices: Mapping[Label, int]
+    numbers: tuple[int, ...] | None = None
 
     def index(self, label: Label | None, where: str) -> int:
         """Return the class index of a label; None is the only class.
@@ -102,10 +104,13 @@ def class_table(
         UsageError: If two classes have one name, or there are none.
     """
     if isinstance(names, Mapping):
-        unique = {str(name): None for name in names.values()}
-        order = {name: index for index, name in enumerate(unique)}
+        by_label = {checked_label(label, "classes"): str(name) for label, name in names.items()}
+        order = {name: index for index, name in enumerate(dict.fromkeys(by_label.values()))}
+        numbers = tuple(label for label in by_label if isinstance(label, int))
         return ClassTable(
-            tuple(order), {checked_label(k, "classes"): order[str(n)] for k, n in names.items()}
+            tuple(order),
+            {label: order[name] for label, name in by_label.items()},
+            numbers if len(numbers) == len(order) == len(by_label) else None,
         )
     if names is not None:
         classes = tuple(str(name) for name in names)
@@ -113,16 +118,16 @@ def class_table(
             raise UsageError(f"classes {quoted(names)}: give the name of each class, each once")
         by_name: dict[Label, int] = {name: index for index, name in enumerate(classes)}
         return ClassTable(classes, by_name | {first + i: i for i in range(len(classes))})
-    numbers = [label for label in labels if isinstance(label, int)]
+    integers = [label for label in labels if isinstance(label, int)]
     texts = sorted(label for label in labels if isinstance(label, str))
-    if texts and numbers:
+    if texts and integers:
         raise DataError(
-            f"labels: some are names ({quoted(texts[0])}), some numbers ({min(numbers)}); give "
+            f"labels: some are names ({quoted(texts[0])}), some numbers ({min(integers)}); give "
             "classes=[...], whose numbers count from 0"
         )
     if texts:
         return ClassTable(tuple(texts), {name: index for index, name in enumerate(texts)})
-    run = range(first, max(numbers, default=first - 1) + 1)
+    run = range(first, max(integers, default=first - 1) + 1)
     if len(run) > MOST_NUMBERED:
         raise DataError(
             f"labels: run to {run[-1]}; for so many classes give their names, as classes=[...] or "
@@ -158,8 +163,8 @@ def first_of_objects(
     """Return the names of the classes and the label of the first one, for objects of a data set.
 
     The detectors of torchvision count labels from 1, since 0 is their background; other data counts
-    from 0. If 0 occurs, labels count from 0, and otherwise from 1, with a warning. A first name
-    such as `background` is left out if 0 does not occur.
+    from 0. If 0 occurs, labels count from 0, and otherwise from 1, with a warning unless the last
+    name can only be meant so. A first name such as `background` is left out if 0 does not occur.
 
     Args:
         labels: The labels of the samples that were read.
@@ -175,6 +180,8 @@ def first_of_objects(
         return names, first or 0
     if names and names[0].lower() in _BACKGROUNDS:
         return names[1:], 1
+    if names and max(numbers) == len(names):
+        return names, 1
     if not is_whole:
         raise DataError(
             "data: the labels of its objects may count from 0 or from 1; say which by "

@@ -44,11 +44,12 @@ def dataset(
     copied, and all of it is checked at once.
 
     In the place of the lists, `images` may be a torch data set, or any sequence, whose samples are
-    pairs (image, target) in torchvision's form: the target is the number of a class, a mask (H, W)
-    of classes, a dict with `boxes`, `labels` and `masks`, or None. If it has no list `targets` of
-    the classes of its samples, they are all read once; with more than 5,000, `classes` is required
-    instead. Random transforms in it are reproducible if they draw from the generators of torch,
-    NumPy or `random`, which are seeded for each sample by the run's seed, the epoch and the index.
+    pairs (image, target) in torchvision's form. The target is the number of a class, a mask (H, W)
+    of classes, a dict with `boxes`, `labels` and `masks`, a list of annotations in COCO's format,
+    or None. If the data set has no list `targets` of the classes of its samples, they are all read
+    once; with more than 2,000, `classes` is required instead. Its random transforms are
+    reproducible if they draw from the generators of torch, NumPy or `random`: these are seeded for
+    each sample by the seed of the run, the epoch and the index.
 
     Args:
         images: The images, or the data set of torch.

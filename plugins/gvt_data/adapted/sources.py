@@ -13,13 +13,15 @@ from torch import Tensor
 from gvt import DataError
 from gvt.printable import quoted
 
+from .annotations import are_annotations, of_annotations
 from .classes import Names
-from .images import is_file, is_image
+from .images import is_file, is_image, layout_of
 from .targets import KEYS, Where
 
 PAIRS = (
     "a pair (image, target): the target is the number of a class, a mask (H, W) with the number of "
-    "a class for each pixel, a dict with boxes (M, 4) and labels (M,), and masks (M, H, W), or None"
+    "a class for each pixel, a dict with boxes (M, 4) and labels (M,), and masks (M, H, W), a list "
+    "of annotations in COCO's format, or None"
 )
 """The form of the samples of a data set in torchvision's form, for messages."""
 
@@ -145,18 +147,25 @@ class Pairs:
         image, target = sample
         if target is None:
             return image, {}
+        if are_annotations(target):
+            size = layout_of(image, self.where(index)("image")).size
+            return image, of_annotations(target, size, f"sample {index}: annotation")
         if isinstance(target, Mapping):
-            if not target.keys() & {*KEYS}:
-                raise DataError(
-                    f"sample {index}: its target has the keys {', '.join(map(str, target))}; give "
-                    f"{PAIRS}"
-                )
-            return image, {key: target[key] for key in _OF_DICTS if key in target}
+            return image, self._of_dict(target, index)
         if isinstance(target, Image.Image) or getattr(target, "ndim", 0) >= 2:
             return image, {"semantic": target}
         if not _is_label(target):
             raise DataError(f"sample {index}: its target is {_described(target)}; give {PAIRS}")
         return image, {"class": target}
+
+    def _of_dict(self, target: Mapping[str, Any], index: int) -> dict[str, Any]:
+        """Return the targets in a dict by key."""
+        if targets := {key: target[key] for key in _OF_DICTS if key in target}:
+            return targets
+        if "image_id" in target:  # torchvision wraps COCO so, for an image without objects
+            return {"boxes": [], "labels": []}
+        keys = ", ".join(map(str, target))
+        raise DataError(f"sample {index}: its target has the keys {keys}; give {PAIRS}")
 
     def where(self, index: int) -> Where:
         """Return the places of the values of a sample, such as `sample 3: boxes`."""
