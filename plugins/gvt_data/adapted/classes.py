@@ -73,6 +73,9 @@ class ClassTable:
             background: Whether the value after the last class is the background.
             is_black_and_white: Whether 255 is the second class. It is ignored otherwise, unless
                 it is a label.
+
+        Raises:
+            DataError: If it is the second class, and there is only one.
         """
         table = np.full(256, UNKNOWN, np.uint8)
         table[IGNORED] = IGNORED
@@ -82,7 +85,12 @@ class ClassTable:
         if background:
             table[len(self.classes)] = len(self.classes)
         if is_black_and_white and IGNORED not in self.indices:
-            table[IGNORED] = self.index(1, "semantic")
+            if len(self.classes) < 2:
+                raise DataError(
+                    "semantic: has the values 0 and 255, which are two classes; name both, such as "
+                    f"classes=['background', {self.classes[0]!r}]"
+                )
+            table[IGNORED] = 1
         return table
 
 
