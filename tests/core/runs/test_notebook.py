@@ -148,7 +148,8 @@ def test_a_run_shows_how_it_ended_its_metrics_and_its_report(tmp_path):
     assert "<td>val/b</td><td>1e-07</td>" in markup
 
 
-def test_a_run_is_resumed_by_a_call(outputs, tmp_path):
+@pytest.mark.usefixtures("outputs")
+def test_a_run_is_resumed_by_a_call():
     command = partial(_resume_command, None, 1, Path("runs/it's/1"))
     assert command() == """gvt.resume("runs/it's/1")"""
     assert command("train.steps=9") == """gvt.resume("runs/it's/1", 'train.steps=9')"""
