@@ -132,11 +132,10 @@ class Display(Listener):
             self.note(f"stopped early at step {run.step}: {run.stopped_early}")
         if done or not run.is_complete:
             self.note(f"{done} steps in {_duration(seconds)}")
-        elif run.stopped_early:
-            self.note(f"to go on: gvt resume {run.folder} evaluate.patience=null")
-        else:
-            extend = f"gvt resume {run.folder} train.steps=N"
-            self.note(f"complete at step {run.step}; to extend it: {extend}")
+        elif run.resume_with is not None:
+            setting = "evaluate.patience=null" if run.stopped_early else "train.steps=N"
+            aim = "to go on" if run.stopped_early else f"complete at step {run.step}; to extend it"
+            self.note(f"{aim}: {run.resume_with(run.folder, setting)}")
 
 
 class _TwoLines(Progress):
