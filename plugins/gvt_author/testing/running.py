@@ -20,6 +20,7 @@ _MODULES = (
     "padding",
     "data",
     "measures",
+    "weightings",
     "optimisation",
     "transforming",
     "trained",
