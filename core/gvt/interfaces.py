@@ -152,9 +152,7 @@ class Backbone(nn.Module):
         """
         if len(self.up_to(stage)) == len(self.feature_info):
             return self, nn.Identity()
-        raise NotImplementedError(
-            f"a {type(self).__name__} can be split at its last map only, not at {stage}"
-        )
+        raise NotImplementedError(f"a {type(self).__name__} cannot be split at {stage}")
 
     def up_to(self, stage: str) -> FeatureInfo:
         """Return the entries of `feature_info` up to a map, which are those of a trunk.
