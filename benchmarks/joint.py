@@ -58,7 +58,7 @@ class Mix:
         }
 
 
-WEIGHTINGS = ("fixed", "uncertainty", "pcgrad", "cagrad", "famo", "nash")
+WEIGHTINGS = ("fixed", "uncertainty", "pcgrad", "cagrad", "famo", "nash", "aligned")
 SCENES = "gvt run multi.scenes 'evaluate={final: test}'"
 CELLS = "gvt run benchmarks/joint_cells.yaml"
 ONLY_CELLS = "data.shares.scenes=1e-9 data.batch_size=4"
