@@ -91,11 +91,13 @@ def _reason(
         return "neither gvt.create nor a recipe built it, or its weighting"
     if section["name"] == CODE:
         return "a parameter is not plain data"
-    if made is None or made.kind == "task":
+    if made is None:
         return ""
     for name, value in made.facts.items():
         if name in facts and not same_facts(value, facts[name]):
             return f"it was built for another {name} than that of the data"
+    if made.kind == "task":
+        return ""
     values = {name: facts[name] for name in made.facts if name in facts}
     with built_for(checkpoint=True), torch.random.fork_rng(devices=[]):
         again = create(made.kind, made.name, **made.parameters, **values)

@@ -10,6 +10,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from gvt import PassedTo, Weighting
+
 from .gram import GradientWeighting
 
 SHORTEST = 1e-5

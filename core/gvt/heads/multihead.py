@@ -57,6 +57,9 @@ class MultiHead(Task):
                 raise ValueError(f"{what} for {unknown}, the heads are {sorted(heads)}")
         self.backbone = backbone
         self.heads = nn.ModuleDict()
+        module: object = weighting  # as it may be in code that is not type-checked
+        if module is not None and not isinstance(module, Weighting):
+            raise ValueError(f"weighting {module!r}: build one with gvt.create('weighting', ...)")
         self.weighting = Weighting() if weighting is None else weighting
         self.weights = dict(weights or {})
         self.vocabularies = dict(vocabularies or {})

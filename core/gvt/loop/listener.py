@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
+from html import escape
 from inspect import signature
 from pathlib import Path
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from urllib.parse import quote
 
 from gvt.data_info import DataInfo
 from gvt.errors import HookError, UsageError
@@ -27,7 +29,7 @@ P = ParamSpec("P")
 Rows = Sequence[tuple[int, Mapping[str, float]]]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Run:
     """A run, in progress or ended.
 
@@ -51,6 +53,7 @@ class Run:
         stop_reason: Error that stops the run after this step, once it is saved. A listener may
             set it.
         stopped_early: Why the run is complete before its last step; empty otherwise.
+        quiet: Whether nothing is to be shown, on a terminal or in a notebook.
     """
 
     task: Task
@@ -69,7 +72,19 @@ class Run:
     stop_reason: GvtError | None = None
     stopped_early: str = ""
     info: DataInfo | None = None
-    loader: Loader | None = field(default=None, repr=False)
+    loader: Loader | None = None
+    quiet: bool = False
+
+    def __repr__(self) -> str:
+        where = self.folder or "without a folder"
+        return f"<Run {where}: {self.outcome} at step {self.step} of {self.total_steps}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the outcome, the pages of the folder, and the metrics."""
+        pages = sorted(self.folder.glob("*.html")) if self.folder else []
+        links = (f'<a href="{quote(str(p))}" target="_blank">{escape(p.name)}</a>' for p in pages)
+        rows = (f"<tr><td>{escape(n)}</td><td>{v:.4g}</td></tr>" for n, v in self.metrics.items())
+        return f"<p>{escape(repr(self))} {' '.join(links)}</p><table>{''.join(rows)}</table>"
 
     @property
     def epoch(self) -> int:

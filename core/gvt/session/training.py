@@ -209,7 +209,7 @@ def _follow(
     folder.check_links()
     remove_unfinished(folder.path)
     folder.describe(document["resolved"], document["environment"])
-    trainer.run.folder = folder.path
+    trainer.run.folder, trainer.run.quiet = folder.path, display is None
     trainer.run.resume_command = _resume_command(folder, trainer.world.size)
     trainer.checkpoints = CheckpointFolder(folder.checkpoints, trainer.train.keep, document)
     if trainer.checkpoints.last.exists():

@@ -19,6 +19,7 @@ _MODULES = (
     "padding",
     "data",
     "measures",
+    "weightings",
     "optimisation",
     "transforming",
     "trained",

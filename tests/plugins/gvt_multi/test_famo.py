@@ -2,6 +2,7 @@
 
 import copy
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def of_the_paper(losses, lr, decay):
     """Return logits and factors by algorithm 1 of the paper, with Adam, as the authors use it."""
     logits = torch.zeros(len(losses[0]), dtype=torch.float64, requires_grad=True)
     adam = torch.optim.Adam([logits], lr=lr, weight_decay=decay)
-    for before, after in zip(losses, losses[1:], strict=False):
+    for before, after in pairwise(losses):
         fall = torch.tensor(before, dtype=torch.float64).log() - torch.tensor(after).log()
         (gradient,) = torch.autograd.grad(logits.softmax(dim=0), logits, fall)
         logits.grad = gradient
