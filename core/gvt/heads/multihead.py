@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import NonNegativeFloat
@@ -15,7 +15,7 @@ from gvt.errors import DataError
 from gvt.heads.deployed import DeployedHeads
 from gvt.heads.multihead_metric import MultiHeadMetric, judged
 from gvt.heads.vocabulary import Vocabulary
-from gvt.interfaces import Backbone, Head, Metric, Prediction
+from gvt.interfaces import Backbone, Head, Metric, Prediction, Weighting
 from gvt.predictions import short_name
 from gvt.task import Deployed, Phase, Step, Task
 
@@ -34,29 +34,35 @@ class MultiHead(Task):
         backbone: Backbone from images to named feature maps.
         heads: Heads by any names, each built from `backbone.feature_info`.
         weights: Factor of the losses of each head, 1 by default.
-        weighting: `fixed`, or `uncertainty`: the sum L of the losses of a head becomes
-            exp(-s) L + s / 2, where s, the logarithm of a variance, is learned for each head
-            (Kendall and others, 2018, https://arxiv.org/abs/1705.07115).
+        weighting: How the losses of the heads train the backbone; by default they are added up.
         vocabularies: The classes of each head that learns from one part of mixed data.
+        share: The last feature map up to which the heads share the backbone, such as `stage4`; all
+            of it by default. Each head has a copy of the later layers to itself, which begins with
+            the same weights.
 
     Attributes:
-        changes: The heads added or removed after construction. For an added head, its section of
-            a recipe, empty if it was given as an object; None for a removed head.
+        backbone: The layers that the heads share.
+        branches: The layers between these and each head, by head.
+        whole: The backbone that was passed. It tells what it declares, such as the `feature_info`
+            of the heads, and is not called.
 
     Raises:
-        ValueError: If there is no head, a name is not valid for a module, or a weight or a
-            vocabulary is for none of the heads.
+        ValueError: If there is no head, a name is not valid for a module, a weight or a vocabulary
+            is for none of the heads, the backbone has no map `share`, or it is not a
+            `gvt.Backbone`, which only `share` requires.
+        NotImplementedError: If the backbone cannot be split at `share`.
     """
 
-    phases = (Phase("supervised", trains=("backbone", "heads"), optimizer="model"),)
+    whole: Backbone
 
     def __init__(
         self,
         backbone: Backbone,
         heads: Mapping[str, Head],
         weights: dict[str, NonNegativeFloat] | None = None,
-        weighting: Literal["fixed", "uncertainty"] = "fixed",
+        weighting: Weighting | None = None,
         vocabularies: Mapping[str, Vocabulary] | None = None,
+        share: str | None = None,
     ) -> None:
         super().__init__()
         if not heads:
@@ -64,19 +70,25 @@ class MultiHead(Task):
         for what, by_head in (("weights", weights), ("vocabularies", vocabularies)):
             if unknown := sorted(set(by_head or {}) - set(heads)):
                 raise ValueError(f"{what} for {unknown}, the heads are {sorted(heads)}")
-        if weighting not in ("fixed", "uncertainty"):
-            raise ValueError(f"weighting {weighting!r}: it is fixed or uncertainty")
-        self.backbone = backbone
-        self.heads = nn.ModuleDict()
+        if share and not isinstance(backbone, Backbone):
+            raise ValueError(f"share: a {type(backbone).__name__} is not a gvt.Backbone")
+        # `whole` is not a submodule, so its weights have no second names.
+        self.share, self.__dict__["whole"] = share, backbone
+        self.backbone, rest = backbone.split(share) if share else (backbone, nn.Identity())
+        self.heads, self.branches = nn.ModuleDict(), nn.ModuleDict()
+        module: object = weighting  # as it may be in code that is not type-checked
+        if module is not None and not isinstance(module, Weighting):
+            raise ValueError(f"weighting {module!r}: build one with gvt.create('weighting', ...)")
+        self.weighting = Weighting() if weighting is None else weighting
         self.weights = dict(weights or {})
-        self.log_variances = nn.ParameterDict() if weighting == "uncertainty" else None
         self.vocabularies = dict(vocabularies or {})
-        self.changes: dict[str, Mapping[str, Any] | None] = {}
         for name, head in heads.items():
-            self._put(name, head)
-        if self.log_variances is not None:
-            (phase,) = self.phases
-            self.phases = (replace(phase, trains=(*phase.trains, "log_variances")),)
+            self._put(name, head, copy.deepcopy(rest) if self.heads else rest)
+        learned = ("weighting",) if [*self.weighting.parameters()] else ()
+        trains = ("backbone", "branches", "heads", *learned)
+        shared = ("backbone",)
+        phase = Phase("supervised", trains, optimizer="model", weighting="weighting", shared=shared)
+        self.phases = (phase,)
 
     def add_head(
         self, name: str, head: Head, *, weight: float = 1.0, vocabulary: Vocabulary | None = None
@@ -84,11 +96,12 @@ class MultiHead(Task):
         """Add a head, and return it; `gvt.add_head` adds one by its name in the registry.
 
         The outputs of the other heads do not change. To train only the new head, freeze the rest:
-        `gvt.TrainConfig(unfreeze={"backbone": "never", "heads.old": "never"})`.
+        `gvt.TrainConfig(unfreeze={"backbone": "never", "heads.old": "never"})`. With `share`, its
+        branch is a copy of that of the first head, with the weights that it has now.
 
         Args:
             name: Name of the head in this task.
-            head: The head, built from `backbone.feature_info`.
+            head: The head, built from `whole.feature_info`.
             weight: Factor of its losses.
             vocabulary: Its classes, if it learns from one part of mixed data.
 
@@ -103,12 +116,12 @@ class MultiHead(Task):
             hint = "; gvt.add_head takes a name in the registry" if isinstance(module, str) else ""
             raise ValueError(f"head {name!r} is a {type(module).__name__}, not a gvt.Head{hint}")
         weights = next(self.backbone.parameters(), None)
-        self._put(name, head if weights is None else head.to(weights.device))
+        branch = copy.deepcopy(next(iter(self.branches.values())))
+        self._put(name, head if weights is None else head.to(weights.device), branch)
         head.train(self.training)
         self.weights[name] = weight
         if vocabulary is not None:
             self.vocabularies[name] = vocabulary
-        self.changes[name] = {}
         return head
 
     def remove_head(self, name: str) -> Head:
@@ -122,11 +135,10 @@ class MultiHead(Task):
         if len(self.heads) == 1:
             raise ValueError(f"{name!r} is the only head; add another one first")
         head: Any = self.heads.pop(name)
+        del self.branches[name]
         self.weights.pop(name, None)
         self.vocabularies.pop(name, None)
-        if self.log_variances is not None:
-            self.log_variances.pop(name)
-        self.changes[name] = None
+        self.weighting.remove_head(name)
         return head  # type: ignore[no-any-return]
 
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
@@ -134,8 +146,8 @@ class MultiHead(Task):
         losses: dict[str, Tensor] = {}
         features = self._features(batch)
         for name, rows, samples, targets in self._lessons(batch, features, step):
-            outputs = self.heads[name](rows, samples)
-            step.tie(self.heads[name], outputs)
+            outputs = self._output(name, rows, samples)
+            step.tie(nn.ModuleList([self.branches[name], self.heads[name]]), outputs)
             if targets is not None:
                 losses |= self._losses(name, outputs, targets)
         return losses
@@ -154,7 +166,7 @@ class MultiHead(Task):
         Raises:
             NotImplementedError: If a head has no deployed form; names it.
         """
-        module = DeployedHeads(self.backbone, dict(self._heads()), self.vocabularies)
+        module = DeployedHeads(self.backbone, dict(self._heads()), self.vocabularies, self.branches)
         dynamic = {name: module.dynamic(name) for name in module.inputs}
         return Deployed(module, module.inputs, module.outputs, dynamic)
 
@@ -176,7 +188,7 @@ class MultiHead(Task):
         for name, rows, samples, targets in self._lessons(batch, features, step):
             # If some samples lack targets, the head is run again on the others.
             is_partial = step.any(samples is not batch)
-            of_head = self.heads[name](rows, samples) if is_partial else outputs[name]
+            of_head = self._output(name, rows, samples) if is_partial else outputs[name]
             of_name = {} if targets is None else self._losses(name, of_head, targets)
             for loss_name, loss in of_name.items():
                 losses[loss_name] = loss, len(samples)
@@ -233,16 +245,18 @@ class MultiHead(Task):
     def _heads(self) -> list[tuple[str, Head]]:
         return list(self.heads.items())  # type: ignore[arg-type]
 
-    def _put(self, name: str, head: Head) -> None:
+    def _put(self, name: str, head: Head, branch: nn.Module) -> None:
         if not name or "." in name or "/" in name or name in _TAKEN:
             raise ValueError(f"a head cannot be called {name!r}; give it another name")
-        self.heads[name] = head
+        self.heads[name], self.branches[name] = head, branch
         self.weights.setdefault(name, 1.0)
-        if self.log_variances is not None:
-            self.log_variances[name] = nn.Parameter(torch.zeros(()))
+        self.weighting.add_head(name)
 
     def _outputs(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Any]:
-        return {name: head(features, batch) for name, head in self._heads()}
+        return {name: self._output(name, features, batch) for name in self.heads}
+
+    def _output(self, name: str, features: Mapping[str, Tensor], batch: Batch) -> Any:
+        return self.heads[name](self.branches[name](features), batch)
 
     def _predict(self, outputs: Mapping[str, Any]) -> list[Prediction]:
         by_head = {name: head.predict(outputs[name]) for name, head in self._heads()}
@@ -265,14 +279,9 @@ class MultiHead(Task):
     def _losses(self, name: str, outputs: Any, targets: Targets) -> dict[str, Tensor]:
         head: Any = self.heads[name]
         losses: dict[str, Tensor] = head.loss(outputs, targets)
-        weight = self.weights[name]
-        if self.log_variances is not None and losses:
-            log_variance = self.log_variances[name]
-            factor = weight * (-log_variance).exp()
-            losses = {key: factor * loss for key, loss in losses.items()}
-            losses["log_deviation"] = log_variance / 2
-        elif weight != 1:
+        if (weight := self.weights[name]) != 1:
             losses = {key: weight * loss for key, loss in losses.items()}
+        losses = self.weighting(name, losses) if losses else {}
         return {short_name(name, self.heads, key): loss for key, loss in losses.items()}
 
 

@@ -41,6 +41,7 @@ class Opened:
         checkpoint: File of the checkpoint; None for a recipe.
         origin: Document of the checkpoint; None for a recipe.
         is_averaged: Whether the weights are the moving average of the trained ones.
+        built: The task that was built in code, if any.
     """
 
     config: RunConfig
@@ -48,6 +49,7 @@ class Opened:
     checkpoint: Path | None = None
     origin: Mapping[str, Any] | None = None
     is_averaged: bool = field(default=False, kw_only=True)
+    built: Task | None = field(default=None, kw_only=True)
 
     @classmethod
     def of_checkpoint(cls, path: PathLike | None = None, *, averaged: bool = True) -> Opened:
@@ -99,7 +101,9 @@ class Opened:
         document, tensors = checkpoint_file.load(self.checkpoint, of_run=True)
         document["config"] = with_unrecorded(document["config"])
         self.origin = document
-        task = build_task(self.config, self.info, document["components"])
+        task = self.built
+        if task is None:
+            task = build_task(self.config, self.info, document["components"])
         averages = under("ema/", tensors) if self.is_averaged else {}
         load_weights(task, under("task/", tensors) | averages)
         task.origin = document
@@ -129,10 +133,11 @@ class Opened:
 
 
 def open(
-    of: PathLike | None = None,
+    of: PathLike | Opened | None = None,
     *overrides: str,
     changeable: Collection[str] | None = None,
     averaged: bool = True,
+    task: Task | None = None,
 ) -> Opened:
     """Open a checkpoint, a run, or a recipe whose networks have trained weights.
 
@@ -141,24 +146,30 @@ def open(
 
     Args:
         of: Path of a checkpoint, or of a run folder, for its last checkpoint; name of a recipe, or
-            path of a YAML file; the latest run by default.
+            path of a YAML file; the latest run by default. What is open already stays as it is.
         overrides: Overrides such as `data.root=...` or `device=cpu`; for a recipe, any.
         changeable: Sections that overrides of a checkpoint may change; by default all but those
             that determine the model and its training.
         averaged: Whether to use the moving average of a checkpoint's weights, if there is one.
+        task: A task that was built in code, which gets the weights of the checkpoint. It is
+            required if no recipe describes the task of the checkpoint.
 
     Raises:
         UsageError: If there is nothing of that name, or an override is wrong or changes a section
             that is fixed.
         CheckpointError: If the checkpoint is damaged.
     """
+    if isinstance(of, Opened):
+        if overrides:
+            raise UsageError(f"{overrides[0]}: give overrides where the model is opened")
+        return of
     if of is not None and is_recipe(of):
         config = compose(of, overrides)
         validate_components(config)
         return Opened(config)
     if of is not None and not Path(of).exists():
         raise UsageError(f"{printable(of)}: there is no such run or checkpoint")
-    return open_checkpoint(of, *overrides, changeable=changeable, averaged=averaged)
+    return open_checkpoint(of, *overrides, changeable=changeable, averaged=averaged, task=task)
 
 
 def open_checkpoint(
@@ -166,9 +177,11 @@ def open_checkpoint(
     *overrides: str,
     changeable: Collection[str] | None = None,
     averaged: bool = True,
+    task: Task | None = None,
 ) -> Opened:
     """Open a checkpoint or a run as `open` does, but not a recipe."""
     opened = Opened.of_checkpoint(path, averaged=averaged)
+    opened.built = task
     assert opened.origin is not None
     before, opened.config = opened.config, compose(opened.config, overrides)
     fixed: Iterable[str] = OPENING
@@ -180,7 +193,8 @@ def open_checkpoint(
         raise UsageError(
             f"{changed}: the networks are those of the checkpoint, trained as they were; {instead}"
         )
-    validate_components(opened.config, opened.origin["components"], training=False)
+    components = opened.origin["components"]
+    validate_components(opened.config, components, training=False, in_code=task is not None)
     return opened
 
 
