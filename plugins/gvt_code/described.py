@@ -51,14 +51,14 @@ def describe(task: Task, info: DataInfo) -> tuple[dict[str, Any], dict[str, str]
 
 def undescribed(place: str, reason: str) -> str:
     """Return what it means that no recipe describes a part, as one line."""
-    return f"{place}: no recipe describes it, since {reason}: gvt.load needs task=..., built again"
+    return f"{place}: no recipe describes it, since {reason}; to load it, gvt.load needs task=..."
 
 
 def _parts(task: Task) -> Mapping[str, nn.Module]:
     """Return the networks and heads of a task by their sections of a recipe."""
     if isinstance(task, MultiHead):
         heads = {f"heads.{name}": head for name, head in task.heads.items()}
-        return {"backbone": task.backbone, **heads}
+        return {"backbone": task.whole, **heads}
     made = made_of(task)
     if made is not None:
         return made.parts
@@ -76,6 +76,7 @@ def _task_section(task: Task) -> dict[str, Any]:
         if weighting["name"] == CODE and not is_default:
             return weighting
         section = {"name": "heads"} if is_default else {"name": "heads", "weighting": weighting}
+        section |= {} if task.share is None else {"share": task.share}
     section.pop("weights", None)
     if weights := {name: weight for name, weight in task.weights.items() if weight != 1}:
         section["weights"] = weights
@@ -88,7 +89,8 @@ def _reason(
     """Return why no recipe describes a part; empty if one does."""
     made = made_of(part)
     if section["name"] == CODE and made is None:
-        return "neither gvt.create nor a recipe built it, or its weighting"
+        what = "its weighting" if type(part) is MultiHead else "it"
+        return f"neither gvt.create nor a recipe built {what}"
     if section["name"] == CODE:
         return "a parameter is not plain data"
     if made is None:

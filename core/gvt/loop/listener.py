@@ -45,7 +45,10 @@ class Run:
         best: Value and step of the best checkpoint so far.
         checkpoint: Path of the last checkpoint; None if there is none yet.
         folder: The run folder; None for a run in code without one.
-        resume_command: Command that continues the run after it has stopped.
+        resume_command: Command that continues the run after it has stopped, a call in Python if it
+            cannot be continued from the command line, or runs in a notebook.
+        resume_with: Function that returns that command for a path of the run and for overrides;
+            None for a run in code without a folder.
         config: The resolved configuration; None for a run in code without one.
         info: Information about the data, such as its `classes`; None for a run in code.
         loader: The training batches; None once the run has ended.
@@ -67,6 +70,7 @@ class Run:
     checkpoint: Path | None = None
     folder: Path | None = None
     resume_command: str = ""
+    resume_with: Callable[..., str] | None = None
     config: RunConfig | None = None
     outcome: str = "running"
     stop_reason: GvtError | None = None

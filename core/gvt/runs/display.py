@@ -97,7 +97,8 @@ class Display(Listener):
         self._read_at, self._read_step = now, run.step
         by_name: dict[str, list[float]] = defaultdict(list)
         for name, loss in (item for _, losses in rows for item in losses.items()):
-            by_name[name].append(loss)
+            if not name.startswith("cosine/"):  # which the report plots
+                by_name[name].append(loss)
         means = "  ".join(f"{n} {sum(v) / len(v):.4f}" for n, v in by_name.items())
         if self._progress is not None:
             self._progress.update(self._bar, speed=f"{speed:,.0f} samples/s")
@@ -132,11 +133,10 @@ class Display(Listener):
             self.note(f"stopped early at step {run.step}: {run.stopped_early}")
         if done or not run.is_complete:
             self.note(f"{done} steps in {_duration(seconds)}")
-        elif run.stopped_early:
-            self.note(f"to go on: gvt resume {run.folder} evaluate.patience=null")
-        else:
-            extend = f"gvt resume {run.folder} train.steps=N"
-            self.note(f"complete at step {run.step}; to extend it: {extend}")
+        elif run.resume_with is not None:
+            setting = "evaluate.patience=null" if run.stopped_early else "train.steps=N"
+            aim = "to go on" if run.stopped_early else f"complete at step {run.step}; to extend it"
+            self.note(f"{aim}: {run.resume_with(run.folder, setting)}")
 
 
 class _TwoLines(Progress):

@@ -5,6 +5,8 @@ import re
 import sys
 import threading
 import time
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -18,6 +20,7 @@ from gvt.loop.figures import Figure
 from gvt.loop.listener import Run
 from gvt.runs import display
 from gvt.runs.folder import RunFolder
+from gvt.session.training import _resume_command
 
 SMALL = ("data.batch_size=16", "data.classes=[5,8]", "data.holdout=50", "evaluate.final=null")
 
@@ -145,6 +148,13 @@ def test_a_run_shows_how_it_ended_its_metrics_and_its_report(tmp_path):
     assert "<td>val/b</td><td>1e-07</td>" in markup
 
 
+@pytest.mark.usefixtures("outputs")
+def test_a_run_is_resumed_by_a_call():
+    command = partial(_resume_command, None, 1, Path("runs/it's/1"))
+    assert command() == """gvt.resume("runs/it's/1")"""
+    assert command("train.steps=9") == """gvt.resume("runs/it's/1", 'train.steps=9')"""
+
+
 @pytest.fixture
 def execute(tmp_path, monkeypatch, undrawn_processes):
     """Return what executes cells in a kernel, and returns the outputs of each."""
@@ -210,6 +220,8 @@ def test_interrupting_the_kernel_saves_the_run_which_is_resumed(execute, tmp_pat
     # It is written to the descriptor of standard error, and may arrive after the cell.
     assert all("finishing this step, then saving" in answer.text for answer in asked)
     (line,) = error.traceback
-    expected = r"Interrupted: stopped after step \d+ and saved; continue with: gvt resume runs/.*"
+    expected = (
+        r"Interrupted: stopped after step \d+ and saved; continue with: gvt\.resume\('runs/.*'\)"
+    )
     assert re.fullmatch(expected, line)
     assert "1 success\n" in [output.get("text") for output in resumed]
