@@ -103,11 +103,13 @@ def config(recipe: str, overrides: tuple[str, ...]) -> None:
     gvt config gan.mnist > mine.yaml
     """
     from gvt.config import compose, dump_yaml, recipe_text
-    from gvt.session.opened import Opened, is_recipe
 
-    if is_recipe(recipe):
+    run = Path(recipe)
+    if run.suffix != ".safetensors" and not (run / "config.yaml").is_file():
         emit(recipe_text(recipe, overrides), end="")
     else:
+        from gvt.session.opened import Opened  # imports torch
+
         document = compose(Opened.of_checkpoint(recipe).config, overrides).document()
         emit(dump_yaml(document), end="")
 

@@ -20,6 +20,7 @@ The docstring of its function describes a rule. The rules and the kinds that the
 | shapes | weighting, optimizer, schedule, transform, exporter, explainer |
 | colours | generator, discriminator, backbone |
 | odd-sizes | generator, discriminator, backbone, head |
+| split | backbone |
 | deployed | task, head |
 | exports | task, generator, discriminator, backbone, head |
 | accelerator, gradients | task, generator, discriminator, backbone, network, head, loss |

@@ -14,6 +14,7 @@ _MODULES = (
     "listing",
     "declared",
     "networks",
+    "splitting",
     "deployed",
     "learning",
     "padding",

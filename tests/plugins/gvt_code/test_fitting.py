@@ -339,3 +339,22 @@ def test_a_killed_script_goes_on_when_it_is_started_again(build, tmp_path, same_
     names = ("whole", "killed")
     one, other = (next(tmp_path.glob(f"{n}/*/checkpoints/last.safetensors")) for n in names)
     same_tensors(one, other)
+
+
+def test_a_task_whose_heads_share_some_layers_is_saved_with_a_head_that_was_added(tmp_path):
+    train = scenes()
+    torch.manual_seed(0)
+    inner = gvt.create("backbone", "unet_encoder", data=train, width=4, depth=2)
+    backbone = gvt.create("backbone", "fpn", backbone=inner, channels=4)
+    heads = {"label": gvt.create("head", "classifier", data=train, backbone=backbone)}
+    task = gvt.MultiHead(backbone, heads, share="stage2")
+    first = gvt.save(task, tmp_path / "one.safetensors", data=train)
+    task = gvt.load(first)
+    gvt.add_head(task, "pixels", "fcn")
+    loaded = gvt.load(gvt.save(task, tmp_path / "two.safetensors"))
+    assert loaded.share == "stage2"
+    assert loaded.whole.feature_info == backbone.feature_info
+    weights = task.state_dict()
+    assert weights.keys() == loaded.state_dict().keys()
+    assert all(torch.equal(t, weights[name]) for name, t in loaded.state_dict().items())
+    assert any(name.startswith("branches.pixels.pyramid.") for name in weights)
