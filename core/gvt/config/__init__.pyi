@@ -8,7 +8,7 @@ from .parameters import (
     type_hints as type_hints,
 )
 from .paths import PathText as PathText
-from .recorded import unrecorded as unrecorded
+from .recorded import unrecorded as unrecorded, with_defaults as with_defaults
 from .schema import (
     BatchSize as BatchSize,
     Cadence as Cadence,

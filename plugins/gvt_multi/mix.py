@@ -1,0 +1,149 @@
+"""The data information of merged heads, and the classes of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from gvt import IGNORED, DataInfo, UsageError, Vocabulary
+from gvt.printable import printable
+from gvt_multi.source import Source
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What merged heads have learned from.
+
+    Attributes:
+        info: The data of all heads; with parts, if their classes differ.
+        learns_from: Part of the data of each head that has learned from one, by the head's name.
+    """
+
+    info: DataInfo
+    learns_from: dict[str, str]
+
+    @property
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        """The classes of each head that has learned from a part."""
+        words = {}
+        for head, part in self.learns_from.items():
+            classes = self.info.parts[part].classes
+            numbers = tuple(self.info.classes.index(name) for name in classes)
+            words[head] = Vocabulary(part, classes, numbers, len(self.info.classes))
+        return words
+
+
+def mix_of(sources: Sequence[Source]) -> Mix:
+    """Return what the heads of several checkpoints have learned from.
+
+    With the same data, or the same classes for all heads, it is one data set without new parts.
+    Otherwise each data set is a part, named after the first head that learned from it, and the
+    classes are those of all parts; classes with the same name are the same class.
+
+    Raises:
+        UsageError: If two parts have one name, or a part has two classes of one name.
+    """
+    first, *others = (source.opened.info for source in sources)
+    part_of = {
+        new: source.opened.config.heads[old].learns_from
+        for source in sources
+        for old, new in source.heads.items()
+    }
+    if all(info == first for info in others):
+        return Mix(first, {head: part for head, part in part_of.items() if part is not None})
+    counts = {info.class_counts for info in (first, *others)} - {None}
+    same_classes = all(
+        (info.classes, info.background) == (first.classes, first.background) for info in others
+    )
+    if same_classes and len(counts) < 2 and not any(part_of.values()):
+        return Mix(_without_parts([first, *others]), {})
+    return _of_parts(sources)
+
+
+def _without_parts(infos: Sequence[DataInfo]) -> DataInfo:
+    """Return the information about data sets of the same classes as that about one."""
+    return replace(
+        infos[0],
+        samples=_common(info.samples for info in infos),
+        fingerprint=_common(info.fingerprint for info in infos),
+        class_counts=_common(i.class_counts for i in infos if i.class_counts is not None),
+        category_ids=_common(info.category_ids for info in infos),
+        parts={},
+    )
+
+
+def _of_parts(sources: Sequence[Source]) -> Mix:
+    parts: dict[str, DataInfo] = {}
+    learns_from: dict[str, str] = {}
+    for source in sources:
+        info = source.opened.info
+        own: dict[str | None, str] = {}  # names of its parts
+        for old, new in source.heads.items():
+            part = source.opened.config.heads[old].learns_from
+            if part not in own:
+                data = replace(info, parts={}) if part is None else info.parts[part]
+                name = new if part is None else source.renamed(part)
+                if parts.setdefault(name, data) != data:
+                    raise UsageError(
+                        f"two parts of the data are called {printable(name)}, the second in "
+                        f"{source.label}; name its heads: NAME={source.label}"
+                    )
+                own[part] = name
+            learns_from[new] = own[part]
+    for name, part_info in parts.items():
+        _check_distinct(name, part_info)
+    whole = replace(
+        sources[0].opened.info,
+        classes=tuple(dict.fromkeys(name for part in parts.values() for name in part.classes)),
+        background=any(part.background for part in parts.values()),
+        samples=None,
+        fingerprint=None,
+        class_counts=None,
+        category_ids=None,
+        parts=parts,
+    )
+    return Mix(whole, learns_from)
+
+
+def check_renumbered(mix: Mix, sources: Sequence[Source]) -> None:
+    """Check that the heads can predict the numbers of the classes of all parts.
+
+    Raises:
+        UsageError: If there are too many classes for pixels, or a head gives each pixel several
+            labels.
+    """
+    count = len(mix.info.classes) + mix.info.background
+    for source in sources:
+        for old, new in source.heads.items():
+            keys = getattr(source.task.heads[old], "predicts", ())
+            if new not in mix.learns_from:
+                continue
+            if "masks" in keys and "boxes" not in keys:
+                raise UsageError(
+                    f"{source.label}: head {printable(old)} gives each pixel several labels; it "
+                    "can only be merged with heads of the same classes"
+                )
+            if "semantic" in keys and count > IGNORED:
+                raise UsageError(
+                    f"{source.label}: head {printable(old)} gives each pixel a class, and there "
+                    f"are {count} classes in all, of which pixels can have {IGNORED}"
+                )
+
+
+def _check_distinct(part: str, info: DataInfo) -> None:
+    for name, count in Counter(info.classes).items():
+        if count > 1:
+            raise UsageError(
+                f"{printable(name)} is the name of {count} classes of {printable(part)}, but "
+                "classes are merged by name"
+            )
+
+
+def _common(values: Iterable[T]) -> T | None:
+    """Return the common value; None if the values differ, or there are none."""
+    first, *rest = [*values] or [None]
+    return first if all(value == first for value in rest) else None
