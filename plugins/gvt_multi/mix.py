@@ -42,7 +42,8 @@ def mix_of(sources: Sequence[Source]) -> Mix:
 
     With the same data, or the same classes for all heads, it is one data set without new parts.
     Otherwise each data set is a part, named after the first head that learned from it, and the
-    classes are those of all parts; classes with the same name are the same class.
+    classes are those of all parts; classes with the same name are the same class. Parts that
+    checkpoints have already keep their names.
 
     Raises:
         UsageError: If two parts have one name, or a part has two classes of one name.
@@ -80,20 +81,18 @@ def _of_parts(sources: Sequence[Source]) -> Mix:
     parts: dict[str, DataInfo] = {}
     learns_from: dict[str, str] = {}
     for source in sources:
-        info = source.opened.info
-        own: dict[str | None, str] = {}  # names of its parts
         for old, new in source.heads.items():
             part = source.opened.config.heads[old].learns_from
-            if part not in own:
-                data = replace(info, parts={}) if part is None else info.parts[part]
-                name = new if part is None else source.renamed(part)
-                if parts.setdefault(name, data) != data:
-                    raise UsageError(
-                        f"two parts of the data are called {printable(name)}, the second in "
-                        f"{source.label}; name its heads: NAME={source.label}"
-                    )
-                own[part] = name
-            learns_from[new] = own[part]
+            name, data = new, replace(source.opened.info, parts={})
+            if part is not None:
+                name, data = source.renamed(part), source.opened.info.parts[part]
+            name = next((n for n, info in parts.items() if info == data), name)
+            if parts.setdefault(name, data) != data:
+                raise UsageError(
+                    f"two parts of the data are called {printable(name)}, the second in "
+                    f"{source.label}; name its heads: NAME={source.label}"
+                )
+            learns_from[new] = name
     for name, part_info in parts.items():
         _check_distinct(name, part_info)
     whole = replace(
