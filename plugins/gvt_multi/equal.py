@@ -41,7 +41,7 @@ def check_same_backbone(first: Source, other: Source) -> None:
     """
     one, two = (_tensors(source.task.backbone) for source in (first, other))
     for name in {**one, **two}:
-        if how := _difference(one.get(name), two.get(name), first.label, other.label):
+        if how := difference(one.get(name), two.get(name), first.label, other.label):
             raise UsageError(
                 f"backbone.{name}: {how}; heads can only be merged on equal backbones: train them "
                 "with init_from of one checkpoint, and train.unfreeze={backbone: never}"
@@ -100,7 +100,7 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     return {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
 
 
-def _difference(one: Tensor | None, two: Tensor | None, first: str, other: str) -> str:
+def difference(one: Tensor | None, two: Tensor | None, first: str, other: str) -> str:
     """Return how two tensors differ, as a clause; empty if they have the same bits."""
     if one is None or two is None:
         return f"is only in the backbone of {other if one is None else first}"

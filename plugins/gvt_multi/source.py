@@ -101,7 +101,7 @@ def sources_of(
         source.check()
         assert source.opened.checkpoint is not None  # by `check`
         if (file := source.opened.checkpoint.resolve()) in files:
-            raise UsageError(f"{source.label} is given twice; give each checkpoint once")
+            raise UsageError(f"{source.label} is given twice; give each one once")
         files.add(file)
         for head in source.heads.values():
             if head in by_head:
