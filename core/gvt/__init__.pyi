@@ -66,9 +66,8 @@ from .seeding import (
     seed_everything as seed_everything,
     seeded as seeded,
 )
-from .session.additions import add_head as add_head, save as save
 from .session.api import resume as resume, run as run
-from .session.build import create as create
+from .session.component import create as create
 from .session.judging import evaluate_checkpoint as evaluate_checkpoint
 from .session.opened import Opened as Opened, open as open
 from .session.saved import load as load, sample as sample

@@ -31,6 +31,9 @@ class Phase:
         optimizer: Name of its optimiser, by default that of `trains`; two phases may share one.
         precision: Precision instead of that of the run, such as `float32` for a gradient penalty.
         eager: Whether to run without compiled code, as required by double backward.
+        weighting: The submodule, a `gvt.Weighting`, that combines the losses of several heads,
+            which are named `HEAD/LOSS`; none by default.
+        shared: The submodules that the heads share, for that weighting.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Phase:
     optimizer: str | None = None
     precision: str | None = None
     eager: bool = False
+    weighting: str = ""
+    shared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.offset < self.every:

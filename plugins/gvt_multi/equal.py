@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gvt import UsageError
+from gvt import RunConfig, UsageError
 from gvt.config import with_defaults
 from gvt.printable import printable, shortened
 from gvt_multi.source import Source
@@ -46,6 +47,25 @@ def check_same_backbone(first: Source, other: Source) -> None:
                 f"backbone.{name}: {how}; heads can only be merged on equal backbones: train them "
                 "with init_from of one checkpoint, and train.unfreeze={backbone: never}"
             )
+
+
+def warn_of_other_sections(first: Source, other: Source) -> None:
+    """Warn about settings of plugins, such as `predict.flips`, in which two checkpoints differ."""
+    one, two = (_of_plugins(source) for source in (first, other))
+    for name in {**one, **two}:
+        value, another = one.get(name, _ABSENT), two.get(name, _ABSENT)
+        if value != another:
+            warnings.warn(
+                f"{printable(name)}: {_shown(value)} in {first.label}, and {_shown(another)} in "
+                f"{other.label}; the merged checkpoint has the former",
+                stacklevel=3,
+            )
+
+
+def _of_plugins(source: Source) -> dict[str, Any]:
+    sections = source.opened.config.document().items()
+    further = {name: of for name, of in sections if name not in RunConfig.model_fields}
+    return {n: v for name, of in further.items() for n, v in _flat(name, of)}
 
 
 def _backbone(source: Source) -> dict[str, Any]:

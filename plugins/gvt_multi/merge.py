@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gvt import MultiHead, UsageError, save
+from gvt import DataConfig, EvaluateConfig, MultiHead, Placement, RunConfig, UsageError
+from gvt.config import CODE, ComponentConfig
 from gvt.printable import printable
 from gvt.runs import RunFolder
-from gvt.session import PathLike
-from gvt_multi.equal import check_same_backbone, check_same_settings
+from gvt.session import PathLike, document_of, write_checkpoint
+from gvt_multi.equal import check_same_backbone, check_same_settings, warn_of_other_sections
 from gvt_multi.mix import Mix, check_renumbered, mix_of
-from gvt_multi.source import CODE, Checkpoint, Source, sources_of
+from gvt_multi.source import Checkpoint, Source, sources_of
 
 RECIPE = "merged"
 """Name of the recipe of a merged task."""
@@ -37,8 +37,9 @@ def merge(
 
     Args:
         checkpoints: Paths of checkpoints or of run folders, for their last checkpoints, or what
-            `gvt.open` returns. `"NAME=PATH"` renames the head of a checkpoint; several heads get
-            NAME_ as prefix. A mapping has the names as keys.
+            `gvt.open` returns, which a head that was built in code requires. `"NAME=PATH"` renames
+            the head of a checkpoint; several heads get NAME_ as prefix. A mapping has the names as
+            keys.
         out: Path of a checkpoint to save the task to.
         averaged: Whether to use the moving averages of the weights, where there are some.
 
@@ -56,11 +57,12 @@ def merge(
         check_same_settings(first, other)
     for other in others:
         check_same_backbone(first, other)
+        warn_of_other_sections(first, other)
     mix = mix_of(sources)
     check_renumbered(mix, sources)
     task = _merged(sources, mix)
     if out is not None:
-        save(task, out)
+        write_checkpoint(task, Path(out), dict(task.origin or {}))
     return task
 
 
@@ -73,45 +75,47 @@ def _merged(sources: Sequence[Source], mix: Mix) -> MultiHead:
         task = MultiHead(backbone, heads, weights, vocabularies=mix.vocabularies)
     except ValueError as error:  # a name that a head cannot have
         raise UsageError(str(error)) from error
-    task.origin = _document(sources, mix, weights)
+    config = _config(sources, mix, weights)
+    train = config.train
+    placement = Placement.resolve("cpu", train.precision, train.memory_format, train.compile)
+    task.origin = document_of(config, mix.info, placement)
     task.eval()
     return task
 
 
-def _document(sources: Sequence[Source], mix: Mix, weights: Mapping[str, float]) -> dict[str, Any]:
-    """Return the document of the merged task: that of the first checkpoint with all heads.
+def _config(sources: Sequence[Source], mix: Mix, weights: Mapping[str, float]) -> RunConfig:
+    """Return the configuration: that of the first checkpoint with all heads.
 
-    The data is that of the checkpoints if it is the same.
+    Its data is that of the checkpoints if it is the same.
     """
-    first = sources[0].opened
-    assert first.origin is not None  # it is a checkpoint
-    document = copy.deepcopy(dict(first.origin))
+    first = sources[0].opened.config
     heads = {
-        new: source.opened.config.heads[old].model_dump(mode="json")
-        | {"learns_from": mix.learns_from.get(new)}
+        new: source.opened.config.heads[old].model_copy(
+            update={"learns_from": mix.learns_from.get(new)}
+        )
         for source in sources
         for old, new in source.heads.items()
     }
-    same = {_data(source) == _data(sources[0]) for source in sources} == {True}
-    for config in (document["config"], document["resolved"]):
-        config["recipe"] = RECIPE
-        config["task"] = {"name": "heads", "weights": dict(weights)}
-        config["heads"] = copy.deepcopy(heads)
-        config["init_from"] = None
-        config["train"]["unfreeze"] = {"backbone": "never"}
-        evaluate = config.get("evaluate", {})
-        kept = ("split", "final", "batch_size") if same else ()
-        config["evaluate"] = {key: evaluate[key] for key in kept if key in evaluate}
-        if not same:
-            config["data"] = {"name": CODE}
-    document["recipe"], document["data"] = RECIPE, mix.info.document()
-    return document
+    further = {name: weight for name, weight in weights.items() if weight != 1}
+    update: dict[str, Any] = {
+        "recipe": RECIPE,
+        "task": ComponentConfig(name="heads", **({"weights": further} if further else {})),
+        "heads": heads,
+        "train": first.train.model_copy(update={"unfreeze": {"backbone": "never"}}),
+        "init_from": None,
+    }
+    if all(_data(source) == _data(sources[0]) for source in sources):
+        kept = {name: getattr(first.evaluate, name) for name in ("split", "final", "batch_size")}
+        update["evaluate"] = EvaluateConfig(**kept)
+    else:
+        update |= {"data": DataConfig(name=CODE), "evaluate": EvaluateConfig()}
+    return first.model_copy(update=update)
 
 
 def _data(source: Source) -> tuple[Any, ...]:
     """Return the data set of a checkpoint in its configuration, without how it is loaded."""
     data = source.opened.config.data
-    return data.name, data.parameters, data.range, source.opened.info.classes
+    return data.name, data.parameters, source.opened.info.classes
 
 
 def _check_output(out: Path, sources: Sequence[Source]) -> None:

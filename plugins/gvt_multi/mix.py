@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gvt import IGNORED, DataInfo, UsageError, Vocabulary
+from gvt.config import HeadConfig, made_of, same_facts
 from gvt.printable import printable
+from gvt.session import vocabulary_of
 from gvt_multi.source import Source
 
 T = TypeVar("T")
@@ -29,21 +31,18 @@ class Mix:
     @property
     def vocabularies(self) -> dict[str, Vocabulary]:
         """The classes of each head that has learned from a part."""
-        words = {}
-        for head, part in self.learns_from.items():
-            classes = self.info.parts[part].classes
-            numbers = tuple(self.info.classes.index(name) for name in classes)
-            words[head] = Vocabulary(part, classes, numbers, len(self.info.classes))
-        return words
+        configs = {n: HeadConfig(name="", learns_from=p) for n, p in self.learns_from.items()}
+        words = {name: vocabulary_of(config, self.info) for name, config in configs.items()}
+        return {name: of_head for name, of_head in words.items() if of_head is not None}
 
 
 def mix_of(sources: Sequence[Source]) -> Mix:
     """Return what the heads of several checkpoints have learned from.
 
-    With the same data, or the same classes for all heads, it is one data set without new parts.
-    Otherwise each data set is a part, named after the first head that learned from it, and the
-    classes are those of all parts; classes with the same name are the same class. Parts that
-    checkpoints have already keep their names.
+    With the same data, or if one data set suits all heads, it has no new parts. Otherwise each data
+    set is a part, named after the first head that learned from it, and the classes are those of all
+    parts; classes with the same name are the same class. Parts that checkpoints have already keep
+    their names.
 
     Raises:
         UsageError: If two parts have one name, or a part has two classes of one name.
@@ -56,13 +55,19 @@ def mix_of(sources: Sequence[Source]) -> Mix:
     }
     if all(info == first for info in others):
         return Mix(first, {head: part for head, part in part_of.items() if part is not None})
-    counts = {info.class_counts for info in (first, *others)} - {None}
-    same_classes = all(
-        (info.classes, info.background) == (first.classes, first.background) for info in others
-    )
-    if same_classes and len(counts) < 2 and not any(part_of.values()):
-        return Mix(_without_parts([first, *others]), {})
+    if all(info.classes == first.classes for info in others) and not any(part_of.values()):
+        whole = _without_parts([first, *others])
+        if all(_suits(whole, head) for source in sources for head in source.task.heads.values()):
+            return Mix(whole, {})
     return _of_parts(sources)
+
+
+def _suits(info: DataInfo, head: Any) -> bool:
+    """Return whether a head for this data is built with the arguments that it was built with."""
+    made, facts = made_of(head), info.injected_classes
+    return made is None or all(
+        same_facts(made.facts[n], facts[n]) for n in facts if n in made.facts
+    )
 
 
 def _without_parts(infos: Sequence[DataInfo]) -> DataInfo:
@@ -71,6 +76,7 @@ def _without_parts(infos: Sequence[DataInfo]) -> DataInfo:
         infos[0],
         samples=_common(info.samples for info in infos),
         fingerprint=_common(info.fingerprint for info in infos),
+        background=any(info.background for info in infos),
         class_counts=_common(i.class_counts for i in infos if i.class_counts is not None),
         category_ids=_common(info.category_ids for info in infos),
         parts={},

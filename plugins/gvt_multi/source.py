@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt import MultiHead, Opened, UsageError
+from gvt.config import CODE
 from gvt.printable import printable
 from gvt.session import PathLike
 
@@ -17,8 +18,8 @@ Checkpoint = PathLike | Opened
 
 _NAMED = re.compile(r"([^=/\\.]+)=(.+)", re.DOTALL)
 
-CODE = "(code)"
-"""Name in a configuration of a part that was built in code."""
+_OF_HEADS = ("weights", "weighting")
+"""Parameters of the task `heads` that can be merged."""
 
 
 @dataclass(eq=False)
@@ -63,20 +64,28 @@ class Source:
         Raises:
             UsageError: If it is not.
         """
-        config = self.opened.config
+        config, built = self.opened.config, self.opened.built
         if self.opened.checkpoint is None:
             raise UsageError(f"{config.recipe} is a recipe; merge takes runs and checkpoints")
-        if config.task.name != "heads":
+        if config.task.name != "heads" and not isinstance(built, MultiHead):
             raise UsageError(
                 f"{self.label}: its task is {config.task.name}; only heads of the task heads can "
                 "be merged"
             )
-        assert config.backbone is not None  # the task needs one
-        if config.backbone.name == CODE:
+        for name, value in config.task.parameters.items():
+            if name not in _OF_HEADS and value is not None:
+                raise UsageError(f"{self.label}: task.{name} is {value}; it cannot be merged")
+        if config.backbone is None or config.backbone.name == CODE:
             raise UsageError(
-                f"{self.label}: backbone: was built in code, so it has no recipe to load it from; "
-                "train the heads on a backbone that a plugin offers"
+                f"{self.label}: backbone: was built in code, so that no recipe describes it; train "
+                "the heads on a backbone that a plugin offers"
             )
+        for name, head in config.heads.items():
+            if head.name == CODE and built is None:
+                raise UsageError(
+                    f"{self.label}: heads.{name}: was built in code, so that no recipe describes "
+                    "it; merge what gvt.open(PATH, task=...) returns, with the task built again"
+                )
 
 
 def sources_of(

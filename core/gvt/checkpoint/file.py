@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -129,6 +130,21 @@ def load(path: Path, *, of_run: bool = False) -> tuple[dict[str, Any], dict[str,
     document = dict(header.document)
     for alias, name in document.pop("aliases", {}).items():
         tensors[alias] = tensors[name]
+    return _renamed(document, tensors)
+
+
+def _renamed(
+    document: dict[str, Any], tensors: dict[str, Tensor]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return a document and tensors by the names that they have today.
+
+    Logarithms of variances belonged to the task `heads`, and belong to its weighting.
+    """
+    config = document.get("config")
+    task = config.get("task") if isinstance(config, dict) else None
+    if isinstance(task, dict) and task.get("name") == "heads":
+        before = re.compile(r"^(task|ema|optimizer/[^/]+)/(log_variances\.)")
+        tensors = {before.sub(r"\1/weighting.\2", n): t for n, t in tensors.items()}
     return document, tensors
 
 

@@ -14,10 +14,11 @@ from gvt.config.networks import networks_of, section_of
 from gvt.config.parameters import Parameter, declaring, signature_of
 from gvt.data_info import DataInfo
 from gvt.errors import ConfigError, DataError, UsageError
-from gvt.session.build import build_task, create, open_dataset
+from gvt.session.build import build_task, open_dataset
+from gvt.session.component import create
 from gvt_registry import KINDS, Offer, default_registry, nearest
 
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "image_shape": (1, 28, 28),
     "num_classes": 10,
     "feature_info": {"stage1": (32, 2), "stage2": (64, 4)},

@@ -72,12 +72,21 @@ class PassedTo:
 
 @dataclass(frozen=True)
 class Unbuilt:
-    """A component with checked parameters, to be built when the data is known."""
+    """A component with checked parameters, to be built when the data is known.
+
+    Attributes:
+        kind: Kind of the component.
+        name: Name in the registry.
+        target: Class or function.
+        parameters: The checked parameters.
+        given: The parameters before they were checked and converted.
+    """
 
     kind: str
     name: str
     target: Callable[..., Any]
     parameters: Mapping[str, Any]
+    given: Mapping[str, Any]
 
 
 def _written(annotation: Any) -> str:
@@ -292,7 +301,7 @@ def _component(kind: str, name: str, parameters: Mapping[str, Any]) -> Any:
     injected = INJECTED.get(kind, frozenset())
     checked = check_parameters("", target, parameters, injected)
     if injected or waits(checked) or any(paths_in("", checked)):
-        return Unbuilt(kind, name, target, checked)
+        return Unbuilt(kind, name, target, checked, parameters)
     return construct("", target, checked)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from gvt.config.compose import validate
 from gvt.config.injected import INJECTED
+from gvt.config.made import CODE
 from gvt.config.named import library, target_of
 from gvt.config.networks import network_sections, networks_of
 from gvt.config.parameters import Parameter, convert, declaring, signature_of, with_components
@@ -31,6 +32,11 @@ Defaults = Callable[[Callable[..., Any]], Mapping[str, Any]]
 
 
 def sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
+    """Return the section, kind and configuration of each component that a recipe describes."""
+    return [section for section in all_sections(config) if section[2].name != CODE]
+
+
+def all_sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
     """Return the section, kind and configuration of each component of a run."""
     return [
         ("task", "task", config.task),

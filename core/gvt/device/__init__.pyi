@@ -6,3 +6,4 @@ from .placement import (
     explained_memory as explained_memory,
     keep_freed_memory as keep_freed_memory,
 )
+from .processes import world as world

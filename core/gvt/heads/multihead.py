@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import NonNegativeFloat
@@ -15,7 +14,7 @@ from gvt.errors import DataError
 from gvt.heads.deployed import DeployedHeads
 from gvt.heads.multihead_metric import MultiHeadMetric, judged
 from gvt.heads.vocabulary import Vocabulary
-from gvt.interfaces import Backbone, Head, Metric, Prediction
+from gvt.interfaces import Backbone, Head, Metric, Prediction, Weighting
 from gvt.predictions import short_name
 from gvt.task import Deployed, Phase, Step, Task
 
@@ -34,28 +33,20 @@ class MultiHead(Task):
         backbone: Backbone from images to named feature maps.
         heads: Heads by any names, each built from `backbone.feature_info`.
         weights: Factor of the losses of each head, 1 by default.
-        weighting: `fixed`, or `uncertainty`: the sum L of the losses of a head becomes
-            exp(-s) L + s / 2, where s, the logarithm of a variance, is learned for each head
-            (Kendall and others, 2018, https://arxiv.org/abs/1705.07115).
+        weighting: How the losses of the heads train the backbone; by default they are added up.
         vocabularies: The classes of each head that learns from one part of mixed data.
-
-    Attributes:
-        changes: The heads added or removed after construction. For an added head, its section of
-            a recipe, empty if it was given as an object; None for a removed head.
 
     Raises:
         ValueError: If there is no head, a name is not valid for a module, or a weight or a
             vocabulary is for none of the heads.
     """
 
-    phases = (Phase("supervised", trains=("backbone", "heads"), optimizer="model"),)
-
     def __init__(
         self,
         backbone: Backbone,
         heads: Mapping[str, Head],
         weights: dict[str, NonNegativeFloat] | None = None,
-        weighting: Literal["fixed", "uncertainty"] = "fixed",
+        weighting: Weighting | None = None,
         vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         super().__init__()
@@ -64,19 +55,18 @@ class MultiHead(Task):
         for what, by_head in (("weights", weights), ("vocabularies", vocabularies)):
             if unknown := sorted(set(by_head or {}) - set(heads)):
                 raise ValueError(f"{what} for {unknown}, the heads are {sorted(heads)}")
-        if weighting not in ("fixed", "uncertainty"):
-            raise ValueError(f"weighting {weighting!r}: it is fixed or uncertainty")
         self.backbone = backbone
         self.heads = nn.ModuleDict()
+        self.weighting = Weighting() if weighting is None else weighting
         self.weights = dict(weights or {})
-        self.log_variances = nn.ParameterDict() if weighting == "uncertainty" else None
         self.vocabularies = dict(vocabularies or {})
-        self.changes: dict[str, Mapping[str, Any] | None] = {}
         for name, head in heads.items():
             self._put(name, head)
-        if self.log_variances is not None:
-            (phase,) = self.phases
-            self.phases = (replace(phase, trains=(*phase.trains, "log_variances")),)
+        learned = ("weighting",) if [*self.weighting.parameters()] else ()
+        trains = ("backbone", "heads", *learned)
+        shared = ("backbone",)
+        phase = Phase("supervised", trains, optimizer="model", weighting="weighting", shared=shared)
+        self.phases = (phase,)
 
     def add_head(
         self, name: str, head: Head, *, weight: float = 1.0, vocabulary: Vocabulary | None = None
@@ -108,7 +98,6 @@ class MultiHead(Task):
         self.weights[name] = weight
         if vocabulary is not None:
             self.vocabularies[name] = vocabulary
-        self.changes[name] = {}
         return head
 
     def remove_head(self, name: str) -> Head:
@@ -124,9 +113,7 @@ class MultiHead(Task):
         head: Any = self.heads.pop(name)
         self.weights.pop(name, None)
         self.vocabularies.pop(name, None)
-        if self.log_variances is not None:
-            self.log_variances.pop(name)
-        self.changes[name] = None
+        self.weighting.remove_head(name)
         return head  # type: ignore[no-any-return]
 
     def forward(self, phase: str, batch: Batch, step: Step) -> dict[str, Tensor]:
@@ -238,8 +225,7 @@ class MultiHead(Task):
             raise ValueError(f"a head cannot be called {name!r}; give it another name")
         self.heads[name] = head
         self.weights.setdefault(name, 1.0)
-        if self.log_variances is not None:
-            self.log_variances[name] = nn.Parameter(torch.zeros(()))
+        self.weighting.add_head(name)
 
     def _outputs(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Any]:
         return {name: head(features, batch) for name, head in self._heads()}
@@ -265,14 +251,9 @@ class MultiHead(Task):
     def _losses(self, name: str, outputs: Any, targets: Targets) -> dict[str, Tensor]:
         head: Any = self.heads[name]
         losses: dict[str, Tensor] = head.loss(outputs, targets)
-        weight = self.weights[name]
-        if self.log_variances is not None and losses:
-            log_variance = self.log_variances[name]
-            factor = weight * (-log_variance).exp()
-            losses = {key: factor * loss for key, loss in losses.items()}
-            losses["log_deviation"] = log_variance / 2
-        elif weight != 1:
+        if (weight := self.weights[name]) != 1:
             losses = {key: weight * loss for key, loss in losses.items()}
+        losses = self.weighting(name, losses) if losses else {}
         return {short_name(name, self.heads, key): loss for key, loss in losses.items()}
 
 

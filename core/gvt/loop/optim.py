@@ -85,9 +85,9 @@ class Optimizer:
             raise ConfigError(f"{where}: {config.name} mixes the parameters of several groups")
         self._schedule = _schedule(where, self.torch, resolved_schedule(config, total_steps))
 
-    def backward(self, loss: Tensor) -> None:
+    def backward(self, loss: Tensor, *, retain_graph: bool = False) -> None:
         """Accumulate the gradients of a loss."""
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward(retain_graph=retain_graph)  # type: ignore[no-untyped-call]
 
     def step(self, clip_norm: float | None, clip_value: float | None) -> None:
         """Clip the gradients, and update the parameters that have one.

@@ -26,6 +26,7 @@ from gvt.finite import first_infinite, infinite_places, raise_earliest
 from gvt.loop.best import note_best, out_of_patience
 from gvt.loop.ema import Ema
 from gvt.loop.evaluation import Evaluation, evaluate, evaluating
+from gvt.loop.joint import JointLosses
 from gvt.loop.listener import Event, Listener, P, Run, unless_asked_again
 from gvt.loop.losses import LossBuffer, mean_losses
 from gvt.loop.norms import explained_norms
@@ -35,7 +36,7 @@ from gvt.loop.signals import StopRequest, stop_requests
 from gvt.loop.state import capture
 from gvt.loop.supervision import Supervision
 from gvt.loop.trainable import Trainable
-from gvt.seeding import derive, seed_everything
+from gvt.seeding import derive, random_source, seed_everything
 from gvt.task import Phase, Step, Task
 from gvt_registry import hookspecs, nearest
 
@@ -116,8 +117,11 @@ class Trainer:
 
     # --- the loop -----------------------------------------------------------------------------
 
-    def fit(self) -> Run:
+    def fit(self, *, saves_first: bool = False) -> Run:
         """Train until the run is complete, and return the run.
+
+        Args:
+            saves_first: Whether to save a checkpoint before the first step, too.
 
         Raises:
             Interrupted: After Ctrl-C, SIGTERM or SIGHUP, once the step is finished and saved.
@@ -137,6 +141,8 @@ class Trainer:
             self.rehearse()
             run.stopped_early = out_of_patience(self.evaluation, run)
             self._notify(hookspecs.gvt_run_started)
+            if saves_first:
+                self.save()
             with closing(self.loader.groups(run.step)) as groups:
                 while not run.is_complete:
                     micro_batches = next(groups)
@@ -171,13 +177,16 @@ class Trainer:
         optimizer = self.optimizers[phase.optimizer_key]
         share = 1 / len(micro_batches)
         trainable.reach((*phase.trained, *phase.keeps_graph), index)
+        joint = JointLosses.of(self.task, phase, trainable, index, optimizer)
         optimizer.zero_grad()
         for batch, step in zip(micro_batches, steps, strict=True):
             with self.placement.autocast(phase.precision), self.placement.eager(phase.eager):
                 losses = self.task(phase.name, batch, step)
             self._supervision.note(index, losses, batch.targets)
             self.record(phase.name, losses, share)
-            if terms := (*losses.values(), *step.ties):
+            if joint is not None:
+                joint.backward(losses, share)
+            elif terms := (*losses.values(), *step.ties):
                 step.ties.clear()
                 loss = torch.stack(terms).sum() * share
                 if loss.requires_grad or not trainable.is_partial(index):
@@ -185,6 +194,9 @@ class Trainer:
         if phase.keeps_graph:
             optimizer.drop_gradients_except(trained)  # the others only passed gradients on
         self.world.reduce(trained)
+        if joint is not None:
+            generator = random_source(self.train.seed, "weighting", index)
+            self.record(phase.name, joint.finish(self.world, generator))
         optimizer.step(self.train.clip_norm, self.train.clip_value)
         for module in self._sharded:
             module.reshard()  # what a forward pass without a backward pass gathered is old now

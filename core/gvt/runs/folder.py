@@ -73,9 +73,18 @@ class RunFolder:
         Raises:
             UsageError: If there is none.
         """
-        configs = list(root.glob("*/*/config.yaml"))
-        if not configs:
+        newest = cls.newest(root)
+        if newest is None:
             raise UsageError(f"no run under {str(root)!r}; start one: gvt run RECIPE")
+        return newest
+
+    @classmethod
+    def newest(cls, root: Path, recipe: str | None = None) -> RunFolder | None:
+        """Return the run that was last started or resumed, of one recipe or of any; or None."""
+        recipes = "*" if recipe is None else _portable(recipe)
+        configs = list(root.glob(f"{recipes}/*/config.yaml"))
+        if not configs:
+            return None
         return cls(max(configs, key=lambda path: path.stat().st_mtime_ns).parent)
 
     def describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:

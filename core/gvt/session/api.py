@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from gvt.checkpoint import file as checkpoint_file
-from gvt.checkpoint.training import LAST
+from gvt.checkpoint.training import LAST, State
 from gvt.config import RunConfig, compose
 from gvt.config.compose import apply_overrides, parse_override
 from gvt.config.paths import expanded
@@ -61,18 +61,35 @@ def resume(path: PathLike | None = None, *overrides: str, quiet: bool = False) -
         CheckpointError: If the checkpoint is damaged.
     """
     folder, checkpoint = _find_run(path, overrides)
+    with locked(folder, checkpoint) as state:
+        if state is None:
+            config = _changed(compose(folder.config), overrides, {})
+            return train(config, folder=folder, quiet=quiet)
+        config = _changed(pinned(state[0]), overrides, state[0]["components"])
+        return train(config, folder=folder, state=state, quiet=quiet)
+
+
+@contextmanager
+def locked(folder: RunFolder, checkpoint: Path | None = None) -> Iterator[State | None]:
+    """Lock the folder of a run, and yield the state to resume from; all processes call it.
+
+    Args:
+        folder: Folder of the run.
+        checkpoint: A checkpoint in it, the last one by default. If there is none, the state is
+            None.
+
+    Raises:
+        RunInUseError: If another process writes to the folder.
+        CheckpointError: If the checkpoint is damaged.
+    """
     with ExitStack() as lock:
         with world() as processes:
             if processes.is_first:
                 lock.enter_context(sole_writer(folder.path, "trained"))
             # The checkpoint is read once the folder is locked: another run might replace it.
             processes.gather(None)
-        if not checkpoint.exists():
-            config = _changed(compose(folder.config), overrides, {})
-            return train(config, folder=folder, quiet=quiet)
-        state = checkpoint_file.load(checkpoint, of_run=True)
-        config = _changed(pinned(state[0]), overrides, state[0]["components"])
-        return train(config, folder=folder, state=state, quiet=quiet)
+        path = checkpoint or folder.checkpoints / LAST
+        yield checkpoint_file.load(path, of_run=True) if path.exists() else None
 
 
 def _root(overrides: Sequence[str]) -> Path:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from gvt.config import ComponentConfig, RunConfig
-from gvt.config.injected import INJECTED
+from gvt.config.made import CODE
 from gvt.config.networks import network_sections, networks_of, section_of
 from gvt.config.parameters import (
-    Parameter,
     Unbuilt,
-    check_parameters,
     components_in,
-    construct,
     paths_in,
     signature_of,
-    waits,
 )
-from gvt.config.paths import expanded, mapped
+from gvt.config.paths import expanded
 from gvt.config.pretrained import built_for
-from gvt.config.recorded import of_training, sections
+from gvt.config.recorded import all_sections, of_training, sections
 from gvt.config.schema import HeadConfig
 from gvt.data_info import DataInfo
 from gvt.device.placement import Placement
@@ -31,12 +27,17 @@ from gvt.errors import ConfigError, DataError
 from gvt.heads.vocabulary import Vocabulary
 from gvt.interfaces import Dataset, FileDataset
 from gvt.printable import printable
+from gvt.session.component import built, check_has, checked, feature_info_of, find, splits_in
 from gvt.task import Task
 from gvt_registry import Offer, UnknownComponent, default_registry, nearest
 
 
 def validate_components(
-    config: RunConfig, trained_with: Mapping[str, str] | None = None, *, training: bool = True
+    config: RunConfig,
+    trained_with: Mapping[str, str] | None = None,
+    *,
+    training: bool = True,
+    in_code: bool = False,
 ) -> None:
     """Check the name and the parameters of every component, before any data is read.
 
@@ -44,6 +45,7 @@ def validate_components(
         config: Configuration of the run.
         trained_with: For a checkpoint, the distribution of each `kind:name` in training.
         training: Whether to check optimisers, schedules and transforms, too.
+        in_code: Whether the task is given in code, so that parts without a recipe are no problem.
 
     Raises:
         UnknownComponent: If no plugin offers one.
@@ -51,14 +53,17 @@ def validate_components(
         ConfigError: If a parameter does not fit, or the task takes other networks.
     """
     with built_for(checkpoint=trained_with is not None):
-        _check_networks(config, trained_with)
+        if not in_code:
+            check_described(config)
+            _check_networks(config, trained_with)
         for section, kind, component in sections(config):
-            unbuilt = _checked(section, kind, component, trained_with)
+            unbuilt = checked(section, kind, component, trained_with)
             if trained_with is None:  # otherwise its paths may not be read
                 for place, path, about in paths_in(section, unbuilt):
                     expanded(place, path, about=about)  # an error if a variable is not set
     for key in ("split", "final"):
-        if (split := getattr(config.evaluate, key)) is not None:
+        split = getattr(config.evaluate, key)
+        if split is not None and config.data.name != CODE:
             check_split(f"evaluate.{key}", config, split)
     if not training:
         return
@@ -67,7 +72,7 @@ def validate_components(
     from gvt.loop.optim import check_optimizer
 
     for _, kind, component in of_training(config) if trained_with else ():
-        _find(kind, component, trained_with)
+        find(kind, component, trained_with)
     for key, optimizer in config.optimizers.items():
         check_optimizer(key, optimizer)
     build_transforms("data.transforms", config.data.transforms)
@@ -80,9 +85,7 @@ def paths_of(config: RunConfig, trained_with: Mapping[str, str]) -> dict[str, st
         return {
             place: path
             for section, kind, component in sections(config)
-            for place, path, _ in paths_in(
-                section, _checked(section, kind, component, trained_with)
-            )
+            for place, path, _ in paths_in(section, checked(section, kind, component, trained_with))
         }
 
 
@@ -93,9 +96,24 @@ def placement_of(config: RunConfig, local_rank: int = 0) -> Placement:
     return Placement.resolve(config.device, train.precision, layout, train.compile, local_rank)
 
 
+def check_described(config: RunConfig) -> None:
+    """Check that a recipe describes the task and all of its parts.
+
+    Raises:
+        ConfigError: If one was built in code.
+    """
+    for section, _, component in all_sections(config):
+        if component.name == CODE and section != "data":
+            raise ConfigError(
+                f"{section}: was built in code, so that no recipe describes it; build the task "
+                "again, and load its weights with gvt.load(PATH, task=...), or resume its run with "
+                "gvt.fit(task, data, resume=PATH)"
+            )
+
+
 def splits_of(config: RunConfig) -> tuple[str, ...]:
     """Return the names of the splits that the data set of a run has."""
-    return _splits(_find("dataset", config.data).load())
+    return splits_in(find("dataset", config.data).load())
 
 
 def check_split(where: str, config: RunConfig, split: str) -> None:
@@ -104,20 +122,7 @@ def check_split(where: str, config: RunConfig, split: str) -> None:
     Raises:
         ConfigError: If it does not; the message begins with `where`.
     """
-    _check_has(where, config.data.name, splits_of(config), split)
-
-
-def _splits(target: Any) -> tuple[str, ...]:
-    splits: tuple[str, ...] = getattr(target, "splits", ("train",))
-    return splits
-
-
-def _check_has(where: str, data: str, splits: Sequence[str], split: str) -> None:
-    if split not in splits:
-        raise ConfigError(
-            f"{where}: {data} has no split {split!r}; it has {', '.join(splits)}"
-            f"{nearest(split, splits)}"
-        )
+    check_has(where, config.data.name, splits_of(config), split)
 
 
 def open_dataset(
@@ -155,9 +160,9 @@ def build_dataset(
     config: RunConfig, split: str, reader: Mapping[str, Any] | None = None
 ) -> Dataset:
     """Build one split of the data as `open_dataset` does; it may be empty, without warnings."""
-    unbuilt = _checked("data", "dataset", config.data)
+    unbuilt = checked("data", "dataset", config.data)
     try:
-        return _built("data", unbuilt, {"split": split, "reader": reader})  # type: ignore[no-any-return]
+        return built("data", unbuilt, {"split": split, "reader": reader})  # type: ignore[no-any-return]
     except DataError as error:
         if hint := _elsewhere(unbuilt):
             raise DataError(f"{error}; {hint}", details=error.details) from error
@@ -198,12 +203,12 @@ def build_task(
 
     def build(section: str, kind: str, of: ComponentConfig, *facts: Mapping[str, Any]) -> Any:
         with built_for(checkpoint=trained_with is not None):
-            return _built(section, _checked(section, kind, of, trained_with), *facts)
+            return built(section, checked(section, kind, of, trained_with), *facts)
 
     for name, network in network_sections(config).items():
         own[name] = build(*network, available)
         if name == "backbone":
-            available["feature_info"] = _feature_info(name, own[name])
+            available["feature_info"] = feature_info_of(name, own[name])
     if config.heads:
         own["heads"] = {
             name: build(f"heads.{name}", "head", head, available | parts[name].injected_classes)
@@ -223,7 +228,7 @@ def _check_classes(section: str, head: HeadConfig, info: DataInfo) -> None:
     Raises:
         ConfigError: If there is only one.
     """
-    needs = getattr(_find("head", head).load(), "needs", ())
+    needs = getattr(find("head", head).load(), "needs", ())
     if tuple(needs) == ("class",) and len(info.classes) == 1:
         raise ConfigError(
             f"{section}: {head.name} learns which class an image is of, and the data has only one, "
@@ -241,7 +246,7 @@ def part_of(section: str, head: HeadConfig, info: DataInfo) -> DataInfo:
     parts = info.parts
     if head.learns_from is None:
         lists = {part.classes for part in parts.values()}
-        if len(lists) > 1 and "num_classes" in signature_of(_find("head", head).load())[0]:
+        if len(lists) > 1 and "num_classes" in signature_of(find("head", head).load())[0]:
             raise ConfigError(
                 f"{section}: the parts of the data have other classes; say which one it learns "
                 f"from: {section}.learns_from={' or '.join(parts)}"
@@ -262,105 +267,15 @@ def vocabulary_of(head: HeadConfig, info: DataInfo) -> Vocabulary | None:
     return Vocabulary(head.learns_from, classes, numbers, len(info.classes))
 
 
-def _built(section: str, of: Unbuilt, facts: Mapping[str, Any], own: Mapping[str, Any] = {}) -> Any:
-    """Build a component and those in it, each with the facts that it takes by name.
-
-    Heads in it are built for the backbone in it. `own` is passed to the component only.
-    """
-    declared, _ = signature_of(of.target)
-    if of.kind == "dataset" and "split" in facts:
-        _check_has(section, of.name, _splits(of.target), facts["split"])
-    values: dict[str, Any] = {}
-
-    def build(where: str, item: Any) -> Any:
-        return _built(where, item, facts) if isinstance(item, Unbuilt) else item
-
-    for name in sorted(of.parameters, key=lambda name: name != "backbone"):
-        values[name] = mapped(f"{section}.{name}", of.parameters[name], build)
-        if name == "backbone" and values[name] is not None:
-            info = _feature_info(f"{section}.{name}", values[name])
-            facts = {**facts, "feature_info": info}
-    taken = {n: v for n, v in {**facts, **own}.items() if n in declared and n not in values}
-    _check_facts(section, of, declared, taken)
-    return construct(section, of.target, {**values, **taken})
-
-
-def _check_facts(
-    section: str, of: Unbuilt, declared: Mapping[str, Parameter], facts: Mapping[str, Any]
-) -> None:
-    """Check that the data has what a component is built for.
-
-    Raises:
-        ConfigError: If images differ in size and the component is built for one size, or there are
-            no classes for a head.
-    """
-    if "image_shape" in facts and facts["image_shape"] is None:
-        annotation = declared["image_shape"].annotation
-        if annotation is not Any and type(None) not in get_args(annotation):
-            raise ConfigError(
-                f"{section}: {of.name} is built for images of one size, not of several or none; "
-                "give data.size"
-            )
-    if of.kind == "head" and facts.get("num_classes") == 0:
-        raise ConfigError(
-            f"{section}: {of.name} learns classes, and the data has none; for image_folder, put "
-            "the pictures of each class into a folder of their own"
-        )
-
-
-def _feature_info(section: str, backbone: Any) -> Any:
-    info = getattr(backbone, "feature_info", None)
-    if not info:
-        raise ConfigError(f"{section}: {type(backbone).__name__} has no feature_info")
-    return info
-
-
 def offers_used(config: RunConfig) -> dict[str, Offer]:
     """Return the offer of each component of a run, by `kind:name`; those of torch are left out."""
     offers = {}
     for _, kind, component in (*sections(config), *of_training(config)):
-        offer = offers[f"{kind}:{component.name}"] = _find(kind, component)
+        offer = offers[f"{kind}:{component.name}"] = find(kind, component)
         for inner, name in components_in(offer.load(), component.parameters):
             with suppress(UnknownComponent):
                 offers[f"{inner}:{name}"] = default_registry().find(inner, name)
     return offers
-
-
-def create(kind: str, name: str, **parameters: Any) -> Any:
-    """Build one component: `gvt.create("generator", "dcgan", image_shape=(1, 28, 28))`.
-
-    A component in it is given as an object, or as in a recipe; it is then built for the same
-    images, or the same split.
-
-    Raises:
-        UnknownComponent: If no plugin offers it.
-        ConfigError: If a parameter is unknown, of a wrong type or missing.
-    """
-    target = default_registry().find(kind, name).load()
-    where, declared = f"{kind} {name}", signature_of(target)[0]
-    filled_in = INJECTED["network"] | INJECTED["dataset"]
-    facts = {n: v for n, v in parameters.items() if n in filled_in}
-    taken = {n: v for n, v in parameters.items() if n not in facts or n in declared}
-    checked = check_parameters(where, target, taken)
-    if not waits(checked):  # without a component in it, no other one takes the facts
-        check_parameters(where, target, parameters)
-    return _built(where, Unbuilt(kind, name, target, checked), facts)
-
-
-def _find(
-    kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
-) -> Offer:
-    origin = (trained_with or {}).get(f"{kind}:{config.name}", "")[:200]  # of a file, any length
-    return default_registry().find(kind, config.name, trained_with=origin)
-
-
-def _checked(
-    section: str, kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
-) -> Unbuilt:
-    target = _find(kind, config, trained_with).load()
-    injected = INJECTED[kind] | networks_of(kind, target).keys()
-    parameters = check_parameters(section, target, config.parameters, injected)
-    return Unbuilt(kind, config.name, target, parameters)
 
 
 def _check_networks(config: RunConfig, trained_with: Mapping[str, str] | None) -> None:
@@ -369,7 +284,7 @@ def _check_networks(config: RunConfig, trained_with: Mapping[str, str] | None) -
     Raises:
         ConfigError: If one is missing, or the task does not take it.
     """
-    target, task = _find("task", config.task, trained_with).load(), config.task.name
+    target, task = find("task", config.task, trained_with).load(), config.task.name
     declared, _ = signature_of(target)
     takes = {n: section_of(n) for n in (*networks_of("task", target), "heads") if n in declared}
     given = [*network_sections(config), *(["heads"] if config.heads else [])]

@@ -22,7 +22,13 @@ from gvt.errors import UsageError
 from gvt.printable import printable
 from gvt.runs.folder import RunFolder
 from gvt.seeding import seeded
-from gvt.session.build import build_dataset, build_task, placement_of, validate_components
+from gvt.session.build import (
+    build_dataset,
+    build_task,
+    check_described,
+    placement_of,
+    validate_components,
+)
 from gvt.session.changeable import OPENING, first_change
 from gvt.session.finding import PathLike, find_checkpoint, is_recipe
 from gvt.task import Task
@@ -41,6 +47,7 @@ class Opened:
         checkpoint: File of the checkpoint; None for a recipe.
         origin: Document of the checkpoint; None for a recipe.
         is_averaged: Whether the weights are the moving average of the trained ones.
+        built: The task that was built in code, if any.
     """
 
     config: RunConfig
@@ -48,15 +55,19 @@ class Opened:
     checkpoint: Path | None = None
     origin: Mapping[str, Any] | None = None
     is_averaged: bool = field(default=False, kw_only=True)
+    built: Task | None = field(default=None, kw_only=True)
 
     @classmethod
-    def of_checkpoint(cls, path: PathLike | None = None, *, averaged: bool = True) -> Opened:
+    def of_checkpoint(
+        cls, path: PathLike | None = None, *, averaged: bool = True, task: Task | None = None
+    ) -> Opened:
         """Open a checkpoint as it was trained, without reading its weights.
 
         Args:
             path: Path of a checkpoint, or of a run folder, for its last checkpoint; the latest run
                 by default.
             averaged: Whether to use the moving average of the weights, if there is one.
+            task: A task that was built in code, which gets the weights; by default it is built.
 
         Raises:
             UsageError: If a folder is not a run folder.
@@ -66,7 +77,7 @@ class Opened:
         header = read_header(checkpoint, of_run=True)
         is_averaged = averaged and any(name.startswith("ema/") for name in header.tensors)
         config = pinned(header.document)
-        return cls(config, run, checkpoint, header.document, is_averaged=is_averaged)
+        return cls(config, run, checkpoint, header.document, is_averaged=is_averaged, built=task)
 
     @cached_property
     def info(self) -> DataInfo:
@@ -99,7 +110,9 @@ class Opened:
         document, tensors = checkpoint_file.load(self.checkpoint, of_run=True)
         document["config"] = with_unrecorded(document["config"])
         self.origin = document
-        task = build_task(self.config, self.info, document["components"])
+        if (task := self.built) is None:
+            check_described(self.config)
+            task = build_task(self.config, self.info, document["components"])
         averages = under("ema/", tensors) if self.is_averaged else {}
         load_weights(task, under("task/", tensors) | averages)
         task.origin = document
@@ -129,10 +142,11 @@ class Opened:
 
 
 def open(
-    of: PathLike | None = None,
+    of: PathLike | Opened | None = None,
     *overrides: str,
     changeable: Collection[str] | None = None,
     averaged: bool = True,
+    task: Task | None = None,
 ) -> Opened:
     """Open a checkpoint, a run, or a recipe whose networks have trained weights.
 
@@ -141,24 +155,30 @@ def open(
 
     Args:
         of: Path of a checkpoint, or of a run folder, for its last checkpoint; name of a recipe, or
-            path of a YAML file; the latest run by default.
+            path of a YAML file; the latest run by default. What is open already stays as it is.
         overrides: Overrides such as `data.root=...` or `device=cpu`; for a recipe, any.
         changeable: Sections that overrides of a checkpoint may change; by default all but those
             that determine the model and its training.
         averaged: Whether to use the moving average of a checkpoint's weights, if there is one.
+        task: A task that was built in code, which gets the weights of the checkpoint. It is
+            required if no recipe describes the task of the checkpoint.
 
     Raises:
         UsageError: If there is nothing of that name, or an override is wrong or changes a section
             that is fixed.
         CheckpointError: If the checkpoint is damaged.
     """
+    if isinstance(of, Opened):
+        if overrides:
+            raise UsageError(f"{overrides[0]}: give overrides where the model is opened")
+        return of
     if of is not None and is_recipe(of):
         config = compose(of, overrides)
         validate_components(config)
         return Opened(config)
     if of is not None and not Path(of).exists():
         raise UsageError(f"{printable(of)}: there is no such run or checkpoint")
-    return open_checkpoint(of, *overrides, changeable=changeable, averaged=averaged)
+    return open_checkpoint(of, *overrides, changeable=changeable, averaged=averaged, task=task)
 
 
 def open_checkpoint(
@@ -166,9 +186,10 @@ def open_checkpoint(
     *overrides: str,
     changeable: Collection[str] | None = None,
     averaged: bool = True,
+    task: Task | None = None,
 ) -> Opened:
     """Open a checkpoint or a run as `open` does, but not a recipe."""
-    opened = Opened.of_checkpoint(path, averaged=averaged)
+    opened = Opened.of_checkpoint(path, averaged=averaged, task=task)
     assert opened.origin is not None
     before, opened.config = opened.config, compose(opened.config, overrides)
     fixed: Iterable[str] = OPENING
@@ -180,7 +201,8 @@ def open_checkpoint(
         raise UsageError(
             f"{changed}: the networks are those of the checkpoint, trained as they were; {instead}"
         )
-    validate_components(opened.config, opened.origin["components"], training=False)
+    components, in_code = opened.origin["components"], task is not None
+    validate_components(opened.config, components, training=False, in_code=in_code)
     return opened
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,15 @@ from torch import nn
 
 from gvt.checkpoint import file as checkpoint_file
 from gvt.checkpoint.training import CheckpointFolder, State, under
-from gvt.config import RunConfig
+from gvt.config import RunConfig, TrainConfig
+from gvt.config.made import CODE
 from gvt.config.paths import expanded
-from gvt.config.recorded import with_defaults
+from gvt.config.recorded import all_sections, with_defaults
 from gvt.data.loading import Loader
 from gvt.data_info import DataInfo
 from gvt.device.placement import Placement, explained_memory, keep_freed_memory
 from gvt.device.processes import World, local_rank, processes_here, world
-from gvt.errors import CheckpointError
+from gvt.errors import CheckpointError, ConfigError
 from gvt.files import remove_unfinished
 from gvt.interfaces import Dataset
 from gvt.loop.listener import Listener, PluginHooks, Run
@@ -40,13 +43,31 @@ from gvt.session.build import (
     placement_of,
     validate_components,
 )
+from gvt.session.changeable import RESUMING, first_change
 from gvt.session.lessons import check_lessons, warn_of_absent_classes
-from gvt.session.opened import PINNED
+from gvt.session.opened import PINNED, pinned
+from gvt.task import Task
 from gvt_registry import default_registry
+
+
+@dataclass(frozen=True)
+class Given:
+    """The parts of a run that were built in code.
+
+    Attributes:
+        task: The task.
+        splits: The data sets by the names of their splits, with `train`.
+        notes: Lines for the display, about parts that no recipe describes.
+    """
+
+    task: Task
+    splits: Mapping[str, Dataset]
+    notes: Sequence[str] = ()
 
 
 def train(
     config: RunConfig,
+    given: Given | None = None,
     *,
     folder: RunFolder | None = None,
     state: State | None = None,
@@ -56,17 +77,22 @@ def train(
 
     Args:
         config: The configuration.
+        given: The task and the data, if they were built in code. A checkpoint of their first step
+            is saved, since no configuration has their weights.
         folder: Folder of a run to resume, locked by the caller; a new folder by default.
         state: The checkpoint to resume from.
         quiet: Whether to show nothing.
     """
-    validate_components(config, state[0]["components"] if state else None)
+    components = state[0]["components"] if state else None
+    validate_components(config, components, in_code=given is not None)
     config = with_defaults(config)
+    if given is not None and state is not None:
+        _check_unchanged(pinned(state[0]), config)
     placement = placement_of(config, local_rank())
     keep_freed_memory(placement.device)
     memory = explained_memory(placement, config.data.batch_size, config.train.accumulate)
     with memory, world(config.train.timeout) as processes, ExitStack() as locked:
-        trainer, document, opening = _build(config, placement, processes, state)
+        trainer, document, opening = _build(config, given, placement, processes, state)
         trainer.rehearse()  # errors come before the run folder is created
         if processes.is_first:
             if folder is None:
@@ -74,27 +100,59 @@ def train(
                 folder = RunFolder.create(root, config.recipe)
                 locked.enter_context(sole_writer(folder.path, "trained"))
             _follow(trainer, folder, document, None if quiet else Display(*opening))
-        return trainer.fit()
+            if any(component.name == CODE for _, _, component in all_sections(config)):
+                trainer.run.resume_command = f"gvt.fit(task, data, resume={str(folder.path)!r})"
+        return trainer.fit(saves_first=given is not None and state is None)
+
+
+def _check_unchanged(before: RunConfig, after: RunConfig) -> None:
+    """Check that a run is resumed with the settings that determine its result.
+
+    Raises:
+        ConfigError: If one differs.
+    """
+    before.data.workers = after.data.workers  # which does not
+    if changed := first_change(RESUMING, before, after):
+        raise ConfigError(
+            f"{changed}: differs from that of the run to resume; use the same task, data and "
+            "settings, or start a new run with resume=False"
+        )
 
 
 def _build(
-    config: RunConfig, placement: Placement, processes: World, state: State | None
+    config: RunConfig,
+    given: Given | None,
+    placement: Placement,
+    processes: World,
+    state: State | None,
 ) -> tuple[Trainer, dict[str, Any], tuple[str, list[str]]]:
     """Return the trainer, the document of its checkpoints, and the first lines of the display."""
     before = DataInfo.from_document(state[0]["data"]) if state else None
-    dataset = open_dataset(config, "train", before.reader if before else None)
+    splits = {} if given is None else given.splits
+    if "train" in splits:
+        dataset = splits["train"]
+    else:
+        dataset = open_dataset(config, "train", before.reader if before else None)
     info = DataInfo.of(dataset, config.data.range)
     if before is not None:
         info.check_same(before)
     if processes.is_first:
         warn_of_absent_classes(info)
-    seed_everything(derive(config.train.seed, "networks"))
-    task = build_task(config, info, state[0]["components"] if state else None)
+    if given is None:
+        seed_everything(derive(config.train.seed, "networks"))
+        task = build_task(config, info, state[0]["components"] if state else None)
+    else:
+        task = given.task
     check_lessons(task, info)
-    notes = [] if state or config.init_from is None else _initialise(task, config.init_from)
+    notes = [*given.notes] if given else []
+    notes += [] if state or config.init_from is None else _initialise(task, config.init_from)
     loader = Loader(dataset, config.data, config.train, placement, processes)
     resolved = _resolved(config, placement, loader)
-    opened = cache(partial(open_dataset, resolved, reader=info.reader))
+
+    @cache
+    def opened(split: str) -> Dataset:
+        return splits[split] if split in splits else open_dataset(resolved, split, info.reader)
+
     trainer = Trainer(
         task,
         loader,
@@ -107,20 +165,41 @@ def _build(
         classes=info.classes,
     )
     trainer.run.config, trainer.run.info = resolved, info
-    offers, plugins = offers_used(config), default_registry().plugins
-    document = task.origin = {
-        "recipe": config.recipe,
-        "config": config.document(),
-        "resolved": resolved.document(),
-        "data": info.document(),
-        "components": {name: offer.origin for name, offer in offers.items()},
-        "environment": environment(placement, processes.size, plugins, offers.values()),
-    }
+    document = document_of(config, info, placement, processes.size)
+    document["resolved"] = resolved.document()
+    task.origin = document
     if state is not None:
         restore(trainer, state)
         state[1].clear()  # a second copy of all tensors
         notes += changes(state[0]["environment"], document["environment"])
     return trainer, document, (_headline(resolved, dataset, trainer), notes)
+
+
+def document_of(
+    config: RunConfig, info: DataInfo, placement: Placement, processes: int = 1
+) -> dict[str, Any]:
+    """Return the document of the checkpoints of a task, without a training state.
+
+    Args:
+        config: The configuration.
+        info: Information about the data.
+        placement: Device, precision and memory format.
+        processes: Number of processes.
+    """
+    offers, plugins = offers_used(config), default_registry().plugins
+    resolved = config.model_copy(update={"train": _pinned(config, placement)})
+    return {
+        "recipe": config.recipe,
+        "config": config.document(),
+        "resolved": resolved.document(),
+        "data": info.document(),
+        "components": {name: offer.origin for name, offer in offers.items()},
+        "environment": environment(placement, processes, plugins, offers.values()),
+    }
+
+
+def _pinned(config: RunConfig, placement: Placement) -> TrainConfig:
+    return config.train.model_copy(update={name: getattr(placement, name) for name in PINNED})
 
 
 def _follow(
@@ -162,7 +241,7 @@ def _resolved(config: RunConfig, placement: Placement, loader: Loader) -> RunCon
     update = {
         "device": str(placement.device),
         "data": loader.config,
-        "train": config.train.model_copy(update={n: getattr(placement, n) for n in PINNED}),
+        "train": _pinned(config, placement),
         "optimizers": {k: resolved_schedule(o, total) for k, o in config.optimizers.items()},
     }
     return config.model_copy(update=update)

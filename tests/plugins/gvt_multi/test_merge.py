@@ -1,5 +1,7 @@
 """Heads of several checkpoints, merged on the frozen backbone that they were trained on."""
 
+import json
+
 import pytest
 import torch
 from PIL import Image
@@ -82,9 +84,7 @@ def test_a_saved_merge_is_a_checkpoint_as_any_other(single, batch, tmp_path, cal
     assert all(name.startswith("task/") for name in tensors)
     assert document["recipe"] == "merged"
     assert document["config"]["data"]["name"] == "scenes"
-    assert document["components"].keys() >= {
-        f"head:{h['name']}" for h in gvt.load(out).origin["config"]["heads"].values()
-    }
+    assert {"head:classifier", "head:fcn", "head:fcos"} <= document["components"].keys()
     assert "head:fcos" in call("inspect", out, cwd=tmp_path).stdout
 
     metrics = gvt.evaluate_checkpoint(out, split="test").metrics
@@ -100,12 +100,16 @@ def test_a_saved_merge_is_a_checkpoint_as_any_other(single, batch, tmp_path, cal
 def test_image_files_are_predicted_as_alone(single, batch, tmp_path):
     out, photo = tmp_path / "merged.safetensors", tmp_path / "photo.png"
     gvt.merge([*single.values()], out)
-    pixels = (batch.images[0, 0] * 255).round().byte()
-    Image.fromarray(pixels.numpy()).save(photo)
+    picture_of(batch, photo)
     (merged,) = gvt.predict(out, photo)
     for name, path in single.items():
         (alone,) = gvt.predict(path, photo)
         check_same(alone.prediction, merged.prediction[name], [], [])
+
+
+def picture_of(batch, path):
+    pixels = (batch.images[0, 0] * 255).round().byte()
+    Image.fromarray(pixels.numpy()).save(path)
 
 
 def test_the_deployed_form_has_the_outputs_of_each_head(single, batch):
@@ -135,6 +139,32 @@ def test_heads_of_other_classes_keep_their_names(single, pet, batch):
     assert task.vocabularies["pet"].numbers == (10, 3, 11)
     paths = {"label": single["label"], "pet": pet, "boxes": single["boxes"]}
     check_as_alone(task, batch, {name: (path, name) for name, path in paths.items()})
+
+
+def test_a_saved_merge_of_other_classes(single, pet, mixed, batch, tmp_path, call):
+    out, photo = tmp_path / "merged.safetensors", tmp_path / "photo.png"
+    gvt.merge([single["ink"], pet], out)
+    task = gvt.load(out)
+    check_as_alone(task, batch, {"ink": (single["ink"], "ink"), "pet": (pet, "pet")})
+    assert task.origin["config"]["data"]["name"] == "(code)"
+
+    picture_of(batch, photo)
+    (merged,), (alone,) = gvt.predict(out, photo), gvt.predict(pet, photo)
+    probable = [(row["class"], row["score"]) for row in alone.summary["top"]]
+    of_pet = [(row["class"], row["score"]) for row in merged.summary["heads"]["pet"]["top"]]
+    assert of_pet[: len(probable)] == probable
+    done = call("predict", out, photo, "device=cpu", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "written to predictions\n")
+
+    done = call("eval", out, "--split", "test", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "data: was given in code" in done.stderr
+    data = f"data={json.dumps(mixed)}"
+    metrics = gvt.evaluate_checkpoint(out, data, split="test").metrics
+    for name, path in (("ink", single["ink"]), ("pet", pet)):
+        alone = gvt.evaluate_checkpoint(path, split="test").metrics
+        (key,) = (key for key in alone if key in ("accuracy", "mean_iou"))
+        assert metrics[f"{name}/{key}"] == alone[key]
 
 
 def test_a_merged_checkpoint_is_merged_again(single, pet, batch, tmp_path):

@@ -123,6 +123,10 @@ def test_what_cannot_be_merged(single, edited, tmp_path):
     )
     coded = edited(ink, changing(config__backbone={"name": "(code)"}))
     assert message_of(coded, label).startswith(f"{coded}: backbone: was built in code, ")
+    mine = edited(ink, changing(config__heads__ink={"name": "(code)"}))
+    assert message_of(mine, label).startswith(f"{mine}: heads.ink: was built in code, ")
+    apart = edited(ink, changing(config__task={"name": "heads", "share": "stage2"}))
+    assert message_of(apart, label) == f"{apart}: task.share is stage2; it cannot be merged"
     assert message_of(label, gvt.open("classify.imagenet")).startswith("classify.imagenet is a ")
     assert message_of(label, tmp_path / "a", error=gvt.CheckpointError).startswith("no checkpoint")
     assert message_of(label, f"pool={tmp_path}").endswith("or has no checkpoint yet")
@@ -179,23 +183,22 @@ def test_parts_of_mixed_data(single, edited):
 
 
 def test_data_of_the_same_classes_is_one_data_set(single, edited):
-    few = info_of(["a", "b"], samples=4, class_counts=(2, 2), fingerprint="one")
-    many = info_of(["a", "b"], samples=8, fingerprint="two")
-    one, two = (
-        edited(single["label"], changing(data=few)),
-        edited(single["ink"], changing(data=many)),
-    )
+    counts, digits = (2,) * 10, [*"0123456789"]
+    few = info_of(digits, samples=4, class_counts=counts, fingerprint="one")
+    many = info_of(digits, samples=8, fingerprint="two", background=True)
+    one = edited(single["label"], changing(data=few))
+    two = edited(single["ink"], changing(data=many))
     mix = mix_of(sources_of([one, two], averaged=True))
     assert (mix.learns_from, mix.info.parts) == ({}, {})
     assert (mix.info.samples, mix.info.fingerprint) == (None, None)
-    assert mix.info.class_counts == (2, 2)
-    # With other counts, heads that are weighted by them need those of their own data.
-    more = edited(single["boxes"], changing(data=info_of(["a", "b"], class_counts=(9, 1))))
+    assert (mix.info.class_counts, mix.info.background) == (counts, True)
+    # With other counts, the classifier, which may be weighted by them, needs those of its data.
+    more = edited(single["boxes"], changing(data=info_of(digits, class_counts=(9,) * 10)))
     mix = mix_of(sources_of([one, two, more], averaged=True))
     assert {name: part.class_counts for name, part in mix.info.parts.items()} == {
-        "label": (2, 2),
+        "label": counts,
         "ink": None,
-        "boxes": (9, 1),
+        "boxes": (9,) * 10,
     }
 
 

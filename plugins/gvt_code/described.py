@@ -1,0 +1,106 @@
+"""Describe a task as the sections of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from gvt import DataInfo, MultiHead, Task, Weighting, create
+from gvt.config import CODE, NETWORKS, built_for, made_of, same_facts, section_of_made
+
+
+def describe(task: Task, info: DataInfo) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the sections of a recipe that build a task, and why some of them cannot.
+
+    A part that no recipe describes has the name `CODE`. Attributes that were changed after a part
+    was built are not described.
+
+    Args:
+        task: The task.
+        info: The information about the training data.
+
+    Returns:
+        The sections `task`, `heads`, and those of the networks; and for each part that was built
+        in code the reason why no recipe describes it, by its section.
+    """
+    parts = _parts(task)
+    vocabularies = task.vocabularies if isinstance(task, MultiHead) else {}
+    feature_info = getattr(parts.get("backbone"), "feature_info", None)
+    reasons: dict[str, str] = {}
+    sections: dict[str, Any] = {"heads": {}, "networks": {}}
+    for place, part in {"task": task, **parts}.items():
+        group, _, name = place.partition(".")
+        section = _task_section(task) if part is task else section_of_made(part)
+        facts = {**info.injected, "feature_info": feature_info}
+        words = vocabularies.get(name)
+        if words is not None:
+            facts |= info.parts[words.part].injected_classes
+        if reason := _reason(place, part, section, facts):
+            section, reasons[place] = {"name": CODE}, reason
+        if words is not None:
+            section["learns_from"] = words.part
+        if name:
+            sections[group][name] = section
+        else:
+            sections[group] = section
+    return sections, reasons
+
+
+def undescribed(place: str, reason: str) -> str:
+    """Return what it means that no recipe describes a part, as one line."""
+    return f"{place}: no recipe describes it, since {reason}: gvt.load needs task=..., built again"
+
+
+def _parts(task: Task) -> Mapping[str, nn.Module]:
+    """Return the networks and heads of a task by their sections of a recipe."""
+    if isinstance(task, MultiHead):
+        heads = {f"heads.{name}": head for name, head in task.heads.items()}
+        return {"backbone": task.backbone, **heads}
+    made = made_of(task)
+    if made is not None:
+        return made.parts
+    return {n: part for n in NETWORKS if isinstance(part := getattr(task, n, None), nn.Module)}
+
+
+def _task_section(task: Task) -> dict[str, Any]:
+    """Return the section of a task; the heads of a `MultiHead` may have changed."""
+    section = section_of_made(task)
+    if not isinstance(task, MultiHead):
+        return section
+    if type(task) is MultiHead and made_of(task) is None:
+        weighting = section_of_made(task.weighting)
+        is_default = type(task.weighting) is Weighting and task.weighting.cosines_every is None
+        if weighting["name"] == CODE and not is_default:
+            return weighting
+        section = {"name": "heads"} if is_default else {"name": "heads", "weighting": weighting}
+    section.pop("weights", None)
+    if weights := {name: weight for name, weight in task.weights.items() if weight != 1}:
+        section["weights"] = weights
+    return section
+
+
+def _reason(
+    place: str, part: nn.Module, section: Mapping[str, Any], facts: Mapping[str, Any]
+) -> str:
+    """Return why no recipe describes a part; empty if one does."""
+    made = made_of(part)
+    if section["name"] == CODE and made is None:
+        return "neither gvt.create nor a recipe built it, or its weighting"
+    if section["name"] == CODE:
+        return "a parameter is not plain data"
+    if made is None or made.kind == "task":
+        return ""
+    for name, value in made.facts.items():
+        if name in facts and not same_facts(value, facts[name]):
+            return f"it was built for another {name} than that of the data"
+    values = {name: facts[name] for name in made.facts if name in facts}
+    with built_for(checkpoint=True), torch.random.fork_rng(devices=[]):
+        again = create(made.kind, made.name, **made.parameters, **values)
+    return "" if _shapes(again) == _shapes(part) else "it was changed after it had been built"
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}
