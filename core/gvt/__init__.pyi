@@ -70,7 +70,7 @@ from .session.api import resume as resume, run as run
 from .session.component import create as create
 from .session.judging import evaluate_checkpoint as evaluate_checkpoint
 from .session.opened import Opened as Opened, open as open
-from .session.saved import load as load, sample as sample
+from .session.saved import load as load
 from .task import (
     Deployed as Deployed,
     Phase as Phase,

@@ -220,5 +220,5 @@ def _difference(name: str, then: Any, now: Any) -> str:
     if name == "samples":
         return f"{now:,} samples, and it was {then:,}"
     if name == "fingerprint":
-        return "its files have other names or another order"
+        return "its files or samples are other ones, or in another order"
     return f"its {name.replace('_', ' ')} is {now}, and it was {then}"

@@ -40,3 +40,7 @@ class ProcessError(GvtError):
 
 class Interrupted(KeyboardInterrupt):
     """The run was stopped after a complete step; the message says how to resume it."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the line that a notebook shows instead of a traceback."""
+        return [f"Interrupted: {self}"]

@@ -16,6 +16,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gvt.batch import Batch, Record, Sample, Targets
+from gvt_registry import nearest
 
 FeatureInfo = Mapping[str, tuple[int, int]]
 """(channels, stride in pixels) of each feature map, from the finest to the coarsest."""
@@ -133,6 +134,37 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor, /, *more: Any) -> dict[str, Tensor]:
         """Return feature maps, NCHW, for images (N, C, H, W) in [0, 1], or for what it reads."""
         raise NotImplementedError
+
+    def split(self, stage: str) -> tuple[Backbone, nn.Module]:
+        """Return the backbone up to a map, the trunk, and a module that computes the later maps.
+
+        `rest(trunk(images))` are all the maps of the backbone, with the same bits. Trunk and rest
+        have the parameters and buffers of the backbone itself, each one of them, and a deep copy of
+        the rest is independent. The trunk may return further tensors for the rest, with a row for
+        each sample. Any backbone can be split at its last map; for others it overrides this method.
+
+        Args:
+            stage: Name of the last map that the trunk computes.
+
+        Raises:
+            NotImplementedError: If the backbone cannot be split there; the message says why.
+            ValueError: If it has no such map.
+        """
+        if len(self.up_to(stage)) == len(self.feature_info):
+            return self, nn.Identity()
+        raise NotImplementedError(f"a {type(self).__name__} cannot be split at {stage}")
+
+    def up_to(self, stage: str) -> FeatureInfo:
+        """Return the entries of `feature_info` up to a map, which are those of a trunk.
+
+        Raises:
+            ValueError: If there is no such map; the message names the nearest.
+        """
+        names = list(self.feature_info)
+        if stage not in names:
+            hint = nearest(stage, names) or f"; there are {', '.join(names)}"
+            raise ValueError(f"the backbone has no map {stage!r}{hint}")
+        return {name: self.feature_info[name] for name in names[: names.index(stage) + 1]}
 
 
 class Head(nn.Module):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pydantic import PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool
 
 from gvt import Backbone
+
+from .splitting import twin
 
 
 class FPN(Backbone):
@@ -53,3 +55,9 @@ class FPN(Backbone):
         features = self.backbone(images)
         maps: dict[str, Tensor] = self.pyramid({name: features[name] for name in self.names})
         return maps
+
+    def split(self, stage: str) -> tuple[Backbone, nn.Module]:
+        """Return the backbone below up to one of its maps, and its rest with the pyramid."""
+        rest = twin(self)
+        trunk, rest.backbone = self.backbone.split(stage)  # type: ignore[assignment]
+        return trunk, rest

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from gvt import Backbone
 
+from .splitting import split_stages
+
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
@@ -49,3 +51,7 @@ class SmallCNN(Backbone):
         for name, stage in self.stages.items():
             images = features[name] = stage(images)
         return features
+
+    def split(self, stage: str) -> tuple[Backbone, nn.Module]:
+        """Return the stages up to a map, and those after it."""
+        return split_stages(self, stage)

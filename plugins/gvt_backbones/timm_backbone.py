@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 import gvt
 from gvt import Backbone, PathText
+from gvt.loop import evaluating
 
 from .freezing import freeze_parameters, leave_out, parameters_behind
-from .timm_networks import check_all_there, check_name, config_of, create, strides_of
+from .splitting import cut, twin
+from .timm_networks import check_all_there, check_name, config_of, create, modules_of, strides_of
 
 _REFUSALS = (RuntimeError, AssertionError, IndexError)
 """Errors that models raise for images of an unsupported size."""
@@ -119,6 +121,7 @@ class Timm(Backbone):
         names = [*map(_name, self._levels), *([FINAL] if final else [])]
         self.feature_info = {n: (maps[n].shape[1], stride_of[n]) for n in names}
         self._divisor = strides[-1] if self.image_size else self._required_multiple(maps, size)
+        self._tried = self.image_size or (size[0] + 1, size[1] + 1)
         leave_out(self.network, parameters_behind(maps[name] for name in names))
         if weights is not None:
             check_all_there(self.network, weights, model)
@@ -154,6 +157,42 @@ class Timm(Backbone):
             maps[name] = maps[name][..., : -(-height // stride), : -(-width // stride)]
         return maps
 
+    def split(self, stage: str) -> tuple[Backbone, nn.Module]:
+        """Return the layers up to a map, and those after it.
+
+        The layers have to follow one another, as in a ResNet, an EfficientNet, a ConvNeXt or a Swin
+        transformer. Other models can be split at their last map only.
+        """
+        info = self.up_to(stage)
+        if len(info) == len(self.feature_info):
+            return self, nn.Identity()
+        source, number = torch.Generator().manual_seed(0), len(info) - 1
+        images = torch.rand(1, self.normalise.mean.shape[1], *self._tried, generator=source)
+        images = images.to(self.normalise.mean.device)
+        with evaluating(self):
+            module = modules_of(self.network)[self._levels[number]]
+            parts = cut(self.network, module, lambda: self(images))
+            if parts is not None:
+                trunk, rest = self._with(parts[0]), self._with(parts[1])
+                trunk.feature_info, trunk._final = info, True
+                trunk._levels, rest._levels = self._levels[: number + 1], self._levels[number:]
+                later = Later(rest, stage)
+                if _agree(self, trunk, later, images):
+                    return trunk, later
+        raise NotImplementedError(
+            f"{self._name} cannot be split at {stage}, since its layers do not simply follow one "
+            "another, as those of ResNet, EfficientNet, ConvNeXt and Swin do; it can be split at "
+            f"{[*self.feature_info][-1]}"
+        )
+
+    def _with(self, network: nn.Module) -> Timm:
+        """Return a twin with a part of the network."""
+        part = twin(self)
+        part.network = network
+        modules = dict(network.named_modules())
+        part._eval_names = tuple(name for name in self._eval_names if name in modules)
+        return part
+
     def train(self, mode: bool = True) -> Self:
         """Set the mode; frozen modules stay in eval mode."""
         super().train(mode)
@@ -170,7 +209,7 @@ class Timm(Backbone):
         if not self._final:
             return dict(zip(names, outputs, strict=True))
         last, maps = outputs
-        if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
+        if _is_nhwc(self.network):
             last = last.permute(0, 3, 1, 2).contiguous()
         return {**dict(zip(names, maps, strict=True)), FINAL: last}
 
@@ -239,6 +278,53 @@ class Timm(Backbone):
             raise ValueError(f"freeze {freeze}: {self._name} has {count} stages")
         stages = [feature for name, feature in maps.items() if name != FINAL]
         return parameters_behind(stages[:freeze])
+
+
+class Later(nn.Module):
+    """The layers of a model after a map.
+
+    Args:
+        backbone: Twin of the backbone with these layers only.
+        stage: Name of the map.
+    """
+
+    def __init__(self, backbone: Timm, stage: str) -> None:
+        super().__init__()
+        self.backbone, self.stage = backbone, stage
+        del backbone.normalise
+
+    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the maps of the backbone for those of the trunk.
+
+        `final` of the trunk is its last map, without what is cut off of it.
+        """
+        backbone, last = self.backbone, features[FINAL]
+        if _is_nhwc(backbone.network):
+            last = last.permute(0, 2, 3, 1).contiguous()
+        maps = backbone._maps(last, backbone._levels)
+        if backbone._divisor > 1:
+            height, width = features[self.stage].shape[-2:]
+            stride = backbone.feature_info[self.stage][1]
+            maps = {
+                name: maps[name][..., : -(-height // n), : -(-width // n)]
+                for name in maps
+                for n in [backbone.feature_info[name][1] // stride]
+            }
+        return {name: (maps if name in maps else features)[name] for name in backbone.feature_info}
+
+
+def _agree(backbone: Timm, trunk: nn.Module, rest: nn.Module, images: Tensor) -> bool:
+    """Return whether trunk and rest compute the maps of a backbone, with the same bits."""
+    try:
+        maps = rest(trunk(images))
+    except Exception:  # a network of another structure can raise anything
+        return False
+    expected = backbone(images)
+    return all(torch.equal(maps[name], feature) for name, feature in expected.items())
+
+
+def _is_nhwc(network: nn.Module) -> bool:
+    return getattr(network, "output_fmt", "NCHW") == "NHWC"
 
 
 def _name(level: int) -> str:

@@ -141,11 +141,20 @@ def strides_of(network: nn.Module) -> list[int]:
     Raises:
         ValueError: If it has none.
     """
-    info = getattr(network, "feature_info", None)
+    return [level["reduction"] for level in _levels(network)]
+
+
+def modules_of(network: nn.Module) -> list[str]:
+    """Return the name of the module that computes each feature map of a model."""
+    return [level["module"] for level in _levels(network)]
+
+
+def _levels(network: nn.Module) -> list[dict[str, Any]]:
+    info: Any = getattr(network, "feature_info", None)
     if not info or not hasattr(network, "forward_intermediates"):
         raise ValueError(f"timm's {type(network).__name__} has no feature maps")
-    levels = info if isinstance(info, list) else info.info
-    return [level["reduction"] for level in levels]
+    levels: list[dict[str, Any]] = info if isinstance(info, list) else info.info
+    return levels
 
 
 def _built(

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from gvt import Backbone
 from gvt.vision.layers import DoubleConv
+
+from .splitting import split_stages
 
 
 class UNetEncoder(Backbone):
@@ -51,6 +52,7 @@ class UNetEncoder(Backbone):
             raise ValueError(f"image_channels {image_channels}, and images have {image_shape[0]}")
         before = image_shape[0] if image_shape else image_channels or 3
         self.channels, self.depth, self.padding = before, depth, padding
+        self.pool = nn.MaxPool2d(2, ceil_mode=padding == "same")
         self.stages = nn.ModuleDict()
         self.feature_info = {}
         for number in range(depth + 1):
@@ -80,10 +82,12 @@ class UNetEncoder(Backbone):
         """Return the feature map of each stage, without extending the images."""
         features: dict[str, Tensor] = {}
         for name, stage in self.stages.items():
-            if features:
-                images = F.max_pool2d(images, 2, ceil_mode=self.padding == "same")
-            images = features[name] = stage(images)
+            images = features[name] = stage(self.pool(images) if features else images)
         return features
+
+    def split(self, stage: str) -> tuple[Backbone, nn.Module]:
+        """Return the stages up to a map, and those after it, each with the pooling before it."""
+        return split_stages(self, stage, self.pool)
 
     def extended(self, images: Tensor) -> Tensor:
         """Return images extended by mirroring at all sides, for valid convolutions.

@@ -58,7 +58,7 @@ def _parts(task: Task) -> Mapping[str, nn.Module]:
     """Return the networks and heads of a task by their sections of a recipe."""
     if isinstance(task, MultiHead):
         heads = {f"heads.{name}": head for name, head in task.heads.items()}
-        return {"backbone": task.backbone, **heads}
+        return {"backbone": task.whole, **heads}
     made = made_of(task)
     if made is not None:
         return made.parts
@@ -76,6 +76,7 @@ def _task_section(task: Task) -> dict[str, Any]:
         if weighting["name"] == CODE and not is_default:
             return weighting
         section = {"name": "heads"} if is_default else {"name": "heads", "weighting": weighting}
+        section |= {} if task.share is None else {"share": task.share}
     section.pop("weights", None)
     if weights := {name: weight for name, weight in task.weights.items() if weight != 1}:
         section["weights"] = weights
@@ -91,11 +92,13 @@ def _reason(
         return "neither gvt.create nor a recipe built it, or its weighting"
     if section["name"] == CODE:
         return "a parameter is not plain data"
-    if made is None or made.kind == "task":
+    if made is None:
         return ""
     for name, value in made.facts.items():
         if name in facts and not same_facts(value, facts[name]):
             return f"it was built for another {name} than that of the data"
+    if made.kind == "task":
+        return ""
     values = {name: facts[name] for name in made.facts if name in facts}
     with built_for(checkpoint=True), torch.random.fork_rng(devices=[]):
         again = create(made.kind, made.name, **made.parameters, **values)

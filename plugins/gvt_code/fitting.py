@@ -77,7 +77,10 @@ def fit(
     """
     splits = {"train": _adapted(train), **_held_out(held_out)}
     further, data = _plain(sections), _data_section(splits)
-    info = DataInfo.of(splits["train"], further.get("data", {}).get("range"))
+    made = made_of(task)
+    data_range = made.facts.get("data_range") if made else None
+    further["data"] = {"range": data_range, **further.get("data", {})}
+    info = DataInfo.of(splits["train"], further["data"]["range"])
     _check_alike(splits, info)
     if (first := next((name for name in splits if name != "train"), None)) is not None:
         further["evaluate"] = {"split": first, **further.get("evaluate", {})}

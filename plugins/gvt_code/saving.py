@@ -83,7 +83,7 @@ def add_head(
         of_part = part_of(section, config, info).injected_classes
         parameters = {n: v for n, v in of_part.items() if n in declared} | parameters
         vocabulary = vocabulary_of(config, info)
-    head: Head = create("head", component, data=info, backbone=task.backbone, **parameters)
+    head: Head = create("head", component, data=info, backbone=task.whole, **parameters)
     return task.add_head(name, head, weight=weight, vocabulary=vocabulary)
 
 

@@ -19,11 +19,13 @@ class Header:
         size: Height and width in pixels, after the rotation in its EXIF data.
         turned: Whether that rotation is a quarter turn.
         format: Pillow's name of the format, such as `PNG` or `JPEG`.
+        mode: Pillow's name of the colour mode, such as `L` or `RGB`.
     """
 
     size: tuple[int, int]
     turned: bool
     format: str
+    mode: str
 
 
 def read_header(path: Path, most_pixels: int | None = None, page: int | None = None) -> Header:
@@ -45,4 +47,5 @@ def read_header(path: Path, most_pixels: int | None = None, page: int | None = N
         # Some versions of Pillow return the rotated size of a TIFF, others the stored size.
         stored = getattr(file, "tag_v2", {_WIDTH: file.width, _HEIGHT: file.height})
         height, width = int(stored[_HEIGHT]), int(stored[_WIDTH])
-        return Header((width, height) if turned else (height, width), turned, file.format or "")
+        size = (width, height) if turned else (height, width)
+        return Header(size, turned, file.format or "", file.mode)

@@ -1,8 +1,8 @@
-"""Plugin with the built-in data sets, mosaics, and `gvt data`."""
+"""Plugin with the built-in data sets, mosaics, `gvt data`, and `gvt.dataset`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gvt_registry import Component, hookimpl
 
@@ -113,3 +113,17 @@ def gvt_commands() -> list[click.Command]:
     from .commands import data
 
     return [data]
+
+
+@hookimpl
+def gvt_names() -> dict[str, str]:
+    """Add the function that makes data sets in code."""
+    return {"dataset": "gvt_data.adapted.dataset:dataset"}
+
+
+@hookimpl
+def gvt_adapt_data(data: Any) -> Any:
+    """Return a data set of torch, or a list of pairs (image, target), as a data set of gvt."""
+    from .adapted.dataset import dataset, is_map_style
+
+    return dataset(data) if is_map_style(data) else None

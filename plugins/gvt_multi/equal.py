@@ -69,9 +69,10 @@ def _of_plugins(source: Source) -> dict[str, Any]:
 
 
 def _backbone(source: Source) -> dict[str, Any]:
-    backbone = with_defaults(source.opened.config).document()["backbone"]
-    settings = dict(_flat("backbone", backbone))
-    return {n: v for n, v in settings.items() if n.rpartition(".")[2] not in _OF_WEIGHTS}
+    config = with_defaults(source.opened.config)
+    settings = dict(_flat("backbone", config.document()["backbone"]))
+    further = {n: v for n, v in settings.items() if n.rpartition(".")[2] not in _OF_WEIGHTS}
+    return {**further, "task.share": config.task.parameters.get("share")}
 
 
 def _inputs(source: Source) -> dict[str, Any]:

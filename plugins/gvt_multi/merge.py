@@ -70,11 +70,13 @@ def _merged(sources: Sequence[Source], mix: Mix) -> MultiHead:
     named = {new: (s.task, old) for s in sources for old, new in s.heads.items()}
     heads: dict[str, Any] = {new: task.heads[old] for new, (task, old) in named.items()}
     weights = {new: task.weights[old] for new, (task, old) in named.items()}
-    backbone = sources[0].task.backbone
+    first, words = sources[0].task, mix.vocabularies
     try:
-        task = MultiHead(backbone, heads, weights, vocabularies=mix.vocabularies)
+        task = MultiHead(first.whole, heads, weights, vocabularies=words, share=first.share)
     except ValueError as error:  # a name that a head cannot have
         raise UsageError(str(error)) from error
+    for new, (of_head, old) in named.items():
+        task.branches[new] = of_head.branches[old]
     config = _config(sources, mix, weights)
     train = config.train
     placement = Placement.resolve("cpu", train.precision, train.memory_format, train.compile)
@@ -97,9 +99,10 @@ def _config(sources: Sequence[Source], mix: Mix, weights: Mapping[str, float]) -
         for old, new in source.heads.items()
     }
     further = {name: weight for name, weight in weights.items() if weight != 1}
+    of_task = {"weights": further or None, "share": sources[0].task.share}
     update: dict[str, Any] = {
         "recipe": RECIPE,
-        "task": ComponentConfig(name="heads", **({"weights": further} if further else {})),
+        "task": ComponentConfig(name="heads", **of_task),
         "heads": heads,
         "train": first.train.model_copy(update={"unfreeze": {"backbone": "never"}}),
         "init_from": None,

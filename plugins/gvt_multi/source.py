@@ -18,7 +18,7 @@ Checkpoint = PathLike | Opened
 
 _NAMED = re.compile(r"([^=/\\.]+)=(.+)", re.DOTALL)
 
-_OF_HEADS = ("weights", "weighting")
+_OF_HEADS = ("weights", "weighting", "share")
 """Parameters of the task `heads` that can be merged."""
 
 

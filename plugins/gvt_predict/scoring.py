@@ -109,5 +109,6 @@ def _add(scored: dict[str, Prediction], head: str, scores: Tensor, share: float)
 
 def _coarsest_stride(task: Task) -> int:
     """Return the coarsest stride of the features; some backbones need images of this size."""
-    info: Any = getattr(getattr(task, "backbone", None), "feature_info", None) or {}
+    backbone = getattr(task, "whole", None) or getattr(task, "backbone", None)
+    info: Any = getattr(backbone, "feature_info", None) or {}
     return max((int(stride) for _, stride in info.values()), default=1)

@@ -42,7 +42,7 @@ def sample(
     The default is the latest run. Sample I of a seed does not depend on the count.
     """
     from gvt import Shown
-    from gvt import sample as sample_checkpoint
+    from gvt_report.sampling import sample as sample_checkpoint
     from gvt_report.sheets import save_sampled
 
     def generate(number: int) -> Shown:

@@ -14,6 +14,7 @@ from gvt.vision.drawing import save_samples
 
 from .drawing import drawing
 from .evaluations import draw_evaluation
+from .notebook import NotebookImages, in_notebook
 from .plots import charts_of, save_losses_plot, save_scatter
 from .report import write_report
 from .sheets import drop_sheets_after, save_progress, sheet_stem
@@ -29,7 +30,7 @@ PROGRESS_SECONDS = 2.0
 class Follower:
     """Draws the images, plots and the report of one run.
 
-    If a file cannot be drawn, there is a warning.
+    If a file cannot be drawn, there is a warning. A notebook shows the newest images, too.
 
     Args:
         folder: The run folder.
@@ -40,9 +41,12 @@ class Follower:
         self._evaluations: dict[str, tuple[int, Evaluation]] = {}
         self._progress_drawn_at = 0.0
         self._followed: tuple[str, tuple[int, int]] | None = None
+        self._notebook: NotebookImages | None = None
 
     def start(self, run: Run) -> None:
         """Draw training samples, and delete sheets of steps that a resumed run repeats."""
+        if in_notebook() and not run.quiet:
+            self._notebook = NotebookImages()
         drop_sheets_after(self._folder.samples, run.step)
         path = self._folder.data
         if run.info is not None and not any(path.with_suffix(s).exists() for s in SUFFIXES):
@@ -64,6 +68,8 @@ class Follower:
             stem = sheet_stem(self._folder.samples, name, step)
             with drawing(stem):
                 files = shown.files()
+                if self._notebook is not None and files[0][0] == ".png":
+                    self._notebook.show(name, files[0][1])
                 with drawing(stem.with_name(stem.name + files[0][0])):
                     stem.parent.mkdir(exist_ok=True)
                     save_files(stem, files)

@@ -29,10 +29,11 @@ TITLES: dict[Kind, str] = {
     "training loss": "Training losses",
     "loss": "Held-out losses",
     "metric": "Held-out metrics",
+    "cosine": "Cosines between the heads' gradients",
     "learning rate": "Learning rates",
 }
 
-RANKS: tuple[Kind, ...] = ("metric", "loss", "training loss", "learning rate")
+RANKS: tuple[Kind, ...] = ("metric", "loss", "training loss", "cosine", "learning rate")
 """The order of kinds in a comparison of runs, and in tables."""
 
 MOST_POINTS = 1000
@@ -98,6 +99,9 @@ class Chart:
             else:
                 look |= {"label": label, "markersize": 4, "marker": "o" if len(values) < 50 else ""}
             _plot(axes, steps, values, most, **look)
+        if self.kind == "cosine":
+            axes.axhline(0, color=_INK, linewidth=0.8, zorder=1)
+            axes.set_ylim(-1.05, 1.05)
 
     def svg(self) -> Markup:
         """Return the curves as an `<svg>` element that uses the colours of the page.

@@ -1,4 +1,4 @@
-"""Images, plots and the report of runs with a folder; `gvt report` and `gvt sample`.
+"""Images, plots and the report of runs with a folder; `gvt report`, and samples of models.
 
 `GVT_BLOCK_PLUGINS=report` disables it: a run then writes its log, the metrics of its evaluations
 and its checkpoints, but no images.
@@ -28,6 +28,12 @@ def gvt_commands() -> list[click.Command]:
     from gvt_report.commands import report, sample
 
     return [sample, report]
+
+
+@hookimpl
+def gvt_names() -> dict[str, str]:
+    """Offer `gvt.sample`."""
+    return {"sample": "gvt_report.sampling:sample"}
 
 
 @hookimpl

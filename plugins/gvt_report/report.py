@@ -93,6 +93,8 @@ def _numbers(runs: Sequence[Summary], names: Sequence[str], *, of_class: bool) -
                 column, _, row = name.partition("/")
                 if kind == "training loss":
                     kind, column, row = "loss", "training", f"loss/{row}"
+                elif kind == "cosine":
+                    column = "training"
             is_shown = (number.figure.of_class is not None) is of_class
             if is_shown and (len(runs) > 1 or kind != "learning rate"):
                 columns.setdefault(column, {})[row] = number

@@ -1,6 +1,7 @@
 """Log every run for TensorBoard, if the package `tensorboard` is installed.
 
-The event files are in `<run.folder>/tensorboard/`, with the names that `metrics.jsonl` has.
+The event files are in `<run.folder>/tensorboard/`, with the names that `metrics.jsonl` has. Only
+`train/cosine/...` is `cosine/...`, a group of its own beside the losses.
 `GVT_BLOCK_PLUGINS=tensorboard` disables it.
 """
 
@@ -40,10 +41,10 @@ def gvt_run_started(run: Any) -> None:
 
 @hookimpl
 def gvt_losses_read(run: Any, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-    """Write the losses of every step, and the learning rates of the last one."""
+    """Write the losses and cosines of every step, and the learning rates of the last one."""
     if writer := _writers.get(run.folder):
         last = rows[-1][0]
-        writer.scalars(rows, "train/")
+        writer.scalars((step, {_tag(n): v for n, v in losses.items()}) for step, losses in rows)
         writer.scalars([(last, run.learning_rates)], "lr/")
 
 
@@ -76,6 +77,13 @@ def gvt_run_ended(run: Any) -> None:
     """Close the event file."""
     if writer := _writers.pop(run.folder, None):
         writer.close()
+
+
+def _tag(name: str) -> str:
+    """Return the tag of a number of a training step; cosines are not among the losses."""
+    from gvt.loop import Figure
+
+    return name if Figure.of_training(name).kind == "cosine" else f"train/{name}"
 
 
 def _is_installed() -> bool:

@@ -20,6 +20,10 @@ class GvtError(Exception):
         super().__init__(message)
         self.details = details
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that a notebook shows instead of a traceback."""
+        return [*self.details.splitlines(), f"{type(self).__name__}: {self}"]
+
 
 class UsageError(GvtError):
     """The command, the recipe or an argument is wrong, and no run has started."""

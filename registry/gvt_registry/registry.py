@@ -163,8 +163,7 @@ def _how_to_get(origin: str) -> str:
 
 def _collect(plugin: Plugin, ask: Callable[..., Any]) -> list[Offer]:
     try:
-        answer = ask()
-        components = [answer] if isinstance(answer, Component) else list(answer or ())
+        components = [answer] if isinstance(answer := ask(), Component) else list(answer or ())
         for component in components:
             if not isinstance(component, Component):
                 raise TypeError(f"gvt_components returned {component!r}, which is not a Component")

@@ -23,7 +23,7 @@ BEFORE = DataInfo(("cat", "dog"), (1, 8, 8), (0.0, 1.0), samples=1200, fingerpri
         ({"image_shape": (1, 9, 8)}, r"its image shape is \(1, 9, 8\), and it was \(1, 8, 8\)"),
         ({"image_shape": None}, r"its image shape is None, and it was \(1, 8, 8\)"),
         ({"samples": 1201}, "1,201 samples, and it was 1,200"),
-        ({"fingerprint": "cd"}, "its files have other names or another order"),
+        ({"fingerprint": "cd"}, "its files or samples are other ones, or in another order"),
     ],
 )
 def test_a_run_goes_on_with_the_data_that_it_began_with(change, said):

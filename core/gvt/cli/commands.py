@@ -93,18 +93,25 @@ def show(name: str) -> None:
     emit(describe(name))
 
 
-@click.command(short_help="Print a recipe as YAML.")
+@click.command(short_help="Print the recipe of a name or a run as YAML.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @common_options
 def config(recipe: str, overrides: tuple[str, ...]) -> None:
-    """Print a recipe as YAML, to be edited and run.
+    """Print a recipe, or that of a run or a checkpoint, as YAML, to be edited and run.
 
     gvt config gan.mnist > mine.yaml
     """
-    from gvt.config.compose import recipe_text
+    from gvt.config import compose, dump_yaml, recipe_text
 
-    emit(recipe_text(recipe, overrides), end="")
+    run = Path(recipe)
+    if run.suffix != ".safetensors" and not (run / "config.yaml").is_file():
+        emit(recipe_text(recipe, overrides), end="")
+    else:
+        from gvt.session.opened import Opened  # imports torch
+
+        document = compose(Opened.of_checkpoint(recipe).config, overrides).document()
+        emit(dump_yaml(document), end="")
 
 
 @click.command(short_help="Describe a checkpoint.")

@@ -123,6 +123,14 @@ class World:
                     parameter.grad = torch.empty_like(parameter)
                 parameter.grad.copy_(mean.view(parameter.shape)).div_(self.size)
 
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean of a tensor over the processes."""
+        if self.size > 1:
+            values = values.clone()
+            with self.together():
+                dist.all_reduce(values)
+        return values / self.size
+
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process; the result is the same in all."""
         if self.size == 1:

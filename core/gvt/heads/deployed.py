@@ -20,6 +20,7 @@ class DeployedHeads(nn.Module):
         backbone: The backbone.
         heads: Heads by name.
         vocabularies: The classes of each head that learns from one part of mixed data.
+        branches: The layers between the backbone and each head, by head.
 
     Attributes:
         inputs: The field of each input by name; those that the backbone reads come first.
@@ -30,10 +31,14 @@ class DeployedHeads(nn.Module):
     """
 
     def __init__(
-        self, backbone: Backbone, heads: Mapping[str, Head], vocabularies: Mapping[str, Vocabulary]
+        self,
+        backbone: Backbone,
+        heads: Mapping[str, Head],
+        vocabularies: Mapping[str, Vocabulary],
+        branches: nn.ModuleDict,
     ) -> None:
         super().__init__()
-        self.backbone, self.heads = backbone, nn.ModuleDict(heads)
+        self.backbone, self.heads, self.branches = backbone, nn.ModuleDict(heads), branches
         self.vocabularies, self.reads = vocabularies, getattr(backbone, "reads", ("image",))
         self.inputs = {key: key for key in self.reads}
         self.outputs: dict[str, str] = {}
@@ -55,7 +60,7 @@ class DeployedHeads(nn.Module):
         features = self.backbone(*inputs[: len(self.reads)])
         outputs: dict[str, Tensor] = {}
         for name, head in self.heads.items():
-            tensors = head.tensors(head(features, batch))  # type: ignore[operator]
+            tensors = head.tensors(head(self.branches[name](features), batch))  # type: ignore[operator]
             if name in self.vocabularies:
                 tensors = self.vocabularies[name].outside(tensors, axis=1)
             outputs |= {short_name(name, self.heads, key): v for key, v in tensors.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -35,11 +36,24 @@ class MultiHead(Task):
         weights: Factor of the losses of each head, 1 by default.
         weighting: How the losses of the heads train the backbone; by default they are added up.
         vocabularies: The classes of each head that learns from one part of mixed data.
+        share: The last feature map up to which the heads share the backbone, such as `stage4`; all
+            of it by default. Each head has a copy of the later layers to itself, which begins with
+            the same weights.
+
+    Attributes:
+        backbone: The layers that the heads share.
+        branches: The layers between these and each head, by head.
+        whole: The backbone that was passed. It tells what it declares, such as the `feature_info`
+            of the heads, and is not called.
 
     Raises:
-        ValueError: If there is no head, a name is not valid for a module, or a weight or a
-            vocabulary is for none of the heads.
+        ValueError: If there is no head, a name is not valid for a module, a weight or a vocabulary
+            is for none of the heads, the backbone has no map `share`, or it is not a
+            `gvt.Backbone`, which only `share` requires.
+        NotImplementedError: If the backbone cannot be split at `share`.
     """
+
+    whole: Backbone
 
     def __init__(
         self,
@@ -48,6 +62,7 @@ class MultiHead(Task):
         weights: dict[str, NonNegativeFloat] | None = None,
         weighting: Weighting | None = None,
         vocabularies: Mapping[str, Vocabulary] | None = None,
+        share: str | None = None,
     ) -> None:
         super().__init__()
         if not heads:
@@ -55,15 +70,22 @@ class MultiHead(Task):
         for what, by_head in (("weights", weights), ("vocabularies", vocabularies)):
             if unknown := sorted(set(by_head or {}) - set(heads)):
                 raise ValueError(f"{what} for {unknown}, the heads are {sorted(heads)}")
-        self.backbone = backbone
-        self.heads = nn.ModuleDict()
+        if share and not isinstance(backbone, Backbone):
+            raise ValueError(f"share: a {type(backbone).__name__} is not a gvt.Backbone")
+        # `whole` is not a submodule, so its weights have no second names.
+        self.share, self.__dict__["whole"] = share, backbone
+        self.backbone, rest = backbone.split(share) if share else (backbone, nn.Identity())
+        self.heads, self.branches = nn.ModuleDict(), nn.ModuleDict()
+        module: object = weighting  # as it may be in code that is not type-checked
+        if module is not None and not isinstance(module, Weighting):
+            raise ValueError(f"weighting {module!r}: build one with gvt.create('weighting', ...)")
         self.weighting = Weighting() if weighting is None else weighting
         self.weights = dict(weights or {})
         self.vocabularies = dict(vocabularies or {})
         for name, head in heads.items():
-            self._put(name, head)
+            self._put(name, head, copy.deepcopy(rest) if self.heads else rest)
         learned = ("weighting",) if [*self.weighting.parameters()] else ()
-        trains = ("backbone", "heads", *learned)
+        trains = ("backbone", "branches", "heads", *learned)
         shared = ("backbone",)
         phase = Phase("supervised", trains, optimizer="model", weighting="weighting", shared=shared)
         self.phases = (phase,)
@@ -74,11 +96,12 @@ class MultiHead(Task):
         """Add a head, and return it; `gvt.add_head` adds one by its name in the registry.
 
         The outputs of the other heads do not change. To train only the new head, freeze the rest:
-        `gvt.TrainConfig(unfreeze={"backbone": "never", "heads.old": "never"})`.
+        `gvt.TrainConfig(unfreeze={"backbone": "never", "heads.old": "never"})`. With `share`, its
+        branch is a copy of that of the first head, with the weights that it has now.
 
         Args:
             name: Name of the head in this task.
-            head: The head, built from `backbone.feature_info`.
+            head: The head, built from `whole.feature_info`.
             weight: Factor of its losses.
             vocabulary: Its classes, if it learns from one part of mixed data.
 
@@ -93,7 +116,8 @@ class MultiHead(Task):
             hint = "; gvt.add_head takes a name in the registry" if isinstance(module, str) else ""
             raise ValueError(f"head {name!r} is a {type(module).__name__}, not a gvt.Head{hint}")
         weights = next(self.backbone.parameters(), None)
-        self._put(name, head if weights is None else head.to(weights.device))
+        branch = copy.deepcopy(next(iter(self.branches.values())))
+        self._put(name, head if weights is None else head.to(weights.device), branch)
         head.train(self.training)
         self.weights[name] = weight
         if vocabulary is not None:
@@ -111,6 +135,7 @@ class MultiHead(Task):
         if len(self.heads) == 1:
             raise ValueError(f"{name!r} is the only head; add another one first")
         head: Any = self.heads.pop(name)
+        del self.branches[name]
         self.weights.pop(name, None)
         self.vocabularies.pop(name, None)
         self.weighting.remove_head(name)
@@ -121,8 +146,8 @@ class MultiHead(Task):
         losses: dict[str, Tensor] = {}
         features = self._features(batch)
         for name, rows, samples, targets in self._lessons(batch, features, step):
-            outputs = self.heads[name](rows, samples)
-            step.tie(self.heads[name], outputs)
+            outputs = self._output(name, rows, samples)
+            step.tie(nn.ModuleList([self.branches[name], self.heads[name]]), outputs)
             if targets is not None:
                 losses |= self._losses(name, outputs, targets)
         return losses
@@ -141,7 +166,7 @@ class MultiHead(Task):
         Raises:
             NotImplementedError: If a head has no deployed form; names it.
         """
-        module = DeployedHeads(self.backbone, dict(self._heads()), self.vocabularies)
+        module = DeployedHeads(self.backbone, dict(self._heads()), self.vocabularies, self.branches)
         dynamic = {name: module.dynamic(name) for name in module.inputs}
         return Deployed(module, module.inputs, module.outputs, dynamic)
 
@@ -163,7 +188,7 @@ class MultiHead(Task):
         for name, rows, samples, targets in self._lessons(batch, features, step):
             # If some samples lack targets, the head is run again on the others.
             is_partial = step.any(samples is not batch)
-            of_head = self.heads[name](rows, samples) if is_partial else outputs[name]
+            of_head = self._output(name, rows, samples) if is_partial else outputs[name]
             of_name = {} if targets is None else self._losses(name, of_head, targets)
             for loss_name, loss in of_name.items():
                 losses[loss_name] = loss, len(samples)
@@ -220,15 +245,18 @@ class MultiHead(Task):
     def _heads(self) -> list[tuple[str, Head]]:
         return list(self.heads.items())  # type: ignore[arg-type]
 
-    def _put(self, name: str, head: Head) -> None:
+    def _put(self, name: str, head: Head, branch: nn.Module) -> None:
         if not name or "." in name or "/" in name or name in _TAKEN:
             raise ValueError(f"a head cannot be called {name!r}; give it another name")
-        self.heads[name] = head
+        self.heads[name], self.branches[name] = head, branch
         self.weights.setdefault(name, 1.0)
         self.weighting.add_head(name)
 
     def _outputs(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Any]:
-        return {name: head(features, batch) for name, head in self._heads()}
+        return {name: self._output(name, features, batch) for name in self.heads}
+
+    def _output(self, name: str, features: Mapping[str, Tensor], batch: Batch) -> Any:
+        return self.heads[name](self.branches[name](features), batch)
 
     def _predict(self, outputs: Mapping[str, Any]) -> list[Prediction]:
         by_head = {name: head.predict(outputs[name]) for name, head in self._heads()}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["training loss", "learning rate", "loss", "metric"]
-"""`loss` and `metric` are of an evaluation."""
+Kind = Literal["training loss", "learning rate", "loss", "metric", "cosine"]
+"""`loss` and `metric` are of an evaluation, and `cosine` is that between two heads' gradients."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,12 @@ class Figure:
 
     kind: Kind = "metric"
     of_class: str | None = None
+
+    @classmethod
+    def of_training(cls, name: str) -> Figure:
+        """Return what a number of a training step measures; `cosine/HEAD/HEAD` is a cosine."""
+        is_cosine = name.startswith("cosine/") and name.count("/") == 2
+        return cls("cosine" if is_cosine else "training loss")
 
 
 def to_document(figures: Mapping[str, Figure]) -> dict[str, dict[str, str]]:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
+from html import escape
 from inspect import signature
 from pathlib import Path
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from urllib.parse import quote
 
 from gvt.data_info import DataInfo
 from gvt.errors import HookError, UsageError
@@ -27,7 +29,7 @@ P = ParamSpec("P")
 Rows = Sequence[tuple[int, Mapping[str, float]]]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Run:
     """A run, in progress or ended.
 
@@ -43,7 +45,10 @@ class Run:
         best: Value and step of the best checkpoint so far.
         checkpoint: Path of the last checkpoint; None if there is none yet.
         folder: The run folder; None for a run in code without one.
-        resume_command: Command that continues the run after it has stopped.
+        resume_command: Command that continues the run after it has stopped, a call in Python if it
+            cannot be continued from the command line, or runs in a notebook.
+        resume_with: Function that returns that command for a path of the run and for overrides;
+            None for a run in code without a folder.
         config: The resolved configuration; None for a run in code without one.
         info: Information about the data, such as its `classes`; None for a run in code.
         loader: The training batches; None once the run has ended.
@@ -51,6 +56,7 @@ class Run:
         stop_reason: Error that stops the run after this step, once it is saved. A listener may
             set it.
         stopped_early: Why the run is complete before its last step; empty otherwise.
+        quiet: Whether nothing is to be shown, on a terminal or in a notebook.
     """
 
     task: Task
@@ -64,12 +70,25 @@ class Run:
     checkpoint: Path | None = None
     folder: Path | None = None
     resume_command: str = ""
+    resume_with: Callable[..., str] | None = None
     config: RunConfig | None = None
     outcome: str = "running"
     stop_reason: GvtError | None = None
     stopped_early: str = ""
     info: DataInfo | None = None
-    loader: Loader | None = field(default=None, repr=False)
+    loader: Loader | None = None
+    quiet: bool = False
+
+    def __repr__(self) -> str:
+        where = self.folder or "without a folder"
+        return f"<Run {where}: {self.outcome} at step {self.step} of {self.total_steps}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the outcome, the pages of the folder, and the metrics."""
+        pages = sorted(self.folder.glob("*.html")) if self.folder else []
+        links = (f'<a href="{quote(str(p))}" target="_blank">{escape(p.name)}</a>' for p in pages)
+        rows = (f"<tr><td>{escape(n)}</td><td>{v:.4g}</td></tr>" for n, v in self.metrics.items())
+        return f"<p>{escape(repr(self))} {' '.join(links)}</p><table>{''.join(rows)}</table>"
 
     @property
     def epoch(self) -> int:

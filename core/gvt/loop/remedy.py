@@ -56,16 +56,13 @@ def advise(run: Run, checkpoints: CheckpointFolder, train: TrainConfig, precisio
         reason = "no checkpoint can be used" if run.checkpoint else "there is no checkpoint yet"
         return f"{reason}: start a new run"
     step = read_header(checkpoint).document["training"]["step"]
-    if not run.resume_command:
+    if run.resume_with is None:
         return f"the newest usable checkpoint is {checkpoint}, of step {step}"
-    command = run.resume_command
-    if checkpoint != checkpoints.last:
-        folder = str(run.folder)
-        command = command.replace(shell_quoted(folder), shell_quoted(str(checkpoint)), 1)
     setting = "train.precision=float32"
     if precision == "float32":
         setting = f"train.clip_norm={1 if train.clip_norm is None else train.clip_norm / 10:g}"
-    run.resume_command = f"{command} {setting}"
+    path = run.folder if checkpoint == checkpoints.last else checkpoint
+    run.resume_command = run.resume_with(path, setting)
     return f"continue from step {step} with: {run.resume_command}"
 
 

@@ -1,4 +1,4 @@
-"""Show a run on the screen: a live line on a terminal, plain lines elsewhere."""
+"""Show a run: a live line on a terminal, an output of a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -31,7 +31,7 @@ class Display(Listener):
     Args:
         headline: First line: device, precision, memory format, data.
         notes: Further lines at the beginning.
-        stream: Where to write; standard error by default.
+        stream: Where to write; by default the notebook, or standard error if there is none.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Display(Listener):
         self._console = Console(
             file=cast(IO[str], self._screen),
             force_terminal=None if self._screen.isatty() else False,
+            force_jupyter=None if stream is None else False,
             highlight=False,
         )
         self._progress: _TwoLines | None = None
@@ -56,16 +57,16 @@ class Display(Listener):
 
     def note(self, text: str) -> None:
         """Print a line above the live one."""
-        self._console.print(shown(text), soft_wrap=True, markup=False, emoji=False)
+        if isinstance(self._progress, _Notebook):
+            self._progress.notes += (text,)
+            self._progress.refresh(0.0)
+        else:
+            self._console.print(shown(text), soft_wrap=True, markup=False, emoji=False)
 
     def run_started(self, run: Run) -> None:
         """Print the first lines and start the bar."""
-        for line in self._opening:
-            self.note(line)
-        self._first_step = self._read_step = run.step
-        self._started = self._read_at = self._shown_at = time.monotonic()
-        if self._console.is_terminal:
-            self._progress = _TwoLines(
+        if self._console.is_terminal or self._console.is_jupyter:
+            self._progress = (_Notebook if self._console.is_jupyter else _TwoLines)(
                 TextColumn("step"),
                 MofNCompleteColumn(),
                 BarColumn(),
@@ -73,6 +74,10 @@ class Display(Listener):
                 TimeRemainingColumn(),
                 console=self._console,
             )
+        self.note("\n".join(self._opening))
+        self._first_step = self._read_step = run.step
+        self._started = self._read_at = self._shown_at = time.monotonic()
+        if self._progress is not None:
             self._progress.start()
             self._bar = self._progress.add_task(
                 "", total=run.total_steps, completed=run.step, speed=""
@@ -81,7 +86,8 @@ class Display(Listener):
     def step_ended(self, run: Run, losses: Mapping[str, Tensor]) -> None:
         """Move the bar."""
         if self._progress is not None:
-            self._progress.update(self._bar, completed=run.step)
+            in_notebook = self._console.is_jupyter  # which has no thread that refreshes it
+            self._progress.update(self._bar, completed=run.step, refresh=in_notebook)
 
     def losses_read(self, run: Run, rows: Rows) -> None:
         """Show the mean of the losses just read."""
@@ -126,11 +132,10 @@ class Display(Listener):
             self.note(f"stopped early at step {run.step}: {run.stopped_early}")
         if done or not run.is_complete:
             self.note(f"{done} steps in {_duration(seconds)}")
-        elif run.stopped_early:
-            self.note(f"to go on: gvt resume {run.folder} evaluate.patience=null")
-        else:
-            extend = f"gvt resume {run.folder} train.steps=N"
-            self.note(f"complete at step {run.step}; to extend it: {extend}")
+        elif run.resume_with is not None:
+            setting = "evaluate.patience=null" if run.stopped_early else "train.steps=N"
+            aim = "to go on" if run.stopped_early else f"complete at step {run.step}; to extend it"
+            self.note(f"{aim}: {run.resume_with(run.folder, setting)}")
 
 
 class _TwoLines(Progress):
@@ -142,6 +147,36 @@ class _TwoLines(Progress):
         """Return the two lines."""
         yield self.make_tasks_table(self.tasks)
         yield Text(shown(self.losses))
+
+
+class _Notebook(_TwoLines):
+    """The same in a notebook, below the notes: an output that is updated in place.
+
+    Attributes:
+        notes: The notes; the first ten and the last fifty are shown.
+    """
+
+    notes: tuple[str, ...] = ()
+    _output: Any = None
+    _updated_at = 0.0
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the notes and the two lines."""
+        notes = "\n".join((*self.notes[:10], *self.notes[10:][-50:]))
+        yield Text(shown(notes), no_wrap=True, overflow="ignore")
+        yield from super().get_renderables()
+
+    def start(self) -> None:
+        """Show the output."""
+        from IPython.display import display
+
+        self._output = display(self, display_id=True)
+
+    def refresh(self, pause: float = 0.25) -> None:
+        """Update the output, if the last update was `pause` seconds ago."""
+        if self._output is not None and time.monotonic() - self._updated_at >= pause:
+            self._output.update(self)
+            self._updated_at = time.monotonic()
 
 
 def _duration(seconds: float) -> str:

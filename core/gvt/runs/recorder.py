@@ -44,7 +44,7 @@ class Recorder(Listener):
         lines: list[dict[str, Any]] = []
         for step, losses in rows:
             named = {f"train/{name}": loss for name, loss in losses.items()}
-            figures |= dict.fromkeys(named, Figure("training loss"))
+            figures |= {f"train/{name}": Figure.of_training(name) for name in losses}
             lines.append({"step": step, "epoch": (step - 1) // run.steps_per_epoch, **named})
         lines[-1] |= rates
         self._append(*lines, figures=figures)

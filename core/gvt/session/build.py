@@ -54,9 +54,10 @@ def validate_components(
     """
     with built_for(checkpoint=trained_with is not None):
         if not in_code:
-            check_described(config)
             _check_networks(config, trained_with)
-        for section, kind, component in sections(config):
+        for section, kind, component in all_sections(config):
+            if component.name == CODE and (in_code or section == "data"):
+                continue
             unbuilt = checked(section, kind, component, trained_with)
             if trained_with is None:  # otherwise its paths may not be read
                 for place, path, about in paths_in(section, unbuilt):
@@ -71,8 +72,8 @@ def validate_components(
     from gvt.data.transforms import build_transforms
     from gvt.loop.optim import check_optimizer
 
-    for _, kind, component in of_training(config) if trained_with else ():
-        find(kind, component, trained_with)
+    for section, kind, component in of_training(config) if trained_with else ():
+        find(section, kind, component, trained_with)
     for key, optimizer in config.optimizers.items():
         check_optimizer(key, optimizer)
     build_transforms("data.transforms", config.data.transforms)
@@ -96,24 +97,9 @@ def placement_of(config: RunConfig, local_rank: int = 0) -> Placement:
     return Placement.resolve(config.device, train.precision, layout, train.compile, local_rank)
 
 
-def check_described(config: RunConfig) -> None:
-    """Check that a recipe describes the task and all of its parts.
-
-    Raises:
-        ConfigError: If one was built in code.
-    """
-    for section, _, component in all_sections(config):
-        if component.name == CODE and section != "data":
-            raise ConfigError(
-                f"{section}: was built in code, so that no recipe describes it; build the task "
-                "again, and load its weights with gvt.load(PATH, task=...), or resume its run with "
-                "gvt.fit(task, data, resume=PATH)"
-            )
-
-
 def splits_of(config: RunConfig) -> tuple[str, ...]:
     """Return the names of the splits that the data set of a run has."""
-    return splits_in(find("dataset", config.data).load())
+    return splits_in(find("data", "dataset", config.data).load())
 
 
 def check_split(where: str, config: RunConfig, split: str) -> None:
@@ -228,7 +214,7 @@ def _check_classes(section: str, head: HeadConfig, info: DataInfo) -> None:
     Raises:
         ConfigError: If there is only one.
     """
-    needs = getattr(find("head", head).load(), "needs", ())
+    needs = getattr(find(section, "head", head).load(), "needs", ())
     if tuple(needs) == ("class",) and len(info.classes) == 1:
         raise ConfigError(
             f"{section}: {head.name} learns which class an image is of, and the data has only one, "
@@ -246,7 +232,7 @@ def part_of(section: str, head: HeadConfig, info: DataInfo) -> DataInfo:
     parts = info.parts
     if head.learns_from is None:
         lists = {part.classes for part in parts.values()}
-        if len(lists) > 1 and "num_classes" in signature_of(find("head", head).load())[0]:
+        if len(lists) > 1 and "num_classes" in signature_of(find(section, "head", head).load())[0]:
             raise ConfigError(
                 f"{section}: the parts of the data have other classes; say which one it learns "
                 f"from: {section}.learns_from={' or '.join(parts)}"
@@ -270,8 +256,8 @@ def vocabulary_of(head: HeadConfig, info: DataInfo) -> Vocabulary | None:
 def offers_used(config: RunConfig) -> dict[str, Offer]:
     """Return the offer of each component of a run, by `kind:name`; those of torch are left out."""
     offers = {}
-    for _, kind, component in (*sections(config), *of_training(config)):
-        offer = offers[f"{kind}:{component.name}"] = find(kind, component)
+    for section, kind, component in (*sections(config), *of_training(config)):
+        offer = offers[f"{kind}:{component.name}"] = find(section, kind, component)
         for inner, name in components_in(offer.load(), component.parameters):
             with suppress(UnknownComponent):
                 offers[f"{inner}:{name}"] = default_registry().find(inner, name)
@@ -284,7 +270,7 @@ def _check_networks(config: RunConfig, trained_with: Mapping[str, str] | None) -
     Raises:
         ConfigError: If one is missing, or the task does not take it.
     """
-    target, task = find("task", config.task, trained_with).load(), config.task.name
+    target, task = find("task", "task", config.task, trained_with).load(), config.task.name
     declared, _ = signature_of(target)
     takes = {n: section_of(n) for n in (*networks_of("task", target), "heads") if n in declared}
     given = [*network_sections(config), *(["heads"] if config.heads else [])]

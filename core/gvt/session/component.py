@@ -132,26 +132,28 @@ def checked(
         UnknownComponent: If no plugin offers it.
         ConfigError: If a parameter does not fit.
     """
-    target = find(kind, config, trained_with).load()
+    target = find(section, kind, config, trained_with).load()
     injected = INJECTED[kind] | networks_of(kind, target).keys()
     parameters = check_parameters(section, target, config.parameters, injected)
     return Unbuilt(kind, config.name, target, parameters, config.parameters)
 
 
 def find(
-    kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
+    section: str, kind: str, config: ComponentConfig, trained_with: Mapping[str, str] | None = None
 ) -> Offer:
     """Return the offer of a component of a configuration.
 
     Raises:
         UnknownComponent: If no plugin offers it.
-        ConfigError: If it was given in code.
+        ConfigError: If it was built in code.
     """
-    if config.name == CODE:  # for a part of the task, there was an error before
+    if config.name == CODE:
+        hint = "load the weights into a task that is built again, with gvt.load(PATH, task=...)"
+        if kind == "dataset":
+            hint = "name other data, such as data.name=image_folder data.root=PATH"
         raise ConfigError(
-            "data: was given in code, so it cannot be opened here; resume its run with "
-            "gvt.fit(task, data, resume=PATH), or name other data, such as data.name=image_folder "
-            "data.root=PATH"
+            f"{section}: was built in code, so no recipe describes it; {hint}, or resume the run "
+            "with gvt.fit(task, data, resume=PATH)"
         )
     origin = (trained_with or {}).get(f"{kind}:{config.name}", "")[:200]  # of a file, any length
     return default_registry().find(kind, config.name, trained_with=origin)

@@ -22,13 +22,7 @@ from gvt.errors import UsageError
 from gvt.printable import printable
 from gvt.runs.folder import RunFolder
 from gvt.seeding import seeded
-from gvt.session.build import (
-    build_dataset,
-    build_task,
-    check_described,
-    placement_of,
-    validate_components,
-)
+from gvt.session.build import build_dataset, build_task, placement_of, validate_components
 from gvt.session.changeable import OPENING, first_change
 from gvt.session.finding import PathLike, find_checkpoint, is_recipe
 from gvt.task import Task
@@ -58,16 +52,13 @@ class Opened:
     built: Task | None = field(default=None, kw_only=True)
 
     @classmethod
-    def of_checkpoint(
-        cls, path: PathLike | None = None, *, averaged: bool = True, task: Task | None = None
-    ) -> Opened:
+    def of_checkpoint(cls, path: PathLike | None = None, *, averaged: bool = True) -> Opened:
         """Open a checkpoint as it was trained, without reading its weights.
 
         Args:
             path: Path of a checkpoint, or of a run folder, for its last checkpoint; the latest run
                 by default.
             averaged: Whether to use the moving average of the weights, if there is one.
-            task: A task that was built in code, which gets the weights; by default it is built.
 
         Raises:
             UsageError: If a folder is not a run folder.
@@ -77,7 +68,7 @@ class Opened:
         header = read_header(checkpoint, of_run=True)
         is_averaged = averaged and any(name.startswith("ema/") for name in header.tensors)
         config = pinned(header.document)
-        return cls(config, run, checkpoint, header.document, is_averaged=is_averaged, built=task)
+        return cls(config, run, checkpoint, header.document, is_averaged=is_averaged)
 
     @cached_property
     def info(self) -> DataInfo:
@@ -110,8 +101,8 @@ class Opened:
         document, tensors = checkpoint_file.load(self.checkpoint, of_run=True)
         document["config"] = with_unrecorded(document["config"])
         self.origin = document
-        if (task := self.built) is None:
-            check_described(self.config)
+        task = self.built
+        if task is None:
             task = build_task(self.config, self.info, document["components"])
         averages = under("ema/", tensors) if self.is_averaged else {}
         load_weights(task, under("task/", tensors) | averages)
@@ -189,7 +180,8 @@ def open_checkpoint(
     task: Task | None = None,
 ) -> Opened:
     """Open a checkpoint or a run as `open` does, but not a recipe."""
-    opened = Opened.of_checkpoint(path, averaged=averaged, task=task)
+    opened = Opened.of_checkpoint(path, averaged=averaged)
+    opened.built = task
     assert opened.origin is not None
     before, opened.config = opened.config, compose(opened.config, overrides)
     fixed: Iterable[str] = OPENING
@@ -201,8 +193,8 @@ def open_checkpoint(
         raise UsageError(
             f"{changed}: the networks are those of the checkpoint, trained as they were; {instead}"
         )
-    components, in_code = opened.origin["components"], task is not None
-    validate_components(opened.config, components, training=False, in_code=in_code)
+    components = opened.origin["components"]
+    validate_components(opened.config, components, training=False, in_code=task is not None)
     return opened
 
 

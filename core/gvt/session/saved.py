@@ -1,20 +1,16 @@
-"""Load and save the task of a checkpoint, and generate samples with it."""
+"""Load and save the task of a checkpoint."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from gvt.checkpoint import file as checkpoint_file
 from gvt.device.placement import Placement
 from gvt.errors import CheckpointError, UsageError
-from gvt.fields import Shown
 from gvt.files import make_folder
 from gvt.finite import infinite_places, infinite_weights, raise_earliest
-from gvt.session.finding import PathLike, find_checkpoint, run_of
+from gvt.session.finding import PathLike, run_of
 from gvt.session.opened import Opened
 from gvt.task import Task
 
@@ -43,43 +39,9 @@ def load(
         UnknownComponent: If the plugin that it was trained with is not installed.
         ConfigError: If a part of the task was built in code, and `task` is not given.
     """
-    task = Opened.of_checkpoint(checkpoint, averaged=averaged, task=task).load()
-    return task.to(Placement.resolve(device).device).eval()
-
-
-def sample(
-    checkpoint: PathLike | None = None,
-    count: int = 64,
-    seed: int = 0,
-    *,
-    averaged: bool = True,
-    device: str = "auto",
-) -> Tensor | Shown:
-    """Generate samples with the task of a checkpoint.
-
-    Images are (N, C, H, W) float32 in [0, 1], on the CPU. Samples of other fields are a `gvt.Shown`
-    with the task's values.
-
-    Args:
-        checkpoint: Path of the file, or of a run folder, for its last checkpoint; the latest run
-            by default.
-        count: Number of samples; sample i of a seed does not depend on it.
-        seed: Seed of the latents.
-        averaged: Whether to use the moving average of the weights, if there is one.
-        device: Device to compute on.
-
-    Raises:
-        UsageError: If the task does not generate samples.
-        CheckpointError: If the file is damaged.
-    """
-    _, path = find_checkpoint(checkpoint)
-    task = load(path, averaged=averaged, device=device)
-    try:
-        with torch.no_grad():
-            sampled = task.sample(count, seed)
-            return sampled.cpu() if isinstance(sampled, Tensor) else sampled
-    except NotImplementedError as error:
-        raise UsageError(f"{path}: {error}; sampling needs a generative task") from error
+    opened = Opened.of_checkpoint(checkpoint, averaged=averaged)
+    opened.built = task
+    return opened.load().to(Placement.resolve(device).device).eval()
 
 
 def write_checkpoint(task: Task, path: Path, document: dict[str, Any]) -> Path:

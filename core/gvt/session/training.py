@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from torch import nn
 
 from gvt.checkpoint import file as checkpoint_file
@@ -100,8 +101,6 @@ def train(
                 folder = RunFolder.create(root, config.recipe)
                 locked.enter_context(sole_writer(folder.path, "trained"))
             _follow(trainer, folder, document, None if quiet else Display(*opening))
-            if any(component.name == CODE for _, _, component in all_sections(config)):
-                trainer.run.resume_command = f"gvt.fit(task, data, resume={str(folder.path)!r})"
         return trainer.fit(saves_first=given is not None and state is None)
 
 
@@ -209,8 +208,9 @@ def _follow(
     folder.check_links()
     remove_unfinished(folder.path)
     folder.describe(document["resolved"], document["environment"])
-    trainer.run.folder = folder.path
-    trainer.run.resume_command = _resume_command(folder, trainer.world.size)
+    trainer.run.folder, trainer.run.quiet = folder.path, display is None
+    trainer.run.resume_with = partial(_resume_command, trainer.run.config, trainer.world.size)
+    trainer.run.resume_command = trainer.run.resume_with(folder.path)
     trainer.checkpoints = CheckpointFolder(folder.checkpoints, trainer.train.keep, document)
     if trainer.checkpoints.last.exists():
         trainer.run.checkpoint = trainer.checkpoints.last
@@ -222,17 +222,32 @@ def _follow(
     trainer.listeners = [*screen, recorder, hooks]
 
 
-def _resume_command(folder: RunFolder, processes: int) -> str:
-    """Return the command that resumes a run, including the plugins that it needs."""
-    words = ["gvt", "resume", str(folder.path)]
+def _resume_command(config: RunConfig | None, processes: int, path: Path, *settings: str) -> str:
+    """Return the command that resumes a run, including the plugins that it needs.
+
+    It is a call in Python for a run with parts that were built in code, and in a notebook, which
+    may have registered components.
+
+    Args:
+        config: The configuration of the run.
+        processes: Number of processes.
+        path: Folder of the run, or a checkpoint in it.
+        settings: Overrides.
+    """
+    if config and any(part.name == CODE for _, _, part in all_sections(config)):
+        parts = ", ".join(("task", "data", *map(repr, settings)))
+        return f"gvt.fit({parts}, resume={str(path)!r})"
+    if Console().is_jupyter:
+        return f"gvt.resume({', '.join(map(repr, (str(path), *settings)))})"
+    words = ["gvt", "resume", str(path)]
     if processes > 1:
         words = ["torchrun", f"--nproc-per-node={processes_here()}", "-m", *words]
     plugins = default_registry().plugins
-    for path in filter(None, (plugin.path for plugin in plugins)):
-        words += ["--plugin", str(path)]
+    for file in filter(None, (plugin.path for plugin in plugins)):
+        words += ["--plugin", str(file)]
     if plugins.only is not None:
         words += ["--only-plugins", ",".join(plugins.only)]
-    return " ".join(map(shell_quoted, words))
+    return " ".join(map(shell_quoted, [*words, *settings]))
 
 
 def _resolved(config: RunConfig, placement: Placement, loader: Loader) -> RunConfig:

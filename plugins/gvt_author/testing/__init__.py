@@ -11,28 +11,30 @@ The docstring of its function describes a rule. The rules and the kinds that the
 | --- | --- |
 | listing, hooks, run | plugin |
 | summary | recipe, task, dataset, generator, discriminator, backbone, network, head, loss, metric |
-| summary | optimizer, schedule, transform, exporter, explainer |
+| summary | weighting, optimizer, schedule, transform, exporter, explainer |
 | docstring, parameters | task, dataset, generator, discriminator, backbone, network, head, loss |
-| docstring, parameters | metric, optimizer, schedule, transform, exporter, explainer |
+| docstring, parameters | metric, weighting, optimizer, schedule, transform, exporter, explainer |
 | builds | task, dataset, generator, discriminator, backbone, network, head, loss, metric |
-| builds | optimizer, schedule, transform, exporter, explainer |
+| builds | weighting, optimizer, schedule, transform, exporter, explainer |
 | shapes | task, dataset, generator, discriminator, backbone, network, head, loss, metric |
-| shapes | optimizer, schedule, transform, exporter, explainer |
+| shapes | weighting, optimizer, schedule, transform, exporter, explainer |
 | colours | generator, discriminator, backbone |
 | odd-sizes | generator, discriminator, backbone, head |
+| split | backbone |
 | deployed | task, head |
 | exports | task, generator, discriminator, backbone, head |
 | accelerator, gradients | task, generator, discriminator, backbone, network, head, loss |
 | bfloat16, state, deep-copy | task, generator, discriminator, backbone, network, head, loss |
 | learning-rate | optimizer |
-| state | optimizer, explainer |
-| deep-copy, reset | metric |
+| state | weighting, optimizer, explainer |
+| deep-copy | metric, weighting |
+| reset | metric |
 | modes | task, head, loss |
 | empty-targets | task, head |
 | padding, padding-reach | head |
 | resume | recipe, task, generator, discriminator, backbone, network, head, loss, optimizer |
 | determinism | recipe, task, dataset, generator, discriminator, backbone, network, head, loss |
-| determinism | metric, optimizer, schedule, transform, explainer |
+| determinism | metric, weighting, optimizer, schedule, transform, explainer |
 | resident | dataset |
 | workers | dataset, transform |
 | partners | dataset, backbone, head |

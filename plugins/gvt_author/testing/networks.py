@@ -16,8 +16,8 @@ NETWORKS = ("generator", "discriminator", "backbone")
 MODULES = (*NETWORKS, "network", "head", "task", "loss")
 """The kinds of component that are trained in a task."""
 
-OTHERS = ("optimizer", "schedule", "transform", "exporter", "explainer")
-"""The kinds of component that work on tasks or samples."""
+OTHERS = ("weighting", "optimizer", "schedule", "transform", "exporter", "explainer")
+"""The kinds of component that work on tasks, their losses or samples."""
 
 
 @rule(*MODULES, "dataset", "metric", *OTHERS)

@@ -130,7 +130,7 @@ def test_components_within_components_are_recorded():
     assert recorded["data"]["shares"] is None
     assert recorded["backbone"]["channels"] == 256
     assert recorded["backbone"]["backbone"]["depth"] == 4
-    assert recorded["task"]["weighting"] == "fixed"
+    assert recorded["task"]["weighting"] is None
     assert not {"vocabularies", "heads", "backbone"} & recorded["task"].keys()
 
 

@@ -151,7 +151,7 @@ def sides():
     return gvt.MultiHead(
         Maps(),
         {"left": Side("left", "fine"), "right": Side("right", "coarse")},
-        weighting="uncertainty",
+        weighting=gvt.create("weighting", "uncertainty"),
     )
 
 

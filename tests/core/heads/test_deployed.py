@@ -96,9 +96,10 @@ def test_the_only_head_is_left_out_of_names_and_a_backbone_may_fix_the_size():
 
 def test_parameters_have_the_names_of_the_task():
     backbone = Backbone()
-    task = gvt.MultiHead(backbone, {"whole": classifier(backbone)}, weighting="uncertainty")
+    weighting = gvt.create("weighting", "uncertainty")
+    task = gvt.MultiHead(backbone, {"whole": classifier(backbone)}, weighting=weighting)
     names = {name for name, _ in task.deployed().module.named_parameters()}
-    assert names == {n for n, _ in task.named_parameters() if not n.startswith("log_variances")}
+    assert names == {n for n, _ in task.named_parameters() if not n.startswith("weighting")}
 
 
 def test_a_head_without_tensors_predicts_and_has_no_deployed_form():

@@ -221,12 +221,12 @@ def test_a_loss_counts_only_the_samples_that_had_it(task):
 
 
 def test_learned_weights_are_those_of_the_paper(task):
-    learned = gvt.MultiHead(
-        task.backbone, dict(task.heads.items()), {"map": 0.5}, weighting="uncertainty"
-    )
+    uncertainty = gvt.create("weighting", "uncertainty")
+    heads = dict(task.heads.items())
+    learned = gvt.MultiHead(task.backbone, heads, {"map": 0.5}, weighting=uncertainty)
     with torch.no_grad():
-        learned.log_variances["name"].fill_(0.7)
-        learned.log_variances["map"].fill_(-0.2)
+        uncertainty.log_variances["name"].fill_(0.7)
+        uncertainty.log_variances["map"].fill_(-0.2)
     fixed, found = losses_of(task, batch()), losses_of(learned, batch())
     assert found["name/ce"].item() == pytest.approx(math.exp(-0.7) * fixed["name/ce"].item())
     assert found["map/ce"].item() == pytest.approx(math.exp(0.2) * fixed["map/ce"].item())
@@ -234,16 +234,17 @@ def test_learned_weights_are_those_of_the_paper(task):
     sum(found.values()).backward()
     # d/ds (exp(-s) L + s / 2)
     slope = 0.5 - math.exp(-0.7) * fixed["name/ce"].item()
-    assert learned.log_variances["name"].grad.item() == pytest.approx(slope, rel=1e-5)
-    assert "log_variances" in learned.phases[0].trained
+    assert uncertainty.log_variances["name"].grad.item() == pytest.approx(slope, rel=1e-5)
+    assert "weighting" in learned.phases[0].trained
 
 
 def test_what_teaches_a_head_nothing_leaves_its_learned_weight_alone(task):
-    learned = gvt.MultiHead(task.backbone, dict(task.heads.items()), weighting="uncertainty")
+    uncertainty = gvt.create("weighting", "uncertainty")
+    learned = gvt.MultiHead(task.backbone, dict(task.heads.items()), weighting=uncertainty)
     found = losses_of(learned, batch(class_of=(False,) * 4))
     sum(found.values()).backward()
     assert found.keys() == {"map/ce", "map/log_deviation"}
-    assert learned.log_variances["name"].grad is None
+    assert uncertainty.log_variances["name"].grad is None
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "a/b", "items", "training"])
@@ -272,7 +273,7 @@ def test_a_head_can_be_added_and_removed_in_code(task):
         task.remove_head("map")
     with pytest.raises(ValueError, match="there is a head 'name' already"):
         task.add_head("name", Classes())
-    with pytest.raises(gvt.UsageError, match="built in code has no recipe"):
+    with pytest.raises(gvt.UsageError, match="built in code does not know its data"):
         gvt.save(task, "nowhere.safetensors")
 
 
@@ -335,7 +336,7 @@ def test_what_a_head_cannot_be_is_refused(task):
         task.add_head("x", "classifier")
     with pytest.raises(ValueError, match="vocabularies for \\['b'\\], the heads are"):
         gvt.MultiHead(Backbone(), {"a": Classes()}, vocabularies={"b": None})
-    with pytest.raises(ValueError, match="weighting 'uncertain'"):
-        gvt.MultiHead(Backbone(), {"a": Classes()}, weighting="uncertain")
+    with pytest.raises(ValueError, match=r"weighting .uncertainty.: build one with gvt\.create"):
+        gvt.MultiHead(Backbone(), {"a": Classes()}, weighting="uncertainty")
     with pytest.raises(ValueError, match="cannot be called 'copy'"):
-        gvt.MultiHead(Backbone(), {"copy": Classes()}, weighting="uncertainty")
+        gvt.MultiHead(Backbone(), {"copy": Classes()})

@@ -61,6 +61,7 @@ def test_a_complete_run_says_how_it_is_extended():
     stream = io.StringIO()
     shown = gvt.Display("headline", stream=stream)
     run = Run(gvt.MultiHead.__new__(gvt.MultiHead), 3, 2, 64, step=3, folder="runs/a/b")
+    run.resume_with = lambda path, *settings: f"gvt resume {path} {' '.join(settings)}"
     shown.run_started(run)
     shown.run_ended(run, None)
     assert "gvt resume runs/a/b train.steps=N" in stream.getvalue()

@@ -49,6 +49,17 @@ def test_a_figure_is_described_where_it_first_occurs(tmp_path):
     ]
 
 
+def test_a_cosine_between_gradients_is_no_loss(tmp_path):
+    recorder, path = Recorder(RunFolder(tmp_path)), tmp_path / "metrics.jsonl"
+    losses = {"cosine/digits/ink": -0.5, "cosine/loss": 1.0, "digits/cosine": 0.5, "cosine": 2.0}
+    recorder.losses_read(Run(torch.nn.Module(), 9, 3, 4), [(1, losses)])
+    kinds = {name: figure.kind for name, figure in read_log(path).figures.items()}
+    assert kinds.pop("train/cosine/digits/ink") == "cosine"
+    assert kinds == {
+        f"train/{n}": "training loss" for n in ("cosine/loss", "digits/cosine", "cosine")
+    }
+
+
 def test_an_end_that_cannot_be_noted_is_a_warning(tmp_path):
     run = Run(torch.nn.Module(), 9, 3, 4, step=3)
     (tmp_path / "metrics.jsonl").mkdir()

@@ -99,7 +99,7 @@ def test_other_data_is_refused(run, tmp_path):
     with pytest.raises(ConfigError, match="10 samples, and it was 8"):
         gvt.resume(run.folder, "train.steps=4", "data.root=other", quiet=True)
     (tmp_path / "photos/of/it/odd/1.png").rename(tmp_path / "photos/of/it/odd/one.png")
-    with pytest.raises(ConfigError, match="its files have other names"):
+    with pytest.raises(ConfigError, match="its files or samples are other ones"):
         gvt.resume(run.folder, "train.steps=4", quiet=True)
 
 

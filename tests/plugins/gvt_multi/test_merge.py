@@ -186,6 +186,15 @@ def test_weights_of_losses_are_kept(single, tmp_path):
     assert named.weights == {"boxes": 1, "x_label": 1, "x_ink": 0.5}
 
 
+def test_heads_with_layers_of_their_own_keep_them(frozen, batch, tmp_path):
+    classifier = {"name": "classifier"}
+    paths = {name: frozen({name: classifier}, "task.share=stage2") for name in ("one", "two")}
+    gvt.merge([*paths.values()], tmp_path / "merged.safetensors")
+    task = gvt.load(tmp_path / "merged.safetensors")
+    assert task.share == task.origin["config"]["task"]["share"] == "stage2"
+    check_as_alone(task, batch, {name: (path, name) for name, path in paths.items()})
+
+
 def test_a_head_gets_another_name(single, edited, tmp_path, call, batch):
     def other_head(_, tensors):
         for name in tensors:

@@ -76,6 +76,7 @@ READER = {"channels": 1, "size": [32, 32], "fit": "crop"}
     ("change", "message"),
     [
         ({"config__backbone__width": 8}, "backbone.width: 4 in {}, and 8 in {}"),
+        ({"config__task__share": "stage2"}, "task.share: not set in {}, and stage2 in {}"),
         ({"config__backbone__name": "small_cnn"}, "backbone.name: unet_encoder in {}, and small_"),
         ({"data__image_shape": [1, 64, 64]}, "data.image_shape: [1, 32, 32] in {}, and [1, 64, 64"),
         ({"data__data_range": [-1.0, 1.0]}, "data.range: not set in {}, and [-1.0, 1.0] in {}"),
@@ -125,8 +126,8 @@ def test_what_cannot_be_merged(single, edited, tmp_path):
     assert message_of(coded, label).startswith(f"{coded}: backbone: was built in code, ")
     mine = edited(ink, changing(config__heads__ink={"name": "(code)"}))
     assert message_of(mine, label).startswith(f"{mine}: heads.ink: was built in code, ")
-    apart = edited(ink, changing(config__task={"name": "heads", "share": "stage2"}))
-    assert message_of(apart, label) == f"{apart}: task.share is stage2; it cannot be merged"
+    apart = edited(ink, changing(config__task={"name": "heads", "apart": 2}))
+    assert message_of(apart, label) == f"{apart}: task.apart is 2; it cannot be merged"
     assert message_of(label, gvt.open("classify.imagenet")).startswith("classify.imagenet is a ")
     assert message_of(label, tmp_path / "a", error=gvt.CheckpointError).startswith("no checkpoint")
     assert message_of(label, f"pool={tmp_path}").endswith("or has no checkpoint yet")

@@ -58,6 +58,36 @@ def test_what_a_figure_is_counts_and_not_its_name(metrics):
     ]
 
 
+def with_cosines(metrics, value):
+    """Return the log of a loss at every step and of cosines at every tenth."""
+    figures = {n: {"kind": "cosine"} for n in ("train/cosine/a/b", "train/cosine/a/c")}
+    rows = [{"step": n, "train/a/x": 1000.0 / n} for n in range(1, 101)]
+    for row in rows[9::10]:
+        row |= {"train/cosine/a/b": value, "train/cosine/a/c": -value}
+    return written(metrics, rows[0] | {"figures": figures}, *rows[1:])
+
+
+@pytest.mark.parametrize("value", [0.01, 1.0])
+def test_cosines_have_a_panel_of_their_own_from_minus_1_to_1(value, metrics, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    axes, original = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (axes.extend(self.axes), original(self, *a, **k))
+    )
+    charts = charts_of(with_cosines(metrics, value))
+    assert [(chart.kind, list(chart.names.values())) for chart in charts] == [
+        ("training loss", ["a/x"]),
+        ("cosine", ["cosine/a/b", "cosine/a/c"]),
+    ]
+    save_losses_plot(charts, tmp_path / "losses.png")
+    ET.fromstring(charts[1].svg())
+    losses, *cosines = axes
+    assert [panel.get_ylim() for panel in cosines] == [(-1.05, 1.05)] * 2
+    assert losses.get_ylim()[1] > 100
+    assert cosines[0].get_title() == "Cosines between the heads' gradients"
+
+
 @pytest.mark.parametrize(("kind", "count", "window"), [
     *(("metric", 99, 1), ("training loss", 100, 2), ("loss", 5000, 100), ("learning rate", 5000, 1))
 ])  # fmt: skip

@@ -129,6 +129,15 @@ def test_metrics_are_listed_by_split_with_their_steps(tmp_path):
     assert "Curves of single classes are left out" in page.text
 
 
+def test_cosines_are_listed_below_the_training_losses(tmp_path):
+    figures = {"train/cosine/a/b": {"kind": "cosine"}}
+    rows = [{"step": n, "train/a": 0.5, "train/cosine/a/b": -n / 8} for n in (1, 2)]
+    rows = [rows[0] | {"figures": figures}, rows[1], {"step": 3, "train/a": 0.25}]
+    page = report(tmp_path, make(tmp_path, *rows))
+    assert "training step 3 loss/a 0.25 cosine/a/b -0.25 step 2" in page.text
+    assert "Cosines between the heads' gradients" in page.text
+
+
 def evaluated(folder, split, step, **metrics):
     folder.evaluations.mkdir(exist_ok=True)
     document = {"split": split, "step": step, "metrics": metrics, "tables": {}}

@@ -25,6 +25,7 @@ from gvt.config.text import parse_yaml
 from gvt.loop.listener import PluginHooks
 from gvt.vision.drawing.figures import save_matrix
 from gvt_registry import Registry
+from gvt_tensorboard import plugin
 from gvt_tensorboard.writer import EventWriter
 
 CLASSIFY = ["data.classes=[3, 5]", "data.holdout=300", "data.batch_size=16"]
@@ -112,6 +113,16 @@ def test_the_numbers_are_those_of_the_run_folder(recipe, count, request):
         assert [step for step, _ in found[name]] == [step for step, _ in points]
         # A number in an event file is a float32.
         assert [v for _, v in found[name]] == pytest.approx([v for _, v in points], rel=1e-6)
+
+
+def test_cosines_between_gradients_are_a_group_beside_the_losses(tmp_path):
+    run = gvt.Run(torch.nn.Module(), 2, 2, 4, folder=tmp_path)
+    plugin.gvt_run_started(run=run)
+    rows = [(1, {"a/x": 2.0, "cosine/a/b": -0.5}), (2, {"a/x": 1.0})]
+    plugin.gvt_losses_read(run=run, rows=rows)
+    plugin.gvt_run_ended(run=run)
+    found = curves(run)
+    assert found == {"train/a/x": [(1, 2.0), (2, 1.0)], "cosine/a/b": [(1, -0.5)]}
 
 
 def test_the_configuration_and_the_size_are_there_as_text(classify):

@@ -13,6 +13,8 @@ from .reader import pixels_of as pixels_of
 from .reading import (
     SUFFIXES as SUFFIXES,
     UnreadablePicture as UnreadablePicture,
+    eight_bit as eight_bit,
+    opaque as opaque,
     pages_in as pages_in,
     picture_file as picture_file,
 )

@@ -102,7 +102,7 @@ def read_picture(
         white = _white_of(file, white)
         # In place, since a copy of a large image needs much memory.
         ImageOps.exif_transpose(file, in_place=True)
-        return Picture(_opaque(_eight_bit(file, white), background, channels), mode)
+        return Picture(opaque(eight_bit(file, white), background, channels), mode)
 
 
 @contextmanager
@@ -218,8 +218,16 @@ def _white_of(file: Image.Image, white: float | None) -> float | None:
     return white if white is None or is_deep(file) or white <= 255 else None
 
 
-def _eight_bit(image: Image.Image, white: float | None) -> Image.Image:
-    """Return the image with 8 bits a value; Pillow would clip 16 bits."""
+def eight_bit(image: Image.Image, white: float | None = None) -> Image.Image:
+    """Return an image with 8 bits a value; Pillow would clip 16 bits.
+
+    Args:
+        image: The image. Its 16-bit values are divided by 257; floats run from 0 to 1.
+        white: The value that is white; the largest of the type of the image by default.
+
+    Raises:
+        ValueError: If a value is below 0 or above white.
+    """
     if not is_deep(image):
         return image if white is None else _brightened(image, white)
     values = np.asarray(image)
@@ -259,8 +267,14 @@ def _out_of_range(low: float, high: float, white: float) -> str:
     )
 
 
-def _opaque(image: Image.Image, background: tuple[int, int, int], channels: int) -> Image.Image:
-    """Return the image as `L` or `RGB`, on a background where it is transparent."""
+def opaque(image: Image.Image, background: tuple[int, int, int], channels: int) -> Image.Image:
+    """Return an image as `L` or `RGB`, on a background where it is transparent.
+
+    Args:
+        image: The image, of 8 bits a value.
+        background: Red, green and blue, from 0 to 255, behind transparent pixels.
+        channels: 1 for grey, by ITU-R 601; 3 for colour.
+    """
     if image.mode == "LAB":  # which Pillow cannot convert to grey directly
         image = image.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:

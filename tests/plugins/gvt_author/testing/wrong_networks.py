@@ -150,6 +150,47 @@ class EvenOnly(OnePlane):
         }
 
 
+class OnePart(OnePlane):
+    """Splits into itself, and once more what follows."""
+
+    def split(self, stage):
+        self.up_to(stage)
+        return self, OnceMore(self.layer)
+
+
+class OnceMore(nn.Module):
+    """A layer that the first part has, too."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, maps):
+        return maps
+
+
+class Rounded(OnePlane):
+    """Rounds what it passes on."""
+
+    def split(self, stage):
+        self.up_to(stage)
+        return self, Rounding()
+
+
+class Rounding(nn.Module):
+    """Rounds its input."""
+
+    def forward(self, maps):
+        return {name: feature.bfloat16().float() for name, feature in maps.items()}
+
+
+class AnySplit(OnePlane):
+    """Splits at maps that it does not have."""
+
+    def split(self, stage):
+        return self, nn.Identity()
+
+
 class Unused(Blank):
     """A layer that nothing goes through."""
 
@@ -591,6 +632,9 @@ def gvt_components() -> list[Component]:
         ("backbone", "shapes", WrongStride),
         ("backbone", "colours", ColourOnly),
         ("backbone", "odd-sizes", EvenOnly),
+        ("backbone", "split", OnePart),
+        ("backbone", "split-values", Rounded),
+        ("backbone", "split-names", AnySplit),
         ("head", "right", Counted),
         ("head", "right-boxes", Everything),
         ("head", "right-dropout", Dropping),

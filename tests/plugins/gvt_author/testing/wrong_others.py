@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from gvt import ConfigError, Sample
+from gvt import ConfigError, Sample, Weighting
 from gvt_registry import Component, hookimpl
 
 
@@ -376,7 +376,122 @@ class Empty(Mirror):
         return "nothing"
 
 
+class Equal(Weighting):
+    """Equal lengths for all gradients, with what weightings may have.
+
+    Args:
+        cosines_every: Unused.
+    """
+
+    uses_gradients = observes_losses = True
+
+    def __init__(self, cosines_every: int | None = None) -> None:
+        super().__init__(cosines_every)
+        self.logs = nn.ParameterDict()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def add_head(self, name: str) -> None:
+        super().add_head(name)
+        self.logs[name] = nn.Parameter(torch.zeros(()))
+
+    def remove_head(self, name: str) -> None:
+        super().remove_head(name)
+        self.logs.pop(name)
+
+    def forward(self, head: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {key: loss * self.logs[head].exp() + self.seen for key, loss in losses.items()}
+
+    def weights(self, heads: Any, gram: Tensor, generator: torch.Generator) -> Tensor:
+        order = torch.rand(len(heads), generator=generator, dtype=gram.dtype)
+        return order + self.seen / gram.diagonal().sqrt().clamp(min=1.0)
+
+    def observe(self, losses: Any) -> None:
+        self.seen += sum(losses.values())
+
+
+class Columns(Equal):
+    """Weights as a column."""
+
+    def weights(self, heads: Any, gram: Tensor, generator: torch.Generator) -> Tensor:
+        return super().weights(heads, gram, generator)[:, None]
+
+
+class Divides(Equal):
+    """Divides by the length of gradients that may be zero."""
+
+    def weights(self, heads: Any, gram: Tensor, generator: torch.Generator) -> Tensor:
+        return 1 / gram.diagonal().sqrt()
+
+
+class Constant(Equal):
+    """Losses without a gradient."""
+
+    def forward(self, head: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {key: loss.detach() for key, loss in super().forward(head, losses).items()}
+
+
+class Appears(Equal):
+    """Has a loss for a head without."""
+
+    def forward(self, head: str, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {**losses, "more": self.logs[head]}
+
+
+class Keeps(Equal):
+    """Keeps what was learned for a head that is gone."""
+
+    def remove_head(self, name: str) -> None:
+        self.heads.remove(name)
+
+
+class Draws(Equal):
+    """Draws from torch's default generator, which differs between processes."""
+
+    def weights(self, heads: Any, gram: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.rand(len(heads))
+
+
+class Counts(Equal):
+    """Counts in a number."""
+
+    calls = 0
+
+    def observe(self, losses: Any) -> None:
+        self.calls += 1
+
+    def weights(self, heads: Any, gram: Tensor, generator: torch.Generator) -> Tensor:
+        return gram.new_full((len(heads),), 1.0 + self.calls)
+
+
+class Closed(Equal):
+    """Keeps a function of itself."""
+
+    def __init__(self, cosines_every: int | None = None) -> None:
+        super().__init__(cosines_every)
+        self.scale = lambda: self.seen
+
+    def weights(self, heads: Any, gram: Tensor, generator: torch.Generator) -> Tensor:
+        return gram.new_ones(len(heads)) * self.scale()
+
+
+def no_weighting() -> nn.Module:
+    """Build a module."""
+    return nn.Identity()
+
+
 COMPONENTS = {
+    "weighting": {
+        "right": Equal,
+        "shapes": no_weighting,
+        "shapes-columns": Columns,
+        "shapes-zero": Divides,
+        "shapes-constant": Constant,
+        "shapes-appears": Appears,
+        "shapes-keeps": Keeps,
+        "determinism": Draws,
+        "state": Counts,
+        "deep-copy": Closed,
+    },
     "optimizer": {
         "right": Descent,
         "right-split": Split,
