@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gvt import DataConfig, EvaluateConfig, MultiHead, Placement, RunConfig, UsageError
+from gvt import EvaluateConfig, MultiHead, Placement, RunConfig, UsageError
 from gvt.config import CODE, ComponentConfig
 from gvt.printable import printable
 from gvt.runs import RunFolder
@@ -86,10 +86,7 @@ def _merged(sources: Sequence[Source], mix: Mix) -> MultiHead:
 
 
 def _config(sources: Sequence[Source], mix: Mix, weights: Mapping[str, float]) -> RunConfig:
-    """Return the configuration: that of the first checkpoint with all heads.
-
-    Its data is that of the checkpoints if it is the same.
-    """
+    """Return the configuration: that of the first checkpoint, with all heads and their data."""
     first = sources[0].opened.config
     heads = {
         new: source.opened.config.heads[old].model_copy(
@@ -103,22 +100,17 @@ def _config(sources: Sequence[Source], mix: Mix, weights: Mapping[str, float]) -
     update: dict[str, Any] = {
         "recipe": RECIPE,
         "task": ComponentConfig(name="heads", **of_task),
+        "data": mix.data,
         "heads": heads,
         "train": first.train.model_copy(update={"unfreeze": {"backbone": "never"}}),
         "init_from": None,
     }
-    if all(_data(source) == _data(sources[0]) for source in sources):
+    if mix.data.name == CODE:
+        update["evaluate"] = EvaluateConfig()
+    else:
         kept = {name: getattr(first.evaluate, name) for name in ("split", "final", "batch_size")}
         update["evaluate"] = EvaluateConfig(**kept)
-    else:
-        update |= {"data": DataConfig(name=CODE), "evaluate": EvaluateConfig()}
     return first.model_copy(update=update)
-
-
-def _data(source: Source) -> tuple[Any, ...]:
-    """Return the data set of a checkpoint in its configuration, without how it is loaded."""
-    data = source.opened.config.data
-    return data.name, data.parameters, source.opened.info.classes
 
 
 def _check_output(out: Path, sources: Sequence[Source]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from gvt import IGNORED, DataInfo, UsageError, Vocabulary
-from gvt.config import HeadConfig, made_of, same_facts
+from gvt import IGNORED, DataConfig, DataInfo, UsageError, Vocabulary
+from gvt.config import CODE, HeadConfig, made_of, same_facts
 from gvt.printable import printable
 from gvt.session import vocabulary_of
 from gvt_multi.source import Source
@@ -23,10 +23,12 @@ class Mix:
     Attributes:
         info: The data of all heads; with parts, if their classes differ.
         learns_from: Part of the data of each head that has learned from one, by the head's name.
+        data: The section of a recipe; the name is `CODE` if no data set has all of the data.
     """
 
     info: DataInfo
     learns_from: dict[str, str]
+    data: DataConfig
 
     @property
     def vocabularies(self) -> dict[str, Vocabulary]:
@@ -40,9 +42,9 @@ def mix_of(sources: Sequence[Source]) -> Mix:
     """Return what the heads of several checkpoints have learned from.
 
     With the same data, or if one data set suits all heads, it has no new parts. Otherwise each data
-    set is a part, named after the first head that learned from it, and the classes are those of all
-    parts; classes with the same name are the same class. Parts that checkpoints have already keep
-    their names.
+    set is a part of the data set `mixed`, named after the first head that learned from it, and the
+    classes are those of all parts; classes with the same name are the same class. Parts that
+    checkpoints have already keep their names.
 
     Raises:
         UsageError: If two parts have one name, or a part has two classes of one name.
@@ -53,12 +55,16 @@ def mix_of(sources: Sequence[Source]) -> Mix:
         for source in sources
         for old, new in source.heads.items()
     }
+    sections = [_section(source) for source in sources]
+    data = sources[0].opened.config.data
+    if any(section != sections[0] for section in sections):
+        data = DataConfig(name=CODE)
     if all(info == first for info in others):
-        return Mix(first, {head: part for head, part in part_of.items() if part is not None})
+        return Mix(first, {head: part for head, part in part_of.items() if part is not None}, data)
     if all(info.classes == first.classes for info in others) and not any(part_of.values()):
         whole = _without_parts([first, *others])
         if all(_suits(whole, head) for source in sources for head in source.task.heads.values()):
-            return Mix(whole, {})
+            return Mix(whole, {}, data)
     return _of_parts(sources)
 
 
@@ -83,35 +89,55 @@ def _without_parts(infos: Sequence[DataInfo]) -> DataInfo:
     )
 
 
+def _section(source: Source, part: str | None = None) -> dict[str, Any]:
+    """Return the data set of a checkpoint, or a part of it, as a part in a recipe."""
+    data = source.opened.config.data
+    if part is None:
+        return {"name": data.name, **data.parameters}
+    parts = data.parameters.get("parts")
+    return dict(parts[part]) if isinstance(parts, Mapping) and part in parts else {"name": CODE}
+
+
 def _of_parts(sources: Sequence[Source]) -> Mix:
-    parts: dict[str, DataInfo] = {}
+    parts: dict[str, tuple[DataInfo, dict[str, Any]]] = {}
     learns_from: dict[str, str] = {}
     for source in sources:
         for old, new in source.heads.items():
             part = source.opened.config.heads[old].learns_from
-            name, data = new, replace(source.opened.info, parts={})
+            name, info = new, replace(source.opened.info, parts={})
             if part is not None:
-                name, data = source.renamed(part), source.opened.info.parts[part]
-            name = next((n for n, info in parts.items() if info == data), name)
-            if parts.setdefault(name, data) != data:
+                name, info = source.renamed(part), source.opened.info.parts[part]
+            of_part = info, _section(source, part)
+            name = next((n for n, other in parts.items() if other == of_part), name)
+            if parts.setdefault(name, of_part) != of_part:
                 raise UsageError(
                     f"two parts of the data are called {printable(name)}, the second in "
                     f"{source.label}; name its heads: NAME={source.label}"
                 )
             learns_from[new] = name
-    for name, part_info in parts.items():
-        _check_distinct(name, part_info)
+    infos = {name: info for name, (info, _) in parts.items()}
+    for name, info in infos.items():
+        _check_distinct(name, info)
     whole = replace(
         sources[0].opened.info,
-        classes=tuple(dict.fromkeys(name for part in parts.values() for name in part.classes)),
-        background=any(part.background for part in parts.values()),
+        classes=tuple(dict.fromkeys(name for info in infos.values() for name in info.classes)),
+        background=any(info.background for info in infos.values()),
         samples=None,
         fingerprint=None,
         class_counts=None,
         category_ids=None,
-        parts=parts,
+        parts=infos,
     )
-    return Mix(whole, learns_from)
+    return Mix(whole, learns_from, _mixed(sources[0], {n: of for n, (_, of) in parts.items()}))
+
+
+def _mixed(first: Source, parts: Mapping[str, Mapping[str, Any]]) -> DataConfig:
+    """Return the section of a recipe for mixed data, loaded as that of the first checkpoint."""
+    if any(section["name"] == CODE for section in parts.values()):
+        return DataConfig(name=CODE)
+    data = first.opened.config.data
+    further: dict[str, Any] = {"parts": dict(parts)}
+    return DataConfig(name="mixed", range=data.range, batch_size=data.batch_size, **further)
 
 
 def check_renumbered(mix: Mix, sources: Sequence[Source]) -> None:

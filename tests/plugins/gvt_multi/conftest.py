@@ -103,12 +103,6 @@ def single(frozen):
 
 
 @pytest.fixture(scope="package")
-def mixed():
-    """The data sets of `ink` and `pet` as parts of one."""
-    return {"name": "mixed", "parts": {"ink": SCENES, "pet": PETS}}
-
-
-@pytest.fixture(scope="package")
 def pet(frozen):
     """The checkpoint of a head with other classes."""
     return frozen({"pet": {"name": "classifier"}}, data=PETS)

@@ -165,7 +165,9 @@ def test_parts_of_mixed_data(single, edited):
         gvt.DataInfo.from_document(mixed).document(),
         {"label": "cats", "ink": "dogs"},
     )
+    assert same.data.name == "scenes"
     mix = mix_of(sources_of([one, f"new={two}", three], averaged=True))
+    assert mix.data.name == "(code)"  # the parts of scenes are not known
     assert mix.learns_from == {"label": "cats", "new": "new_dogs", "boxes": "boxes"}
     assert mix.info.classes == ("cat", "3", "dog", "4")
     assert mix.vocabularies["boxes"].numbers == (1, 3)
@@ -193,6 +195,9 @@ def test_data_of_the_same_classes_is_one_data_set(single, edited):
     assert (mix.learns_from, mix.info.parts) == ({}, {})
     assert (mix.info.samples, mix.info.fingerprint) == (None, None)
     assert (mix.info.class_counts, mix.info.background) == (counts, True)
+    assert mix.data.name == "scenes"
+    other = edited(single["ink"], changing(data=many, config__data__seed=1))
+    assert mix_of(sources_of([one, other], averaged=True)).data.name == "(code)"
     # With other counts, the classifier, which may be weighted by them, needs those of its data.
     more = edited(single["boxes"], changing(data=info_of(digits, class_counts=(9,) * 10)))
     mix = mix_of(sources_of([one, two, more], averaged=True))
