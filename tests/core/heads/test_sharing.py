@@ -233,3 +233,16 @@ def test_a_frozen_backbone_is_the_trunk(tmp_path):
     changed = {name.split(".stages")[0] for name in before if name.endswith("weight")} - same
     assert "backbone" in same
     assert {"branches.label", "branches.pixels"} <= changed
+
+
+def test_a_weighting_combines_the_gradients_of_the_trunk_only(tmp_path):
+    root, states = f"run.root={tmp_path}", []
+    for every in (None, 1):
+        task = {**RECIPE["task"], "weighting": {"name": "fixed", "cosines_every": every}}
+        run = gvt.run({**RECIPE, "task": task}, root, quiet=True)
+        states.append(run.task.state_dict())
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(states[1][name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+    (phase,) = run.task.phases
+    assert phase.shared == ("backbone",)
+    assert "cosine/label/pixels" in (run.folder / "metrics.jsonl").read_text()
