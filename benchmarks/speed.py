@@ -38,12 +38,14 @@ COMMANDS = (
     "detection_models.py mask_rcnn --predict --rounds 6 --block 1",
     "recipes.py joint --rounds 10 --block 3 --steps 40",
     "recipes.py fast --rounds 10 --block 3 --steps 40",
+    "merging.py --rounds 10 --block 3 --steps 40",
     "detectors.py --rounds 3",
 )
 QUICK = {"--rounds": "1", "--block": "1", "--steps": "1", "--warmup": "1", "--workers": "0"}
 """Options of commands in a quick run."""
 QUICK_TOO = {
     "detection_models.py": ["--images", "1"],
+    "merging.py": ["--images", "1"],
     "detectors.py": ["--images", "1", "--proposals", "20", "--steps", "0", "--untimed", "0"],
 }
 """Additional options of scripts in a quick run."""

@@ -1,6 +1,13 @@
-"""Recipes with heads of several families, and weightings of the heads."""
+"""Recipes with heads of several families, weightings of the heads, and `gvt merge`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from gvt_registry import Component, hookimpl
+
+if TYPE_CHECKING:
+    import click
 
 _WEIGHTINGS = {
     "uncertainty": ("uncertainty:Uncertainty", "Learns a factor of the losses of each head"),
@@ -23,3 +30,17 @@ def gvt_components() -> list[Component]:
             for name, (place, summary) in _WEIGHTINGS.items()
         ),
     ]
+
+
+@hookimpl
+def gvt_commands() -> list[click.Command]:
+    """Return the command `gvt merge`."""
+    from gvt_multi.command import merge
+
+    return [merge]
+
+
+@hookimpl
+def gvt_names() -> dict[str, str]:
+    """Return the function `gvt.merge`."""
+    return {"merge": "gvt_multi.merge:merge"}
