@@ -153,7 +153,7 @@ def _check_alike(splits: Mapping[str, Dataset], info: DataInfo) -> None:
         if not same_facts(DataInfo.of(split).reader, info.reader):
             raise ConfigError(
                 f"held_out: {name} is not read as the training data is; build it with "
-                "reader=train.info.reader"
+                "reader=train.info.reader, or gvt.dataset with the same channels and size"
             )
 
 

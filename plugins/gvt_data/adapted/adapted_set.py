@@ -77,7 +77,7 @@ class AdaptedSet:
                 "data: sample 0 differs when it is read again, though torch, NumPy and random are "
                 "seeded for each sample; its transforms draw from a generator of their own, so "
                 "that runs cannot be reproduced, or resumed exactly",
-                stacklevel=4,
+                stacklevel=3,
             )
         self._table = _classes(source, survey, labels, names, first_label, is_whole, background)
         self._pixels = self._table.of_pixels(background, survey.is_black_and_white)

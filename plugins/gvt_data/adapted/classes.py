@@ -199,6 +199,6 @@ def first_of_objects(
         f"data: no object has the label 0, so that labels count from 1, as for torchvision's "
         f"detectors: {min(numbers)} to {max(numbers)}; first_label=1 of gvt.dataset says so, and "
         "first_label=0 that class 0 does not occur",
-        stacklevel=2,
+        stacklevel=5,
     )
     return names, 1

@@ -38,10 +38,10 @@ def dataset(
 ) -> AdaptedSet:
     """Return a data set of images and targets in lists, arrays or tensors, or of a torch data set.
 
-    Images are paths, which are read on access, Pillow images, arrays (H, W) or (H, W, C), or
-    tensors (C, H, W): uint8, or float in [0, 1]. Targets are lists, or arrays and tensors, with an
-    entry for each image; an image whose entry is None is not labelled. What is in memory is not
-    copied, and all of it is checked at once.
+    Images are paths, Pillow images, arrays (H, W) or (H, W, C), or tensors (C, H, W): uint8, or
+    float in [0, 1]. Targets are lists, or arrays and tensors, with an entry for each image; an
+    image whose entry is None is not labelled. What is in memory is not copied, and is checked at
+    once. The header of each file is read at once, too, and its pixels on access.
 
     In the place of the lists, `images` may be a torch data set, or any sequence, whose samples are
     pairs (image, target) in torchvision's form. The target is the number of a class, a mask (H, W)

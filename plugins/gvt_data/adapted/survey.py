@@ -8,7 +8,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ class Survey:
 
 
 def surveyed(source: Source, indices: Iterable[int], *, maps: bool = True) -> Survey:
-    """Return what is known of samples, each read with random numbers of its own.
+    """Return what is known of samples; each augmented one is read with random numbers of its own.
 
     The state of the generators of torch, NumPy and `random` is restored.
 
@@ -138,7 +138,7 @@ def surveyed(source: Source, indices: Iterable[int], *, maps: bool = True) -> Su
 
 
 def _read_once(survey: Survey, source: Source, index: int, maps: bool) -> Survey:
-    with seeded(derive(0, "survey", index)):
+    with seeded(derive(0, "survey", index)) if source.is_augmented else nullcontext():
         survey.add(source, index, maps=maps)
     return survey
 

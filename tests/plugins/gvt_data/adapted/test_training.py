@@ -69,8 +69,8 @@ def test_three_heads_learn_from_a_data_set_of_torch():
     assert metrics["loss/boxes/classification"] < 0.5
 
 
-@pytest.fixture
-def trained(tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
     """Return a data set, and a run of a classifier on it by `gvt.fit`."""
     images, _, _ = squares(24, 0)
     names = [("red", "green")[number % 2] for number in range(24)]
@@ -81,7 +81,7 @@ def trained(tmp_path):
     head = gvt.create("head", "classifier", data=train, backbone=backbone)
     task = gvt.MultiHead(backbone, {"label": head})
     settings = {"batch_size": 8, "lr": 5e-3, "device": "cpu", "quiet": True, "recipe": "squares"}
-    settings["run"] = {"root": str(tmp_path / "runs")}
+    settings["run"] = {"root": str(tmp_path_factory.mktemp("runs"))}
     run = gvt.fit(task, train, held_out=test, steps=12, **settings)
     return task, train, run, settings
 
@@ -111,3 +111,13 @@ def test_fit_takes_a_data_set_of_torch(tmp_path):
     task = gvt.MultiHead(backbone, {"label": head})
     run = gvt.fit(task, pairs, held_out=pairs, steps=2, batch_size=8, quiet=True, **root)
     assert "held_out/accuracy" in run.metrics
+
+
+def test_held_out_data_has_the_classes_and_the_channels_of_the_training(trained):
+    task, train, _, settings = trained
+    images, _, _ = squares(8, 1)
+    with pytest.raises(gvt.ConfigError, match="its classes are 0, 1, but the networks"):
+        gvt.fit(task, train, held_out=gvt.dataset(images, labels=[0, 1] * 4), steps=1, **settings)
+    grey = gvt.dataset(images[..., 0], labels=["red", "green"] * 4)
+    with pytest.raises(gvt.ConfigError, match=r"or gvt\.dataset with the same channels and size"):
+        gvt.fit(task, train, held_out=grey, steps=1, **settings)
