@@ -12,7 +12,6 @@ from gvt import (
     ConfigError,
     DataInfo,
     Dataset,
-    GvtError,
     Run,
     RunConfig,
     Task,
@@ -108,12 +107,13 @@ def _adapted(data: Any) -> Dataset:
     Raises:
         UsageError: If its form is not known.
     """
-    if hasattr(data, "info") or (hasattr(data, "classes") and hasattr(data, "image_shape")):
+    has_info = isinstance(getattr(data, "info", None), DataInfo)
+    if has_info or (hasattr(data, "classes") and hasattr(data, "image_shape")):
         return data  # type: ignore[no-any-return]
     for _, answer in default_registry().plugins.call("gvt_adapt_data", data=data):
-        if isinstance(answer, GvtError):
+        if isinstance(answer, BaseException):
             raise answer
-        if answer is not None and not isinstance(answer, BaseException):
+        if answer is not None:
             return answer  # type: ignore[no-any-return]
     raise UsageError(
         f"the data is a {type(data).__name__}, which is neither a gvt.Dataset nor of a form that a "
