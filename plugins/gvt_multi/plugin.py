@@ -10,12 +10,19 @@ if TYPE_CHECKING:
     import click
 
 _WEIGHTINGS = {
-    "uncertainty": ("uncertainty:Uncertainty", "Learns a factor of the losses of each head"),
-    "famo": ("famo:FAMO", "Factors of the losses, so that all fall equally fast; cheap"),
-    "pcgrad": ("pcgrad:PCGrad", "Removes from each gradient what conflicts with the others"),
-    "cagrad": ("cagrad:CAGrad", "Near the mean gradient, the step that is best for the worst head"),
-    "nash": ("nash:Nash", "Balances gradients by bargaining, for losses of any scale"),
-    "aligned": ("aligned:Aligned", "Gives the principal components of the gradients equal lengths"),
+    "fixed": ("gvt:Weighting", "Sum of the losses of all heads, with the factors of task.weights"),
+    "uncertainty": ("gvt_multi.uncertainty:Uncertainty", "Learns a factor of each head's losses"),
+    "famo": ("gvt_multi.famo:FAMO", "Factors of the losses, so that all fall equally fast; cheap"),
+    "pcgrad": ("gvt_multi.pcgrad:PCGrad", "Removes from each gradient what conflicts with others"),
+    "cagrad": (
+        "gvt_multi.cagrad:CAGrad",
+        "Near the mean gradient, the best step for the worst head",
+    ),
+    "nash": ("gvt_multi.nash:Nash", "Balances gradients by bargaining, for losses of any scale"),
+    "aligned": (
+        "gvt_multi.aligned:Aligned",
+        "Gives the gradients' principal components equal lengths",
+    ),
 }
 
 
@@ -26,8 +33,8 @@ def gvt_components() -> list[Component]:
     return [
         Component("recipe", "multi.scenes", "gvt_multi:recipes/scenes.yaml", summary=scenes),
         *(
-            Component("weighting", name, f"gvt_multi.{place}", summary=summary)
-            for name, (place, summary) in _WEIGHTINGS.items()
+            Component("weighting", name, target, summary=summary)
+            for name, (target, summary) in _WEIGHTINGS.items()
         ),
     ]
 
