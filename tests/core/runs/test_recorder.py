@@ -49,7 +49,7 @@ def test_a_figure_is_described_where_it_first_occurs(tmp_path):
     ]
 
 
-def test_a_cosine_between_gradients_is_no_loss(tmp_path):
+def test_a_cosine_between_gradients_is_not_a_loss(tmp_path):
     recorder, path = Recorder(RunFolder(tmp_path)), tmp_path / "metrics.jsonl"
     losses = {"cosine/digits/ink": -0.5, "cosine/loss": 1.0, "digits/cosine": 0.5, "cosine": 2.0}
     recorder.losses_read(Run(torch.nn.Module(), 9, 3, 4), [(1, losses)])
