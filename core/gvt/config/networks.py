@@ -37,8 +37,7 @@ def networks_of(kind: str, target: Callable[..., Any]) -> dict[str, str]:
         target: Class or function of the component.
     """
     parameters = signature_of(target)[0] if kind == "task" else {}
-    kinds = {name: _kind(name, p.annotation) for name, p in parameters.items()}
-    return {name: of_network for name, of_network in kinds.items() if of_network}
+    return {n: of for n, p in parameters.items() if (of := _kind(n, p.annotation))}
 
 
 def network_sections(config: RunConfig) -> dict[str, tuple[str, str, ComponentConfig]]:

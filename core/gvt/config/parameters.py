@@ -23,13 +23,9 @@ from gvt.printable import quoted
 from gvt_registry import default_registry, nearest
 
 _SIGNS = {
-    "gt": ">",
-    "ge": ">=",
-    "lt": "<",
-    "le": "<=",
-    "multiple_of": "divisible by",
-    "min_length": "at least",
-}
+    "gt": ">", "ge": ">=", "lt": "<", "le": "<=",
+    "multiple_of": "divisible by", "min_length": "at least",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -332,8 +328,9 @@ def convert(where: str, annotation: Any, value: Any, build: Build = _component) 
         except ValidationError as of_python:
             if problem["type"] == "needs_python_object":
                 problem = of_python.errors(include_url=False)[0]
+        message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
         raise ConfigError(
-            f"{where}: {_message(problem)}, not {quoted(value)}; it takes {_written(annotation)}"
+            f"{where}: {message}, not {quoted(value)}; it takes {_written(annotation)}"
         ) from error
     except TypeError:  # not plain data: an object from code
         return value
@@ -342,11 +339,6 @@ def convert(where: str, annotation: Any, value: Any, build: Build = _component) 
 def waits(value: Any) -> bool:
     """Return whether the value of a parameter contains a component that is not built yet."""
     return any(isinstance(item, Unbuilt) for _, item in items_in("", value))
-
-
-def _message(problem: Mapping[str, Any]) -> str:
-    """Return the message of an error of pydantic without its usual beginnings."""
-    return str(problem["msg"]).removeprefix("Input ").removeprefix("Value error, ")
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -19,7 +19,7 @@ from gvt.config.injected import INJECTED
 from gvt.config.made import CODE
 from gvt.config.named import library, target_of
 from gvt.config.networks import network_sections, networks_of
-from gvt.config.parameters import Parameter, convert, declaring, signature_of, with_components
+from gvt.config.parameters import convert, declaring, signature_of, with_components
 from gvt.config.schema import ComponentConfig, RunConfig
 from gvt.errors import ConfigError, GvtError
 from gvt_registry import default_registry
@@ -168,21 +168,16 @@ def _with(
 
 
 def _defaults(target: Callable[..., Any]) -> dict[str, Any]:
-    """Return the defaults of a constructor that a recipe can give, as plain data."""
-    declared, _ = signature_of(target)
-    return {n: _plain(p.default) for n, p in declared.items() if _can_be_given(p)}
-
-
-def _can_be_given(parameter: Parameter) -> bool:
-    """Return whether the default of a parameter survives JSON and the parameter's type."""
-    if parameter.required:
-        return False
-    try:
-        plain = _plain(parameter.default)
-        value = convert("", parameter.annotation, plain)
-        return bool(plain == (parameter.default if value is plain else _plain(value)))
-    except (TypeError, ValueError, ConfigError):
-        return False
+    """Return the defaults of a constructor that survive JSON and the parameters' types."""
+    defaults: dict[str, Any] = {}
+    for name, parameter in signature_of(target)[0].items():
+        # JSON cannot represent the mark of a required parameter either.
+        with suppress(TypeError, ValueError, ConfigError):
+            plain = _plain(parameter.default)
+            value = convert("", parameter.annotation, plain)
+            if plain == (parameter.default if value is plain else _plain(value)):
+                defaults[name] = plain
+    return defaults
 
 
 def _plain(value: Any) -> Any:

@@ -55,15 +55,12 @@ def by_dotted_name(value: Any) -> Any:
         return value
     values: dict[Any, Any] = {}
     for key, item in value.items():
-        inner = by_dotted_name(item)
-        if isinstance(inner, Mapping):
-            named = {f"{key}.{name}": v for name, v in inner.items()}
-        else:
-            named = {key: inner}
+        named = {key: item}
+        if isinstance(item, Mapping):
+            named = {f"{key}.{name}": inner for name, inner in by_dotted_name(item).items()}
         if duplicates := sorted(map(str, named.keys() & values.keys())):
-            raise ValueError(
-                f"{duplicates[0]} is given twice, with dots and as a mapping; remove one"
-            )
+            first = duplicates[0]
+            raise ValueError(f"{first} is given twice, with dots and as a mapping; remove one")
         values |= named
     return values
 

@@ -77,10 +77,9 @@ def _extended(
 ) -> type[RunConfig]:
     fields: dict[str, Any] = dict.fromkeys(kept, (dict[str, Any] | None, ...))
     for name, model in models:
-        if any(field.is_required() for field in model.model_fields.values()):
-            fields[name] = (model | None, None)
-        else:
-            fields[name] = (model, Field(default_factory=model))
+        needs_values = any(field.is_required() for field in model.model_fields.values())
+        default = (model | None, None) if needs_values else (model, Field(default_factory=model))
+        fields[name] = default
     if not fields:
         return RunConfig
     return create_model("RunConfig", __base__=_WithSections, __module__=__name__, **fields)

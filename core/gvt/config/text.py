@@ -22,7 +22,7 @@ from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.tokens import BlockMappingStartToken, BlockSequenceStartToken, DocumentEndToken
 
 from gvt.errors import ConfigError
-from gvt.files import check_regular
+from gvt.files import open_regular
 from gvt.printable import printable, quoted, shortened
 
 MAX_SIZE = 1 << 20
@@ -124,8 +124,7 @@ def read_yaml(path: Path, where: str) -> str:
         ConfigError: If it cannot be read, is larger than `MAX_SIZE` bytes or is not UTF-8.
     """
     try:
-        check_regular(path)  # reading a pipe may block forever
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_SIZE + 1)
         if len(content) > MAX_SIZE:
             raise ConfigError(f"{where}: is larger than {MAX_SIZE:,} bytes, the largest YAML file")

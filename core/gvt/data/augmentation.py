@@ -41,13 +41,17 @@ class BatchTransform:
     def __init__(self, configs: Sequence[ComponentConfig], dataset: Dataset) -> None:
         info = DataInfo.of(dataset)
         self._transform = build_transforms(WHERE, configs, len(info.classes))
-        self._mixes = self._transform is not None and mixes(self._transform)
-        if self._mixes:
-            _check_same_classes(info)
-        if self._transform is not None:
-            keys = [set(sample.targets) for sample in first_samples(dataset)]
-            anywhere, everywhere = set.union(*keys), set.intersection(*keys)
-            self._check(anywhere, anywhere - everywhere)
+        if self._transform is None:
+            return
+        self._mixes = mixes(self._transform)
+        if self._mixes and len({frozenset(part.classes) for part in info.parts.values()}) > 1:
+            raise ConfigError(  # no head could learn from a mixture of two such parts
+                f"{WHERE}: MixUp and CutMix mix images of all parts of the data, but the classes "
+                f"of {', '.join(map(printable, info.parts))} differ; leave them out"
+            )
+        keys = [set(sample.targets) for sample in first_samples(dataset)]
+        anywhere, everywhere = set.union(*keys), set.intersection(*keys)
+        self._check(anywhere, anywhere - everywhere)
 
     def __call__(self, batch: Batch, place: Place, order: Order) -> Batch:
         """Return a batch with transformed images; its place in the order seeds the transforms."""
@@ -57,13 +61,14 @@ class BatchTransform:
         self._check({*targets.dense, *targets.ragged}, targets.present)
         key = derive(order.seed, "batch", place.epoch, place.number, order.rank)
         with seeded(key, batch.images.device):
-            if not self._mixes:
-                return _with_images(batch, self._transform(batch.images))
-            # Wrapped, since transforms would take a second plain tensor for another image.
-            images, shares = self._transform(tv_tensors.Image(batch.images), targets["class"])
-        dense = {**targets.dense, "class": shares}
-        batch = replace(batch, targets=replace(targets, dense=dense))
-        return _with_images(batch, images.as_subclass(Tensor))
+            if self._mixes:
+                # Wrapped, since transforms would take a second plain tensor for another image.
+                images, shares = self._transform(tv_tensors.Image(batch.images), targets["class"])
+                targets = replace(targets, dense={**targets.dense, "class": shares})
+            else:
+                images = self._transform(batch.images)
+        inputs = {**batch.inputs, "image": images.as_subclass(Tensor)}
+        return replace(batch, inputs=inputs, targets=targets)
 
     def _check(self, keys: Collection[str], partial: Collection[str] = ()) -> None:
         spatial = sorted(key for key in keys if field_of(key).is_spatial)
@@ -79,10 +84,6 @@ class BatchTransform:
             )
 
 
-def _with_images(batch: Batch, images: Tensor) -> Batch:
-    return replace(batch, inputs={**batch.inputs, "image": images})
-
-
 def first_samples(dataset: Dataset) -> list[Sample]:
     """Return the first sample of each part of mixed data, or of a data set without parts."""
     if isinstance(dataset, MixedDataset) and dataset.parts:
@@ -90,16 +91,3 @@ def first_samples(dataset: Dataset) -> list[Sample]:
         return [sample for part in parts if len(part) for sample in first_samples(part)]
     with seeded(0):
         return [dataset[0]]
-
-
-def _check_same_classes(info: DataInfo) -> None:
-    """Check that all parts of mixed data have the same classes.
-
-    Raises:
-        ConfigError: If they differ: no head could learn from a mixture of two parts.
-    """
-    if len({frozenset(part.classes) for part in info.parts.values()}) > 1:
-        raise ConfigError(
-            f"{WHERE}: MixUp and CutMix mix images of all parts of the data, but the classes of "
-            f"{', '.join(map(printable, info.parts))} differ; leave them out"
-        )

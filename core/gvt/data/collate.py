@@ -40,11 +40,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 def _frame(samples: Sequence[Sample]) -> Frame:
     """Return the sizes of the images of samples; none for samples without images."""
-    sizes = tuple(
-        (int(i.shape[-2]), int(i.shape[-1]))
-        for s in samples
-        if (i := s.inputs.get("image")) is not None
-    )
+    images = [image for s in samples if (image := s.inputs.get("image")) is not None]
+    sizes = tuple((int(image.shape[-2]), int(image.shape[-1])) for image in images)
     return Frame(sizes, (max(h for h, _ in sizes), max(w for _, w in sizes))) if sizes else Frame()
 
 

@@ -64,16 +64,9 @@ class Loader:
     ) -> None:
         self._placement, self._world = placement, world or World()
         info = DataInfo.of(dataset)
-        self.order = Order(
-            len(dataset),
-            config.batch_size,
-            train.accumulate,
-            train.seed,
-            config.shuffle,
-            self._world.rank,
-            self._world.size,
-            _weights(info, config),
-        )
+        weights = _weights(info, config)
+        settings = (config.batch_size, train.accumulate, train.seed, config.shuffle)
+        self.order = Order(len(dataset), *settings, self._world.rank, self._world.size, weights)
         self.config = resolved(dataset, config, placement)
         transform = build_transforms("data.transforms", config.transforms)
         self._augmented = BatchTransform(config.batch_transforms, dataset)
@@ -128,11 +121,7 @@ class HeldOut:
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        config: DataConfig,
-        placement: Placement,
-        world: World | None = None,
+        self, dataset: Dataset, config: DataConfig, placement: Placement, world: World | None = None
     ) -> None:
         self._count, self._batch_size = len(dataset), config.batch_size
         self._world = world or World()
