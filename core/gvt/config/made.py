@@ -12,7 +12,7 @@ from typing import Any
 from gvt.config.injected import FACTS, INJECTED
 from gvt.config.named import taking_names
 from gvt.config.networks import networks_of
-from gvt.config.parameters import Parameter, Unbuilt
+from gvt.config.parameters import Parameter, Unbuilt, signature_of
 from gvt.config.paths import items_in
 
 CODE = "(code)"
@@ -54,21 +54,17 @@ def section_of_made(component: Any) -> dict[str, Any]:
 
 
 def remember(
-    component: Any,
-    of: Unbuilt,
-    declared: Mapping[str, Parameter],
-    arguments: Mapping[str, Any],
-    parts: Mapping[str, Any],
+    component: Any, of: Unbuilt, arguments: Mapping[str, Any], parts: Mapping[str, Any]
 ) -> None:
     """Let a component remember how it was made, unless it is an object without attributes.
 
     Args:
         component: The component.
         of: Its kind, name and parameters.
-        declared: The parameters of its constructor.
         arguments: All arguments of the constructor.
         parts: For a task, its networks and heads by their sections of a recipe.
     """
+    declared, _ = signature_of(of.target)
     injected = INJECTED.get(of.kind, frozenset()) | networks_of(of.kind, of.target).keys()
     names = injected & {*FACTS, *INJECTED["dataset"]}
     facts = {n: arguments.get(n, p.default) for n, p in declared.items() if n in names}

@@ -32,11 +32,7 @@ class JointLosses:
     """
 
     def __init__(
-        self,
-        weighting: Weighting,
-        shared: Sequence[nn.Parameter],
-        optimizer: Optimizer,
-        logs: bool,
+        self, weighting: Weighting, shared: Sequence[nn.Parameter], optimizer: Optimizer, logs: bool
     ) -> None:
         self._weighting, self._shared, self._optimizer = weighting, shared, optimizer
         self._logs, self._separates = logs, bool(shared) and (weighting.uses_gradients or logs)
@@ -111,18 +107,16 @@ class JointLosses:
         is_finite, weights = bool(gram.isfinite().all()), gram.new_ones(len(rows))
         present = [number for number, square in enumerate(gram.diagonal()) if square > 0]
         heads = [self._weighting.heads[number] for number in present]
+        of_heads = gram[present][:, present]
         if self._weighting.uses_gradients and is_finite and heads:
-            of_heads = gram[present][:, present]
             weights[present] = self._weighting.weights(heads, of_heads, generator)
         parts = torch.split(weights.to(matrix) @ matrix, [p.numel() for p in self._shared])
         for parameter, part, is_reached in zip(self._shared, parts, reached.tolist(), strict=True):
             if is_reached:  # otherwise an optimiser with weight decay would change it
                 parameter.grad = torch.empty_like(parameter).copy_(part.view(parameter.shape))
-        return (
-            _cosines(heads, gram[present][:, present].to(matrix))
-            if self._logs and is_finite
-            else {}
-        )
+        if not (self._logs and is_finite):
+            return {}
+        return _cosines(heads, of_heads.to(matrix))
 
 
 def _cosines(heads: Sequence[str], gram: Tensor) -> dict[str, Tensor]:

@@ -84,7 +84,7 @@ def built(section: str, of: Unbuilt, facts: Mapping[str, Any], own: Mapping[str,
     parts = {section_of(n): arguments[n] for n in networks if arguments.get(n) is not None}
     if of.kind == "task":
         parts |= {f"heads.{name}": head for name, head in arguments.get("heads", {}).items()}
-    remember(component, of, declared, arguments, parts)
+    remember(component, of, arguments, parts)
     return component
 
 

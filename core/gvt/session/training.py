@@ -128,20 +128,17 @@ def _build(
     """Return the trainer, the document of its checkpoints, and the first lines of the display."""
     before = DataInfo.from_document(state[0]["data"]) if state else None
     splits = {} if given is None else given.splits
-    if "train" in splits:
-        dataset = splits["train"]
-    else:
+    dataset = splits.get("train")
+    if dataset is None:
         dataset = open_dataset(config, "train", before.reader if before else None)
     info = DataInfo.of(dataset, config.data.range)
     if before is not None:
         info.check_same(before)
     if processes.is_first:
         warn_of_absent_classes(info)
-    if given is None:
-        seed_everything(derive(config.train.seed, "networks"))
-        task = build_task(config, info, state[0]["components"] if state else None)
-    else:
-        task = given.task
+    seed_everything(derive(config.train.seed, "networks"))
+    components = state[0]["components"] if state else None
+    task = given.task if given else build_task(config, info, components)
     check_lessons(task, info)
     notes = [*given.notes] if given else []
     notes += [] if state or config.init_from is None else _initialise(task, config.init_from)
