@@ -88,13 +88,12 @@ def _pairs(
 
 
 def _step_ratios(rows: Mapping[str, Any], seeds: Mapping[str, Numbers]) -> list[float]:
-    """Return the duration of a step as a multiple of the slowest one alone, for each seed."""
+    """Return the duration of a step as a multiple of the slowest one alone of the same seed."""
     singles = [row["seeds"] for name, row in rows.items() if _is_alone(name)]
-    if not all(seed in single for single in singles for seed in seeds):
-        return []
     return [
         numbers["step_seconds"] / max(single[seed]["step_seconds"] for single in singles)
         for seed, numbers in seeds.items()
+        if singles and all(seed in single for single in singles)
     ]
 
 

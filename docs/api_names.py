@@ -15,13 +15,13 @@ KIT = "For a plugin's tests"
 
 SECTIONS = {
     "Running, and what was run": (
-        *("session.api", "session.opened", "session.saved", "session.judging", "session.additions"),
-        *("loop.evaluation", "gvt_predict"),
+        *("session.api", "session.opened", "session.saved", "session.judging", "gvt_code"),
+        *("loop.evaluation", "gvt_predict", "gvt_report", "gvt_multi"),
     ),
     "Interfaces": ("interfaces", "heads", "vision.layers", "deprecation"),
-    "Data": ("batch", "data", "data_info", "vision.pictures"),
+    "Data": ("batch", "data", "data_info", "vision.pictures", "gvt_data"),
     "The loop, in code": ("loop", "device", "runs.display", "seeding"),
-    "Configuration": ("config", "session.build"),
+    "Configuration": ("config", "session.component"),
     "Errors": ("errors",),
     KIT: (),
 }

@@ -4,6 +4,7 @@
     gvt run segment.membrane data.root=MEMBRANE
     gvt run detect.bccd_fast data.root=BCCD train.epochs=8 data.size=[240,320]  # and the weights
     gvt import ... -o lite0.safetensors     # see docs/transfer.md
+    python examples/mix_heads.py
     python docs/make_images.py runs lite0.safetensors coffee.png
 
 Data roots are those that the runs were trained with. Images are small, so that the page loads fast.
@@ -38,6 +39,8 @@ def main(arguments: list[str]) -> None:
     side = (0, 0, whole.width // 2, whole.height // 2)
     scaled(painted.crop(side)).save(IMAGES / "segment_membrane_small.jpg", quality=85)
     detected(runs).save(IMAGES / "detect_bccd.jpg", quality=85)
+    with Image.open("predictions/scene_overlay.png") as overlay:
+        overlay.convert("RGB").quantize(128).save(IMAGES / "mix_heads.png", optimize=True)
 
 
 def generated(runs: Path) -> Image.Image:

@@ -51,7 +51,7 @@ def describe(task: Task, info: DataInfo) -> tuple[dict[str, Any], dict[str, str]
 
 def undescribed(place: str, reason: str) -> str:
     """Return what it means that no recipe describes a part, as one line."""
-    return f"{place}: no recipe describes it, since {reason}: gvt.load needs task=..., built again"
+    return f"{place}: no recipe describes it, since {reason}; to load it, gvt.load needs task=..."
 
 
 def _parts(task: Task) -> Mapping[str, nn.Module]:
@@ -89,7 +89,8 @@ def _reason(
     """Return why no recipe describes a part; empty if one does."""
     made = made_of(part)
     if section["name"] == CODE and made is None:
-        return "neither gvt.create nor a recipe built it, or its weighting"
+        what = "its weighting" if type(part) is MultiHead else "it"
+        return f"neither gvt.create nor a recipe built {what}"
     if section["name"] == CODE:
         return "a parameter is not plain data"
     if made is None:

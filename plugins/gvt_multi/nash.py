@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -50,7 +52,7 @@ def bargained(cosines: Tensor) -> Tensor:
     for _ in range(STEPS):
         gradient = matrix @ solution - 1 / solution
         step = torch.linalg.solve(matrix + torch.diag(solution**-2), gradient)
-        decrement = float(gradient @ step) ** 0.5
+        decrement = math.sqrt(max(float(gradient @ step), 0.0))
         solution = solution - (step if decrement < 0.25 else step / (1 + decrement))
         if decrement < 1e-8:
             break

@@ -54,8 +54,7 @@ class Resident:
 
     def batches(self, keys: Keys) -> Iterator[Batch]:
         """Yield the batches of these keys, on the device."""
-        for epoch, indices in keys:
-            yield self.batch(epoch, indices)
+        return itertools.starmap(self.batch, keys)
 
     def batch(self, epoch: int, indices: Tensor) -> Batch:
         """Return the batch of these indices, on the device; it is the same in each epoch."""
@@ -105,7 +104,7 @@ class Streamed:
         Raises:
             GvtError: If a sample cannot be read.
         """
-        return self._moved(_collate_or_error([self._samples[epoch, i] for i in indices.tolist()]))
+        return self._moved(self._samples[[(epoch, index) for index in indices.tolist()]])
 
     def _moved(self, batch: Batch | GvtError) -> Batch:
         if isinstance(batch, GvtError):
@@ -123,9 +122,9 @@ class Streamed:
             return iter(
                 DataLoader(
                     self._samples,
-                    batch_sampler=batches,
+                    batch_size=None,  # an item is a batch already
+                    sampler=batches,
                     num_workers=self._workers,
-                    collate_fn=_collate_or_error,
                     # Without a generator, `iter` draws from the default one.
                     generator=torch.Generator().manual_seed(0),
                     pin_memory=self._placement.device.type == "cuda",
@@ -150,20 +149,17 @@ class _LazyRecords(Sequence[Record]):
         return self._dataset.record(int(indices))
 
 
-class _SeededSamples(TorchDataset[Sample | GvtError]):
-    """Samples by (epoch, index), each with its own random state."""
+class _SeededSamples(TorchDataset[Batch | GvtError]):
+    """Batches by the (epoch, index) of each sample, which has its own random state."""
 
     def __init__(self, dataset: Dataset, transform: Callable[..., Any] | None, seed: int) -> None:
         self._dataset, self._stages, self._seed = dataset, stages_of(transform), seed
 
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, key: Any) -> Sample | GvtError:
-        """Return a sample, or its error: one raised in a worker would arrive as a traceback."""
-        epoch, index = key
+    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> Batch | GvtError:
+        """Return a batch, or its error: one raised in a worker would arrive as a traceback."""
+        last = len(self._stages) - 1
         try:
-            return self._read(len(self._stages) - 1, index, epoch, index)
+            return collate([self._read(last, index, epoch, index) for epoch, index in keys])
         except GvtError as error:
             return error
 
@@ -177,7 +173,7 @@ class _SeededSamples(TorchDataset[Sample | GvtError]):
         numbers = itertools.count(stage - 1, max(len(self._stages) - 1, 1))
 
         def another() -> Sample:
-            index = int(torch.randint(len(self), ()))
+            index = int(torch.randint(len(self._dataset), ()))
             return self._read(stage - 1, index, *place, next(numbers))
 
         try:
@@ -189,16 +185,6 @@ class _SeededSamples(TorchDataset[Sample | GvtError]):
         except Exception as error:
             line = " ".join(f"sample {index}: {type(error).__name__}: {error}".split())
             raise DataError(line, details=traceback.format_exc()) from error
-
-
-def _collate_or_error(samples: Sequence[Sample | GvtError]) -> Batch | GvtError:
-    errors = [s for s in samples if isinstance(s, GvtError)]
-    if errors:
-        return errors[0]
-    try:
-        return collate([s for s in samples if isinstance(s, Sample)])
-    except GvtError as error:
-        return error
 
 
 @cache  # once in a process

@@ -147,7 +147,7 @@ class MultiHead(Task):
         features = self._features(batch)
         for name, rows, samples, targets in self._lessons(batch, features, step):
             outputs = self._output(name, rows, samples)
-            step.tie(nn.ModuleList([self.branches[name], self.heads[name]]), outputs)
+            step.tie(self.heads[name], outputs)
             if targets is not None:
                 losses |= self._losses(name, outputs, targets)
         return losses

@@ -97,7 +97,8 @@ class Display(Listener):
         self._read_at, self._read_step = now, run.step
         by_name: dict[str, list[float]] = defaultdict(list)
         for name, loss in (item for _, losses in rows for item in losses.items()):
-            by_name[name].append(loss)
+            if not name.startswith("cosine/"):  # which the report plots
+                by_name[name].append(loss)
         means = "  ".join(f"{n} {sum(v) / len(v):.4f}" for n, v in by_name.items())
         if self._progress is not None:
             self._progress.update(self._bar, speed=f"{speed:,.0f} samples/s")

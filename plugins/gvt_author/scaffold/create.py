@@ -56,6 +56,11 @@ _KINDS = {
     "metric": _Kind(
         "The accuracy of the worst class", "Digit classifier, measured on its worst class"
     ),
+    "weighting": _Kind(
+        "Makes the gradients of the heads more equal in length",
+        "Class and pixels of digits, by two heads in balance",
+        data="scenes",
+    ),
     "network": _Kind("Convolutions that estimate the noise in images", "Digits without noise"),
     "optimizer": _Kind("Lion: steps of equal size", "Digit classifier by Lion", has_test=False),
     "schedule": _Kind(

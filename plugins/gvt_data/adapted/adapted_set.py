@@ -285,7 +285,7 @@ def _classes(
         names, first = first_of_objects(survey.places, names, first, is_whole=is_whole)
     pixels = {0, 1} if survey.is_black_and_white else {*survey.pixels} - {IGNORED}
     if background and pixels:
-        pixels.remove(max(pixels))
+        pixels = {max(pixels) - 1}
     table = class_table({*(labels or ()), *survey.places, *pixels}, names, first or 0)
     for label, place in survey.places.items():
         table.index(label, place)

@@ -124,6 +124,33 @@ class Maps(gvt.Backbone):
         fine = self.fine[0](images)
         return {"fine": fine, "coarse": self.coarse(fine)}
 
+    def split(self, stage):
+        assert stage == "fine"
+        return Fine(self.fine), Coarse(self.coarse)
+
+
+class Fine(gvt.Backbone):
+    """The fine map of `Maps`."""
+
+    def __init__(self, fine):
+        super().__init__()
+        self.feature_info = {"fine": MAPS["fine"]}
+        self.fine = fine
+
+    def forward(self, images):
+        return {"fine": self.fine[0](images)}
+
+
+class Coarse(nn.Module):
+    """What follows the fine map in `Maps`."""
+
+    def __init__(self, coarse):
+        super().__init__()
+        self.coarse = coarse
+
+    def forward(self, maps):
+        return {**maps, "coarse": self.coarse(maps["fine"])}
+
 
 class Side(gvt.Head):
     """A classifier of the images with one of two targets, on one of the maps."""
@@ -262,6 +289,16 @@ def heads_whose_targets_one_process_has(processes, folder):
     """Every batch has the targets of one head in each process."""
     check_equal(processes, folder, sides, adam(), held_out=7)
     check_equal(processes, folder / "every", sides, adam(), held_out=7, accumulate=2)
+
+
+def heads_with_layers_of_their_own(processes, folder):
+    """Every batch has the targets of one head in each process, and the heads share some layers."""
+
+    def build():
+        heads = {"left": Side("left", "coarse"), "right": Side("right", "coarse")}
+        return gvt.MultiHead(Maps(), heads, share="fine")
+
+    check_equal(processes, folder, build, adam(), held_out=7)
 
 
 def uneven_held_out_batches(processes, folder):

@@ -67,6 +67,43 @@ def test_two_processes_equal_one_with_twice_the_batch(recipe, tmp_path):
         assert accuracy == pytest.approx(alone.metrics["test/accuracy"], abs=2e-3)
 
 
+HEADS = """
+task: {{name: heads, weights: {{b: 3}}, weighting: {{name: {weighting}, cosines_every: 2}}}}
+data: {{name: mnist}}
+backbone: {{name: small_cnn, widths: [4, 8]}}
+heads: {{a: {{name: classifier, hidden: [8]}}, b: {{name: classifier}}}}
+optimizers: {{model: {{name: SGD, lr: 0.1}}}}
+train: {{steps: 6, log_every: 1}}
+"""
+
+
+def losses(folder):
+    """Return the rows of the log with losses."""
+    rows = [json.loads(row) for row in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{n: v for n, v in row.items() if n.startswith("train/")} for row in rows[:6]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weighting", ["pcgrad", "famo"])
+@pytest.mark.usefixtures("undrawn_processes")
+def test_heads_are_weighted_as_in_one_process_with_twice_the_batch(weighting, tmp_path):
+    recipe = tmp_path / "heads.yaml"
+    recipe.write_text(HEADS.format(weighting=weighting))
+    done = torchrun("run", recipe, *SMALL, "data.batch_size=16", f"run.root={tmp_path}/two")
+    assert done.returncode == 0, done.stderr
+    root = f"run.root={tmp_path}/one"
+    alone = gvt.run(recipe, *SMALL, "data.batch_size=32", root, quiet=True)
+    halves = ["data.batch_size=16", "train.accumulate=2"]
+    small = gvt.run(recipe, *SMALL, *halves, root, quiet=True)
+    (folder,) = (tmp_path / "two").glob("*/*")
+    for other in (folder / "checkpoints" / "last.safetensors", small.checkpoint):
+        assert_close(alone.checkpoint, other)
+    rows = losses(alone.folder)
+    assert [("train/cosine/a/b" in row) for row in rows] == [True, False] * 3
+    for row, other in zip(rows, losses(folder), strict=True):
+        assert row == pytest.approx(other, rel=1e-3, abs=1e-4)
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_accumulation_is_the_large_batch(recipe, tmp_path):
     overrides = [*SMALL, *TASKS[recipe], f"run.root={tmp_path}"]

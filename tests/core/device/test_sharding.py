@@ -27,6 +27,7 @@ SHARDED = (
     "a_network_that_shards_itself",
     "phases_that_share_a_graph",
     "heads_whose_targets_one_process_has",
+    "heads_with_layers_of_their_own",
     "uneven_held_out_batches",
     "pictures_are_drawn_by_all_and_shown_by_the_first",
     "a_penalty_on_a_sharded_network_is_an_error",

@@ -5,8 +5,6 @@ import re
 import sys
 import threading
 import time
-from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -20,7 +18,6 @@ from gvt.loop.figures import Figure
 from gvt.loop.listener import Run
 from gvt.runs import display
 from gvt.runs.folder import RunFolder
-from gvt.session.training import _resume_command
 
 SMALL = ("data.batch_size=16", "data.classes=[5,8]", "data.holdout=50", "evaluate.final=null")
 
@@ -146,13 +143,6 @@ def test_a_run_shows_how_it_ended_its_metrics_and_its_report(tmp_path):
     assert f'href="{tmp_path}/a%20%3Cb%3E/1/report.html"' in markup
     assert "<td>val/&lt;i&gt;</td><td>0.25</td>" in markup
     assert "<td>val/b</td><td>1e-07</td>" in markup
-
-
-@pytest.mark.usefixtures("outputs")
-def test_a_run_is_resumed_by_a_call():
-    command = partial(_resume_command, None, 1, Path("runs/it's/1"))
-    assert command() == """gvt.resume("runs/it's/1")"""
-    assert command("train.steps=9") == """gvt.resume("runs/it's/1", 'train.steps=9')"""
 
 
 @pytest.fixture

@@ -19,6 +19,9 @@ from gvt_registry import KINDS as COMPONENT_KINDS
 
 ROOT = Path(__file__).parents[4]
 
+DATA = {"dataset": "shapes", "weighting": "scenes"}
+"""The data of the recipes of some kinds; for the others it is mnist."""
+
 # Run in an interpreter of its own, once for all kinds, since importing torch takes seconds.
 ALL_TESTS = """
 import contextlib, io, json, os, sys
@@ -80,7 +83,7 @@ def test_there_is_one_for_every_kind_of_component():
 def test_a_new_plugin_is_complete_short_and_clean(kind, tmp_path, project_rules):
     folder = create("gvt-blur", kind, tmp_path)
     assert folder == tmp_path / "gvt-blur"
-    data = "shapes" if kind == "dataset" else "mnist"
+    data = DATA.get(kind, "mnist")
     module = set() if kind == "recipe" else {f"gvt_blur/{kind}.py"}
     written = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert written == module | {
@@ -126,7 +129,7 @@ def test_all_kinds_are_listed_and_their_tests_pass_as_they_come(tmp_path):
     for kind in KINDS:
         _, text = outcomes[f"gvt-blur-{kind}"]
         assert re.search(rf"PASSED tests/test_{kind}\.py::", text)
-        recipe = f"recipe:blur_{kind}.{'shapes' if kind == 'dataset' else 'mnist'}"
+        recipe = f"recipe:blur_{kind}.{DATA.get(kind, 'mnist')}"
         assert f"PASSED tests/test_conformance.py::test_conformance[{recipe}-runs]" in text
 
 
