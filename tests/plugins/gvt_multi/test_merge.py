@@ -242,3 +242,42 @@ def test_the_merged_task_gets_another_head_and_is_saved(single, batch, tmp_path)
     loaded = gvt.load(tmp_path / "more.safetensors")
     assert list(loaded.heads) == ["label", "ink", "more"]
     check_as_alone(loaded, batch, {name: (single[name], name) for name in ("label", "ink")})
+
+
+class Brightness(gvt.Head):
+    """A head that no plugin offers."""
+
+    needs = predicts = ("class",)
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(9.0))
+
+    def forward(self, features, batch):
+        return batch.images.mean(dim=(1, 2, 3)) * self.scale
+
+    def tensors(self, outputs):
+        return {"class": outputs.long()}
+
+
+@pytest.mark.filterwarnings("ignore:heads.mine. no recipe describes it")
+def test_a_head_that_was_built_in_code(single, batch, tmp_path):
+    def built():
+        task = gvt.load(single["label"])
+        task.add_head("mine", Brightness())
+        task.remove_head("label")
+        return task
+
+    path, out = gvt.save(built(), tmp_path / "mine.safetensors"), tmp_path / "merged.safetensors"
+    gvt.merge([single["ink"], gvt.open(path, task=built())], out)
+    with pytest.raises(gvt.UsageError, match=r"heads\.mine: was built in code"):
+        gvt.load(out)
+    task = gvt.merge([single["ink"], gvt.open(path, task=built())])
+    with torch.no_grad():
+        task.heads["mine"].scale.zero_()
+    loaded = gvt.load(out, task=task)
+    alone = predictions(built(), batch)
+    assert any(prediction["mine"]["class"] > 0 for prediction in alone)
+    for one, other in zip(alone, predictions(loaded, batch), strict=True):
+        assert torch.equal(one["mine"]["class"], other["mine"]["class"])
+    check_as_alone(loaded, batch, {"ink": (single["ink"], "ink")})

@@ -100,6 +100,17 @@ def test_readers_are_compared_by_key(single, edited):
     assert gvt.merge([one, again]).origin["data"]["reader"] == READER
 
 
+def test_settings_of_predictions_that_differ_are_named(single, edited):
+    one = edited(single["label"], changing(config__predict={"flips": True}))
+    two = edited(single["ink"], changing(config__predict={"flips": False}))
+    with pytest.warns(UserWarning, match="^predict.flips: True in .*, and False in ") as warned:
+        task = gvt.merge([one, two])
+    assert [str(warning.message).rpartition("; ")[2] for warning in warned] == [
+        "the merged checkpoint has the former"
+    ]
+    assert task.origin["config"]["predict"]["flips"] is True
+
+
 def test_weights_that_a_backbone_began_with_may_be_elsewhere(single, edited):
     def pretrained(file):
         backbone = {"name": "fpn", "channels": 4, "backbone": {"name": "timm", "weights": file}}
