@@ -3,19 +3,21 @@
 A file that is written is at every moment absent, the old one, or the new one. Symbolic links at
 its path are not followed, since an unpacked folder may contain links to any place: a link is
 replaced or refused, and its target is unchanged. Pipes and devices are not opened for reading,
-since they may block forever.
+since they may block forever. A line that was cut off does not damage the next one.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedRandom, BufferedReader, FileIO
 from pathlib import Path
+from typing import Any
 
 __all__ = ["attempting", "check_regular", "create", "make_folder_inside", "replacing", "save_files"]
 
@@ -116,6 +118,27 @@ def open_to_append(path: Path) -> FileIO:
         raise _link_error(path)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _WRITING
     return FileIO(os.open(path, flags, 0o666), "a+")
+
+
+def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Append each mapping as a line of JSON, on a new line if the last one was cut off.
+
+    A line is cut off if the process is killed, or the disk is full.
+
+    Raises:
+        OSError: If it cannot be written, or the path is a symbolic link. Its `filename` is the
+            path.
+    """
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    try:
+        with open_to_append(path) as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                content = content if file.read(1) == b"\n" else b"\n" + content
+            while content:  # a disk may take a part, and then be full
+                content = content[file.write(content) :]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def make_folder(path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt.checkpoint.bounded import check_cost, check_length, parse, shortened
+from gvt.checkpoint.model import check_document, missing_section
 from gvt.errors import CheckpointError
 from gvt.files import open_regular
 
@@ -126,8 +127,6 @@ def check_writable(document: Mapping[str, Any], tensors: TensorTable) -> None:
         ValueError: If it does not fit the schema, or JSON cannot represent it.
         TypeError: If it is not plain data.
     """
-    from gvt.checkpoint.model import check_document
-
     check_document(parse(_text(document)), tensors)
 
 
@@ -138,8 +137,6 @@ def open_checked(path: Path, *, of_run: bool = False) -> Iterator[tuple[Buffered
     Raises:
         CheckpointError: As `read_header`, and if reading fails inside the context.
     """
-    from gvt.checkpoint.model import check_document, missing_section  # pydantic, when needed
-
     try:
         with open_regular(path) as file:
             try:

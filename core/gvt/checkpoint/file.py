@@ -8,11 +8,9 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
-from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,10 +59,7 @@ def save(path: Path | None, tensors: Mapping[str, Tensor], document: Mapping[str
 
 
 def write(
-    path: Path,
-    table: TensorTable,
-    produce: Callable[[str], Tensor],
-    document: Mapping[str, Any],
+    path: Path, table: TensorTable, produce: Callable[[str], Tensor], document: Mapping[str, Any]
 ) -> None:
     """Write a checkpoint whose tensors are produced one at a time, each once.
 
@@ -81,7 +76,7 @@ def write(
     """
     document = {**document, "format": FORMAT_VERSION, "gvt": version("gvt")}
     digest = hashlib.sha256()
-    with _replacing(path) as file:
+    with explained_errors(path), replacing(path) as file:
         try:
             check_writable(document, table)
             file.write(header_bytes(document, table))
@@ -130,13 +125,11 @@ def load(path: Path, *, of_run: bool = False) -> tuple[dict[str, Any], dict[str,
     document = dict(header.document)
     for alias, name in document.pop("aliases", {}).items():
         tensors[alias] = tensors[name]
-    return _renamed(document, tensors)
+    return document, _renamed(document, tensors)
 
 
-def _renamed(
-    document: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return a document and tensors by the names that they have today.
+def _renamed(document: Mapping[str, Any], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint by the names that they have today.
 
     Logarithms of variances belonged to the task `heads`, and belong to its weighting.
     """
@@ -144,20 +137,19 @@ def _renamed(
     task = config.get("task") if isinstance(config, dict) else None
     if isinstance(task, dict) and task.get("name") == "heads":
         before = re.compile(r"^(task|ema|optimizer/[^/]+)/(log_variances\.)")
-        tensors = {before.sub(r"\1/weighting.\2", n): t for n, t in tensors.items()}
-    return document, tensors
+        return {before.sub(r"\1/weighting.\2", n): t for n, t in tensors.items()}
+    return tensors
 
 
 def copy(source: Path, target: Path) -> None:
     """Copy a checkpoint. At every moment `target` is absent, the old file, or the new one."""
-    with _replacing(target) as file, open_regular(source) as content:
+    with explained_errors(target), replacing(target) as file, open_regular(source) as content:
         shutil.copyfileobj(content, file, 1 << 20)
 
 
 def _data(tensor: Tensor) -> memoryview:
     """Return the memory of a contiguous tensor on the CPU."""
-    data: np.ndarray[Any, np.dtype[np.uint8]] = tensor.reshape(-1).view(torch.uint8).numpy()
-    return data.data
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
 def _split_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -179,19 +171,20 @@ def _split_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], di
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BufferedRandom]:
+def explained_errors(path: Path) -> Iterator[None]:
+    """Raise a CheckpointError instead of an OSError inside, for writing at a path."""
     try:
-        with replacing(path) as file:
-            yield file
+        yield
     except NotSyncedError as error:
         raise CheckpointError(
             f"{path}: written, but its folder could not be synced to the disk: {error.strerror}; "
             "after a power failure the previous file may be back"
         ) from error
     except OSError as error:
-        reason = error.strerror or str(error)
+        where = "" if error.filename in (None, str(path)) else f"{error.filename}: "
         raise CheckpointError(
-            f"{path}: cannot be written: {reason}; the previous checkpoint, if any, is unchanged"
+            f"{path}: cannot be written: {where}{error.strerror or error}; the previous "
+            "checkpoint, if any, is unchanged"
         ) from error
 
 

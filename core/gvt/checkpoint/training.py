@@ -87,13 +87,9 @@ class CheckpointFolder:
         """
         document, tensors = state
         step = document["training"]["step"]
-        try:
+        with file.explained_errors(self.folder):
             make_folder(self.folder)
             remove_unfinished(self.folder)
-        except OSError as error:
-            raise CheckpointError(
-                f"{error.filename or self.folder}: cannot be written: {error.strerror}"
-            ) from error
         numbered = self.folder / f"step_{step:08d}.safetensors"
         # `last` is written last, since its document names the best one, which has to exist.
         paths = [self.folder / "best.safetensors"] if is_best else []

@@ -1,6 +1,6 @@
 """Public names of `gvt.cli`, each with its module; imported when first used."""
 
-from .evaluation import show_evaluation as show_evaluation
+from .commands import show_evaluation as show_evaluation
 from .extension import Extension as Extension
 from .listing import aligned as aligned
 from .options import (

@@ -42,31 +42,21 @@ class ExtendedCommand(click.Command):
                 if option.name is not None and option.name not in names:
                     added.setdefault(option.name, (option, extension))
         self._callbacks = {name: extension for name, (_, extension) in added.items()}
-        options = [option for option, _ in added.values()]
-        shared = [p for p in command.params if not p.expose_value]  # --plugin and --debug
-        self.params = [p for p in command.params if p.expose_value] + options + shared
+        self.params = [*command.params, *(option for option, _ in added.values())]
+        self.params.sort(key=lambda p: not p.expose_value)  # --plugin and --debug are the last
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the extension of the first option that is used, or else the command."""
         for name, extension in self._callbacks.items():
             if ctx.get_parameter_source(name) not in (None, ParameterSource.DEFAULT):
-                assert extension.callback is not None
                 names = [p.name for p in extension.params if p.name and p.expose_value]
-                return ctx.invoke(extension.callback, **{name: ctx.params[name] for name in names})
+                return ctx.invoke(extension, **{name: ctx.params[name] for name in names})
         ctx.params = {n: v for n, v in ctx.params.items() if n not in self._callbacks}
         return super().invoke(ctx)
 
 
-def extend(
-    command: click.Command | None, commands: Sequence[click.Command]
-) -> click.Command | None:
-    """Return a command with the options of its extensions; a group, or None, unchanged.
-
-    Args:
-        command: The command.
-        commands: Commands and extensions of plugins that have its name.
-    """
-    extensions = [extension for extension in commands if isinstance(extension, Extension)]
+def extend(command: click.Command | None, extensions: Sequence[Extension]) -> click.Command | None:
+    """Return a command with the options of its extensions; a group, or None, unchanged."""
     if command is None or isinstance(command, click.Group) or not extensions:
         return command
     return ExtendedCommand(command, extensions)

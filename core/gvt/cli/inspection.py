@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gvt.checkpoint.document import check_data, read_header
+from gvt.checkpoint.model import missing_section
 from gvt.cli.listing import aligned
 
 
@@ -17,8 +18,6 @@ def inspection(path: Path) -> str:
     Raises:
         CheckpointError: If it is missing, damaged, or of a newer format.
     """
-    from gvt.checkpoint.model import missing_section  # pydantic, when needed
-
     header = read_header(path)
     document = header.document
     parts = "header and tensors" if check_data(path) else "header (format 1 has no data hash)"

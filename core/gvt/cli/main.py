@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 import warnings
-from functools import cache
+from functools import cache, partial
 from typing import Any, NoReturn
 
 import click
@@ -60,7 +60,7 @@ class Commands(click.Group):
             offers: list[Offer] = [] if command is None else [(command, None)]
             offers += [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
             command = merge(offers, f"{ctx.command_path} {name}")
-        return extend(command, [extension for extension, _ in of_plugins])
+        return extend(command, [c for c, _ in of_plugins if isinstance(c, Extension)])
 
 
 @click.group(
@@ -89,8 +89,10 @@ for command in (*COMMANDS, plugin_commands):
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    print_once = cache(_print_warning)
-    warnings.showwarning = lambda message, *_, **__: print_once(" ".join(str(message).split()))
+    print_once = cache(partial(emit, err=True))
+    warnings.showwarning = lambda message, *_, **__: print_once(
+        f"warning: {' '.join(str(message).split())}"
+    )
     with screens() as output:
         code = _exit_code(sys.argv[1:])
         output.flush()  # it may still hold what plugins have printed
@@ -147,11 +149,6 @@ def _usage(error: click.ClickException, arguments: list[str]) -> int:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else "gvt"
     return _print_line(f"error: {' '.join(message.split())} See '{command} --help'.", 2)
-
-
-def _print_warning(text: str) -> None:
-    """Print a warning on one line of standard error."""
-    emit(f"warning: {text}", err=True)
 
 
 def _print_line(line: str, code: int) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import TypeVar
+from itertools import chain
+from typing import Any, TypeVar
 
 import click
 
@@ -18,9 +18,6 @@ T = TypeVar("T")
 Offer = tuple[click.Command, Plugin | None]
 """A command and the plugin that offers it; None for gvt itself."""
 
-GroupOffer = tuple[click.Group, Plugin | None]
-"""A group of commands and the plugin that offers it; None for gvt itself."""
-
 
 class MergedGroup(click.Group):
     """Several groups of one name as one: help and options of the first, commands of all.
@@ -29,27 +26,20 @@ class MergedGroup(click.Group):
     lazily.
     """
 
-    def __init__(self, groups: Sequence[GroupOffer]) -> None:
+    def __init__(self, groups: Sequence[tuple[click.Group, Plugin | None]]) -> None:
         vars(self).update(vars(groups[0][0]))
         self._groups = groups
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, those of the first group first."""
-        names = [
-            name
-            for group, plugin in self._groups
-            for name in _answer(plugin, partial(group.list_commands, ctx)) or ()
-        ]
-        return list(dict.fromkeys(names))
+        names = (_answer(plugin, group.list_commands, ctx) or () for group, plugin in self._groups)
+        return list(dict.fromkeys(chain.from_iterable(names)))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return the command of a name, None if no group has it."""
-        commands = [
-            (command, plugin)
-            for group, plugin in self._groups
-            if (command := _answer(plugin, partial(group.get_command, ctx, name)))
-        ]
-        return merge(commands, f"{ctx.command_path} {name}")
+        answers = [(_answer(p, group.get_command, ctx, name), p) for group, p in self._groups]
+        offers = [(command, plugin) for command, plugin in answers if command]
+        return merge(offers, f"{ctx.command_path} {name}")
 
 
 def commands_of_plugins() -> list[Offer]:
@@ -63,7 +53,7 @@ def commands_of_plugins() -> list[Offer]:
         if isinstance(answer, BaseException):
             continue  # the registry has recorded it
         offers: Iterable[object] = [answer] if isinstance(answer, click.Command) else answer or ()
-        candidates: list[object] | None = _answer(plugin, partial(list, offers))
+        candidates: list[object] | None = _answer(plugin, list, offers)
         for command in candidates or ():
             if isinstance(command, click.Command) and command.name:
                 commands.append((command, plugin))
@@ -85,22 +75,18 @@ def merge(offers: Sequence[Offer], path: str) -> click.Command | None:
     if not offers:
         return None
     first, owner = offers[0]
-    groups: list[GroupOffer] = []
+    groups: list[tuple[click.Group, Plugin | None]] = []
     for command, plugin in offers:
         if isinstance(first, click.Group) and isinstance(command, click.Group):
             groups.append((command, plugin))
         elif command is not first and plugin is not None:
-            _warn_of_conflict(path, owner, plugin)
+            text = (
+                f"command {path!r} is offered by {_label(owner)} and by {_label(plugin)}; the "
+                f"first is used; block the other with {BLOCK_VARIABLE}={plugin.name}"
+            )
+            plugin.warn(text)
+            warnings.warn(text, stacklevel=2)
     return MergedGroup(groups) if len(groups) > 1 else first
-
-
-def _warn_of_conflict(path: str, owner: Plugin | None, other: Plugin) -> None:
-    text = (
-        f"command {path!r} is offered by {_label(owner)} and by {_label(other)}; the first is "
-        f"used; block the other with {BLOCK_VARIABLE}={other.name}"
-    )
-    other.warn(text)
-    warnings.warn(text, stacklevel=2)
 
 
 def _label(plugin: Plugin | None) -> str:
@@ -112,10 +98,10 @@ def is_own(plugin: Plugin | None) -> bool:
     return plugin is None or plugin.distribution == OWN_DISTRIBUTION
 
 
-def _answer(plugin: Plugin | None, call: Callable[[], T]) -> T | None:
+def _answer(plugin: Plugin | None, call: Callable[..., T], *arguments: Any) -> T | None:
     """Return the result of calling a plugin's code, or None with a warning if it raises."""
     try:
-        return call()
+        return call(*arguments)
     except (Exception, SystemExit) as error:
         if plugin is None:
             raise

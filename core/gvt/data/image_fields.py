@@ -24,11 +24,20 @@ _GREY = 128
 """Value of the lines between the images of a sheet."""
 
 
-class Image(Field):
+class _Planes(Field):
+    """Values of pixels in several planes, (M, H, W); 0 outside the canvas."""
+
+    is_spatial = True
+
+    def to_original(self, value: Any, record: Record) -> Any:
+        """Return the values at the nearest pixels."""
+        return maps_to_original(value, record, outside=0)
+
+
+class Image(_Planes):
     """Images (C, H, W), uint8 or float in [0, 1], padded with zeros at the right and the bottom."""
 
     is_dense = True
-    is_spatial = True
     varying: ClassVar[Mapping[int, str]] = {2: "height", 3: "width"}
 
     def collate(self, values: Sequence[Any], frame: Frame, records: Sequence[Record]) -> Tensor:
@@ -56,10 +65,6 @@ class Image(Field):
     def wrapped(self, value: Any, size: tuple[int, int]) -> Any:
         """Return the image as `tv_tensors.Image`."""
         return tv_tensors.Image(value)
-
-    def to_original(self, value: Any, record: Record) -> Any:
-        """Return the image at the nearest pixels; 0 outside the canvas."""
-        return maps_to_original(value, record, outside=0)
 
     def files(self, value: Any, **about: Any) -> list[tuple[str, bytes]]:
         """Return images in [0, 1] as one sheet; a single image without a frame.
@@ -114,10 +119,8 @@ class Semantic(Class):
         return maps_to_original(value[None], record, outside=IGNORED)[0]
 
 
-class Masks(Field):
+class Masks(_Planes):
     """The masks of objects, (M, H, W) bool or uint8."""
-
-    is_spatial = True
 
     def collate(self, values: Sequence[Any], frame: Frame, records: Sequence[Record]) -> Any:
         """Return the masks of each sample, padded to the canvas."""
@@ -126,10 +129,6 @@ class Masks(Field):
     def wrapped(self, value: Any, size: tuple[int, int]) -> Any:
         """Return the masks as `tv_tensors.Mask`."""
         return tv_tensors.Mask(value)
-
-    def to_original(self, value: Any, record: Record) -> Any:
-        """Return the masks at the nearest pixels; 0 outside the canvas."""
-        return maps_to_original(value, record, outside=0)
 
 
 class Boxes(Field):

@@ -23,11 +23,9 @@ def of_objects(targets: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the targets with one row for each box: `boxes`, `labels`, `masks` and others."""
     if "boxes" not in targets:
         return {}
-    count = len(targets["boxes"])
-    tensors = {
-        k: v for k, v in targets.items() if isinstance(v, Tensor) and not field_of(k).is_dense
-    }
-    return {key: value for key, value in tensors.items() if value.ndim > 0 and len(value) == count}
+    rows = targets["boxes"].shape[:1]
+    tensors = {k: v for k, v in targets.items() if isinstance(v, Tensor) and v.shape[:1] == rows}
+    return {key: value for key, value in tensors.items() if not field_of(key).is_dense}
 
 
 def picked(targets: Mapping[str, Any], keep: Tensor) -> dict[str, Any]:

@@ -133,7 +133,12 @@ def _built(
                 # Masks are filled with 0, and everything else like images.
                 value = checked.get("fill", takes["fill"].default)
                 checked["fill"] = {tv_tensors.Mask: 0, "others": value or 0}
-            part = _terminating(construct(place, target, {**checked, **injected}))
+            part = construct(place, target, {**checked, **injected})
+            if isinstance(part, v2.RandomIoUCrop) and max(part.options, default=0) < 1:
+                raise ValueError(  # it would search endlessly
+                    f"sampler_options {part.options}: add 1 or more, which leaves an image "
+                    "unchanged, since no crop of an image without objects meets the others"
+                )
             if mixes(part) if where == SAMPLES else getattr(part, "composes", False):
                 right = "data.batch_transforms" if where == SAMPLES else SAMPLES
                 raise ValueError(f"it can only be in the list {right}; move it there")
@@ -141,20 +146,6 @@ def _built(
         except ValueError as error:
             raise ConfigError(f"{place}: {name}: {error}") from error
     return parts
-
-
-def _terminating(transform: Any) -> Any:
-    """Return a transform, after checking that it terminates for every image.
-
-    Raises:
-        ValueError: If it would search for a crop endlessly in an image without objects.
-    """
-    if isinstance(transform, v2.RandomIoUCrop) and max(transform.options, default=0) < 1:
-        raise ValueError(
-            f"sampler_options {transform.options}: add 1 or more, which leaves an image unchanged, "
-            "since no crop of an image without objects meets the others"
-        )
-    return transform
 
 
 def _configs(where: str, values: Any) -> list[ComponentConfig]:

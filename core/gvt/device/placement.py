@@ -96,16 +96,12 @@ class Placement:
     def autocast(self, precision: str | None = None) -> AbstractContextManager[Any]:
         """Return the autocast context of a phase; `precision` overrides that of the run."""
         dtype = _DTYPES[precision or self.precision]
-        if dtype == torch.float32:
-            return torch.autocast(self.device.type, enabled=False)
-        return torch.autocast(self.device.type, dtype)
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     def eager(self, wanted: bool) -> AbstractContextManager[Any]:
         """Return a context in which compiled networks run uncompiled if `wanted` is true."""
-        if wanted and self.compile:
-            stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-            return stance
-        return nullcontext()
+        is_needed = wanted and self.compile
+        return torch.compiler.set_stance("force_eager") if is_needed else nullcontext()
 
     def free_bytes(self) -> int | None:
         """Return the free memory of the device in bytes, None if it is unknown."""

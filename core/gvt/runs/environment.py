@@ -17,9 +17,7 @@ from gvt_registry import Offer, Plugin, Plugins
 LIBRARIES = ("gvt", "torch", "torchvision", "torchmetrics", "safetensors", "numpy")
 
 CONSEQUENCES = {
-    "device": "results may differ in the last bits",
-    "threads": "results may differ in the last bits",
-    "versions": "results may differ in the last bits",
+    **dict.fromkeys(("device", "threads", "versions"), "results may differ in the last bits"),
     "processes": "a step now takes another number of samples",
 }
 
@@ -71,12 +69,9 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for name, consequence in CONSEQUENCES.items()
         if then.get(name) != now[name]
     ]
-    before, after = (
-        {name: _described(identity) for name, identity in env.get("plugins", {}).items()}
-        for env in (then, now)
-    )
+    before, after = then.get("plugins", {}), now["plugins"]
     for name in sorted({*before, *after}):
-        was, now_is = (plugins.get(name, "not there") for plugins in (before, after))
+        was, now_is = (_described(plugins.get(name, "not there")) for plugins in (before, after))
         if was != now_is:
             lines.append(f"plugin {name}: was {was}, now {now_is}; results may differ")
     return lines
@@ -90,7 +85,7 @@ def _identity(plugin: Plugin) -> dict[str, Any]:
 
 def _described(identity: Mapping[str, Any] | str) -> str:
     """Return the version of a plugin as text; the path of its file is not part of it."""
-    if isinstance(identity, str):  # in older runs
+    if isinstance(identity, str):  # in older runs, or if it is not there
         return identity
     if "sha256" in identity:
         return f"a file with SHA-256 {str(identity['sha256'])[:12]}"

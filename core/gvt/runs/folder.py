@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,10 @@ class RunFolder:
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         for number in range(1, 10_000):
             path = parent / (stamp if number == 1 else f"{stamp}_{number}")
-            try:
+            with suppress(FileExistsError):
                 path.mkdir()
-            except FileExistsError:
-                continue
-            sync_folder(parent)
-            return cls(path)
+                sync_folder(parent)
+                return cls(path)
         raise UsageError(f"{parent}: ten thousand runs began this second")
 
     @classmethod
@@ -82,10 +81,9 @@ class RunFolder:
     def newest(cls, root: Path, recipe: str | None = None) -> RunFolder | None:
         """Return the run that was last started or resumed, of one recipe or of any; or None."""
         recipes = "*" if recipe is None else _portable(recipe)
-        configs = list(root.glob(f"{recipes}/*/config.yaml"))
-        if not configs:
-            return None
-        return cls(max(configs, key=lambda path: path.stat().st_mtime_ns).parent)
+        configs = root.glob(f"{recipes}/*/config.yaml")
+        newest = max(configs, key=lambda path: path.stat().st_mtime_ns, default=None)
+        return None if newest is None else cls(newest.parent)
 
     def describe(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Write the configuration and the environment of the run."""

@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gvt.files import attempting
+from gvt.files import append_lines, attempting
 from gvt.loop.evaluation import Evaluation
 from gvt.loop.figures import Figure, to_document
 from gvt.loop.listener import Listener, Rows, Run
 from gvt.runs.evaluations import save_evaluation
 from gvt.runs.folder import RunFolder
-from gvt.runs.lines import append_lines
 
 
 class Recorder(Listener):

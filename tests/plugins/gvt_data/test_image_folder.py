@@ -236,7 +236,10 @@ def test_gan_folder_runs(folder, tmp_path, classes):
     [
         (lambda folder: noise(folder / "cat" / "new.png", 20, 20), r"\d+ samples, and it was \d+"),
         (lambda folder: (folder / "cat").rename(folder / "lynx"), "without cat and with lynx"),
-        (lambda folder: (folder / "cat/01.png").rename(folder / "cat/99.png"), "its files or samples are other ones"),
+        (
+            lambda folder: (folder / "cat/01.png").rename(folder / "cat/99.png"),
+            "its files or samples are other ones",
+        ),
     ],
 )
 def test_a_run_goes_on_with_the_same_pictures_only(folder, tmp_path, change, said):
