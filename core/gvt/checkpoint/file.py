@@ -154,7 +154,6 @@ def _data(tensor: Tensor) -> memoryview:
 
 def _split_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return tensors of distinct memory, and further names with the name of the same tensor."""
-    unique: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
     names: dict[Any, str] = {}
     for name, tensor in tensors.items():
@@ -162,12 +161,10 @@ def _split_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], di
         # Not `data_ptr`, which is 0 in a process whose part is empty.
         start = (part.untyped_storage().data_ptr(), part.storage_offset())
         memory = (start, tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
-        if start[0] and memory in names:
-            aliases[name] = names[memory]
-        else:
-            names[memory] = name
-            unique[name] = tensor
-    return unique, aliases
+        first = names.setdefault(memory, name) if start[0] else name
+        if first != name:
+            aliases[name] = first
+    return {n: t for n, t in tensors.items() if n not in aliases}, aliases
 
 
 @contextmanager

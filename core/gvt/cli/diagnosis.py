@@ -27,13 +27,12 @@ def diagnosis() -> str:
     registry = default_registry()
     registry.offers()  # finds the plugins whose hooks fail
     settings = settings_file()
-    free = shutil.disk_usage(".").free
     rows = [
         ("python", f"{sys.version.split()[0]} on {platform.platform()}"),
         *library_versions().items(),
         *(("device", device.name_of(torch.device(name))) for name in device.available()),
         ("auto", device.Placement.resolve().describe()),
-        ("disk free", f"{free / 1e9:.1f} GB here"),
+        ("disk free", f"{shutil.disk_usage('.').free / 1e9:.1f} GB here"),
         *((name, os.environ.get(name, "not set")) for name in VARIABLES),
         ("settings", f"{settings}{'' if settings.exists() else ', does not exist'}"),
     ]

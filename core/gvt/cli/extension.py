@@ -53,10 +53,3 @@ class ExtendedCommand(click.Command):
                 return ctx.invoke(extension, **{name: ctx.params[name] for name in names})
         ctx.params = {n: v for n, v in ctx.params.items() if n not in self._callbacks}
         return super().invoke(ctx)
-
-
-def extend(command: click.Command | None, extensions: Sequence[Extension]) -> click.Command | None:
-    """Return a command with the options of its extensions; a group, or None, unchanged."""
-    if command is None or isinstance(command, click.Group) or not extensions:
-        return command
-    return ExtendedCommand(command, extensions)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from gvt.cli.commands import COMMANDS
-from gvt.cli.extension import Extension, extend
+from gvt.cli.extension import ExtendedCommand, Extension
 from gvt.cli.offered import Offer, commands_of_plugins, is_own, merge
 from gvt.cli.options import apply_plugin_options, common_options
 from gvt.cli.plugins import plugin as plugin_commands
@@ -60,7 +60,10 @@ class Commands(click.Group):
             offers: list[Offer] = [] if command is None else [(command, None)]
             offers += [offer for offer in of_plugins if not isinstance(offer[0], Extension)]
             command = merge(offers, f"{ctx.command_path} {name}")
-        return extend(command, [c for c, _ in of_plugins if isinstance(c, Extension)])
+        extensions = [c for c, _ in of_plugins if isinstance(c, Extension)]
+        if command is None or isinstance(command, click.Group) or not extensions:
+            return command
+        return ExtendedCommand(command, extensions)
 
 
 @click.group(

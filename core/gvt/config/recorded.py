@@ -27,16 +27,19 @@ from gvt_registry import default_registry
 _NOT_OF_DATA = ("dataset", "optimizer", "schedule", "transform")
 """Kinds that do not get what follows from the data, such as `image_shape`."""
 
+Part = tuple[str, str, ComponentConfig]
+"""The section, kind and configuration of a component."""
+
 Defaults = Callable[[Callable[..., Any]], Mapping[str, Any]]
 """Returns values for parameters of a class or function that a configuration lacks."""
 
 
-def sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
+def sections(config: RunConfig) -> list[Part]:
     """Return the section, kind and configuration of each component that a recipe describes."""
     return [section for section in all_sections(config) if section[2].name != CODE]
 
 
-def all_sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
+def all_sections(config: RunConfig) -> list[Part]:
     """Return the section, kind and configuration of each component of a run."""
     return [
         ("task", "task", config.task),
@@ -46,12 +49,12 @@ def all_sections(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
     ]
 
 
-def of_training(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
+def of_training(config: RunConfig) -> list[Part]:
     """Return the section, kind and configuration of what only training needs from plugins.
 
     These are optimisers, schedules and transforms, without those of torch and torchvision.
     """
-    parts: list[tuple[str, str, ComponentConfig]] = []
+    parts: list[Part] = []
     for key, optimizer in config.optimizers.items():
         parts.append((f"optimizers.{key}", "optimizer", optimizer))
         if optimizer.schedule is not None:
@@ -61,9 +64,7 @@ def of_training(config: RunConfig) -> list[tuple[str, str, ComponentConfig]]:
     return [part for part in parts if part[2].name not in library(part[1])]
 
 
-def _transforms(
-    section: str, configs: Sequence[ComponentConfig]
-) -> Iterator[tuple[str, str, ComponentConfig]]:
+def _transforms(section: str, configs: Sequence[ComponentConfig]) -> Iterator[Part]:
     """Yield transforms, and those in a `RandomApply` or another one that takes `transforms`."""
     for number, config in enumerate(configs):
         place = f"{section}.{number}"

@@ -82,10 +82,8 @@ class Loader:
         batches = self._source.batches((place.epoch, place.indices) for place in ahead)
         placed = zip(batches, current, strict=False)
         while True:
-            yield [
-                self._augmented(batch, place, self.order)
-                for batch, place in itertools.islice(placed, self.order.accumulate)
-            ]
+            group = itertools.islice(placed, self.order.accumulate)
+            yield [self._augmented(batch, place, self.order) for batch, place in group]
 
     def held_out(self, dataset: Dataset, batch_size: int | None = None) -> Iterator[Batch]:
         """Yield batches of every sample of a held-out data set, in order, without augmentation.
@@ -96,11 +94,10 @@ class Loader:
             dataset: The held-out data.
             batch_size: Samples of a batch; by default that of training.
         """
-        if id(dataset) not in self._held_out:
-            self._held_out[id(dataset)] = HeldOut(
-                dataset, self.config, self._placement, self._world
-            )
-        return self._held_out[id(dataset)].batches(batch_size)
+        key = id(dataset)
+        if key not in self._held_out:
+            self._held_out[key] = HeldOut(dataset, self.config, self._placement, self._world)
+        return self._held_out[key].batches(batch_size)
 
     def first(self, count: int) -> Batch:
         """Return the first samples of the first epoch with their augmentation, as a batch."""

@@ -12,14 +12,13 @@ Every method of `World` that exchanges data has to be called by all processes, i
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import chain, product, repeat
+from itertools import chain, count, product, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -42,7 +41,7 @@ GRACE_SECONDS = 5.0
 _CONNECTION_PHRASES = ("gloo", "NCCL", "by peer", "imed out", "timeout", "onnection")
 T = TypeVar("T")
 
-_counter = itertools.count()
+_counter = count()
 _stores: list[Store] = []
 
 
@@ -117,8 +116,8 @@ class World:
             dist.all_reduce(counts)
             dist.all_reduce(flat)
         means = torch.split(flat, [p.numel() for p in whole])
-        for parameter, mean, count in zip(whole, means, counts.tolist(), strict=True):
-            if count:
+        for parameter, mean, owners in zip(whole, means, counts.tolist(), strict=True):
+            if owners:
                 if parameter.grad is None:
                     parameter.grad = torch.empty_like(parameter)
                 parameter.grad.copy_(mean.view(parameter.shape)).div_(self.size)

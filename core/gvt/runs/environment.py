@@ -50,11 +50,8 @@ def environment(
 def taking_part(plugins: Plugins, offers: Iterable[Offer]) -> dict[str, dict[str, Any]]:
     """Return the identity of each plugin that offers a used component, or has run hooks."""
     offering = {offer.plugin for offer in offers}
-    return {
-        plugin.name: _identity(plugin)
-        for plugin in plugins
-        if plugin.name in offering or plugins.follows_runs(plugin)
-    }
+    used = (p for p in plugins if p.name in offering or plugins.follows_runs(p))
+    return {plugin.name: _identity(plugin) for plugin in used}
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
