@@ -225,6 +225,57 @@ def test_what_was_changed_after_it_was_built_is_code(fit):
     assert gvt.open(run.folder, task=task).config.heads["label"].name == CODE
 
 
+def other_layer(task, train):
+    task.heads["label"].layers[2] = nn.Tanh()
+
+
+def other_setting(task, train):
+    task.backbone.stages.stage1[1].eps = 0.1
+
+
+def shared_head(task, train):
+    task.add_head("again", task.heads["label"])
+
+
+def other_backbone(task, train):
+    task.backbone = gvt.create("backbone", "unet_encoder", data=train, width=4, depth=2)
+
+
+def other_vocabulary(task, train):
+    names = tuple("0123456789")
+    task.vocabularies["label"] = gvt.Vocabulary("part", names, tuple(range(10)), 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (other_layer, "heads.label: .*since it was changed after it had been built"),
+        (other_setting, "backbone: .*since it was changed after it had been built"),
+        (shared_head, "heads.again: .*since it shares weights with heads.label"),
+        (other_backbone, "backbone: .*since another part has taken its place"),
+        (other_vocabulary, "heads.label: .*since the data has no part 'part'"),
+    ],
+)
+def test_what_a_recipe_would_build_in_another_way_is_code(change, message, tmp_path):
+    train = scenes()
+    task = described(train)
+    change(task, train)
+    with pytest.warns(UserWarning, match=message):
+        gvt.save(task, tmp_path / "task.safetensors", data=train)
+
+
+def test_a_network_that_was_replaced_is_code(tmp_path):
+    train = gvt.create("dataset", "mnist", split="train")
+    networks = {
+        kind: gvt.create(kind, "textbook_mlp", data=train)
+        for kind in ("generator", "discriminator")
+    }
+    task = gvt.create("task", "gan", data=train, **networks)
+    task.generator = gvt.create("generator", "textbook_mlp", data=train)
+    with pytest.warns(UserWarning, match="generator: .*since another part has taken its place"):
+        gvt.save(task, tmp_path / "task.safetensors", data=train)
+
+
 def test_a_part_for_other_classes_is_code(fit, tmp_path):
     train = scenes()
     backbone = gvt.create("backbone", "unet_encoder", data=train, width=4, depth=2)
