@@ -7,9 +7,19 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from gvt import DataInfo, MultiHead, Task, Weighting, create
-from gvt.config import CODE, NETWORKS, built_for, made_of, same_facts, section_of_made
+from gvt.config import (
+    CODE,
+    NETWORKS,
+    HeadConfig,
+    built_for,
+    made_of,
+    same_facts,
+    section_of_made,
+)
+from gvt.session import vocabulary_of
 
 
 def describe(task: Task, info: DataInfo) -> tuple[dict[str, Any], dict[str, str]]:
@@ -31,14 +41,20 @@ def describe(task: Task, info: DataInfo) -> tuple[dict[str, Any], dict[str, str]
     feature_info = getattr(parts.get("backbone"), "feature_info", None)
     reasons: dict[str, str] = {}
     sections: dict[str, Any] = {"heads": {}, "networks": {}}
+    misplaced = _misplaced(task, parts)
     for place, part in {"task": task, **parts}.items():
         group, _, name = place.partition(".")
         section = _task_section(task) if part is task else section_of_made(part)
         facts = {**info.injected, "feature_info": feature_info}
         words = vocabularies.get(name)
-        if words is not None:
+        if words is not None and words.part in info.parts:
             facts |= info.parts[words.part].injected_classes
-        if reason := _reason(place, part, section, facts):
+            learner = HeadConfig(name=section["name"], learns_from=words.part)
+            if words != vocabulary_of(learner, info):
+                misplaced[place] = "its vocabulary is not that of a part of the data"
+        elif words is not None:
+            misplaced[place] = f"the data has no part {words.part!r}, which its vocabulary names"
+        if reason := misplaced.get(place) or _reason(place, part, section, facts):
             section, reasons[place] = {"name": CODE}, reason
         if words is not None:
             section["learns_from"] = words.part
@@ -63,6 +79,21 @@ def _parts(task: Task) -> Mapping[str, nn.Module]:
     if made is not None:
         return made.parts
     return {n: part for n in NETWORKS if isinstance(part := getattr(task, n, None), nn.Module)}
+
+
+def _misplaced(task: Task, parts: Mapping[str, nn.Module]) -> dict[str, str]:
+    """Return why some parts, which may be described each, are no description of the task."""
+    reasons: dict[str, str] = {}
+    owners: dict[int, str] = {}
+    for place, part in parts.items():
+        current = task.backbone if part is getattr(task, "whole", None) else part
+        splits = isinstance(task, MultiHead) and task.share is not None
+        if not splits and (current is not part or all(part is not m for m in task.modules())):
+            reasons[place] = "another part has taken its place in the task"
+        for tensor in part.state_dict(keep_vars=True).values():
+            if (owner := owners.setdefault(id(tensor), place)) != place:
+                reasons[place] = f"it shares weights with {owner}"
+    return reasons
 
 
 def _task_section(task: Task) -> dict[str, Any]:
@@ -103,8 +134,20 @@ def _reason(
     values = {name: facts[name] for name in made.facts if name in facts}
     with built_for(checkpoint=True), torch.random.fork_rng(devices=[]):
         again = create(made.kind, made.name, **made.parameters, **values)
-    return "" if _shapes(again) == _shapes(part) else "it was changed after it had been built"
+    return "" if _layout(again) == _layout(part) else "it was changed after it had been built"
 
 
-def _shapes(module: nn.Module) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in module.state_dict().items()}
+def _layout(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the shape and the first name of each tensor, and the class of each layer.
+
+    The settings that a layer of torch prints, such as its stride, belong to its class.
+    """
+    first: dict[int, str] = {}
+    tensors = module.state_dict(keep_vars=True).items()
+    shapes = {name: (tensor.shape, first.setdefault(id(tensor), name)) for name, tensor in tensors}
+    classes = {}
+    for name, layer in module.named_modules():
+        # A sharded layer has a class of its own, whose bases are FSDPModule and the layer's.
+        kind = type(layer).__mro__[2 if isinstance(layer, FSDPModule) else 0]
+        classes[name] = kind, layer.extra_repr() if kind.__module__.startswith("torch.nn.") else ""
+    return shapes, classes

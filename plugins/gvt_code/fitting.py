@@ -25,7 +25,7 @@ from gvt.session import Given, PathLike, check_classes, find_run, locked
 from gvt.session import train as train_given
 from gvt_registry import default_registry
 
-from .recipe import recipe_of
+from .recipe import check_settings, recipe_of
 
 
 def fit(
@@ -53,13 +53,14 @@ def fit(
             torch that returns an image and its target.
         overrides: Overrides `dotted.path=value`, such as `train.clip_norm=1`.
         held_out: Data to evaluate on, in the same form; or several by the names of their splits.
+            The first one is evaluated during the run, and `evaluate={"final": NAME}` at its end.
         steps: Number of iterations.
         epochs: Number of passes over the data; either this or `steps` is required.
         batch_size: Samples of one micro-batch in one process.
         lr: Learning rate of every optimiser; AdamW by default.
         resume: Whether to continue the newest run of this name, if there is one; or the folder of
-            the run to continue. It goes on from its last checkpoint, and not from the task's
-            weights.
+            the run to continue, or a checkpoint in it. It continues from this checkpoint, by
+            default the last one, and not from the task's weights.
         quiet: Whether to show nothing.
         sections: Sections of a recipe by name, as mappings or objects: `recipe="mix"` is the name
             of the run, `train=gvt.TrainConfig(...)`, `optimizers={"model": {...}}`,
@@ -69,13 +70,16 @@ def fit(
         The run, with `task`, `metrics`, `folder` and `checkpoint`.
 
     Raises:
-        UsageError: If the data is of an unknown form, or there is no run to resume.
+        UsageError: If the data is of an unknown form, a setting is that of the task or of the
+            data, held-out data is not evaluated, or there is no run to resume.
         ConfigError: If a setting is wrong, or differs from that of the run to resume.
         Interrupted: If the run was interrupted; it is saved.
         GvtError: If the run failed; the message gives the reason.
     """
+    further = _plain(sections)
+    check_settings(further, overrides)
     splits = {"train": _adapted(train), **_held_out(held_out)}
-    further, data = _plain(sections), _data_section(splits)
+    data = _data_section(splits)
     made = made_of(task)
     data_range = made.facts.get("data_range") if made else None
     further["data"] = {"range": data_range, **further.get("data", {})}
@@ -86,11 +90,12 @@ def fit(
     settings = {"steps": steps, "epochs": epochs, "batch_size": batch_size, "lr": lr}
     recipe, notes = recipe_of(task, info, data, further, settings)
     config, given = compose(recipe, overrides), Given(task, splits, notes)
+    _check_splits(splits, config)
     with world() as processes:  # the folder is the same in all, before one of them makes another
-        folder = processes.gather(_folder(resume, config))[0]
+        folder, checkpoint = processes.gather(_folder(resume or False, config))[0]
     if folder is None:
         return train_given(config, given, quiet=quiet)
-    with locked(folder) as state:
+    with locked(folder, checkpoint) as state:
         return train_given(config, given, folder=folder, state=state, quiet=quiet)
 
 
@@ -126,6 +131,9 @@ def _held_out(data: Any) -> dict[str, Dataset]:
     if data is None:
         return {}
     if isinstance(data, Mapping):
+        for name in data:
+            if not isinstance(name, str) or name in ("", "train") or "/" in name:
+                raise UsageError(f"held_out: a split cannot be called {name!r}; rename it")
         return {name: _adapted(split) for name, split in data.items()}
     made = made_of(dataset := _adapted(data))
     split = made.facts.get("split") if made else None
@@ -157,9 +165,34 @@ def _check_alike(splits: Mapping[str, Dataset], info: DataInfo) -> None:
             )
 
 
-def _folder(resume: PathLike | bool, config: RunConfig) -> RunFolder | None:
-    """Return the folder of the run to continue, or None to start one."""
-    if not isinstance(resume, bool):
-        return find_run(resume)
-    folder = RunFolder.newest(Path(expanded("run.root", config.run.root)), config.recipe)
-    return folder if resume else None
+def _check_splits(splits: Mapping[str, Dataset], config: RunConfig) -> None:
+    """Check that the run evaluates the held-out data, and no split of data that it cannot open.
+
+    Raises:
+        UsageError: If it does not.
+    """
+    evaluated = [n for n in (config.evaluate.split, config.evaluate.final) if n is not None]
+    for name in splits.keys() - {"train", *evaluated}:
+        raise UsageError(
+            f"held_out: {name} is not evaluated; name it in evaluate={{'split': ..., 'final': ...}}"
+        )
+    for name in evaluated:
+        if config.data.name == CODE and name not in splits:
+            raise UsageError(f"evaluate: there is no split {name!r}; give it as held_out")
+
+
+def _folder(resume: PathLike | bool, config: RunConfig) -> tuple[RunFolder | None, Path | None]:
+    """Return the folder of the run to continue, and a checkpoint in it that was asked for.
+
+    Without a folder, a run is started.
+
+    Raises:
+        UsageError: If `resume` is neither a run folder nor a checkpoint in one.
+    """
+    if isinstance(resume, bool):
+        root = Path(expanded("run.root", config.run.root))
+        return RunFolder.newest(root, config.recipe) if resume else None, None
+    run, path = find_run(resume), Path(resume)
+    if not run.config.is_file():
+        raise UsageError(f"resume: {str(path)!r} is neither a run folder nor a checkpoint in one")
+    return run, path if path.is_file() else None

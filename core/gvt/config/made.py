@@ -41,7 +41,7 @@ class Made:
 
 def made_of(component: Any) -> Made | None:
     """Return how a component was made; None if neither `gvt.create` nor a recipe built it."""
-    made = getattr(component, "gvt_made", None)
+    made = getattr(component, "__dict__", {}).get("gvt_made")  # not of what it wraps
     return made if isinstance(made, Made) else None
 
 

@@ -225,6 +225,57 @@ def test_what_was_changed_after_it_was_built_is_code(fit):
     assert gvt.open(run.folder, task=task).config.heads["label"].name == CODE
 
 
+def other_layer(task, train):
+    task.heads["label"].layers[2] = nn.Tanh()
+
+
+def other_setting(task, train):
+    task.backbone.stages.stage1[1].eps = 0.1
+
+
+def shared_head(task, train):
+    task.add_head("again", task.heads["label"])
+
+
+def other_backbone(task, train):
+    task.backbone = gvt.create("backbone", "unet_encoder", data=train, width=4, depth=2)
+
+
+def other_vocabulary(task, train):
+    names = tuple("0123456789")
+    task.vocabularies["label"] = gvt.Vocabulary("part", names, tuple(range(10)), 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (other_layer, "heads.label: .*since it was changed after it had been built"),
+        (other_setting, "backbone: .*since it was changed after it had been built"),
+        (shared_head, "heads.again: .*since it shares weights with heads.label"),
+        (other_backbone, "backbone: .*since another part has taken its place"),
+        (other_vocabulary, "heads.label: .*since the data has no part 'part'"),
+    ],
+)
+def test_what_a_recipe_would_build_in_another_way_is_code(change, message, tmp_path):
+    train = scenes()
+    task = described(train)
+    change(task, train)
+    with pytest.warns(UserWarning, match=message):
+        gvt.save(task, tmp_path / "task.safetensors", data=train)
+
+
+def test_a_network_that_was_replaced_is_code(tmp_path):
+    train = gvt.create("dataset", "mnist", split="train")
+    networks = {
+        kind: gvt.create(kind, "textbook_mlp", data=train)
+        for kind in ("generator", "discriminator")
+    }
+    task = gvt.create("task", "gan", data=train, **networks)
+    task.generator = gvt.create("generator", "textbook_mlp", data=train)
+    with pytest.warns(UserWarning, match="generator: .*since another part has taken its place"):
+        gvt.save(task, tmp_path / "task.safetensors", data=train)
+
+
 def test_a_part_for_other_classes_is_code(fit, tmp_path):
     train = scenes()
     backbone = gvt.create("backbone", "unet_encoder", data=train, width=4, depth=2)
@@ -285,6 +336,14 @@ def test_held_out_data_has_to_be_like_that_of_the_training(fit):
         ({"trian": {}}, "trian: unknown key; did you mean 'train'"),
         ({"train": {"step": 1}}, "train.step: unknown key"),
         ({"optimizers": {"modle": {"name": "AdamW"}}}, "optimizers.modle"),
+        ({"optimizers": {"model": "AdamW"}}, "optimizers.model: should be a mapping, not 'AdamW'"),
+        ({"train": 5}, "train: should be a mapping, not 5"),
+        ({"data": {"count": 5}}, "data.count: is that of the data; build the data set with it"),
+        ({"data": {"suffle": False}}, "data.suffle: is that of the data.*did you mean 'shuffle'"),
+        ({"held_out": {"train": None}}, "held_out: a split cannot be called 'train'"),
+        ({"held_out": {"a/b": None}}, "held_out: a split cannot be called 'a/b'"),
+        ({"evaluate": {"split": "none"}}, "evaluate.split: scenes has no split 'none'"),
+        ({"resume": "nothing"}, "resume: 'nothing' is neither a run folder nor a checkpoint in"),
     ],
 )
 def test_wrong_settings_are_one_line(settings, message, fit, tmp_path):
@@ -294,10 +353,75 @@ def test_wrong_settings_are_one_line(settings, message, fit, tmp_path):
     assert not (tmp_path / "mix").exists()
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("heads.label.hidden=[16]", "heads: is that of the task"),
+        ("task.weights.pixels=7", "task: is that of the task"),
+        ("networks.backbone.width=8", "networks: is that of the task"),
+        ("data.count=48", "data.count: is that of the data"),
+        ("data.range=[0,1]", "data.range: the task is built for it"),
+    ],
+)
+def test_an_override_cannot_change_what_was_built_in_code(override, message, fit):
+    train = scenes()
+    with pytest.raises(gvt.UsageError, match=message):
+        fit(described(train), train, override)
+
+
+def test_held_out_data_that_would_not_be_evaluated_is_refused(fit):
+    train, splits = scenes(), {"val": scenes("test"), "test": scenes("test", held_out=6)}
+    with pytest.raises(gvt.UsageError, match="held_out: test is not evaluated; name it in"):
+        fit(described(train), train, held_out=splits)
+    run = fit(described(train), train, held_out=splits, evaluate={"final": "test"})
+    assert run.metrics.keys() >= {"val/pixels/mean_iou", "test/pixels/mean_iou"}
+    with pytest.raises(gvt.UsageError, match="evaluate: there is no split 'other'"):
+        fit(in_code(), train, held_out={"val": splits["val"]}, evaluate={"final": "other"})
+
+
+def test_a_run_continues_from_the_checkpoint_that_is_given(fit, same_tensors):
+    train, settings = scenes(), {"train": {"checkpoint_every": 1, "keep": 9}}
+    run = fit(described(train), train, **settings)
+    last = run.checkpoint.read_bytes()
+    numbered = run.checkpoint.with_name("step_00000002.safetensors")
+    again = fit(described(train, seed=1), train, resume=numbered, **settings)
+    assert '"event": "resumed", "step": 2' in (run.folder / "metrics.jsonl").read_text()
+    assert again.folder == run.folder
+    (run.folder / "first.safetensors").write_bytes(last)
+    same_tensors(again.checkpoint, run.folder / "first.safetensors")
+    with pytest.raises(gvt.UsageError, match="neither a run folder nor a checkpoint in one"):
+        fit(described(train), train, resume=run.folder.parent)
+
+
+def test_data_that_wraps_other_data_is_code(fit):
+    class Reversed:
+        """Samples of another data set in reverse order, with all its attributes."""
+
+        def __init__(self, data):
+            self._data = data
+
+        def __getattr__(self, name):
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return getattr(self._data, name)
+
+        def __len__(self):
+            return len(self._data)
+
+        def __getitem__(self, index):
+            return self._data[len(self) - 1 - index]
+
+    train = scenes()
+    run = fit(described(train), Reversed(train), steps=1)
+    assert gvt.open(run.folder).config.data.name == CODE
+
+
 def test_data_of_an_unknown_form_is_refused(fit):
     train = scenes()
     with pytest.raises(gvt.UsageError, match="a int, which is neither"):
         fit(described(train), 7)
+    with pytest.raises(gvt.UsageError, match=r"the task is a Linear, which is not a gvt\.Task"):
+        fit(nn.Linear(2, 2), train)
 
 
 SCRIPT = """
