@@ -22,9 +22,7 @@ from gvt.errors import ConfigError
 from gvt_registry import AmbiguousComponent, UnknownComponent, default_registry, nearest
 from gvt_registry.choice import BLOCK_VARIABLE
 
-_TYPES = (
-    "Loss", "Metric", "Weighting", "Generator", "Discriminator", "Backbone", "Head", "Dataset",
-)  # fmt: skip
+TYPES = ("Loss", "Metric", "Weighting", "Generator", "Discriminator", "Backbone", "Head", "Dataset")
 """Names of the types in `gvt.interfaces`. Importing these would import torch."""
 
 _LIBRARIES = {
@@ -117,5 +115,5 @@ def _build(build: Build, kind: str, value: Any) -> Any:
 def kind_of(annotation: Any) -> str | None:
     """Return the kind of component that a type takes; None if it takes none."""
     name = getattr(annotation, "__qualname__", "")
-    is_component = getattr(annotation, "__module__", "") == "gvt.interfaces" and name in _TYPES
+    is_component = getattr(annotation, "__module__", "") == "gvt.interfaces" and name in TYPES
     return name.lower() if is_component else None

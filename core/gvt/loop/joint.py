@@ -40,9 +40,9 @@ class JointLosses:
         self._reached = torch.zeros(len(shared))
         self._observed: dict[str, float] = defaultdict(float)
         if self._separates and any(map(is_sharded, shared)):
+            name = type(weighting).__name__
             raise ConfigError(
-                f"task.weighting: {type(weighting).__name__} reads whole gradients; set "
-                "train.shard=false"
+                f"task.weighting: {name} needs whole gradients; set train.shard=false"
             )
 
     @classmethod
@@ -89,12 +89,11 @@ class JointLosses:
             world: The processes of the run.
             generator: Source of random numbers, the same in all processes.
         """
-        cosines = self._combine(world, generator) if self._separates else {}
         if self._weighting.observes_losses:
             sums = world.add(self._observed)
             heads = [head for head in self._weighting.heads if head in sums]
             self._weighting.observe({head: sums[head] / sums[f"{head}/share"] for head in heads})
-        return cosines
+        return self._combine(world, generator) if self._separates else {}
 
     def _combine(self, world: World, generator: torch.Generator) -> dict[str, Tensor]:
         count, device = sum(p.numel() for p in self._shared), self._shared[0].device

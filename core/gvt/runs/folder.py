@@ -72,8 +72,7 @@ class RunFolder:
         Raises:
             UsageError: If there is none.
         """
-        newest = cls.newest(root)
-        if newest is None:
+        if (newest := cls.newest(root)) is None:
             raise UsageError(f"no run under {str(root)!r}; start one: gvt run RECIPE")
         return newest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gvt.checkpoint import file as checkpoint_file
 from gvt.device.placement import Placement
-from gvt.errors import CheckpointError, UsageError
+from gvt.errors import UsageError
 from gvt.files import make_folder
 from gvt.finite import infinite_places, infinite_weights, raise_earliest
 from gvt.session.finding import PathLike, run_of
@@ -19,11 +19,7 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 def load(
-    checkpoint: PathLike,
-    *,
-    task: Task | None = None,
-    averaged: bool = True,
-    device: str = "cpu",
+    checkpoint: PathLike, *, task: Task | None = None, averaged: bool = True, device: str = "cpu"
 ) -> Task:
     """Load the task of a checkpoint, in eval mode.
 
@@ -68,9 +64,7 @@ def write_checkpoint(task: Task, path: Path, document: dict[str, Any]) -> Path:
     places = infinite_places(task).items()
     constant = {f"task/{n}": mask for n, mask in places if not n.endswith(_STATISTICS)}
     raise_earliest([infinite_weights(training["step"], tensors, constant)])
-    try:
+    with checkpoint_file.explained_errors(path):
         make_folder(path.parent)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
     checkpoint_file.save(path, tensors, {**document, "training": training})
     return path

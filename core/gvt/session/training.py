@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def _build(
 ) -> tuple[Trainer, dict[str, Any], tuple[str, list[str]]]:
     """Return the trainer, the document of its checkpoints, and the first lines of the display."""
     before = DataInfo.from_document(state[0]["data"]) if state else None
-    splits = {} if given is None else given.splits
+    splits = {**given.splits} if given else {}
     dataset = splits.get("train")
     if dataset is None:
         dataset = open_dataset(config, "train", before.reader if before else None)
@@ -145,9 +145,10 @@ def _build(
     loader = Loader(dataset, config.data, config.train, placement, processes)
     resolved = _resolved(config, placement, loader)
 
-    @cache
     def opened(split: str) -> Dataset:
-        return splits[split] if split in splits else open_dataset(resolved, split, info.reader)
+        if split not in splits:
+            splits[split] = open_dataset(resolved, split, info.reader)
+        return splits[split]
 
     trainer = Trainer(
         task,
