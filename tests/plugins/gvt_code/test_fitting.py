@@ -409,6 +409,15 @@ def test_a_run_continues_from_the_checkpoint_that_is_given(fit, same_tensors):
         fit(described(train), train, resume=run.folder.parent)
 
 
+def test_settings_may_be_paths(fit, tmp_path):
+    train = scenes()
+    start = gvt.save(described(train), tmp_path / "start.safetensors", data=train)
+    folder = tmp_path / "other"
+    run = fit(described(train, seed=1), train, steps=1, init_from=start, run={"root": folder})
+    assert run.folder.is_relative_to(folder)
+    assert gvt.open(run.folder).config.init_from == str(start)
+
+
 def test_data_that_wraps_other_data_is_code(fit):
     class Reversed:
         """Samples of another data set in reverse order, with all its attributes."""
