@@ -93,6 +93,10 @@ def _misplaced(task: Task, parts: Mapping[str, nn.Module]) -> dict[str, str]:
         for tensor in part.state_dict(keep_vars=True).values():
             if (owner := owners.setdefault(id(tensor), place)) != place:
                 reasons[place] = f"it shares weights with {owner}"
+    modules = ("backbone", "heads", "branches", "weighting")
+    names = task.state_dict() if type(task) is MultiHead else ()
+    if further := [name for name in names if name.partition(".")[0] not in modules]:
+        reasons["task"] = f"it has further weights, such as {further[0]}"
     return reasons
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import BaseModel
@@ -100,7 +100,9 @@ def fit(
 
 
 def _plain(value: Any) -> Any:
-    """Return sections with the objects of settings in them as plain data."""
+    """Return sections with the paths and objects of settings in them as plain data."""
+    if isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     return {k: _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value

@@ -160,12 +160,12 @@ def open(
         CheckpointError: If the checkpoint is damaged.
     """
     if isinstance(of, Opened):
-        if overrides:
-            raise UsageError(f"{overrides[0]}: give overrides where the model is opened")
+        if overrides or task is not None:
+            what = overrides[0] if overrides else "task"
+            raise UsageError(f"{what}: give it where the model is opened")
         return of
-    if of is not None and is_recipe(of):
-        config = compose(of, overrides)
-        validate_components(config)
+    if of is not None and task is None and is_recipe(of):
+        validate_components(config := compose(of, overrides))
         return Opened(config)
     if of is not None and not Path(of).exists():
         raise UsageError(f"{printable(of)}: there is no such run or checkpoint")

@@ -208,6 +208,17 @@ def test_a_part_of_code_is_saved_and_loaded_into_the_same_code(fit, tmp_path, re
     same_predictions(gvt.load(path, task=in_code()), run.task)
 
 
+def test_a_task_that_would_not_be_used_is_refused(tmp_path):
+    train = scenes()
+    task = described(train)
+    opened = gvt.open(gvt.save(task, tmp_path / "task.safetensors", data=train))
+    assert gvt.open(opened) is opened
+    with pytest.raises(gvt.UsageError, match="task: give it where the model is opened"):
+        gvt.open(opened, task=task)
+    with pytest.raises(gvt.UsageError, match=r"multi\.scenes: there is no such run or checkpoint"):
+        gvt.open("multi.scenes", task=task)
+
+
 def test_commands_say_which_part_was_built_in_code(fit, call):
     run = fit(in_code(), scenes(), held_out=scenes("test"))
     for command in ("resume", "eval"):
@@ -241,6 +252,10 @@ def other_backbone(task, train):
     task.backbone = gvt.create("backbone", "unet_encoder", data=train, width=4, depth=2)
 
 
+def further_weights(task, train):
+    task.further = nn.Linear(1, 1, bias=False)
+
+
 def other_vocabulary(task, train):
     names = tuple("0123456789")
     task.vocabularies["label"] = gvt.Vocabulary("part", names, tuple(range(10)), 10)
@@ -253,6 +268,7 @@ def other_vocabulary(task, train):
         (other_setting, "backbone: .*since it was changed after it had been built"),
         (shared_head, "heads.again: .*since it shares weights with heads.label"),
         (other_backbone, "backbone: .*since another part has taken its place"),
+        (further_weights, r"task: .*since it has further weights, such as further\.weight"),
         (other_vocabulary, "heads.label: .*since the data has no part 'part'"),
     ],
 )
@@ -391,6 +407,15 @@ def test_a_run_continues_from_the_checkpoint_that_is_given(fit, same_tensors):
     same_tensors(again.checkpoint, run.folder / "first.safetensors")
     with pytest.raises(gvt.UsageError, match="neither a run folder nor a checkpoint in one"):
         fit(described(train), train, resume=run.folder.parent)
+
+
+def test_settings_may_be_paths(fit, tmp_path):
+    train = scenes()
+    start = gvt.save(described(train), tmp_path / "start.safetensors", data=train)
+    folder = tmp_path / "other"
+    run = fit(described(train, seed=1), train, steps=1, init_from=start, run={"root": folder})
+    assert run.folder.is_relative_to(folder)
+    assert gvt.open(run.folder).config.init_from == str(start)
 
 
 def test_data_that_wraps_other_data_is_code(fit):
