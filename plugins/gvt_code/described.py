@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,10 @@ from gvt.config import (
     made_of,
     same_facts,
     section_of_made,
+    signature_of,
 )
 from gvt.session import vocabulary_of
+from gvt_registry import default_registry
 
 
 def describe(task: Task, info: DataInfo) -> tuple[dict[str, Any], dict[str, str]]:
@@ -54,6 +57,7 @@ def describe(task: Task, info: DataInfo) -> tuple[dict[str, Any], dict[str, str]
                 misplaced[place] = "its vocabulary is not that of a part of the data"
         elif words is not None:
             misplaced[place] = f"the data has no part {words.part!r}, which its vocabulary names"
+        section |= _other_facts(part, facts)
         if reason := misplaced.get(place) or _reason(place, part, section, facts):
             section, reasons[place] = {"name": CODE}, reason
         if words is not None:
@@ -107,10 +111,11 @@ def _task_section(task: Task) -> dict[str, Any]:
         return section
     if type(task) is MultiHead and made_of(task) is None:
         weighting = section_of_made(task.weighting)
-        is_default = type(task.weighting) is Weighting and task.weighting.cosines_every is None
-        if weighting["name"] == CODE and not is_default:
+        if type(task.weighting) is Weighting:
+            weighting = {"name": "fixed", "cosines_every": task.weighting.cosines_every}
+        if weighting["name"] == CODE:
             return weighting
-        section = {"name": "heads"} if is_default else {"name": "heads", "weighting": weighting}
+        section = {"name": "heads", "weighting": weighting}
         section |= {} if task.share is None else {"share": task.share}
     section.pop("weights", None)
     if weights := {name: weight for name, weight in task.weights.items() if weight != 1}:
@@ -131,14 +136,29 @@ def _reason(
     if made is None:
         return ""
     for name, value in made.facts.items():
-        if name in facts and not same_facts(value, facts[name]):
-            return f"it was built for another {name} than that of the data"
+        if name not in section and name in facts and not same_facts(value, facts[name]):
+            return f"a component in it was built for another {name} than that of the data"
     if made.kind == "task":
         return ""
     values = {name: facts[name] for name in made.facts if name in facts}
+    values |= _other_facts(part, facts)
     with built_for(checkpoint=True), torch.random.fork_rng(devices=[]):
         again = create(made.kind, made.name, **made.parameters, **values)
     return "" if _layout(again) == _layout(part) else "it was changed after it had been built"
+
+
+def _other_facts(part: nn.Module, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts that a part was built for, as plain data, if they are not those here."""
+    made = made_of(part)
+    if made is None or made.parameters is None:
+        return {}
+    declared, _ = signature_of(default_registry().find(made.kind, made.name).load())
+    others = {
+        name: value
+        for name, value in made.facts.items()
+        if name in declared and name in facts and not same_facts(value, facts[name])
+    }
+    return dict(json.loads(json.dumps(others)))
 
 
 def _layout(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:

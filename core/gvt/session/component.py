@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from gvt.config import ComponentConfig
-from gvt.config.injected import INJECTED
+from gvt.config.injected import FACTS, INJECTED
 from gvt.config.made import CODE, remember
 from gvt.config.networks import networks_of, section_of
 from gvt.config.parameters import (
@@ -67,6 +67,7 @@ def built(section: str, of: Unbuilt, facts: Mapping[str, Any], own: Mapping[str,
     declared, _ = signature_of(of.target)
     if of.kind == "dataset" and "split" in facts:
         check_has(section, of.name, splits_in(of.target), facts["split"])
+    facts = {**facts, **{n: v for n, v in of.parameters.items() if n in FACTS}}
     values: dict[str, Any] = {}
 
     def build(where: str, item: Any) -> Any:
@@ -128,12 +129,16 @@ def checked(
 ) -> Unbuilt:
     """Return a component of a configuration with checked parameters.
 
+    A checkpoint may give facts, for a part that was built in code for other ones than those of the
+    data. A recipe cannot.
+
     Raises:
         UnknownComponent: If no plugin offers it.
         ConfigError: If a parameter does not fit.
     """
     target = find(section, kind, config, trained_with).load()
     injected = INJECTED[kind] | networks_of(kind, target).keys()
+    injected -= {n for n in FACTS if trained_with is not None and n in config.parameters}
     parameters = check_parameters(section, target, config.parameters, injected)
     return Unbuilt(kind, config.name, target, parameters, config.parameters)
 
@@ -161,8 +166,7 @@ def find(
 
 def splits_in(target: Any) -> tuple[str, ...]:
     """Return the names of the splits of a class of data sets."""
-    splits: tuple[str, ...] = getattr(target, "splits", ("train",))
-    return splits
+    return tuple(getattr(target, "splits", ("train",)))
 
 
 def check_has(where: str, data: str, splits: Sequence[str], split: str) -> None:

@@ -84,7 +84,7 @@ def train(
         state: The checkpoint to resume from.
         quiet: Whether to show nothing.
     """
-    components = state[0]["components"] if state else None
+    components = state[0]["components"] if state else {} if given else None
     validate_components(config, components, in_code=given is not None)
     config = with_defaults(config)
     if given is not None and state is not None:
@@ -137,8 +137,7 @@ def _build(
     if processes.is_first:
         warn_of_absent_classes(info)
     seed_everything(derive(config.train.seed, "networks"))
-    components = state[0]["components"] if state else None
-    task = given.task if given else build_task(config, info, components)
+    task = given.task if given else build_task(config, info, state and state[0]["components"])
     check_lessons(task, info)
     notes = [*given.notes] if given else []
     notes += [] if state or config.init_from is None else _initialise(task, config.init_from)

@@ -262,10 +262,8 @@ def test_what_cannot_be_loaded_or_saved_is_one_line(tmp_path):
     )
     task = gvt.load(run.checkpoint)
     gvt.add_head(task, "of_three", "classifier", num_classes=3)
-    with pytest.warns(UserWarning, match=r"heads\.of_three: .* another num_classes than that of"):
-        path = gvt.save(task, tmp_path / "three.safetensors")
-    with pytest.raises(gvt.ConfigError, match=r"heads\.of_three: was built in code"):
-        gvt.load(path)
+    loaded = gvt.load(gvt.save(task, tmp_path / "three.safetensors"))
+    assert loaded.heads["of_three"].layers[-1].out_features == 3
     with pytest.raises(gvt.UsageError, match="is in the checkpoints folder of a run"):
         gvt.save(gvt.load(run.checkpoint), run.checkpoint)
     with pytest.raises(gvt.CheckpointError, match="cannot be written"):

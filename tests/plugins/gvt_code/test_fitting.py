@@ -292,17 +292,37 @@ def test_a_network_that_was_replaced_is_code(tmp_path):
         gvt.save(task, tmp_path / "task.safetensors", data=train)
 
 
-def test_a_part_for_other_classes_is_code(fit, tmp_path):
+def test_a_part_for_other_facts_than_those_of_the_data_is_described_with_them(fit, same_tensors):
     train = scenes()
-    backbone = gvt.create("backbone", "unet_encoder", data=train, width=4, depth=2)
+    backbone = gvt.create("backbone", "unet_encoder", image_shape=(3, 32, 32), width=4, depth=2)
     facts = {"feature_info": backbone.feature_info}
-    task = gvt.MultiHead(
-        backbone, {"one": gvt.create("head", "classifier", num_classes=5, **facts)}
-    )
-    with pytest.warns(UserWarning, match="another num_classes than that of the data"):
-        path = gvt.save(task, tmp_path / "task.safetensors", data=train)
-    with pytest.raises(gvt.ConfigError, match=r"heads\.one: was built in code"):
-        gvt.load(path)
+    heads = {"one": gvt.create("head", "classifier", num_classes=12, **facts)}
+    run = fit(gvt.MultiHead(backbone, heads), train, steps=2)
+    section = gvt.open(run.folder).config.heads["one"].parameters
+    assert section["num_classes"] == 12
+    assert section["class_counts"] is None  # the data has some, and the head was built without
+    same_predictions(gvt.load(run.folder), run.task)
+    rest = gvt.resume(run.folder, "train.steps=3", quiet=True)
+    assert rest.task.heads["one"].layers[-1].out_features == 12
+    with pytest.raises(gvt.ConfigError, match="image_channels: is filled in by gvt"):
+        gvt.run(gvt.open(run.folder).config.document(), quiet=True)
+
+
+def test_a_trained_task_learns_from_other_data(fit):
+    train = scenes()
+    first = fit(described(train), train, steps=2)
+    later = fit(gvt.load(first.folder), scenes(count=16), steps=2)
+    same_predictions(gvt.load(later.folder), later.task)
+
+
+def test_the_cosines_of_a_task_in_code_are_described(fit):
+    train = scenes()
+    task = described(train)
+    task.weighting = gvt.Weighting(cosines_every=1)
+    for name in task.heads:
+        task.weighting.add_head(name)
+    run = fit(task, train, steps=2)
+    assert gvt.load(run.folder).weighting.cosines_every == 1
 
 
 def test_a_task_that_knows_no_data_is_saved_with_it(tmp_path):
