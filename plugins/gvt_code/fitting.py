@@ -27,6 +27,9 @@ from gvt_registry import default_registry
 
 from .recipe import check_settings, recipe_of
 
+PINNED = ("precision", "memory_format", "compile")
+"""Settings that results depend on, whose `auto` may differ on another machine."""
+
 
 def fit(
     task: Task,
@@ -96,7 +99,32 @@ def fit(
     if folder is None:
         return train_given(config, given, quiet=quiet)
     with locked(folder, checkpoint) as state:
+        if state is not None:
+            config = _as_begun(config, state[0])
         return train_given(config, given, folder=folder, state=state, quiet=quiet)
+
+
+def _as_begun(config: RunConfig, document: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration of a continued run; an `auto` keeps the value that it had.
+
+    Args:
+        config: The configuration of this call.
+        document: The document of the checkpoint.
+
+    Raises:
+        ConfigError: If a setting of the loop differs that changes results. `gvt.session.train`
+            checks the others.
+    """
+    train, began = config.train.model_dump(mode="json"), document["config"]["train"]
+    for name in ("unfreeze", "clip_norm", "clip_value"):
+        if train[name] != began[name]:
+            raise ConfigError(
+                f"train.{name}: differs from that of the run to resume; use the same settings, "
+                "change it with gvt.resume, or start a new run with resume=False"
+            )
+    resolved = document["resolved"]["train"]
+    pinned = {name: resolved[name] for name in PINNED if train[name] == "auto"}
+    return config.model_copy(update={"train": config.train.model_copy(update=pinned)})
 
 
 def _plain(value: Any) -> Any:

@@ -173,6 +173,8 @@ def test_the_newest_run_of_the_name_is_continued(fit):
     [
         ({"lr": 1e-3}, "optimizers: differs from that of the run to resume"),
         ({"batch_size": 2}, "data: differs from that"),
+        ({"train": {"clip_norm": 1.0}}, r"train\.clip_norm: differs from that"),
+        ({"train": {"unfreeze": {"backbone": 3}}}, r"train\.unfreeze: differs from that"),
     ],
 )
 def test_another_setting_is_refused_when_a_run_is_resumed(change, message, fit):
@@ -180,6 +182,13 @@ def test_another_setting_is_refused_when_a_run_is_resumed(change, message, fit):
     run = fit(described(train), train, steps=2)
     with pytest.raises(gvt.ConfigError, match=message):
         fit(described(train), train, steps=4, resume=run.folder, **change)
+
+
+def test_a_resolved_precision_is_kept(fit):
+    train = scenes()
+    run = fit(described(train), train, steps=2, train={"precision": "bfloat16"})
+    rest = fit(described(train), train, steps=3, resume=run.folder)
+    assert rest.config.train.precision == "bfloat16"
 
 
 def test_other_data_is_refused_when_a_run_is_resumed(fit):
