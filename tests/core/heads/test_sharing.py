@@ -166,6 +166,7 @@ def test_one_head_computes_what_it_computes_without_sharing():
     assert_same(*(predicted(task, batch()) for task in tasks))
 
 
+@pytest.mark.slow
 def test_the_deployed_form_computes_the_predictions():
     task = shared()
     step_of(task, batch())

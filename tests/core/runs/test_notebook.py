@@ -169,6 +169,7 @@ def execute(tmp_path, monkeypatch, undrawn_processes):
     return run
 
 
+@pytest.mark.slow
 def test_in_a_kernel(execute):
     trained, shown, wrong = execute(
         f"import gvt\nrun = gvt.run('classify.mnist', 'train.steps=3', *{SMALL})",

@@ -120,6 +120,7 @@ def test_a_task_of_created_parts_is_a_recipe(fit):
     assert evaluation.metrics["pixels/mean_iou"] == run.metrics["test/pixels/mean_iou"]
 
 
+@pytest.mark.slow
 def test_the_recipe_of_a_run_in_code_trains_to_the_same_bits(fit, same_tensors, tmp_path):
     train = scenes()
     run = fit(described(train), train, "train.clip_norm=1", held_out=scenes("test"))
@@ -157,6 +158,7 @@ def test_what_is_described_is_resumed_without_the_code(fit, same_tensors):
     same_tensors(rest.checkpoint, whole.checkpoint)
 
 
+@pytest.mark.slow
 def test_the_newest_run_of_the_name_is_continued(fit):
     train = scenes()
     first = fit(described(train), train, steps=2, resume=True)

@@ -162,6 +162,7 @@ def test_a_saved_merge_of_other_classes(single, pet, batch, tmp_path, call):
         assert metrics[f"{name}/{key}"] == alone[key]
 
 
+@pytest.mark.slow
 def test_a_merged_checkpoint_is_merged_again(single, pet, batch, tmp_path):
     first = tmp_path / "first.safetensors"
     gvt.merge([single["label"], single["ink"]], first)
