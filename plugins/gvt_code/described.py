@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.fsdp import FSDPModule
 
 from gvt import DataInfo, MultiHead, Task, Weighting, create
 from gvt.config import (
@@ -86,7 +85,7 @@ def _parts(task: Task) -> Mapping[str, nn.Module]:
 
 
 def _misplaced(task: Task, parts: Mapping[str, nn.Module]) -> dict[str, str]:
-    """Return why some parts, which may be described each, are no description of the task."""
+    """Return why some parts do not describe the task, even if each part is described."""
     reasons: dict[str, str] = {}
     owners: dict[int, str] = {}
     for place, part in parts.items():
@@ -140,8 +139,7 @@ def _reason(
             return f"a component in it was built for another {name} than that of the data"
     if made.kind == "task":
         return ""
-    values = {name: facts[name] for name in made.facts if name in facts}
-    values |= _other_facts(part, facts)
+    values = {name: value for name, value in made.facts.items() if name in facts}
     with built_for(checkpoint=True), torch.random.fork_rng(devices=[]):
         again = create(made.kind, made.name, **made.parameters, **values)
     return "" if _layout(again) == _layout(part) else "it was changed after it had been built"
@@ -171,7 +169,8 @@ def _layout(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
     shapes = {name: (tensor.shape, first.setdefault(id(tensor), name)) for name, tensor in tensors}
     classes = {}
     for name, layer in module.named_modules():
-        # A sharded layer has a class of its own, whose bases are FSDPModule and the layer's.
-        kind = type(layer).__mro__[2 if isinstance(layer, FSDPModule) else 0]
+        # A sharded layer has a class of torch.distributed, derived from that of the layer.
+        bases = (of for of in type(layer).__mro__ if "torch.distributed" not in of.__module__)
+        kind = next(bases)
         classes[name] = kind, layer.extra_repr() if kind.__module__.startswith("torch.nn.") else ""
     return shapes, classes

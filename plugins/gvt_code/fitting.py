@@ -21,14 +21,11 @@ from gvt import (
 from gvt.config import CODE, expanded, made_of, same_facts, section_of_made
 from gvt.device import world
 from gvt.runs import RunFolder
-from gvt.session import Given, PathLike, check_classes, find_run, locked
+from gvt.session import PINNED, Given, PathLike, check_classes, find_run, locked
 from gvt.session import train as train_given
 from gvt_registry import default_registry
 
 from .recipe import check_settings, recipe_of
-
-PINNED = ("precision", "memory_format", "compile")
-"""Settings that results depend on, whose `auto` may differ on another machine."""
 
 
 def fit(
@@ -100,31 +97,14 @@ def fit(
         return train_given(config, given, quiet=quiet)
     with locked(folder, checkpoint) as state:
         if state is not None:
-            config = _as_begun(config, state[0])
+            config = _pinned(config, state[0]["resolved"]["train"])
         return train_given(config, given, folder=folder, state=state, quiet=quiet)
 
 
-def _as_begun(config: RunConfig, document: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration of a continued run; an `auto` keeps the value that it had.
-
-    Args:
-        config: The configuration of this call.
-        document: The document of the checkpoint.
-
-    Raises:
-        ConfigError: If a setting of the loop differs that changes results. `gvt.session.train`
-            checks the others.
-    """
-    train, began = config.train.model_dump(mode="json"), document["config"]["train"]
-    for name in ("unfreeze", "clip_norm", "clip_value"):
-        if train[name] != began[name]:
-            raise ConfigError(
-                f"train.{name}: differs from that of the run to resume; use the same settings, "
-                "change it with gvt.resume, or start a new run with resume=False"
-            )
-    resolved = document["resolved"]["train"]
-    pinned = {name: resolved[name] for name in PINNED if train[name] == "auto"}
-    return config.model_copy(update={"train": config.train.model_copy(update=pinned)})
+def _pinned(config: RunConfig, resolved: Mapping[str, Any]) -> RunConfig:
+    """Return a configuration in which each `auto` of `PINNED` has the value that it had before."""
+    update = {name: resolved[name] for name in PINNED if getattr(config.train, name) == "auto"}
+    return config.model_copy(update={"train": config.train.model_copy(update=update)})
 
 
 def _plain(value: Any) -> Any:

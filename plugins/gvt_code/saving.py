@@ -123,12 +123,13 @@ def _document(task: Task, data: DataInfo | Dataset | None) -> dict[str, Any]:
             f"a {type(task).__name__} built in code does not know its data, which a checkpoint "
             "describes; give data=..., the training data"
         )
-    if data is None:
-        document = copy.deepcopy(dict(task.origin or {}))
-    else:
+    if data is not None:
         info = data if isinstance(data, DataInfo) else DataInfo.of(data)
-        recipe, _ = recipe_of(task, info, section_of_made(data), {}, {"steps": 1})
-        document = document_of(compose(recipe), info, Placement.resolve("cpu"))
+        recipe, notes = recipe_of(task, info, section_of_made(data), {}, {"steps": 1})
+        for note in notes:
+            warnings.warn(note, stacklevel=3)
+        return document_of(with_defaults(compose(recipe)), info, Placement.resolve("cpu"))
+    document = copy.deepcopy(dict(task.origin or {}))
     parts, reasons = describe(task, DataInfo.from_document(document["data"]))
     for place, reason in reasons.items():
         warnings.warn(undescribed(place, reason), stacklevel=3)

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from gvt import RunConfig, UsageError
 from gvt.config import with_defaults
 from gvt.printable import printable, shortened
+from gvt.session import PINNED
 from gvt_multi.source import Source
 
 _OF_WEIGHTS = ("pretrained", "weights")
 """Parameters of a backbone that say where its first weights are from; a checkpoint has its own."""
-
-_OF_PLACEMENT = ("precision", "memory_format", "compile")
 
 _ABSENT = object()
 
@@ -87,7 +86,7 @@ def _inputs(source: Source) -> dict[str, Any]:
 
 def _arithmetic(source: Source) -> dict[str, Any]:
     train = source.opened.config.train
-    return {f"train.{name}": getattr(train, name) for name in _OF_PLACEMENT}
+    return {f"train.{name}": getattr(train, name) for name in PINNED}
 
 
 def _check_equal(first: Source, other: Source, settings: Any, hint: str) -> None:

@@ -16,7 +16,7 @@ FIELDS = ("logit", "mean", "square", "steps", "loss", "factor")
 """What is kept for a head: its logit with the state of Adam, its last loss, and its factor."""
 
 BETAS, EPS = (0.9, 0.999), 1e-8
-"""Of Adam."""
+"""Coefficients and epsilon of Adam."""
 
 SMALLEST = 1e-8
 """The smallest factor of a head's losses."""

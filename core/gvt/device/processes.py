@@ -124,11 +124,11 @@ class World:
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean of a tensor over the processes."""
+        values = values / self.size
         if self.size > 1:
-            values = values.clone()
             with self.together():
                 dist.all_reduce(values)
-        return values / self.size
+        return values
 
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process; the result is the same in all."""

@@ -13,5 +13,6 @@ from .build import (
 )
 from .finding import PathLike as PathLike, find_run as find_run
 from .judging import Judged as Judged, check_classes as check_classes, split_of as split_of
+from .opened import PINNED as PINNED
 from .saved import write_checkpoint as write_checkpoint
 from .training import Given as Given, document_of as document_of, train as train

@@ -45,7 +45,7 @@ def validate_components(
         config: Configuration of the run.
         trained_with: For a checkpoint, the distribution of each `kind:name` in training.
         training: Whether to check optimisers, schedules and transforms, too.
-        in_code: Whether the task is given in code, so that parts without a recipe are no problem.
+        in_code: Whether the task is given in code, and may have parts that no recipe describes.
 
     Raises:
         UnknownComponent: If no plugin offers one.

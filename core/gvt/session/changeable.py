@@ -14,6 +14,9 @@ TRAINED = ("task", *NETWORKS, "networks", "heads", "optimizers", "init_from")
 RESUMING = ("recipe", "data", *TRAINED, "train.seed", "train.accumulate", "train.ema")
 """For resuming a run: the data, its order, the model and the averages are fixed."""
 
+FITTING = (*RESUMING, "train.unfreeze", "train.clip_norm", "train.clip_value")
+"""For resuming a run in code, whose settings a script repeats: all that determine its result."""
+
 MOVABLE = ("init_from", "data.workers")
 """Exceptions for resuming a run: like paths of data and weights, they do not change results."""
 

@@ -44,7 +44,7 @@ from gvt.session.build import (
     placement_of,
     validate_components,
 )
-from gvt.session.changeable import RESUMING, first_change
+from gvt.session.changeable import FITTING, first_change
 from gvt.session.lessons import check_lessons, warn_of_absent_classes
 from gvt.session.opened import PINNED, pinned
 from gvt.task import Task
@@ -111,11 +111,9 @@ def _check_unchanged(before: RunConfig, after: RunConfig) -> None:
         ConfigError: If one differs.
     """
     before.data.workers = after.data.workers  # which does not
-    if changed := first_change(RESUMING, before, after):
-        raise ConfigError(
-            f"{changed}: differs from that of the run to resume; use the same task, data and "
-            "settings, or start a new run with resume=False"
-        )
+    if changed := first_change(FITTING, before, after):
+        hint = "use the same task, data and settings, or start a new run with resume=False"
+        raise ConfigError(f"{changed}: differs from that of the run to resume; {hint}")
 
 
 def _build(

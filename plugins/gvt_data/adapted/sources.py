@@ -65,7 +65,7 @@ class Lists:
         lists: The targets by their names in messages: `boxes`, `labels`, `masks`, `semantic`.
 
     Raises:
-        DataError: If a list is not one, there are no images, or lists differ in length.
+        DataError: If a value is not a list, there are no images, or the lists differ in length.
     """
 
     names: Names | None = None
