@@ -6,7 +6,7 @@ python benchmarks/joint.py --steps 400           # another number of steps, as r
 python benchmarks/joint.py --table               # only the table, from existing results
 
 Runs that are in benchmarks/joint.json are not repeated, so a run that was stopped continues where
-it was; `--again` repeats them. GVT_DATA is the folder of the real data. The table is in
+it was; `--again` repeats them. Two processes can share the work, each with other parts or seeds. GVT_DATA is the folder of the real data. The table is in
 benchmarks/README.md. `--results` and `--page` select other files.
 """
 
@@ -115,19 +115,27 @@ MIXES = {
 
 def measure(part: str, steps: int | None, seeds: Sequence[int], again: bool, path: Path) -> None:
     """Train what is missing, one seed after the other; results are kept after every run."""
-    results = read(path)
     settings = "" if steps is None else f" train.steps={steps}"
     for seed, (mix_name, mix) in product(seeds, MIXES.items()):
         for name, recipe, metrics in mix.rows():
             command = f"{recipe}{settings}"
             if part not in f"{mix_name}: {name}: {command}":
                 continue
-            rows = results.setdefault(mix_name, {}).setdefault(str(steps or ""), {})
-            if name not in rows or rows[name]["command"] != command:
-                rows[name] = {"command": command, "seeds": {}}
-            if again or str(seed) not in rows[name]["seeds"]:
-                rows[name]["seeds"][str(seed)] = train(command, seed, metrics)
+            place = (mix_name, str(steps or ""), name)
+            if again or str(seed) not in _row(read(path), place, command)["seeds"]:
+                values = train(command, seed, metrics)
+                results = read(path)  # anew, since another process may have added rows meanwhile
+                _row(results, place, command)["seeds"][str(seed)] = values
                 write(results, path)
+
+
+def _row(results: Results, place: tuple[str, str, str], command: str) -> dict[str, Any]:
+    """Return the row of a mix, number of steps and name; an empty one if its command differs."""
+    mix_name, steps, name = place
+    rows = results.setdefault(mix_name, {}).setdefault(steps, {})
+    if name not in rows or rows[name]["command"] != command:
+        rows[name] = {"command": command, "seeds": {}}
+    return rows[name]
 
 
 def read(path: Path) -> Results:
