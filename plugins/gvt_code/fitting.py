@@ -12,6 +12,7 @@ from gvt import (
     ConfigError,
     DataInfo,
     Dataset,
+    MultiHead,
     Run,
     RunConfig,
     Task,
@@ -85,6 +86,7 @@ def fit(
     further["data"] = {"range": data_range, **further.get("data", {})}
     info = DataInfo.of(splits["train"], further["data"]["range"])
     _check_alike(splits, info)
+    _check_heads(task, info)
     if (first := next((name for name in splits if name != "train"), None)) is not None:
         further["evaluate"] = {"split": first, **further.get("evaluate", {})}
     settings = {"steps": steps, "epochs": epochs, "batch_size": batch_size, "lr": lr}
@@ -172,6 +174,24 @@ def _check_alike(splits: Mapping[str, Dataset], info: DataInfo) -> None:
             raise ConfigError(
                 f"held_out: {name} is not read as the training data is; build it with "
                 "reader=train.info.reader, or gvt.dataset with the same channels and size"
+            )
+
+
+def _check_heads(task: Task, info: DataInfo) -> None:
+    """Check that no head was built for fewer classes than the data it learns from has.
+
+    Raises:
+        ConfigError: If one was.
+    """
+    if not isinstance(task, MultiHead):
+        return
+    for name, head in task.heads.items():
+        made, words = made_of(head), task.vocabularies.get(name)
+        needed = len(info.classes if words is None else words.classes)
+        if made is not None and (classes := made.facts.get("num_classes", needed)) < needed:
+            raise ConfigError(
+                f"heads.{name}: was built for {classes} classes, and the data has {needed}; "
+                "build it with data=train"
             )
 
 

@@ -319,6 +319,16 @@ def test_a_part_for_other_facts_than_those_of_the_data_is_described_with_them(fi
         gvt.run(gvt.open(run.folder).config.document(), quiet=True)
 
 
+def test_a_head_for_fewer_classes_than_the_data_has_is_refused(fit, tmp_path):
+    train = scenes()
+    backbone = gvt.create("backbone", "unet_encoder", data=train, width=4, depth=2)
+    facts = {"feature_info": backbone.feature_info}
+    heads = {"one": gvt.create("head", "classifier", num_classes=9, **facts)}
+    with pytest.raises(gvt.ConfigError, match=r"heads.one: was built for 9 classes.*data has 10"):
+        fit(gvt.MultiHead(backbone, heads), train)
+    assert not (tmp_path / "mix").exists()
+
+
 def test_a_trained_task_learns_from_other_data(fit):
     train = scenes()
     first = fit(described(train), train, steps=2)
