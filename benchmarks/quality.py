@@ -33,10 +33,6 @@ BOXES = ("test/ap", "test/ap50")
 CELLS = (*BOXES, *(f"test/ap50_class/{name}" for name in ("WBC", "RBC", "Platelets")))
 
 
-ALONE = "gvt run multi.scenes 'evaluate={final: test}'"
-"""The recipe with a single head, whose metrics have no head's name."""
-
-
 @dataclass(frozen=True)
 class Measured:
     """A command to run, and its metrics to record.
@@ -73,19 +69,6 @@ MEASURED = (
         "gvt run localise.scenes", ("test/accuracy", "test/iou", "test/localised"), seeds=(0,)
     ),
     Measured("gvt run gan.mnist_classes", ("test/accuracy",), seeds=(0,)),
-    Measured(
-        "gvt run multi.scenes",
-        (
-            "test/largest/accuracy",
-            "test/digits/ap",
-            "test/digits/mask_ap",
-            "test/ink/mean_iou",
-        ),
-        seeds=(0,),
-    ),
-    Measured(f"{ALONE} heads.digits=null heads.ink=null", ("test/accuracy",), seeds=(0,)),
-    Measured(f"{ALONE} heads.largest=null heads.ink=null", (BOXES[0], "test/mask_ap"), seeds=(0,)),
-    Measured(f"{ALONE} heads.largest=null heads.digits=null", ("test/mean_iou",), seeds=(0,)),
     Measured(
         "gvt run detect.bccd_fast train.precision=float32 "
         "backbone.backbone.model=tf_efficientnet_lite0 backbone.backbone.weights=lite0.safetensors",
