@@ -6,8 +6,9 @@ python benchmarks/joint.py --steps 400           # another number of steps, as r
 python benchmarks/joint.py --table               # only the table, from existing results
 
 Runs that are in benchmarks/joint.json are not repeated, so a run that was stopped continues where
-it was; `--again` repeats them. Two processes can share the work, each with other parts or seeds. GVT_DATA is the folder of the real data. The table is in
-benchmarks/README.md. `--results` and `--page` select other files.
+it was; `--again` repeats them. Two processes can share the work, each with other parts or seeds.
+GVT_DATA is the folder of the real data. The table is in benchmarks/README.md. `--results` and
+`--page` select other files.
 """
 
 from __future__ import annotations
