@@ -58,8 +58,9 @@ def _weights(backbone: nn.Module, trunk: nn.Module, rest: nn.Module) -> str:
     """Return what is wrong with the parameters of two parts; empty if nothing is."""
     names = {id(p): name for name, p in backbone.named_parameters()}
     first, second = ({id(p) for p in part.parameters()} for part in (trunk, rest))
-    if both := [name for key, name in names.items() if key in first & second]:
-        return f"both parts have the parameter {both[0]!r}"
+    both = first & second
+    if shared := next((name for key, name in names.items() if key in both), None):
+        return f"both parts have the parameter {shared!r}"
     if first | second != set(names):
         return "the parts do not have all parameters of the backbone, and no others"
     return ""
