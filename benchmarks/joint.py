@@ -61,6 +61,7 @@ class Mix:
 
 WEIGHTINGS = ("fixed", "uncertainty", "pcgrad", "cagrad", "famo", "nash", "aligned")
 SCENES = "gvt run multi.scenes 'evaluate={final: test}'"
+ONE_BACKBONE = f"{SCENES} task.share=null"
 CELLS = "gvt run benchmarks/joint_cells.yaml"
 ONLY_CELLS = "data.shares.scenes=1e-9 data.batch_size=4"
 ONLY_SCENES = "data.shares.cells=1e-9 data.batch_size=4"
@@ -68,21 +69,23 @@ ONLY_SCENES = "data.shares.cells=1e-9 data.batch_size=4"
 GAN = "gvt run gan.mnist_classes"
 
 
-def _weighted(command: str) -> dict[str, str]:
-    """Return the command with each weighting, and with a last stage for each head."""
-    rows = {name: f"{command} task.weighting={name}" for name in WEIGHTINGS}
-    return rows | {"share": f"{command} task.share=stage4"}
+def _weighted(command: str, shared: str) -> dict[str, str]:
+    """Return the command with each weighting, and that with last stages for each head."""
+    return {name: f"{command} task.weighting={name}" for name in WEIGHTINGS} | {"share": shared}
 
 
 MIXES = {
     "scenes": Mix(
         heads={"largest": ("accuracy",), "digits": ("ap", "mask_ap"), "ink": ("mean_iou",)},
         alone={
-            "largest": f"{SCENES} heads.digits=null heads.ink=null",
-            "digits": f"{SCENES} heads.largest=null heads.ink=null",
-            "ink": f"{SCENES} heads.largest=null heads.digits=null",
+            "largest": f"{ONE_BACKBONE} heads.digits=null heads.ink=null",
+            "digits": f"{ONE_BACKBONE} heads.largest=null heads.ink=null",
+            "ink": f"{ONE_BACKBONE} heads.largest=null heads.digits=null",
         },
-        joint=_weighted(SCENES),
+        joint={
+            **_weighted(ONE_BACKBONE, SCENES),
+            "fixed, less ink": f"{ONE_BACKBONE} task.weighting=fixed task.weights.ink=0.5",
+        },
     ),
     "cells with scenes": Mix(
         heads={"cells": ("ap",), "largest": ("accuracy",), "ink": ("mean_iou",)},
@@ -91,7 +94,7 @@ MIXES = {
             "largest": f"{CELLS} heads.cells=null heads.ink=null {ONLY_SCENES}",
             "ink": f"{CELLS} heads.cells=null heads.largest=null {ONLY_SCENES}",
         },
-        joint=_weighted(CELLS),
+        joint=_weighted(CELLS, f"{CELLS} task.share=stage4"),
     ),
     "digits with a GAN": Mix(
         heads={"digit": ("accuracy",)},
