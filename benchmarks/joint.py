@@ -69,9 +69,9 @@ ONLY_SCENES = "data.shares.cells=1e-9 data.batch_size=4"
 GAN = "gvt run gan.mnist_classes"
 
 
-def _weighted(command: str, shared: str) -> dict[str, str]:
-    """Return the command with each weighting, and that with last stages for each head."""
-    return {name: f"{command} task.weighting={name}" for name in WEIGHTINGS} | {"share": shared}
+def _weighted(command: str) -> dict[str, str]:
+    """Return the command with each weighting."""
+    return {name: f"{command} task.weighting={name}" for name in WEIGHTINGS}
 
 
 MIXES = {
@@ -83,7 +83,8 @@ MIXES = {
             "ink": f"{ONE_BACKBONE} heads.largest=null heads.digits=null",
         },
         joint={
-            **_weighted(ONE_BACKBONE, SCENES),
+            **_weighted(ONE_BACKBONE),
+            "share": SCENES,
             "fixed, less ink": f"{ONE_BACKBONE} task.weighting=fixed task.weights.ink=0.5",
         },
     ),
@@ -94,7 +95,7 @@ MIXES = {
             "largest": f"{CELLS} heads.cells=null heads.ink=null {ONLY_SCENES}",
             "ink": f"{CELLS} heads.cells=null heads.largest=null {ONLY_SCENES}",
         },
-        joint=_weighted(CELLS, f"{CELLS} task.share=stage4"),
+        joint={**_weighted(CELLS), "share": f"{CELLS} task.share=stage4"},
     ),
     "digits with a GAN": Mix(
         heads={"digit": ("accuracy",)},

@@ -67,21 +67,26 @@ def run(command: str, quick: bool) -> dict[str, list[float]]:
     return sides
 
 
-def measure(part: str, quick: bool, results: dict[str, Any]) -> dict[str, Any]:
-    """Run every command that contains a text; return all results, and the machine they are of."""
+def measure(part: str, quick: bool, before: dict[str, Any]) -> dict[str, Any]:
+    """Run every command that contains a text; return all results, and the machine they are of.
+
+    Results of earlier runs are kept, and the versions of torch that they were measured with.
+    """
     # A quick run has one command of each script.
     one_of_each = {command.split()[0]: command for command in reversed(COMMANDS)}.values()
     commands = [c for c in (one_of_each if quick else COMMANDS) if part in c]
-    results = {**results, **{command: run(command, quick) for command in commands}}
+    results = {**before["runs"], **{command: run(command, quick) for command in commands}}
     runs = {command: results[command] for command in COMMANDS if command in results}
-    return {"cores": os.cpu_count(), "torch": version("torch"), "runs": runs}
+    versions = sorted({*before["torch"], version("torch")})
+    return {"cores": os.cpu_count(), "torch": versions, "runs": runs}
 
 
 def table(results: dict[str, Any]) -> str:
     """Return the results in Markdown."""
     lines = [
-        f"On {results['cores']} cores without a GPU, torch {results['torch']}. Medians; the ratio "
-        "is that of neighbouring runs, the other's time over gvt's, with its quartiles.",
+        f"On {results['cores']} cores without a GPU, torch {' and '.join(results['torch'])}. "
+        "Medians; the ratio is that of neighbouring runs, the other's time over gvt's, with its "
+        "quartiles.",
         "",
         "| command | compared with | gvt, ms a step | the other, ms a step | ratio |",
         "| --- | --- | --- | --- | --- |",
@@ -114,7 +119,8 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help="Markdown file of the table")
     args = parser.parse_args()
     if not args.table:
-        before = json.loads(args.results.read_text("utf-8"))["runs"] if args.part else {}
+        kept = json.loads(args.results.read_text("utf-8")) if args.part else None
+        before = kept or {"torch": [], "runs": {}}
         results = json.dumps(measure(args.part, args.quick, before), indent=2)
         args.results.write_text(f"{results}\n", encoding="utf-8")
     put_table("speed", table(json.loads(args.results.read_text(encoding="utf-8"))), args.page)
